@@ -1,0 +1,39 @@
+"""Reference companion to Win & Yao, "Calibrated Transfer Learning for Multi-Class Medical Image Classification".
+
+The names below are loaded on first use, so that ``from acrlls import calibration`` needs NumPy and scikit-learn alone.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Config": "config",
+    "UserError": "config",
+    "configure": "config",
+    "load_data": "data",
+    "AdaptiveConfidenceRegularizer": "layers",
+    "LearnableLogitScaler": "layers",
+    "VARIANTS": "model",
+    "build_model": "model",
+    "run": "runs",
+    "tune": "runs",
+}
+_MODULES = (
+    "book", "calibration", "config", "data", "features", "gradcam", "layers", "model", "paper", "phantom", "plots",
+    "recalibration", "runs", "training",
+)  # fmt: skip
+
+__all__ = [*_HOME, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(import_module(f"acrlls.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"acrlls.{name}")
+    raise AttributeError(f"module 'acrlls' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,248 @@
+"""Ask for a run: kept, resumed or trained.
+
+``runs/<digest>/`` holds everything about a run.  The digest covers what determines the result: the settings that reach
+training, the data, the initial weights and the source of the modules that training imports.  Versions, backend and
+device are recorded, not hashed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import json
+import logging
+import platform
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+from sklearn.model_selection import ParameterGrid
+
+from acrlls.config import PROJECT, Config, digest, store
+from acrlls.data import load_data
+
+_SOURCES = ("layers", "model", "data", "features", "training")
+_RECORDED = ("config.json", "manifest.json", "history.csv", "scales.csv", "predictions.csv.gz")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions for ``n`` images.
+
+    Attributes:
+        names: `(n,)` image names.
+        labels: `(n,)` true classes.
+        logits: `(n, classes)` what enters softmax (after LLS, where there is one).
+        class_names: of the columns.
+    """
+
+    names: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, float64 `(n, classes)`, rows summing to one."""
+        return softmax(self.logits.astype(np.float64), axis=1)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """`(n,)` predicted classes."""
+        return self.logits.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its folder."""
+
+    folder: Path
+    config: Config
+
+    @functools.cached_property
+    def manifest(self) -> dict:
+        """Provenance: digests, versions, backend, device, git commit, wall time, best epoch of each phase."""
+        return json.loads((self.folder / "manifest.json").read_text())
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.manifest["class_names"])
+
+    @functools.cached_property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch: phase, epoch, loss, accuracy, val_loss, val_accuracy, seconds."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    @functools.cached_property
+    def scales(self) -> pd.DataFrame:
+        """LLS scales at the end of each epoch: phase, epoch, one column a class; no rows without LLS."""
+        try:
+            return pd.read_csv(self.folder / "scales.csv")
+        except pd.errors.EmptyDataError:
+            return pd.DataFrame(columns=["phase", "epoch", *self.class_names])
+
+    def best_epoch(self, phase: int) -> pd.Series:
+        """The row of the history whose weights a phase kept (lowest validation loss)."""
+        rows = self.history[self.history.phase == phase]
+        return rows.loc[rows.val_loss.idxmin()]
+
+    def best_scales(self, phase: int) -> pd.Series:
+        """LLS scales, one a class, of the epoch that a phase kept."""
+        epoch = self.best_epoch(phase).epoch
+        row = self.scales[(self.scales.phase == phase) & (self.scales.epoch == epoch)].iloc[0]
+        return row[list(self.class_names)].astype(float)
+
+    @functools.cached_property
+    def _tables(self) -> pd.DataFrame:
+        return pd.read_csv(self.folder / "predictions.csv.gz")
+
+    def predictions(self, part: str = "test", phase: int | None = None) -> Predictions:
+        """Predictions for ``"validation"`` or ``"test"`` of the best model of Phase 1 (``phase=1``) or of the
+        returned model (``phase=2``, or ``None``: the last phase that was trained)."""
+        table = self._tables
+        phase = int(table.phase.max()) if phase is None else phase
+        table = table[(table.part == part) & (table.phase == phase)]
+        if table.empty:
+            raise ValueError(f"no predictions for part {part!r}, phase {phase}")
+        logits = table[[f"logit_{c}" for c in self.class_names]].to_numpy()
+        return Predictions(table.name.to_numpy(str), table.label.to_numpy(), logits, self.class_names)
+
+    def model(self):
+        """The returned Keras model, images `(n, size, size, 3)` to probabilities `(n, classes)`."""
+        from acrlls.model import build_model
+
+        model = build_model(self.config, len(self.class_names))
+        model.load_weights(self.folder / "model.weights.h5")
+        return model
+
+
+def run(config: Config) -> Run:
+    """The run that ``config`` describes: taken from the store, resumed where it was cut off, or trained."""
+    dataset = load_data(config)
+    key = run_digest(config, dataset)
+    folder = store() / key
+    with _locked(store() / f"{key}.lock"):
+        if not (folder / "manifest.json").exists():
+            _train(config, dataset, key, folder)
+    return Run(folder, config)
+
+
+def tune(config: Config) -> pd.DataFrame:
+    """The grid of Section III-B: Phase 1 of the proposed model for every pair of ``grid_alpha`` and ``grid_tau``.
+
+    Returns:
+        One row a grid point, best validation loss first: alpha, tau, val_accuracy, val_loss, epoch (the best),
+        epochs (trained before early stopping).
+    """
+    rows = []
+    for point in ParameterGrid({"alpha": config.grid_alpha, "tau": config.grid_tau}):
+        done = run(config.replace(variant="proposed", phase1_epochs=config.grid_epochs, phase2_epochs=0,
+                                  patience=config.grid_patience, **point))  # fmt: skip
+        best = done.best_epoch(1)
+        rows.append({**point, "val_accuracy": best.val_accuracy, "val_loss": best.val_loss,
+                     "epoch": int(best.epoch), "epochs": len(done.history)})  # fmt: skip
+    table = pd.DataFrame(rows).sort_values("val_loss", ignore_index=True)
+    return table[["alpha", "tau", "val_accuracy", "val_loss", "epoch", "epochs"]]
+
+
+def record(done: Run, folder: str | Path) -> Path:
+    """Copy what may be published of a run (no weights, no images) into ``folder``, readable by :func:`load_run`."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _RECORDED:
+        shutil.copyfile(done.folder / name, folder / name)
+    return folder
+
+
+def load_run(folder: str | Path) -> Run:
+    """A recorded run.
+
+    Raises:
+        FileNotFoundError: the folder holds no record.
+    """
+    folder = Path(folder)
+    settings = json.loads((folder / "config.json").read_text())
+    return Run(folder, Config(**settings))
+
+
+def run_digest(config: Config, dataset) -> str:
+    """Digest of everything that determines the result of a run."""
+    from acrlls.model import weights_digest
+
+    sources = [Path(__file__).with_name(f"{name}.py") for name in _SOURCES]
+    return digest(config.training_settings(), dataset.fingerprint, weights_digest(config), *sources)
+
+
+def _train(config: Config, dataset, key: str, folder: Path) -> None:
+    from acrlls import training
+    from acrlls.model import weights_digest
+
+    aside = folder.with_suffix(".partial")
+    aside.mkdir(parents=True, exist_ok=True)
+    settings = {**config.as_dict(), "data": "phantom" if config.data == "phantom" else "folder"}
+    if config.backbone not in ("imagenet", "phantom", "random"):
+        settings["backbone"] = Path(config.backbone).name
+    (aside / "config.json").write_text(json.dumps(settings, indent=1))
+    # Every run compiles functions of its own, which TensorFlow takes for an oversight and warns of on stderr.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    start = time.perf_counter()
+    training.train(config, dataset, aside)
+    best = json.loads((aside / "best.json").read_text())
+    history = pd.read_csv(aside / "history.csv")
+    manifest = {
+        "digest": key,
+        "class_names": list(dataset.class_names),
+        "images": len(dataset),
+        "class_counts": np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist(),
+        "data_fingerprint": dataset.fingerprint,
+        "weights_digest": weights_digest(config),
+        "selected_phase": best["selected"],
+        "best": best["phases"],
+        "seconds_in_epochs": round(float(history.seconds.sum()), 1),
+        "seconds_in_last_session": round(time.perf_counter() - start, 1),
+        **environment(),
+    }
+    (aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    aside.rename(folder)
+
+
+def environment() -> dict:
+    """Versions, backend, machine and commit, as recorded with every run."""
+    import keras
+
+    packages = ("acrlls", "keras", "tensorflow", "tensorflow_cpu", "jax", "torch", "numpy", "scipy", "scikit-learn",
+                "pandas", "pillow")  # fmt: skip
+    versions = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    commit = subprocess.run(
+        ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "backend": keras.backend.backend(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "commit": commit.stdout.strip() or None,
+    }
+
+
+@contextlib.contextmanager
+def _locked(file: Path):
+    """Let one process at a time train a run; a second one waits and then finds it kept.  Freed when a process dies."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: whoever runs two sections at once there may train a run twice
+        yield
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,256 @@
+"""Algorithm 1: two phases of training, each keeping its best epoch (Section II-D)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from acrlls import data
+from acrlls.config import Config
+from acrlls.features import FeatureBank, jit_compile
+from acrlls.model import POOL, between, build_model, freeze_backbone, frozen_cut, unfreeze_top
+
+_IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
+_log = logging.getLogger(__name__)
+
+
+def train(config: Config, dataset: data.Dataset, folder: Path) -> keras.Model:
+    """Phase 1, then Phase 2 from the best of Phase 1; returns the better of the two bests, by validation loss.
+
+    Writes ``history.csv``, ``scales.csv``, ``predictions.csv.gz``, ``model.weights.h5`` and ``best.json`` into
+    ``folder``, and a checkpoint after every epoch, from which a later call with the same arguments goes on.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model = build_model(config, len(dataset.class_names))
+    bank = FeatureBank(config, dataset, model)
+    plans = [plan for plan in phases(config) if plan.epochs]
+    tables, bests = [], {}
+    for plan in plans:
+        if plan.phase == 1:
+            freeze_backbone(model)
+        else:
+            unfreeze_top(model, config.unfrozen_layers, config.batchnorm)
+        phase = _Phase(plan, config, dataset, model, bank, folder)
+        bests[plan.phase] = phase.fit()
+        tables.append(phase.predictions(("validation", "test")))
+    selected = min(bests, key=lambda p: (bests[p]["val_loss"], p))
+    if selected != plans[-1].phase:
+        _load(folder / f"best_{selected}.npz", model.weights)
+        # the returned model is Phase 1's, so what phase 2 stands for in the tables is too
+        tables[-1] = tables[0].assign(phase=plans[-1].phase)
+    pd.concat(tables).to_csv(folder / "predictions.csv.gz", index=False, float_format="%.7g")
+    model.save_weights(folder / "model.weights.h5")
+    (folder / "best.json").write_text(json.dumps({"phases": bests, "selected": selected}, indent=1))
+    for checkpoint in folder.glob("*.npz"):
+        checkpoint.unlink()
+    (folder / "checkpoint.json").unlink()
+    return model
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """What one phase does: its number (1 or 2), epochs, learning rate, and the augmented view of each epoch."""
+
+    phase: int
+    epochs: int
+    learning_rate: float
+    first_epoch: int
+
+    def view(self, epoch: int, config: Config) -> int | None:
+        """The view that epoch ``epoch`` (from 0) trains on; ``None`` without augmentation."""
+        if not config.augment:
+            return None
+        number = self.first_epoch + epoch
+        return number if config.views is None else number % config.views
+
+
+def phases(config: Config) -> list[PhasePlan]:
+    """The two phases of Algorithm 1 with a config's epochs and learning rates."""
+    return [
+        PhasePlan(1, config.phase1_epochs, config.phase1_learning_rate, 0),
+        PhasePlan(2, config.phase2_epochs, config.phase2_learning_rate, config.phase1_epochs),
+    ]
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches in a given order: ``fetch(rows)`` gives the inputs, float32 `(batch, ...)`."""
+
+    def __init__(self, fetch: Callable, labels, order, batch_size: int):
+        super().__init__()
+        self.fetch, self.labels, self.order, self.batch_size = fetch, labels, order, batch_size
+
+    def __len__(self):
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, index):
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.fetch(rows), self.labels[rows]
+
+
+class _Phase:
+    """One phase: the part of the network that comes after all frozen, storable layers, trained on stored features."""
+
+    def __init__(self, plan: PhasePlan, config, dataset, model, bank: FeatureBank, folder: Path):
+        self.plan, self.config, self.dataset, self.model, self.bank, self.folder = (
+            plan, config, dataset, model, bank, folder,
+        )  # fmt: skip
+        self.cut = frozen_cut(model)
+        # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
+        self.stage = between(model, self.cut, model.layers[-2].name)
+        self.stage.compile(
+            keras.optimizers.Adam(plan.learning_rate),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            jit_compile=jit_compile(),
+        )
+        train_labels = dataset.labels[bank.split.train]
+        weights = data.class_weights(train_labels, len(dataset.class_names))
+        self.class_weight = dict(enumerate(weights.tolist())) if config.class_weights else None
+
+    def fit(self) -> dict:
+        """Train, and leave the best epoch's weights in the model.  Returns that epoch's row of the history."""
+        self.stage.optimizer.build(self.stage.trainable_variables)
+        state = self._resume()
+        history, scales = state["history"], state["scales"]
+        for epoch in range(state["epoch"], self.plan.epochs):
+            if self._out_of_patience(epoch, state["best"]):
+                break
+            row = {"phase": self.plan.phase, "epoch": epoch + 1, **self._epoch(epoch)}
+            history.append(row)
+            if "lls" in [layer.name for layer in self.model.layers]:
+                values = keras.ops.convert_to_numpy(self.model.get_layer("lls").scale).tolist()
+                scales.append({"phase": row["phase"], "epoch": row["epoch"],
+                               **dict(zip(self.dataset.class_names, values, strict=True))})  # fmt: skip
+            if state["best"] is None or row["val_loss"] < state["best"]["val_loss"]:
+                state["best"] = row
+                _save(self._best_file, self.model.weights)
+            self._checkpoint(epoch + 1, state)
+            _log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+        _load(self._best_file, self.model.weights)
+        return state["best"]
+
+    def _out_of_patience(self, epochs_done: int, best: dict | None) -> bool:
+        return bool(self.config.patience and best and epochs_done - best["epoch"] >= self.config.patience)
+
+    def predictions(self, parts) -> pd.DataFrame:
+        """What enters softmax for every image of the parts: part, phase, name, label, one ``logit_<class>`` a class."""
+        tables = []
+        for part in parts:
+            rows = getattr(self.bank.split, part)
+            logits = self.stage.predict(self._batches(part, None, np.arange(len(rows))), verbose=0)
+            columns = {f"logit_{c}": logits[:, k] for k, c in enumerate(self.dataset.class_names)}
+            tables.append(pd.DataFrame({"part": part, "phase": self.plan.phase, "name": self.dataset.names[rows],
+                                        "label": self.dataset.labels[rows], **columns}))  # fmt: skip
+        return pd.concat(tables)
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        start = time.perf_counter()
+        c = self.config
+        rng = np.random.default_rng((c.seed, self.plan.phase, epoch))
+        _seed_dropout(self.model, rng)
+        order = rng.permutation(len(self.bank.split.train))
+        batches = self._batches("train", self.plan.view(epoch, c), order)
+        self._feed(self.stage.fit, batches, class_weight=self.class_weight, shuffle=False, verbose=0)
+        logs = {k: v[-1] for k, v in self.stage.history.history.items()}
+        # Without class weights and, the layer being silent outside training, without ACR.
+        plain = self._batches("validation", None, np.arange(len(self.bank.split.validation)))
+        checked = self._feed(self.stage.evaluate, plain, verbose=0, return_dict=True)
+        return {"loss": logs["loss"], "accuracy": logs["accuracy"], "val_loss": checked["loss"],
+                "val_accuracy": checked["accuracy"], "seconds": time.perf_counter() - start}  # fmt: skip
+
+    def _batches(self, part: str, view: int | None, order) -> Batches:
+        rows = getattr(self.bank.split, part)
+        if self.cut is None:
+
+            def fetch(chosen):
+                return data.batch(self.dataset, rows[chosen], self.config, view)
+
+        else:
+            stored = self.bank.features(part, self.cut, view, also=self._needed_later(view))
+
+            def fetch(chosen):
+                return np.asarray(stored[chosen], dtype=np.float32)
+
+        return Batches(fetch, self.dataset.labels[rows], order, self.config.batch_size)
+
+    def _needed_later(self, view: int | None) -> tuple[str, ...]:
+        """The cut of Phase 2, while Phase 1 passes over a view that Phase 2 will see again."""
+        if self.plan.phase != 1 or not self.config.phase2_epochs or self.cut != POOL:
+            return ()
+        later = phases(self.config)[1]
+        if view is not None and view not in {later.view(e, self.config) for e in range(later.epochs)}:
+            return ()
+        unfreeze_top(self.model, self.config.unfrozen_layers, self.config.batchnorm)
+        cut = frozen_cut(self.model)
+        freeze_backbone(self.model)
+        return () if cut is None else (cut,)
+
+    def _feed(self, verb: Callable, batches: Batches, **arguments):
+        """Call ``fit`` or ``evaluate`` with one array where it is small, else batch by batch from the disk."""
+        if self.cut is None or len(batches.order) * np.prod(self.stage.input_shape[1:]) * 4 > _IN_MEMORY:
+            return verb(batches, **arguments)
+        return verb(batches.fetch(batches.order), batches.labels[batches.order],
+                    batch_size=self.config.batch_size, **arguments)  # fmt: skip
+
+    @property
+    def _best_file(self) -> Path:
+        return self.folder / f"best_{self.plan.phase}.npz"
+
+    def _variables(self) -> list:
+        return [*self.model.weights, *self.stage.optimizer.variables]
+
+    def _checkpoint(self, epoch: int, state: dict) -> None:
+        _save(self.folder / f"last_{self.plan.phase}.npz", self._variables())
+        pd.DataFrame(state["history"]).to_csv(self.folder / "history.csv", index=False)
+        pd.DataFrame(state["scales"]).to_csv(self.folder / "scales.csv", index=False)
+        note = {"phase": self.plan.phase, "epoch": epoch, **{k: state[k] for k in ("best", "history", "scales")}}
+        _replace_text(self.folder / "checkpoint.json", json.dumps(note))
+
+    def _resume(self) -> dict:
+        """Where this phase stands: epochs done, best row, and the rows so far of both phases."""
+        file = self.folder / "checkpoint.json"
+        fresh = {"epoch": 0, "best": None, "history": [], "scales": []}
+        if not file.exists():
+            return fresh
+        note = json.loads(file.read_text())
+        if note["phase"] < self.plan.phase:
+            return {**fresh, "history": note["history"], "scales": note["scales"]}
+        if note["phase"] > self.plan.phase:  # done earlier; its best epoch is on disk
+            best = min((r for r in note["history"] if r["phase"] == self.plan.phase), key=lambda r: r["val_loss"])
+            return {**fresh, "epoch": self.plan.epochs, "best": best}
+        _load(self.folder / f"last_{self.plan.phase}.npz", self._variables())
+        return {k: note[k] for k in fresh}
+
+
+def _seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
+    """Dropout's randomness as a function of seed and epoch, so that a resumed run equals an unbroken one."""
+    for layer in model.layers:
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.state.assign(rng.integers(0, 2**31, size=2).astype("uint32"))
+
+
+def _save(file: Path, variables) -> None:
+    aside = file.with_suffix(".aside.npz")
+    np.savez(aside, *[keras.ops.convert_to_numpy(v) for v in variables])
+    aside.replace(file)
+
+
+def _load(file: Path, variables) -> None:
+    with np.load(file) as kept:
+        for k, variable in enumerate(variables):
+            variable.assign(kept[f"arr_{k}"])
+
+
+def _replace_text(file: Path, text: str) -> None:
+    aside = file.with_suffix(".aside")
+    aside.write_text(text)
+    aside.replace(file)
