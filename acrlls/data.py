@@ -64,7 +64,8 @@ class PhantomDataset(Dataset):
     """The first ``n`` phantoms of a seed, drawn once and kept in the store."""
 
     def __init__(self, n: int, seed: int, size: int):
-        key = digest("phantom", n, seed, size, *phantom.SOURCES)
+        sources = [Path(phantom.__file__), Path(phantom.__file__).with_name("_drawing.py")]
+        key = digest("phantom", n, seed, size, *sources)
         file = store() / "phantom" / f"{key}.npz"
         if not file.exists():
             drawn = phantom.draw(n, seed=seed, size=size)

@@ -82,7 +82,8 @@ class FeatureBank:
         for start in range(done, len(rows), _CHUNK):
             chunk = slice(start, start + _CHUNK)
             images = data.batch(self.dataset, rows[chunk], self.config, view)
-            for array, values in zip(arrays, extractor.predict(images, batch_size=64, verbose=0), strict=True):
+            outputs = extractor.predict(images, batch_size=64, verbose=0)
+            for array, values in zip(arrays, outputs if len(layers) > 1 else [outputs], strict=True):
                 array[chunk] = values
                 array.flush()
             progress.write_text(json.dumps({"done": min(start + _CHUNK, len(rows))}))

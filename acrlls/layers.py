@@ -53,7 +53,7 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         self.alpha = alpha
         self.tau = tau
         self.supports_masking = True
-        self.built = True
+        self._build_at_init()
 
     def call(self, logits, training=False):
         if logits.shape[-1] is not None and logits.shape[-1] < 2:

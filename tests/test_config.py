@@ -1,0 +1,79 @@
+"""Settings are checked at the door, and the message names the parameter, the value and what is allowed."""
+
+import dataclasses
+
+import pytest
+
+from acrlls.config import Config, UserError, configure, profiles
+
+
+def test_the_defaults_are_the_published_settings():
+    c = configure("paper")
+    assert (c.alpha, c.tau, c.image_size, c.unfrozen_layers) == (0.08, 0.25, 224, 50)
+    assert (c.phase1_epochs, c.phase1_learning_rate, c.phase2_epochs, c.phase2_learning_rate) == (30, 1e-3, 50, 1e-4)
+    assert (c.grid_alpha, c.grid_tau) == ((0.08, 0.1, 0.15, 0.2), (0.15, 0.2, 0.25, 0.3))
+    assert (c.grid_epochs, c.grid_patience) == (10, 3)
+    assert (c.rotation, c.flip, c.shift, c.shear, c.zoom) == (15, 0.5, 0.1, 0.1, 0.15)
+
+
+def test_every_profile_loads():
+    assert profiles() == ["laptop", "paper", "quick"]
+    for name in profiles():
+        assert configure(name).profile == name
+
+
+def test_none_means_as_the_profile_says():
+    assert configure("quick", alpha=None) == configure("quick")
+    assert configure("quick", alpha=0.5).alpha == 0.5
+
+
+def test_the_environment_turns_the_default_profile_alone(monkeypatch):
+    monkeypatch.setenv("ACRLLS_PROFILE", "laptop")
+    monkeypatch.setenv("ACRLLS_DATA", "/somewhere")
+    assert configure("quick").profile == configure().profile == "laptop"
+    assert configure("paper").profile == "paper"
+    assert configure("quick").data == "/somewhere"
+    assert configure("quick", data="phantom").data == "phantom"
+
+
+@pytest.mark.parametrize(
+    "bad, says",
+    [
+        ({"alpha": -0.1}, "alpha is -0.1; it must be a number from 0"),
+        ({"alpha": float("nan")}, "alpha is nan"),
+        ({"alpha": "big"}, "alpha is 'big'"),
+        ({"tau": 1.5}, "tau is 1.5; it must be a number from 0 to 1"),
+        ({"phase1_epochs": 0}, "phase1_epochs is 0; it must be a whole number"),
+        ({"phase1_epochs": 2.5}, "phase1_epochs is 2.5"),
+        ({"phase1_learning_rate": 0}, "phase1_learning_rate is 0; it must be a number above 0"),
+        ({"seed": True}, "seed is True"),
+        ({"augment": "yes"}, "augment is 'yes'; it must be true or false"),
+        ({"variant": "propsed"}, "variant is 'propsed'; choose one of: baseline"),
+        ({"grid_tau": []}, "grid_tau is empty"),
+        ({"grid_tau": [0.1, 7]}, "grid_tau is 7"),
+        ({"alhpa": 1}, "there is no parameter 'alhpa'; did you mean 'alpha'?"),
+        ({"train_fraction": 0.9, "validation_fraction": 0.1}, "leave nothing to test on"),
+    ],
+)
+def test_an_impossible_value_is_refused_by_name(bad, says):
+    with pytest.raises(UserError) as caught:
+        configure("quick", **bad)
+    assert says in str(caught.value)
+
+
+def test_an_unknown_profile_lists_the_known_ones():
+    with pytest.raises(UserError, match="profile 'fast' does not exist; choose one of: laptop, paper, quick"):
+        configure("fast")
+
+
+def test_what_is_only_shown_does_not_reach_training():
+    base = configure("quick")
+    shown = base.replace(bins=7, resamples=20, grid_epochs=2, gradcam_layer="out_relu")
+    assert shown.training_settings() == base.training_settings()
+    assert base.replace(alpha=0.2).training_settings() != base.training_settings()
+
+
+def test_a_config_survives_its_dictionary():
+    base = configure("laptop", alpha=0.3, grid_tau=[0.1])
+    assert Config(**base.as_dict()) == base
+    assert {f.name for f in dataclasses.fields(Config)} == set(base.as_dict())

@@ -1,0 +1,161 @@
+"""Statements about ACR (equations 1 to 3) and LLS (equation 4).  They hold on every Keras backend."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from scipy.special import softmax
+
+from acrlls.layers import AdaptiveConfidenceRegularizer as ACR
+from acrlls.layers import LearnableLogitScaler as LLS
+
+
+def logits_with_margin(margin, rest=(0.1, 0.05)):
+    """One row of logits whose two largest probabilities differ by ``margin``."""
+    top = (1 - sum(rest) + margin) / 2
+    p = np.array([[top - margin, *rest, top]])
+    assert p.min() > 0 and top - margin >= max(rest)
+    return np.log(p).astype("float32")
+
+
+def added_loss(layer, logits):
+    layer(ops.convert_to_tensor(logits), training=True)
+    return sum(float(ops.convert_to_numpy(value)) for value in layer.losses)
+
+
+def gradient_of_penalty(layer, logits):
+    """d penalty / d logits by central differences in float64: no backend's tape is needed."""
+    z = np.asarray(logits, "float64")
+    gradient = np.zeros_like(z)
+    for k in range(z.shape[1]):
+        step = np.zeros_like(z)
+        step[:, k] = 1e-3
+        up, down = (float(ops.convert_to_numpy(layer.penalty(ops.convert_to_tensor((z + s).astype("float32")))))
+                    for s in (step, -step))  # fmt: skip
+        gradient[:, k] = (up - down) / 2e-3
+    return gradient
+
+
+def test_a_margin_at_tau_costs_nothing():
+    assert added_loss(ACR(alpha=1.0, tau=0.25), logits_with_margin(0.25)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.05, 0.15, 0.35, 0.6])
+def test_the_penalty_is_equation_3(margin):
+    expected = 0.08 * (max(0, 0.25 - margin) + 0.5 * max(0, margin - 0.25))
+    assert added_loss(ACR(alpha=0.08, tau=0.25), logits_with_margin(margin)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_penalty_is_the_mean_over_the_batch():
+    batch = np.concatenate([logits_with_margin(0.05), logits_with_margin(0.55)])
+    expected = 2.0 * np.mean([0.20, 0.5 * 0.30])
+    assert added_loss(ACR(alpha=2.0, tau=0.25), batch) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_gradient_pulls_the_margin_to_tau_from_either_side_twice_as_hard_from_below():
+    layer = ACR(alpha=1.0, tau=0.25)
+    slope = {}
+    for side, margin in {"below": 0.20, "above": 0.30}.items():
+        z = logits_with_margin(margin)
+        down = -gradient_of_penalty(layer, z)  # where a step of gradient descent goes
+
+        def margin_of(logits):
+            first, second = np.sort(softmax(logits.astype("float64"), axis=1), axis=1)[:, :-3:-1].T
+            return float(first[0] - second[0])
+
+        rise = (margin_of(z + 1e-3 * down) - margin_of(z)) / 1e-3
+        assert (rise > 0) == (side == "below")
+        jacobian_norm = np.linalg.norm(down)  # |d penalty/d margin| times |d margin/d z|
+        unit = gradient_of_penalty(ACR(alpha=1.0, tau=1.0), z)  # tau 1: always below, weight one
+        slope[side] = jacobian_norm / np.linalg.norm(unit)
+    assert slope["below"] == pytest.approx(1, rel=1e-2)
+    assert slope["above"] == pytest.approx(0.5, rel=1e-2)
+
+
+def test_acr_returns_its_input_and_adds_nothing_outside_training():
+    z = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    layer = ACR(alpha=1.0)
+    for training in (False, True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(layer(ops.convert_to_tensor(z), training=training)), z)
+    silent = ACR(alpha=1.0)
+    silent(ops.convert_to_tensor(z), training=False)
+    silent(ops.convert_to_tensor(z))
+    assert silent.losses == []
+
+
+def test_acr_adds_its_loss_to_training_but_not_to_evaluation():
+    z = np.random.default_rng(1).normal(size=(32, 4)).astype("float32")
+    y = np.arange(32) % 4
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, ACR(alpha=50.0, tau=0.25)(inputs))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    plain = -np.log(softmax(z.astype("float64"), axis=1)[np.arange(32), y]).mean()
+    p = np.sort(softmax(z.astype("float64"), axis=1), axis=1)
+    margin = p[:, -1] - p[:, -2]
+    penalty = 50 * np.mean(np.maximum(0, 0.25 - margin) + 0.5 * np.maximum(0, margin - 0.25))
+    assert model.evaluate(z, y, batch_size=32, verbose=0) == pytest.approx(plain, rel=1e-4)
+    assert float(model.train_on_batch(z, y)) == pytest.approx(plain + penalty, rel=1e-4)
+
+
+@pytest.mark.parametrize("bad", [{"alpha": -0.1}, {"alpha": float("nan")}, {"tau": -0.01}, {"tau": 1.5}])
+def test_acr_refuses_impossible_settings(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        ACR(**bad)
+
+
+def test_acr_needs_two_classes():
+    with pytest.raises(ValueError, match="two classes"):
+        ACR()(ops.zeros((3, 1)), training=True)
+
+
+def test_lls_of_ones_changes_nothing():
+    z = np.random.default_rng(2).normal(size=(7, 4)).astype("float32")
+    layer = LLS()
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer(ops.convert_to_tensor(z))), z)
+    assert layer.count_params() == 4
+
+
+def test_lls_multiplies_each_logit_by_the_weight_of_its_class():
+    z = np.random.default_rng(3).normal(size=(7, 4)).astype("float32")
+    layer = LLS()
+    layer.build(z.shape)
+    s = np.array([0.5, 1, 2, -1], "float32")
+    layer.scale.assign(s)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(ops.convert_to_tensor(z))), z * s, rtol=1e-6)
+
+
+def test_lls_learns():
+    z = np.eye(4, dtype="float32")[np.arange(64) % 4]
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, LLS(name="lls")(inputs))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(z, np.arange(64) % 4, epochs=3, verbose=0)
+    assert (ops.convert_to_numpy(model.get_layer("lls").scale) > 1).all()  # every label is right: grow surer
+
+
+@pytest.mark.parametrize("layer", [ACR(0.3, 0.4, name="a"), LLS(scale_initializer="zeros", scale_regularizer="l2")])
+def test_layers_survive_their_config(layer):
+    twin = type(layer).from_config(layer.get_config())
+    assert twin.get_config() == layer.get_config()
+
+
+def test_a_model_with_both_layers_survives_saving(tmp_path):
+    inputs = keras.Input((8,))
+    x = keras.layers.Dense(4)(inputs)
+    model = keras.Model(inputs, keras.layers.Softmax()(LLS(name="lls")(ACR(0.3, 0.4, name="acr")(x))))
+    model.get_layer("lls").scale.assign([0.5, 0.6, 0.7, 0.8])
+    model.save(tmp_path / "m.keras")
+    twin = keras.saving.load_model(tmp_path / "m.keras")
+    x = np.random.default_rng(4).normal(size=(3, 8)).astype("float32")
+    np.testing.assert_allclose(twin.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5)
+    assert (twin.get_layer("acr").alpha, twin.get_layer("acr").tau) == (0.3, 0.4)
+
+
+def test_keras_own_checks_of_a_layer_pass():
+    for cls, weights in ((ACR, 0), (LLS, 1)):
+        layer = cls()
+        symbolic = layer(keras.Input((4,), dtype="float32"))
+        assert symbolic.shape == layer.compute_output_shape((None, 4)) == (None, 4)
+        assert len(layer.trainable_weights) == weights
+        half = cls(dtype="float16")
+        assert keras.backend.standardize_dtype(half(ops.ones((2, 4), "float16")).dtype) == "float16"
