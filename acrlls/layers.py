@@ -6,15 +6,15 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="acrlls")
 class AdaptiveConfidenceRegularizer(keras.layers.Layer):
-    r"""Adds a penalty on the distance of the confidence margin from a target.
+    """Adds a penalty on the distance of the confidence margin from a target.
 
-    The *margin* of a sample is the difference between the two largest softmax probabilities of its logits.  During
-    training the layer adds
+    The *margin* of a sample is the difference between the two largest softmax probabilities of its logits.  The layer
+    returns its input unchanged, adds the penalty to the loss in training, and at prediction computes nothing.
 
-    $$\mathcal{L}_{ACR} = \alpha \cdot \mathrm{mean}\bigl(\max(0, \tau - \mathrm{margin})
-    + \tfrac{1}{2} \max(0, \mathrm{margin} - \tau)\bigr)$$
+    Formula (equations 1 to 3)::
 
-    to the loss (Win & Yao, equations 1 to 3).  It returns its input unchanged, and at prediction it computes nothing.
+        margin = p_1 - p_2
+        loss += alpha * mean(max(0, tau - margin) + 0.5 * max(0, margin - tau))
 
     Example:
 
@@ -63,7 +63,7 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         return logits
 
     def penalty(self, logits):
-        """The scalar $\\mathcal{L}_{ACR}$ of a batch of logits, shape `(batch_size, classes)`."""
+        """The penalty, a scalar, of a batch of logits of shape `(batch_size, classes)`."""
         largest, _ = ops.top_k(ops.softmax(logits), k=2)
         margin = largest[:, 0] - largest[:, 1]
         uncertainty = ops.relu(self.tau - margin)
@@ -79,11 +79,13 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="acrlls")
 class LearnableLogitScaler(keras.layers.Layer):
-    r"""Multiplies each logit by a trainable weight of its class.
+    """Multiplies each logit by a trainable weight of its class.
 
-    $$\tilde{z} = z \odot s$$
+    All weights are one at the start, so that a new layer changes nothing.
 
-    (Win & Yao, equation 4), one weight a class, all ones at the start, so that a new layer changes nothing.
+    Formula (equation 4)::
+
+        outputs = logits * scale
 
     Example:
 

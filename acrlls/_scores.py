@@ -1,0 +1,120 @@
+"""Scores, labels and bins: what every calibration measure needs.  Internal to ``calibration``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+STRATEGIES = ("width", "mass")
+
+
+def check(p, y=None, name: str = "p"):
+    """Probabilities as float64 in [0, 1] and, where given, labels as integers; an error names the first bad
+    row.
+
+    Rows may miss one by up to 1e-3 (float32 softmax, rounded tables); they are not normalised.
+
+    Returns:
+        ``p``, or ``(p, y)``.
+    """
+    p = np.asarray(p)
+    if p.ndim != 2 or p.shape[1] < 2 or not len(p):
+        raise ValueError(f"{name} has shape {p.shape}; it must be (n, classes) with n >= 1 and classes >= 2")
+    if not np.issubdtype(p.dtype, np.number) or np.iscomplexobj(p):
+        raise ValueError(f"{name} holds {p.dtype}; it must hold real numbers")
+    p = p.astype(np.float64)
+    _refuse_rows(~np.isfinite(p).all(axis=1), p, name, "holds a value that is not finite")
+    _refuse_rows(((p < -1e-6) | (p > 1 + 1e-3)).any(axis=1), p, name, "holds a value outside [0, 1]")
+    _refuse_rows(np.abs(p.sum(axis=1) - 1) > 1e-3, p, name, "does not sum to one")
+    p = p.clip(0, 1)
+    if y is None:
+        return p
+    y = np.asarray(y)
+    if y.shape != (len(p),):
+        raise ValueError(f"y has shape {y.shape}; it must be ({len(p)},), one label a row of {name}")
+    if not (np.issubdtype(y.dtype, np.number) or y.dtype == bool) or np.iscomplexobj(y):
+        raise ValueError(f"y holds {y.dtype}; it must hold whole numbers from 0 to {p.shape[1] - 1}")
+    with np.errstate(invalid="ignore"):
+        bad = ~((y >= 0) & (y < p.shape[1]) & (y == np.floor(y)))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(f"y: row {row} is {y[row]}; labels are whole numbers from 0 to {p.shape[1] - 1}")
+    return p, y.astype(np.intp)
+
+
+def _refuse_rows(bad, p, name, what):
+    if bad.any():
+        row = int(bad.argmax())
+        more = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
+        raise ValueError(f"{name}: row {row} {what}: {np.array2string(p[row], precision=6)}{more}")
+
+
+def whole_number(name, value) -> int:
+    if isinstance(value, bool) or value != int(value) or value < 1:
+        raise ValueError(f"{name} is {value!r}; it must be a whole number from 1")
+    return int(value)
+
+
+def one_hot(y, classes):
+    return np.eye(classes)[y]
+
+
+def top_label_of(p, targets):
+    """Confidence and target of the predicted class, both ``(n, 1)``."""
+    top = p.argmax(axis=1)[:, None]
+    return np.take_along_axis(p, top, axis=1), np.take_along_axis(targets, top, axis=1)
+
+
+def bin_edges(scores, bins, strategy):
+    """Ends of the bins of each column of scores, ``(columns, bins + 1)``.
+
+    Equal width runs from 0 to 1, equal mass from the least to the greatest score.
+    """
+    bins = whole_number("bins", bins)
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy is {strategy!r}; choose one of: {', '.join(STRATEGIES)}")
+    if strategy == "mass":
+        last = (
+            -(-np.arange(bins + 1) * len(scores) // bins) - 1
+        )  # whole numbers: a rounded quantile moves images
+        return np.sort(scores, axis=0)[last.clip(0)].T
+    return np.tile(np.linspace(0, 1, bins + 1), (scores.shape[1], 1))
+
+
+def places(scores, edges):
+    """Index of the bin (a, b] of each score, ``(n, columns)``; the least score falls into the first bin."""
+    found = [np.searchsorted(e[1:-1], s, side="left") for s, e in zip(scores.T, edges, strict=True)]
+    return np.column_stack(found)
+
+
+def bin_sums(values, where, bins):
+    """Sum of each column of values within its bins: ``(columns, bins)`` from two arrays ``(n, columns)``."""
+    columns = zip(values.T, where.T, strict=True)
+    return np.array([np.bincount(w, v, minlength=bins) for v, w in columns])
+
+
+def binned_errors(scores, targets, bins, strategy):
+    """Expected calibration error of each column, ``(columns,)``, from two arrays ``(n, columns)``."""
+    where = places(scores, bin_edges(scores, bins, strategy))
+    return np.abs(bin_sums(targets - scores, where, bins)).sum(axis=1) / len(scores)
+
+
+def drawn_hits(p, where, bins, resamples, seed):
+    """Hits a bin when labels are drawn from p, in chunks ``(r, classes + 1, bins)`` that bound the memory.
+
+    ``where`` holds the bins of the classes and, last, of the top label: ``(n, classes + 1)``.
+    """
+    n, classes = p.shape
+    rng, left = np.random.default_rng(seed), whole_number("resamples", resamples)
+    ladder = p.cumsum(axis=1)[:, :-1] / p.sum(axis=1, keepdims=True)
+    top = p.argmax(axis=1)
+    while left:
+        r = min(left, max(1, 2_000_000 // n))
+        left -= r
+        u = rng.random((r, n))
+        labels = sum((u >= ladder[:, k]).astype(np.intp) for k in range(classes - 1))
+        start = np.arange(r)[:, None] * (classes + 1) * bins
+        own = start + labels * bins + where[np.arange(n), labels]
+        right = (start + classes * bins + where[:, -1])[labels == top]
+        size = r * (classes + 1) * bins
+        hits = np.bincount(own.ravel(), minlength=size) + np.bincount(right, minlength=size)
+        yield hits.reshape(r, classes + 1, bins)

@@ -1,0 +1,171 @@
+"""Noise floor and reliability diagrams: what the sampling of labels alone does to a calibration measure.
+
+Imported through ``acrlls.calibration``, which says what ``p``, ``y`` and the bins are.
+
+References:
+    [1] J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and Forecasting
+        22, 2007 (consistency bands).
+    [2] E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+
+from acrlls._scores import bin_edges, bin_sums, check, drawn_hits, one_hot, places
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """What a perfectly calibrated model with these very scores would show.
+
+    Attributes:
+        classwise: class-wise ECE of each drawing of the labels, ``(resamples, classes)``.
+        top_label: top-label ECE of each drawing, ``(resamples,)``.
+        observed: ECE with the real labels, ``(classes + 1,)`` with the top label last, or None.
+    """
+
+    classwise: np.ndarray
+    top_label: np.ndarray
+    observed: np.ndarray | None = None
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean class-wise ECE under perfect calibration, ``(classes,)``."""
+        return self.classwise.mean(axis=0)
+
+    def quantile(self, q: float = 0.95) -> np.ndarray:
+        """Quantile of the class-wise ECE under perfect calibration, ``(classes,)``."""
+        return np.quantile(self.classwise, q, axis=0)
+
+    def table(self, class_names: Sequence[str]):
+        """A row a class and ``"Top label"``; columns mean, q05, q95 and, with labels, observed and p-values.
+
+        ``p_above`` is small where the observed ECE is larger than perfect calibration would give, ``p_below``
+        where it is smaller; each is (1 + number of drawings as extreme) / (1 + resamples).
+        """
+        import pandas as pd
+
+        draws = np.column_stack([self.classwise, self.top_label])
+        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+        table = pd.DataFrame(
+            {"mean": draws.mean(axis=0), "q05": low, "q95": high}, index=[*class_names, "Top label"]
+        )
+        if self.observed is not None:
+            table["observed"] = self.observed
+            table["p_above"] = (1 + (draws >= self.observed).sum(axis=0)) / (1 + len(draws))
+            table["p_below"] = (1 + (draws <= self.observed).sum(axis=0)) / (1 + len(draws))
+        return table
+
+
+def noise_floor(
+    p, y=None, bins: int = 15, resamples: int = 1000, seed: int = 0, strategy: str = "width"
+) -> NoiseFloor:
+    """ECE when each label is drawn from the probabilities themselves, that is, under perfect calibration.
+
+    The floor depends on the class, on how sharp the scores are, on n, and on the bins; an ECE within it shows
+    nothing.
+
+    Args:
+        p: probabilities, ``(n, classes)``.
+        y: labels, ``(n,)``, only to report the observed ECE beside the floor.
+        resamples: number of drawings of all labels.
+        seed: seed of the drawings.
+    """
+    p, y = (check(p), None) if y is None else check(p, y)
+    scores = np.column_stack([p, p.max(axis=1)])
+    where = places(scores, bin_edges(scores, bins, strategy))
+    sums = bin_sums(scores, where, bins)
+
+    def errors(hits):
+        return np.abs(hits - sums).sum(axis=-1) / len(p)
+
+    draws = np.concatenate([errors(hits) for hits in drawn_hits(p, where, bins, resamples, seed)])
+    observed = None if y is None else errors(bin_sums(_hits(p, y), where, bins))
+    return NoiseFloor(draws[:, :-1], draws[:, -1], observed)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Arrays of a reliability diagram, a row a panel: the classes, or the top label alone.
+
+    Attributes:
+        titles: name of each panel.
+        edges: ends of the bins, ``(panels, bins + 1)``.
+        count: images in each bin, ``(panels, bins)``; where it is 0 the arrays below are NaN.
+        confidence: mean confidence in each bin.
+        frequency: share of images of the class (top label: predicted rightly).
+        low, high: Wilson interval [2] of the frequency.
+        band_low, band_high: where the frequency would lie under perfect calibration (consistency band [1]).
+        ece: calibration error of each panel, ``(panels,)``.
+        level: coverage of the intervals and of the band.
+    """
+
+    titles: tuple[str, ...]
+    edges: np.ndarray
+    count: np.ndarray
+    confidence: np.ndarray
+    frequency: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    band_low: np.ndarray
+    band_high: np.ndarray
+    ece: np.ndarray
+    level: float
+
+
+def prepare_reliability(
+    p,
+    y,
+    bins: int = 15,
+    class_names: Sequence[str] | None = None,
+    *,
+    top_label: bool = False,
+    strategy: str = "width",
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Reliability:
+    """Bin counts, mean confidences, frequencies, their intervals and the consistency band, for plotting.
+
+    Args:
+        p: probabilities, ``(n, classes)``.
+        y: labels, ``(n,)``.
+        class_names: titles of the panels; None numbers the classes.
+        top_label: one panel for the predicted class in place of a panel a class.
+        resamples: drawings of the labels behind the consistency band.
+    """
+    p, y = check(p, y)
+    scores = np.column_stack([p, p.max(axis=1)])
+    edges = bin_edges(scores, bins, strategy)
+    where = places(scores, edges)
+    count = bin_sums(np.ones_like(scores), where, bins)
+    drawn = np.concatenate(list(drawn_hits(p, where, bins, resamples, seed)))
+    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        confidence = bin_sums(scores, where, bins) / count
+        frequency = bin_sums(_hits(p, y), where, bins) / count
+        band_low, band_high = ends / count
+        low, high = _wilson(frequency, count, level)
+    panels = slice(-1, None) if top_label else slice(0, -1)
+    names = tuple(class_names or (f"Class {k}" for k in range(p.shape[1])))
+    gaps = np.nansum(count * np.abs(frequency - confidence), axis=1) / len(p)
+    arrays = [edges, count.astype(int), confidence, frequency, low, high, band_low, band_high, gaps]
+    return Reliability(("Top label",) if top_label else names, *(a[panels] for a in arrays), level)
+
+
+def _hits(p, y):
+    """Is each image of each class and, last, is its predicted class right: ``(n, classes + 1)``."""
+    return np.column_stack([one_hot(y, p.shape[1]), p.argmax(axis=1) == y])
+
+
+def _wilson(frequency, count, level):
+    """Wilson score interval of a binomial share [2]."""
+    z2 = ndtri((1 + level) / 2) ** 2
+    centre = (frequency + z2 / (2 * count)) / (1 + z2 / count)
+    half = np.sqrt(z2 * (frequency * (1 - frequency) / count + z2 / (4 * count**2))) / (1 + z2 / count)
+    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
