@@ -1,0 +1,42 @@
+"""Importing Keras without the greetings of its backend."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+
+
+def import_keras():
+    """Import Keras and return it, keeping what TensorFlow's libraries print at their start off the terminal.
+
+    TensorFlow 2.21 writes two lines on standard error for each of its libraries before any log level
+    counts, so the descriptor itself is turned away for the time of the import.  An import that fails raises
+    as ever.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "keras" in sys.modules:
+        return sys.modules["keras"]
+    with _native_stderr_off():
+        return importlib.import_module("keras")
+
+
+@contextlib.contextmanager
+def _native_stderr_off() -> Iterator[None]:
+    """Send file descriptor 2 to nowhere; ``sys.stderr`` of a notebook, which is no descriptor, goes on."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without standard error has nothing to turn away
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)

@@ -1,0 +1,302 @@
+"""The command line, ``acrlls <command>``.
+
+Exit status: 0 done, 1 failed (a cell raised, data or weights are missing), 2 wrong usage (an unknown
+command, section, parameter or value), 130 interrupted.  A mistake that the user can mend is a message
+without a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import difflib
+import inspect
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import acrlls
+from acrlls._quiet import import_keras
+from acrlls.config import PROJECT, Config, UserError, configure, profiles, store
+from acrlls.sections import Section, SectionFailed, all_sections, execute, versions
+
+FIELDS = {f.name: f for f in dataclasses.fields(Config)}
+PUBLISHED = ("baseline", "single_dense", "proposed")
+
+
+class UsageError(UserError):
+    """A mistake in the command itself, exit status 2."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status; the entry point of the ``acrlls`` script."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except UsageError as error:
+        print(f"acrlls {options.name}: {error}", file=sys.stderr)
+        return 2
+    except UserError as error:
+        print(f"acrlls {options.name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nacrlls {options.name}: interrupted; what was trained so far is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="acrlls", description="Sections, runs and checks of the ACR-LLS-MNetCal companion."
+    )
+    parser.add_argument("--version", action="version", version=f"acrlls {acrlls.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="name")
+
+    def command(function, *, parameters: str | None = None):
+        name = function.__name__
+        text = inspect.getdoc(function)
+        sub = commands.add_parser(
+            name,
+            help=text.splitlines()[0],
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(command=function)
+        if parameters:
+            sub.add_argument(
+                "-p",
+                dest="parameters",
+                nargs=2,
+                action="append",
+                default=[],
+                metavar=("NAME", "VALUE"),
+                help=parameters,
+            )
+        return sub
+
+    sub = command(run, parameters="a parameter of the section; may be repeated")
+    sub.add_argument(
+        "section", metavar="SECTION", help="calibration, 05_calibration, 5 or the notebook's path"
+    )
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the executed notebook; default: out_<section>.ipynb here",
+    )
+    command(sections)
+    sub = command(reproduce, parameters="a setting, such as `seed 1`; may be repeated")
+    sub.add_argument("--profile", default="paper", help="default: paper; known: " + ", ".join(profiles()))
+    sub.add_argument(
+        "--variants", nargs="+", default=PUBLISHED, metavar="VARIANT",
+        choices=FIELDS["variant"].metadata["choices"], help="default: the three published ones; known: " +
+        ", ".join(FIELDS["variant"].metadata["choices"]),
+    )  # fmt: skip
+    sub.add_argument("--tune", action="store_true", help="run the tuning grid as well")
+    sub.add_argument(
+        "-o", "--output", type=Path, metavar="FOLDER", help="where to record; default: results/<profile>"
+    )
+    command(pretrain, parameters="an argument of acrlls.pretrain.pretrain; may be repeated")
+    sub = command(doctor)
+    sub.add_argument("--profile", default=None, help="profile to look at; default: quick, or ACRLLS_PROFILE")
+    return parser
+
+
+def run(options) -> int:
+    """Execute one section with other parameters.
+
+    acrlls run calibration -p bins 20 -o out.ipynb
+    """
+    section = _section(options.section)
+    parameters = _values(options.parameters, section.parameters, f"section {section.name}")
+    # The section would say the same after its kernel has started; this says it at once.
+    settings = {k: v for k, v in parameters.items() if k in FIELDS}
+    _usage(configure, settings.pop("profile", None), **settings)
+    output = options.output or Path(f"out_{section.name}.ipynb")
+    if output.suffix != ".ipynb":
+        raise UsageError(f"the output {output} must end in .ipynb")
+    if output.resolve() == section.path.resolve():
+        raise UsageError(f"the output {output} is the section itself")
+    try:
+        execute(section, output, parameters)
+    except SectionFailed as failure:
+        message = f"{failure}" if failure.is_user_error else failure.report()
+        print(f"\nacrlls run: {message}\nwhat there is of it: {output}", file=sys.stderr)
+        return 1
+    print(output)
+    return 0
+
+
+def sections(options) -> None:
+    """List the sections and their parameters."""
+    for section in all_sections():
+        print(f"{section.name:<20} {section.title}")
+        print(f"{'':<20} " + ", ".join(f"{name}={default}" for name, default in section.parameters.items()))
+
+
+def reproduce(options) -> None:
+    """Train the variants with a profile and record them under results/.
+
+    A run that is already kept is recorded as it is; one that was cut off goes on from its last epoch.
+    """
+    given = _values(
+        options.parameters, [name for name in FIELDS if name not in ("profile", "variant")], "reproduce"
+    )
+    configs = {v: _usage(configure, options.profile, variant=v, **given) for v in options.variants}
+    folder = options.output or PROJECT / "results" / options.profile
+
+    import_keras()
+    from acrlls import calibration, runs
+
+    for variant, config in configs.items():
+        print(f"{variant}: training, or taking what is kept in {store()}", flush=True)
+        done = runs.run(config)
+        runs.record(done, folder / variant)
+        test = done.predictions("test")
+        ece = calibration.classwise_ece(test.probabilities, test.labels, bins=config.bins).mean()
+        accuracy = (test.probabilities.argmax(1) == test.labels).mean()
+        print(
+            f"{variant}: test accuracy {accuracy:.4f}, mean class-wise ECE {ece:.4f}; "
+            f"recorded in {folder / variant}"
+        )
+    if options.tune:
+        table = runs.tune(_usage(configure, options.profile, variant="proposed", **given))
+        table.to_csv(folder / "tuning.csv", index=False)
+        print(table.to_string(index=False))
+
+
+def pretrain(options) -> None:
+    """Train the phantom backbone that the package ships, by its recipe."""
+    import_keras()
+    from acrlls.pretrain import pretrain as recipe
+
+    known = list(inspect.signature(recipe).parameters)
+    result = recipe(**_values(options.parameters, known, "pretrain"))
+    if result is not None:
+        print(result)
+
+
+def doctor(options) -> int:
+    """Check versions, backend, data, weights and the store."""
+    config = _usage(configure, options.profile)
+    problems = 0
+    for title, check in (
+        ("versions", _check_versions),
+        ("backend", _check_backend),
+        ("data", _check_data),
+        ("weights", _check_weights),
+        ("store", _check_store),
+    ):
+        try:
+            print(f"ok       {title:<9} {check(config)}", flush=True)
+        except (UserError, ImportError, OSError) as error:
+            problems += 1
+            print(f"problem  {title:<9} {error}", flush=True)
+    return 1 if problems else 0
+
+
+def _check_versions(config: Config) -> str:
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        raise UserError(f"Python {sys.version.split()[0]}; the project is for 3.11 to 3.13")
+    return ", ".join(f"{name} {version}" for name, version in versions().items())
+
+
+def _check_backend(config: Config) -> str:
+    import numpy as np
+
+    keras = import_keras()
+    keras.ops.convert_to_numpy(keras.ops.softmax(np.ones((1, 4), "float32")))
+    return f"Keras {keras.__version__} computes on {keras.backend.backend()}"
+
+
+def _check_data(config: Config) -> str:
+    if config.data == "phantom":
+        return f"phantom, {config.phantom_images} images drawn on demand"
+    if config.data == "kaggle":
+        return "kaggle, fetched by kagglehub when a section asks for it"
+    from acrlls.data import load_data
+
+    data = load_data(config)
+    return f"{len(data.names)} images of {', '.join(data.class_names)}"
+
+
+def _check_weights(config: Config) -> str:
+    if config.backbone == "phantom":
+        shipped = sorted((PROJECT / "acrlls" / "weights").glob("*.h5"))
+        if not shipped:
+            raise UserError("the phantom backbone is not in acrlls/weights/; `acrlls pretrain` trains it")
+        return "phantom, shipped: " + ", ".join(
+            f"{p.name} ({p.stat().st_size / 1e6:.1f} MB)" for p in shipped
+        )
+    if config.backbone == "imagenet":
+        cached = list(
+            (Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models").glob("mobilenet_v2*")
+        )
+        return "imagenet, " + (
+            "in Keras's cache" if cached else "not in Keras's cache: downloaded when first asked for"
+        )
+    if config.backbone != "random" and not Path(config.backbone).is_file():
+        raise UserError(f"backbone {config.backbone} is no file")
+    return config.backbone
+
+
+def _check_store(config: Config) -> str:
+    folder = store()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder):
+        pass
+    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    return f"{folder}, writable, {size / 1e6:.0f} MB kept"
+
+
+def _section(name: str) -> Section:
+    """The section that a user means by its name, its name without the number, its number, or its path."""
+    known = all_sections()
+    wanted = Path(name).stem if name.endswith(".ipynb") else name
+    for section in known:
+        number = section.name.split("_")[0]
+        if wanted in (section.name, section.slug, number, str(int(number))):
+            return section
+    near = difflib.get_close_matches(wanted, [s.slug for s in known] + [s.name for s in known], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(s.slug for s in known)
+    raise UsageError(f"there is no section {name!r}; {hint}")
+
+
+def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:
+    """``-p name value`` pairs as Python values; a name that is not known is refused."""
+    for name, _ in pairs:
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "it has: " + ", ".join(known)
+            raise UsageError(f"{where} has no parameter {name!r}; {hint}")
+    return {name: _value(text) for name, text in pairs}
+
+
+def _value(text: str) -> Any:
+    """The text as None, a boolean, a number or a list where it reads as one, else as it is."""
+    named = {"none": None, "null": None, "true": True, "false": False}
+    if text.lower() in named:
+        return named[text.lower()]
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _usage(function, *args, **kwargs):
+    """Call, with a :class:`UserError` turned into one of usage."""
+    try:
+        return function(*args, **kwargs)
+    except UserError as error:
+        raise UsageError(str(error)) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""The same statements hold on the other Keras backends (each in a process of its own)."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BACKENDS = [pytest.param(name, marks=pytest.mark.skipif(not importlib.util.find_spec(name), reason=f"{name} is not installed"))
+            for name in ("jax", "torch")]  # fmt: skip
+
+TRAIN = """
+import keras, numpy as np
+from acrlls import configure, runs
+done = runs.run(configure("quick", phantom_images=120, image_size=32, backbone="random", phase1_epochs=1,
+                          phase2_epochs=1, views=1, batch_size=16))
+assert done.manifest["backend"] == keras.backend.backend() != "tensorflow"
+assert len(done.history) == 2 and np.isfinite(done.history.val_loss).all()
+assert not np.allclose(done.scales.iloc[:, 2:], 1)
+np.testing.assert_allclose(done.model().predict(np.zeros((1, 32, 32, 3)), verbose=0).sum(), 1, rtol=1e-5)
+"""
+
+
+def run_on(backend, *arguments):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_statement_about_the_layers_holds(backend):
+    run_on(backend, "-m", "pytest", "-p", "no:cacheprovider", str(Path(__file__).with_name("test_layers.py")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_both_phases_train(backend):
+    run_on(backend, "-c", TRAIN)

@@ -1,0 +1,268 @@
+"""Algorithm 1, the feature bank and kept runs, on a tiny phantom."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from keras import ops
+
+from acrlls import data, runs, training
+from acrlls import model as m
+from acrlls.config import store
+from acrlls.features import FeatureBank
+
+
+def snapshot(model, kind):
+    return {v.path: ops.convert_to_numpy(v).copy() for layer in m.backbone_layers(model) for v in getattr(layer, kind)}
+
+
+def run_phase(config, dataset, folder, number):
+    """One epoch of a phase, after whatever must be frozen is frozen; returns the model before and after."""
+    folder.mkdir(exist_ok=True)
+    model = m.build_model(config, len(dataset.class_names))
+    m.freeze_backbone(model) if number == 1 else m.unfreeze_top(model, config.unfrozen_layers, config.batchnorm)
+    before = snapshot(model, "weights")
+    bank = FeatureBank(config, dataset, model)
+    training._Phase(training.phases(config)[number - 1], config, dataset, model, bank, folder).fit()
+    return before, snapshot(model, "weights"), model
+
+
+def moved(before, after):
+    return {path for path in before if not np.array_equal(before[path], after[path])}
+
+
+# ---------------------------------------------------------------- what is frozen stays
+
+
+@pytest.mark.parametrize("features", ["stored", "recomputed"])
+def test_phase_1_moves_no_weight_and_no_statistic_of_the_backbone(tiny, phantom_data, tmp_path, features, monkeypatch):
+    if features == "recomputed":  # the whole network in `fit`, as without a feature bank
+        monkeypatch.setattr(training, "frozen_cut", lambda model: None)
+    before, after, _ = run_phase(tiny, phantom_data, tmp_path / "p", 1)
+    assert moved(before, after) == set()
+
+
+def test_phase_2_moves_the_last_50_layers_and_their_statistics_alone(tiny, phantom_data, tmp_path):
+    before, after, model = run_phase(tiny, phantom_data, tmp_path / "p", 2)
+    top = {v.path for layer in m.backbone_layers(model)[-50:] for v in layer.weights}
+    assert moved(before, after) == top
+    assert any("moving_mean" in path for path in top)
+
+
+def test_frozen_batchnorm_keeps_its_statistics_in_phase_2(tiny, phantom_data, tmp_path):
+    before, after, _ = run_phase(tiny.replace(batchnorm="frozen"), phantom_data, tmp_path / "p", 2)
+    assert moved(before, after) and not any("_BN" in p or "bn_" in p for p in moved(before, after))
+
+
+# ---------------------------------------------------------------- the feature bank
+
+
+@pytest.mark.parametrize("layer", ["pool", "block_10_project_BN"])
+@pytest.mark.parametrize("view", [None, 1])
+def test_stored_features_are_those_of_the_network(tiny, phantom_data, layer, view):
+    model = m.build_model(tiny, 4)
+    bank = FeatureBank(tiny, phantom_data, model)
+    stored = bank.features("train", layer, view)
+    rows = bank.split.train[:16]
+    images = data.batch(phantom_data, rows, tiny, view)
+    expected = ops.convert_to_numpy(m.between(model, None, layer)(images))
+    np.testing.assert_allclose(stored[:16], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_half_precision_rounds_views_but_never_the_plain_images(tiny, phantom_data):
+    bank = FeatureBank(tiny.replace(bank_dtype="float16"), phantom_data, m.build_model(tiny, 4))
+    assert bank.features("train", "pool", 0).dtype == np.float16
+    assert bank.features("test", "pool").dtype == np.float32
+
+
+def test_a_killed_filling_goes_on_where_it_stopped(tiny, phantom_data, monkeypatch, tmp_path):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
+    monkeypatch.setattr("acrlls.features._CHUNK", 32)
+    model = m.build_model(tiny, 4)
+    whole_batch, asked = data.batch, []
+
+    def dies_after_two(dataset, indices, config, view):
+        asked.append(len(indices))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return whole_batch(dataset, indices, config, view)
+
+    monkeypatch.setattr(data, "batch", dies_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
+    asked.clear()
+    monkeypatch.setattr(data, "batch", lambda d, i, c, v: (asked.append(len(i)), whole_batch(d, i, c, v))[1])
+    resumed = np.array(FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
+    assert sum(asked) == len(resumed) - 64  # two chunks were kept
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "other"))
+    np.testing.assert_allclose(resumed, FeatureBank(tiny, phantom_data, model).features("train", "pool", 5), atol=1e-6)
+
+
+def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
+    first, second = training.phases(tiny)
+    fresh = [first.view(e, tiny) for e in range(first.epochs)] + [second.view(e, tiny) for e in range(second.epochs)]
+    assert fresh == list(range(tiny.phase1_epochs + tiny.phase2_epochs))
+    recycled = tiny.replace(views=2)
+    assert [second.view(e, recycled) for e in range(4)] == [0, 1, 0, 1]
+    assert first.view(0, tiny.replace(augment=False)) is None
+
+
+def test_training_on_stored_features_equals_training_on_images(tiny, phantom_data, tmp_path, monkeypatch):
+    """The bank changes the cost, not the result: same losses to rounding, head and suffix alike."""
+    config = tiny.replace(phase1_epochs=1, phase2_epochs=1, batchnorm="frozen")
+    histories = {}
+    for kind in ("stored", "recomputed"):
+        if kind == "recomputed":
+            monkeypatch.setattr(training, "frozen_cut", lambda model: None)
+        folder = tmp_path / kind
+        training.train(config, phantom_data, folder)
+        histories[kind] = pd.read_csv(folder / "history.csv")
+    for column in ("loss", "val_loss"):
+        np.testing.assert_allclose(histories["stored"][column], histories["recomputed"][column], rtol=2e-3)
+
+
+# ---------------------------------------------------------------- selection and loss
+
+
+def test_each_phase_keeps_its_best_epoch_and_the_better_phase_is_returned(tiny):
+    done = runs.run(tiny)
+    bests = done.manifest["best"]
+    for phase in (1, 2):
+        assert bests[str(phase)]["val_loss"] == pytest.approx(done.history[done.history.phase == phase].val_loss.min())
+    selected = done.manifest["selected_phase"]
+    assert bests[str(selected)]["val_loss"] == min(b["val_loss"] for b in bests.values())
+
+
+def test_recorded_predictions_are_those_of_the_returned_model(tiny, phantom_data):
+    done = runs.run(tiny)
+    rows = data.split_of(phantom_data, tiny).test
+    expected = done.model().predict(data.batch(phantom_data, rows, tiny), verbose=0)
+    kept = done.predictions("test")
+    assert kept.names.tolist() == phantom_data.names[rows].tolist()
+    np.testing.assert_array_equal(kept.labels, phantom_data.labels[rows])
+    np.testing.assert_allclose(kept.probabilities, expected, atol=1e-4)
+
+
+def test_validation_loss_has_neither_class_weights_nor_acr(tiny):
+    from sklearn.metrics import log_loss
+
+    done = runs.run(tiny.replace(alpha=5.0))
+    for phase in (1, 2):
+        p = done.predictions("validation", phase)
+        best = done.best_epoch(phase if done.manifest["selected_phase"] == 2 else 1)
+        assert log_loss(p.labels, p.probabilities, labels=range(4)) == pytest.approx(best.val_loss, rel=1e-3)
+
+
+def test_class_weights_weigh_the_training_loss(tiny, phantom_data, tmp_path):
+    """With a learning rate of almost nothing the first epoch's loss is the weighted mean cross-entropy."""
+    config = tiny.replace(variant="baseline", augment=False, phase1_epochs=1, phase1_learning_rate=1e-12)
+    _, _, model = run_phase(config, phantom_data, tmp_path / "weighted", 1)
+    row = pd.read_csv(tmp_path / "weighted" / "history.csv").iloc[0]
+    train = data.split_of(phantom_data, config).train
+    labels = phantom_data.labels[train]
+    # Dropout is on in `fit`; the comparison allows for it by its size, the weights' effect is larger
+    p = model.predict(data.batch(phantom_data, train, config), verbose=0)
+    nll = -np.log(p[np.arange(len(train)), labels])
+    weighted = (data.class_weights(labels, 4)[labels] * nll).mean()
+    assert abs(row.loss - weighted) < 0.5 * abs(nll.mean() - weighted) + 0.05
+
+
+# ---------------------------------------------------------------- kept, resumed, retrained
+
+
+def test_a_kept_run_is_not_trained_again(tiny, monkeypatch):
+    runs.run(tiny)
+    monkeypatch.setattr(training, "train", lambda *a: pytest.fail("trained again"))
+    runs.run(tiny.replace(bins=3, resamples=50))  # nor for a setting that training never sees
+
+
+def test_a_run_cut_off_at_any_epoch_ends_like_an_unbroken_one(tiny, phantom_data, tmp_path, monkeypatch):
+    config = tiny.replace(phase1_epochs=2, phase2_epochs=2)
+    training.train(config, phantom_data, tmp_path / "unbroken")
+    save = training._Phase._checkpoint
+
+    for stop_after in (1, 3):  # in Phase 1, in Phase 2
+        count = 0
+
+        def dies(self, *args, stop_after=stop_after):
+            nonlocal count
+            save(self, *args)
+            count += 1
+            if count == stop_after:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(training._Phase, "_checkpoint", dies)
+        folder = tmp_path / f"cut-{stop_after}"
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config, phantom_data, folder)
+        monkeypatch.setattr(training._Phase, "_checkpoint", save)
+        training.train(config, phantom_data, folder)
+        whole, broken = (pd.read_csv(tmp_path / n / "history.csv") for n in ("unbroken", folder.name))
+        assert (whole[["phase", "epoch"]] == broken[["phase", "epoch"]]).all(axis=None)
+        np.testing.assert_allclose(whole.val_loss, broken.val_loss, rtol=1e-3)
+        a, b = (pd.read_csv(tmp_path / n / "predictions.csv.gz") for n in ("unbroken", folder.name))
+        np.testing.assert_allclose(a.filter(like="logit_"), b.filter(like="logit_"), atol=2e-2)
+
+
+def test_early_stopping_waits_for_its_patience(tiny):
+    done = runs.run(tiny.replace(phase1_epochs=6, phase2_epochs=0, patience=1, phase1_learning_rate=5.0))
+    best = int(done.best_epoch(1).epoch)
+    assert len(done.history) == min(best + 1, 6)
+
+
+def test_the_digest_covers_settings_data_weights_and_sources(tiny, phantom_data, monkeypatch, tmp_path):
+    base = runs.run_digest(tiny, phantom_data)
+    assert runs.run_digest(tiny.replace(bins=3), phantom_data) == base
+    assert runs.run_digest(tiny.replace(tau=0.3), phantom_data) != base
+    assert runs.run_digest(tiny.replace(backbone="phantom"), phantom_data) != base
+    other = data.PhantomDataset(160, 1, 48)
+    assert runs.run_digest(tiny, other) != base
+    monkeypatch.setattr(runs, "_SOURCES", ("layers", "model"))
+    assert runs.run_digest(tiny, phantom_data) != base
+
+
+def test_a_record_holds_no_weights_and_reads_back(tiny, tmp_path):
+    done = runs.run(tiny)
+    folder = runs.record(done, tmp_path / "record")
+    assert {f.suffix for f in folder.iterdir()} == {".json", ".csv", ".gz"}
+    again = runs.load_run(folder)
+    assert again.config.tau == tiny.tau and again.class_names == done.class_names
+    np.testing.assert_array_equal(again.predictions().logits, done.predictions().logits)
+    pd.testing.assert_frame_equal(again.scales, done.scales)
+    assert not (store() / "nothing").exists()
+
+
+def test_the_grid_is_every_pair_and_sorted_by_validation_loss(tiny):
+    table = runs.tune(tiny.replace(grid_alpha=[0.08, 0.2], grid_tau=[0.15, 0.3]))
+    assert sorted(zip(table.alpha, table.tau, strict=True)) == [(0.08, 0.15), (0.08, 0.3), (0.2, 0.15), (0.2, 0.3)]
+    assert table.val_loss.is_monotonic_increasing
+    assert table.columns.tolist() == ["alpha", "tau", "val_accuracy", "val_loss", "epoch", "epochs"]
+
+
+@pytest.mark.slow
+def test_the_shipped_backbone_beats_random_weights(phantom_data):
+    """Transfer helps: Phase 1 on 1,200 phantoms, same head, same seeds, from the shipped weights and from random ones."""
+    from acrlls.config import configure
+
+    config = configure("quick", phantom_images=1200, phase1_epochs=6, phase2_epochs=0, views=1)
+    loss = {b: runs.run(config.replace(backbone=b)).best_epoch(1).val_loss for b in ("phantom", "random")}
+    assert loss["phantom"] < loss["random"] - 0.05
+
+
+@pytest.mark.real
+def test_the_real_sample_trains_with_the_given_imagenet_weights(real_folder, monkeypatch):
+    from acrlls.config import configure
+
+    weights = next((real_folder.parent / "weights").glob("mobilenet_v2*no_top*.h5"), None)
+    if weights is None:
+        pytest.skip("no ImageNet weights beside the data")
+    done = runs.run(configure("laptop", data=str(real_folder / "kaggle-sample"), backbone=str(weights),
+                              phase1_epochs=8, phase2_epochs=0, views=1))  # fmt: skip
+    assert done.history.loss.iloc[-1] < done.history.loss.iloc[0]
+    assert (done.predictions().classes == done.predictions().labels).mean() > 0.25
+
+
+def test_softmax_is_left_to_the_loss_but_not_to_the_user(tiny):
+    p = runs.run(tiny).model().predict(np.zeros((2, 48, 48, 3), "float32"), verbose=0)
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
+    assert isinstance(runs.run(tiny).model().layers[-1], keras.layers.Softmax)
