@@ -21,7 +21,7 @@ _HOME = {
 }
 _MODULES = (
     "book", "calibration", "config", "data", "features", "gradcam", "layers", "model", "paper", "phantom", "plots",
-    "recalibration", "runs", "training",
+    "pretrain", "recalibration", "records", "runs", "sections", "training",
 )  # fmt: skip
 
 __all__ = [*_HOME, *_MODULES]

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def pretrain(
-    output: str | Path | None = None, *, images: int = 12_000, epochs: int = 12, batch_size: int = 64,
+    output: str | Path | None = None, *, images: int = 24_000, epochs: int = 15, batch_size: int = 64,
     learning_rate: float = 2e-3, seed: int = 1,
 ) -> Path:  # fmt: skip
     """Train the backbone of profile ``quick`` on the source task and save its weights.
@@ -49,7 +49,7 @@ def pretrain(
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.95  # the default 0.999 would still remember the random start after so few steps
     x = keras.layers.GlobalAveragePooling2D(name=POOL)(backbone.output)
-    x = keras.layers.Dropout(0.2, seed=seed)(x)
+    x = keras.layers.Dropout(0.1, seed=seed)(x)
     model = keras.Model(backbone.input, keras.layers.Dense(len(classes))(x))
     steps = epochs * -(-(images - held_out) // batch_size)
     model.compile(
@@ -58,7 +58,7 @@ def pretrain(
         metrics=["accuracy"],
         jit_compile=jit_compile(),
     )
-    augmentation = Augmentation.from_config(config)
+    augmentation = Augmentation(rotation=7, flip=0.5, shift=0.05, shear=0.05, zoom=0.05)
     rows = np.arange(held_out, images)
     for epoch in range(epochs):
         rng = np.random.default_rng((seed, epoch))

@@ -1,0 +1,135 @@
+"""Recorded runs, and the tables that set them beside the paper and the phantom.
+
+A record is a run without its weights, in ``results/<profile>[-<change>]/<variant>/``: what ``acrlls reproduce`` writes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from acrlls import calibration, data, paper
+from acrlls.config import PROJECT, UserError
+from acrlls.recalibration import PriorCorrection
+from acrlls.runs import Run, load_run
+
+RESULTS = PROJECT / "results"
+
+
+def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple[str, str], Run]:
+    """Every record of a profile, by (change, variant); the change is ``""`` for the profile as it stands.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = {}
+    for manifest in sorted(Path(folder).glob(f"{profile}*/*/manifest.json")):
+        group, variant = manifest.parts[-3:-1]
+        found[(group.removeprefix(profile).lstrip("-"), variant)] = load_run(manifest.parent)
+    if not found:
+        raise UserError(f"no run of profile {profile!r} is recorded in {folder}; `acrlls reproduce` records one")
+    return found
+
+
+def training_weights(done: Run) -> np.ndarray:
+    """The class weights `(classes,)` that a run was trained with; ones where it was trained without."""
+    if not done.config.class_weights:
+        return np.ones(len(done.class_names))
+    counts = data.split_counts(
+        done.manifest["class_counts"], done.config.train_fraction, done.config.validation_fraction
+    )[0]
+    return counts.sum() / (len(counts) * counts)
+
+
+def summary(done: Run, bins: int = 15) -> pd.Series:
+    """What the paper publishes, for one run: index (quantity, class), where the class ``""`` is all of them."""
+    test = done.predictions("test")
+    p, y, names = test.probabilities, test.labels, done.class_names
+    first = done.predictions("test", 1)
+    by_class = {
+        "images": done.manifest["class_counts"],
+        "test images": np.bincount(y, minlength=len(names)),
+        "AUC": calibration.classwise_auc(p, y),
+        "Brier score": calibration.classwise_brier(p, y),
+        "class-wise ECE": calibration.classwise_ece(p, y, bins),
+    }
+    for phase in (1, 2) if len(done.scales) else ():
+        by_class[f"LLS scale, Phase {phase}"] = done.best_scales(phase).to_numpy()
+    rows = {(quantity, name): v for quantity, values in by_class.items() for name, v in zip(names, values, strict=True)}
+    rows[("accuracy, Phase 1", "")] = float((first.classes == first.labels).mean())
+    rows[("accuracy, Phase 2", "")] = calibration.accuracy(p, y)
+    rows[("macro F1", "")] = calibration.f1(p, y)
+    return pd.Series(rows)
+
+
+def published() -> pd.Series:
+    """The paper's numbers for its proposed model, indexed like :func:`summary`."""
+    table_2, support = paper.table("II"), paper.table("III").Support
+    by_class = {
+        "images": paper.by_class("images"),
+        "test images": support.reindex(paper.CLASSES),
+        "AUC": paper.by_class("auc"),
+        "Brier score": paper.by_class("brier"),
+        "class-wise ECE": paper.by_class("ece"),
+        "LLS scale, Phase 1": table_2["Phase 1"],
+        "LLS scale, Phase 2": table_2["Phase 2"],
+    }
+    rows = {(quantity, name): values[name] for quantity, values in by_class.items() for name in paper.CLASSES}
+    rows[("accuracy, Phase 1", "")] = paper.NUMBERS["accuracy.phase1"].value
+    rows[("accuracy, Phase 2", "")] = paper.NUMBERS["accuracy.proposed"].value
+    rows[("macro F1", "")] = paper.table("IV").loc["Proposed", "F1"]
+    return pd.Series(rows)
+
+
+ORDER = ("images", "test images", "accuracy, Phase 1", "accuracy, Phase 2", "macro F1", "LLS scale, Phase 1",
+         "LLS scale, Phase 2", "AUC", "Brier score", "class-wise ECE")  # fmt: skip
+
+
+def side_by_side(columns: dict[str, pd.Series]) -> pd.DataFrame:
+    """Summaries as columns of one table, rows in the order of the paper."""
+    joined = pd.DataFrame(columns)
+    keys = sorted(joined.index, key=lambda row: (ORDER.index(row[0]), (*paper.CLASSES, "").index(row[1])))
+    return joined.loc[keys].rename_axis(["", "class"])
+
+
+def calibration_table(runs: dict[str, Run], bins: int = 15, resamples: int = 1000) -> pd.DataFrame:
+    """One row a run: accuracy, NLL and mean class-wise ECE as trained, its noise floor, and after prior correction.
+
+    ``floor`` is the 95 % quantile of the mean class-wise ECE under perfect calibration with the run's own scores.
+    """
+    rows = {}
+    for title, done in runs.items():
+        test = done.predictions("test")
+        corrected = PriorCorrection(training_weights(done)).predict_proba(test.logits)
+        row = {}
+        for label, p in (("as trained", test.probabilities), ("prior corrected", corrected)):
+            floor = calibration.noise_floor(p, bins=bins, resamples=resamples).classwise.mean(axis=1)
+            row[("accuracy", label)] = calibration.accuracy(p, test.labels)
+            row[("NLL", label)] = calibration.nll(p, test.labels)
+            row[("ECE", label)] = calibration.classwise_ece(p, test.labels, bins).mean()
+            row[("floor", label)] = np.quantile(floor, 0.95)
+        rows[title] = row
+    return pd.DataFrame(rows).T
+
+
+def paired(first: Run, second: Run, resamples: int = 1000) -> pd.DataFrame:
+    """``second`` minus ``first`` on the same test images: accuracy, NLL and Brier score with a 95 % paired bootstrap
+    interval, and the exact McNemar p-value of the accuracies.
+
+    Raises:
+        ValueError: the runs were tested on different images.
+    """
+    a, b = first.predictions("test"), second.predictions("test")
+    if not np.array_equal(a.names, b.names):
+        raise ValueError("the runs were tested on different images")
+    rows = {}
+    for name in ("accuracy", "nll", "brier"):
+        interval = calibration.bootstrap(b.probabilities, a.labels, name, resamples=resamples, p2=a.probabilities)
+        rows[calibration.METRICS[name].title] = [interval.estimate, interval.low, interval.high, np.nan]
+    right_a, right_b = a.classes == a.labels, b.classes == b.labels
+    only_b, differ = int((right_b & ~right_a).sum()), int((right_a != right_b).sum())
+    rows[calibration.METRICS["accuracy"].title][-1] = binomtest(only_b, differ).pvalue if differ else 1.0
+    return pd.DataFrame(rows, index=["difference", "low", "high", "McNemar p"]).T
