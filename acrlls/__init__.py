@@ -24,15 +24,21 @@ _MODULES = (
     "pretrain", "recalibration", "records", "runs", "sections", "training",
 )  # fmt: skip
 
+_KERAS = ("features", "gradcam", "layers", "model", "pretrain", "runs", "training")
+
 __all__ = [*_HOME, *_MODULES]
 
 
 def __getattr__(name):
-    if name in _HOME:
-        return getattr(import_module(f"acrlls.{_HOME[name]}"), name)
-    if name in _MODULES:
-        return import_module(f"acrlls.{name}")
-    raise AttributeError(f"module 'acrlls' has no attribute {name!r}")
+    home = _HOME.get(name, name)
+    if home not in (*_HOME.values(), *_MODULES):
+        raise AttributeError(f"module 'acrlls' has no attribute {name!r}")
+    if home in _KERAS:
+        from acrlls._quiet import import_keras
+
+        import_keras()
+    module = import_module(f"acrlls.{home}")
+    return getattr(module, name) if name in _HOME else module
 
 
 def __dir__():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -44,9 +46,18 @@ STYLE = {
 }
 
 
+@contextlib.contextmanager
 def style():
     """Context manager in which figures take the look of the book: ``with plots.style(): …``."""
-    return plt.rc_context(STYLE)
+    try:
+        with plt.rc_context(STYLE):
+            try:
+                yield
+            finally:
+                interactive = plt.isinteractive()
+    finally:
+        # A notebook's backend sets this at the first figure.  Restored with the rest it would hide all later ones.
+        matplotlib.interactive(interactive)
 
 
 def styled(function):

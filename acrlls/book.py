@@ -92,11 +92,7 @@ def bring_sections(app, config) -> None:
     turn. What a cell wrote to standard error is shown in the page and is a warning of the build, so an
     error with ``-W``.
     """
-    from sphinx.errors import SphinxError
     from sphinx.util import logging
-
-    class SectionError(SphinxError):
-        category = "Section failed"
 
     log = logging.getLogger(__name__)
     book = Path(app.srcdir)
@@ -134,7 +130,9 @@ def bring_sections(app, config) -> None:
             if not app.keep_going:
                 break
     if failures:
-        raise SectionError("\n".join(failures))
+        # Jupyter Book would put its own traceback of an exception below the report of the cell.
+        log.error("the book was not built:\n%s", "\n".join(failures))
+        raise SystemExit(1)
     for section in listed:
         for cell, text in stderr(executed[section]):
             log.warning(

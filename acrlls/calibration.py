@@ -30,8 +30,8 @@ from acrlls._scores import binned_errors, check, one_hot, top_label_of, whole_nu
 from acrlls.reliability import NoiseFloor, Reliability, noise_floor, prepare_reliability
 
 __all__ = [
-    "METRICS", "Interval", "Metric", "NoiseFloor", "Reliability", "accuracy", "bootstrap", "brier_score",
-    "check", "classwise_auc", "classwise_brier", "classwise_ece", "classwise_f1", "classwise_precision",
+    "METRICS", "Interval", "Metric", "NoiseFloor", "Reliability", "accuracy", "bootstrap", "bootstrap_means",
+    "brier_score", "check", "classwise_auc", "classwise_brier", "classwise_ece", "classwise_f1", "classwise_precision",
     "classwise_recall", "confusion", "ece", "evaluate", "f1", "nll", "noise_floor", "prepare_reliability",
     "true_calibration_error",
 ]  # fmt: skip
@@ -271,6 +271,35 @@ def bootstrap(
     replicates = [value(resample()) for _ in range(whole_number("resamples", resamples))]
     low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return Interval(value(slice(None)), low, high)
+
+
+def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarray:
+    """Means of values known image by image, over images resampled within each class.
+
+    Every row sees the same images in the same resample, so that the difference of two rows is paired.
+
+    Args:
+        values: one row a quantity, ``(rows, n)``, such as the loss of each of several models.
+        y: labels, ``(n,)``.
+
+    Returns:
+        ``(rows, resamples)``.
+
+    Raises:
+        ValueError: values of another shape or not finite.
+    """
+    values, y = np.asarray(values, float), np.asarray(y)
+    if values.ndim != 2 or y.shape != values.shape[1:] or not values.size:
+        raise ValueError(f"values have shape {values.shape} and y {y.shape}; they must be (rows, n) and (n,)")
+    if not np.isfinite(values).all():
+        raise ValueError("values must be finite; leave out the images where they are not known")
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(y == k) for k in np.unique(y)]
+    means = np.empty((len(values), whole_number("resamples", resamples)))
+    for column in means.T:
+        drawn = [rows[rng.integers(len(rows), size=len(rows))] for rows in members]
+        column[:] = values[:, np.concatenate(drawn)].mean(axis=1)
+    return means
 
 
 def _metric(name: str) -> Metric:

@@ -134,7 +134,8 @@ def configure(profile: str | None = None, **overrides: Any) -> Config:
     """Profile plus the caller's values; ``None`` means "as the profile says".
 
     Args:
-        profile: ``"quick"``, ``"laptop"`` or ``"paper"``.  The environment variable ``ACRLLS_PROFILE`` wins over
+        profile: ``"quick"``, ``"laptop"``, ``"paper"``, or the path of a YAML file of your own, which may name a
+            profile to start from as ``profile``.  The environment variable ``ACRLLS_PROFILE`` wins over
             ``"quick"``, the default of every notebook, and over nothing else.
         **overrides: any field of :class:`Config`.
 
@@ -144,14 +145,38 @@ def configure(profile: str | None = None, **overrides: Any) -> Config:
     """
     if profile is None or profile == "quick":
         profile = os.environ.get("ACRLLS_PROFILE") or profile or "quick"
-    if profile not in profiles():
-        raise UserError(f"profile {profile!r} does not exist; choose one of: {', '.join(profiles())}")
-    settings = yaml.safe_load((resources.files("acrlls") / "profiles" / f"{profile}.yml").read_text("utf-8")) or {}
+    settings = _profile_settings(profile)
     _refuse_unknown(overrides)
     settings.update({k: v for k, v in overrides.items() if v is not None})
     if os.environ.get("ACRLLS_DATA") and overrides.get("data") is None:
         settings["data"] = os.environ["ACRLLS_DATA"]
     return Config(profile=profile, **settings)
+
+
+def _profile_settings(profile: str) -> dict[str, Any]:
+    """What a profile that ships, or a YAML file of the user's, sets."""
+    if profile in profiles():
+        return _settings_in(resources.files("acrlls") / "profiles" / f"{profile}.yml")
+    if not profile.endswith((".yml", ".yaml")):
+        raise UserError(
+            f"profile {profile!r} does not exist; choose one of: {', '.join(profiles())}; or give a YAML file"
+        )
+    settings = _settings_in(Path(profile).expanduser())
+    start = settings.pop("profile", "quick")
+    return {**_profile_settings(start), **settings}
+
+
+def _settings_in(file) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(file.read_text("utf-8")) or {}
+    except OSError as error:
+        raise UserError(f"profile {file} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"profile {file} is not YAML: {error}") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"profile {file} must hold one `name: value` a line")
+    _refuse_unknown(settings)
+    return settings
 
 
 def store() -> Path:

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from acrlls.config import UserError
+from acrlls.data import render
 from acrlls.model import between
 
 SCORES = ("lls", "logits")  # the last of these that the model has is what enters the softmax
@@ -95,6 +96,40 @@ def lung_share(heat, masks) -> np.ndarray:
         raise ValueError(f"heat has shape {heat.shape} and masks {masks.shape}; both must be (n, h, w)")
     total = heat.sum(axis=(1, 2))
     return np.divide((heat * masks).sum(axis=(1, 2)), total, out=np.full(len(heat), np.nan), where=total > 0)
+
+
+def at_input_size(masks, size: int) -> np.ndarray:
+    """Masks, each boolean of any shape or ``None``, resampled as the images are: boolean ``(n, size, size)``.
+
+    A mask that is ``None`` becomes false everywhere, so that :func:`area_share` of it is 0.
+    """
+    empty = np.zeros((size, size), np.uint8)
+    grey = [empty if mask is None else render(np.uint8(255) * mask, size) for mask in masks]
+    return np.stack(grey) > 127
+
+
+def area_share(masks) -> np.ndarray:
+    """Share of each image that its mask covers, ``(n,)``: the share of heat spread evenly over the image."""
+    return np.asarray(masks, bool).mean(axis=(1, 2))
+
+
+def of_another(positions, groups, seed: int = 0) -> np.ndarray:
+    """For each image another one of its group, at random and each used once; itself where a group has one
+    alone.
+
+    The heat of that other image tells what of a share is owed to where lungs usually are, and not to this
+    image.
+
+    Args:
+        positions: ``(n,)`` numbers that stand for the images.
+        groups: ``(n,)`` group of each, such as its class.
+    """
+    positions, groups = np.asarray(positions), np.asarray(groups)
+    rng, other = np.random.default_rng(seed), positions.copy()
+    for group in np.unique(groups):
+        members = rng.permutation(np.flatnonzero(groups == group))
+        other[members] = positions[np.roll(members, 1)]
+    return other
 
 
 class _Probe(keras.Model):

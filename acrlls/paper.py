@@ -267,20 +267,25 @@ def beside(ours, published) -> pd.DataFrame:
     return joined.reindex(_union(published.index, ours.index))
 
 
-def show(frame: pd.DataFrame, decimals: int = 4, caption: str | None = None):
+def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: str | None = None):
     """A frame of :func:`beside` for the eye: fixed decimals, signed differences, a dash for no number.
+
+    Args:
+        decimals: for every column, or for each by its (first) name, 4 for those not named.
 
     Returns:
         A pandas ``Styler``, which a notebook displays as a table.
     """
 
-    def text(sign: str):
-        return lambda x: "–" if pd.isna(x) else f"{x:{sign}.{decimals}f}".replace("-", "−")
+    def text(sign: str, places: int):
+        return lambda x: "–" if pd.isna(x) else f"{x:{sign}z,.{places}f}".replace("-", "−")
 
-    def is_difference(column):
-        return (column[-1] if isinstance(column, tuple) else column) == "difference"
+    def formatted(column):
+        first, last = (column[0], column[-1]) if isinstance(column, tuple) else (column, column)
+        places = decimals.get(first, 4) if isinstance(decimals, Mapping) else decimals
+        return text("+" if last == "difference" else "", places)
 
-    styler = frame.style.format({c: text("+" if is_difference(c) else "") for c in frame.columns})
+    styler = frame.style.format({c: formatted(c) for c in frame.columns})
     return styler.set_caption(caption) if caption else styler
 
 

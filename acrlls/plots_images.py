@@ -145,3 +145,30 @@ def plot_gradcam(grid, images, heat, predicted, confidence, class_names, masks=N
 
 def _row_name(ax, text, k):
     ax.set_ylabel(text, rotation=0, ha="right", va="center", color=colour(k), labelpad=6)
+
+
+@styled
+def plot_masks(pictures, lungs, findings=None, titles=None, axes=None):
+    """Images with the outline of the lungs, and of the findings where they are known.
+
+    Args:
+        pictures: grey images, each ``(h, w)``.
+        lungs, findings: masks, each boolean of any shape, or None for none.
+        titles: one text an image.
+    """
+    n = len(pictures)
+    if axes is None:
+        axes = plt.subplots(1, n, figsize=(WIDTH, WIDTH / n + 0.25), squeeze=False)[1]
+    for i, ax in enumerate(np.ravel(axes)[:n]):
+        bare(ax)
+        extent = (0, 1, 1, 0)
+        ax.imshow(pictures[i], vmin=0, vmax=255, extent=extent)
+        for masks, shade in ((lungs, "#56B4E9"), (findings, "#E69F00")):
+            if masks is not None and masks[i] is not None and 0 < masks[i].mean() < 1:
+                h, w = masks[i].shape
+                across, down = (np.arange(w) + 0.5) / w, (np.arange(h) + 0.5) / h
+                ax.contour(across, down, masks[i], [0.5], colors=shade, linewidths=1.2)
+        ax.set(xlim=(0, 1), ylim=(1, 0))
+        if titles is not None:
+            ax.set_title(titles[i], size=8.5, weight="normal", pad=3)
+    return axes

@@ -133,19 +133,26 @@ def run(config: Config) -> Run:
     return Run(folder, config)
 
 
+def grid(config: Config) -> dict[tuple[float, float], Run]:
+    """The runs of the grid of Section III-B by (alpha, tau): Phase 1 of the proposed model for every pair of
+    ``grid_alpha`` and ``grid_tau``."""
+    shared = {"variant": "proposed", "phase1_epochs": config.grid_epochs, "phase2_epochs": 0,
+              "patience": config.grid_patience}  # fmt: skip
+    points = ParameterGrid({"alpha": config.grid_alpha, "tau": config.grid_tau})
+    return {(point["alpha"], point["tau"]): run(config.replace(**shared, **point)) for point in points}
+
+
 def tune(config: Config) -> pd.DataFrame:
-    """The grid of Section III-B: Phase 1 of the proposed model for every pair of ``grid_alpha`` and ``grid_tau``.
+    """The table of :func:`grid`.
 
     Returns:
         One row a grid point, best validation loss first: alpha, tau, val_accuracy, val_loss, epoch (the best),
         epochs (trained before early stopping).
     """
     rows = []
-    for point in ParameterGrid({"alpha": config.grid_alpha, "tau": config.grid_tau}):
-        done = run(config.replace(variant="proposed", phase1_epochs=config.grid_epochs, phase2_epochs=0,
-                                  patience=config.grid_patience, **point))  # fmt: skip
+    for (alpha, tau), done in grid(config).items():
         best = done.best_epoch(1)
-        rows.append({**point, "val_accuracy": best.val_accuracy, "val_loss": best.val_loss,
+        rows.append({"alpha": alpha, "tau": tau, "val_accuracy": best.val_accuracy, "val_loss": best.val_loss,
                      "epoch": int(best.epoch), "epochs": len(done.history)})  # fmt: skip
     table = pd.DataFrame(rows).sort_values("val_loss", ignore_index=True)
     return table[["alpha", "tau", "val_accuracy", "val_loss", "epoch", "epochs"]]

@@ -66,6 +66,22 @@ def test_an_unknown_profile_lists_the_known_ones():
         configure("fast")
 
 
+def test_a_profile_of_ones_own_is_a_yaml_file(tmp_path, monkeypatch):
+    own = tmp_path / "own.yml"
+    own.write_text("profile: laptop\nphase2_epochs: 3\n")
+    assert configure(str(own)) == configure("laptop", phase2_epochs=3).replace(profile=str(own))
+    monkeypatch.setenv("ACRLLS_PROFILE", str(own))
+    assert configure("quick").phase2_epochs == 3
+    own.write_text("phase3_epochs: 3\n")
+    with pytest.raises(UserError, match="did you mean 'phase"):
+        configure(str(own))
+    with pytest.raises(UserError, match="none.yml cannot be read"):
+        configure(str(tmp_path / "none.yml"))
+    own.write_text("a: b: c")
+    with pytest.raises(UserError, match="own.yml is not YAML"):
+        configure(str(own))
+
+
 def test_what_is_only_shown_does_not_reach_training():
     base = configure("quick")
     shown = base.replace(bins=7, resamples=20, grid_epochs=2, gradcam_layer="out_relu")

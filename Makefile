@@ -1,0 +1,49 @@
+# make book    the book, from nothing: environment, sections, pages
+# make test    the tests
+# make clean   forget pages and executed sections; kept runs and the environment stay
+#
+# Another Python:         make book PYTHON=/path/to/python3.12
+# Pages despite warnings: make book WARNINGS=
+
+VENV     ?= .venv
+WARNINGS ?= -W --keep-going
+PYTHON   ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
+              if "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; \
+              then echo "$$p"; break; fi; done)
+BIN      := $(VENV)/bin
+LOCKED   := constraints.txt pyproject.toml
+
+.PHONY: book test clean distclean
+.DELETE_ON_ERROR:
+
+# Sphinx warns about a page only when it reads it: after a failure, the next build reads all of them again.
+book: $(VENV)/.book
+	@$(BIN)/jupyter-book build book $(WARNINGS) || { rm -rf book/_build/.doctrees; exit 1; }
+	@echo "The book: $(CURDIR)/book/_build/html/index.html"
+
+test: $(VENV)/.test
+	@$(BIN)/python -m pytest
+
+clean:
+	rm -rf book/_build book/sections
+
+distclean: clean
+	rm -rf $(VENV)
+
+# An environment is made once and filled again only when what is pinned changes.
+$(VENV)/.book: requirements.txt $(LOCKED) | $(BIN)/python
+	@echo "Installing the requirements (once, a minute or so) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: requirements-test.txt $(VENV)/.book
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-test.txt
+	@touch $@
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "Python 3.11, 3.12 or 3.13 is needed and none is on the PATH;" >&2; \
+	  echo "name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
+	  exit 1; fi
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }

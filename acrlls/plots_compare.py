@@ -1,0 +1,71 @@
+"""Figures that set numbers side by side: intervals, true probabilities.  Imported through ``acrlls.plots``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from acrlls._style import ACCENT, INK, MUTED, WIDTH, bare, colour, styled
+
+
+@styled
+def plot_intervals(table, marks=None, line: float | None = None, title: str = "", xlabel: str = "", ax=None):
+    """A point with its interval for each row of a table.
+
+    Args:
+        table: DataFrame with columns ``estimate``, ``low``, ``high``; the index names the rows.
+        marks: DataFrame with the same index; each of its columns is a reference value drawn as a small mark.
+        line: where to draw a vertical line.  A row whose interval holds it is drawn hollow and grey.
+    """
+    ax = ax or plt.subplots(figsize=(WIDTH, 0.9 + 0.26 * len(table)))[1]
+    rows = np.arange(len(table))
+    low, middle, high = (table[name].to_numpy(float) for name in ("low", "estimate", "high"))
+    alike = np.zeros(len(table), bool) if line is None else (low <= line) & (line <= high)
+    if line is not None:
+        ax.axvline(line, color=MUTED, linewidth=0.8, zorder=0)
+    for which, shade, face in ((~alike, ACCENT, ACCENT), (alike, MUTED, "white")):
+        ax.hlines(rows[which], low[which], high[which], color=shade, linewidth=1.6)
+        ax.plot(middle[which], rows[which], "o", color=shade, markersize=5.5, markerfacecolor=face)
+    for k, (name, values) in enumerate({} if marks is None else marks.items()):
+        ax.plot(values, rows, "|d^s"[k % 4], color=colour(k), markersize=9 if k % 4 == 0 else 5,
+                markeredgewidth=1.6, linestyle="none", label=name, zorder=3)  # fmt: skip
+    if marks is not None:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, fontsize=8)
+    ax.set_yticks(rows, [str(name) for name in table.index])
+    ax.tick_params(axis="y", length=0, labelcolor=INK)
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=xlabel)
+    ax.set_title(title, pad=6 if marks is None else 20)
+    return ax
+
+
+@styled
+def plot_truth(pictures, eta, labels, class_names: Sequence[str], axes=None):
+    """Images over bars of their true probabilities; the name of the class that was drawn stands above.
+
+    Args:
+        pictures: grey images, each ``(h, w)``.
+        eta: true probabilities, ``(n, classes)``.
+        labels: drawn labels, ``(n,)``.
+        axes: ``(2, n)``.
+    """
+    n, classes = np.shape(eta)
+    if axes is None:
+        side = (WIDTH - 0.8) / n
+        heights = {"height_ratios": [side, 0.2 * classes]}
+        size = (WIDTH, side + 0.2 * classes + 0.35)
+        axes = plt.subplots(2, n, figsize=size, squeeze=False, gridspec_kw=heights)[1]
+        axes[0, 0].figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, wspace=0, hspace=0)
+    for i, (picture, bars) in enumerate(axes.T):
+        bare(picture)
+        picture.imshow(pictures[i], vmin=0, vmax=255)
+        picture.set_title(class_names[labels[i]], size=8, weight="normal", color=colour(labels[i]), pad=3)
+        bars.barh(range(classes), eta[i], color=[colour(k) for k in range(classes)], height=0.75)
+        for k, value in enumerate(eta[i]):
+            bars.text(value + 0.04, k, f"{value:.2f}", va="center", size=7, color=INK)
+        bars.set(xlim=(0, 1.4), ylim=(classes - 0.4, -0.6), xticks=[])
+        bars.set_yticks(range(classes), class_names if i == 0 else [""] * classes)
+        bars.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5)
+        bars.spines["bottom"].set_visible(False)
+    return axes

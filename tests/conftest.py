@@ -1,0 +1,70 @@
+"""Helpers that several test modules share."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+# Read before any test clears the environment.
+REAL = Path(os.environ.get("ACRLLS_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+# Settings with which everything trains in seconds.
+TINY = {"phantom_images": 160, "image_size": 48, "backbone": "random", "phase1_epochs": 2, "phase2_epochs": 1,
+        "grid_epochs": 1, "grid_alpha": [0.08], "grid_tau": [0.15, 0.25], "resamples": 20}  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment(tmp_path_factory):
+    """No choice of the developer's shell reaches a test, and no test touches the developer's kept runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ACRLLS_PROFILE", "ACRLLS_DATA"):
+            patch.delenv(name, raising=False)
+        patch.setenv("ACRLLS_STORE", str(tmp_path_factory.mktemp("store")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A config that trains in seconds."""
+    from acrlls.config import configure
+
+    return configure("quick", **TINY)
+
+
+@pytest.fixture(scope="session")
+def phantom_data(tiny):
+    """The tiny config's data set."""
+    from acrlls.data import load_data
+
+    return load_data(tiny)
+
+
+@pytest.fixture(scope="session")
+def real_folder():
+    """The folder of the real data sets; the test is skipped where it is not."""
+    if not (REAL / "COVID-19_Radiography_Dataset").is_dir():
+        pytest.skip(f"no real images at {REAL}")
+    return REAL
+
+
+@pytest.fixture
+def write_notebook():
+    """Function ``(path, *cells)`` that writes a notebook.  A cell is its text or ``(text, tags)``; text that begins
+    with ``# `` is Markdown, other text is code."""
+
+    def write(path, *cells):
+        nodes = []
+        for cell in cells:
+            text, tags = (cell, []) if isinstance(cell, str) else cell
+            new = nbformat.v4.new_markdown_cell if text.startswith("# ") else nbformat.v4.new_code_cell
+            nodes.append(new(text, metadata={"tags": tags} if tags else {}))
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(nbformat.v4.new_notebook(cells=nodes, metadata={"kernelspec": kernel}), path)
+        return path
+
+    return write

@@ -1,0 +1,297 @@
+"""A section is executed when what it depends on changed, and only one that succeeded reaches the book."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+import yaml
+
+from acrlls import sections
+from acrlls.config import PROJECT, UserError
+
+PARAMETERS = ('profile = "quick"\nbins = None', ["parameters"])
+
+
+def section(path):
+    return sections.Section(path)
+
+
+# Sections and their parameters
+
+
+def test_a_section_knows_its_name_title_and_parameters(tmp_path, write_notebook):
+    path = write_notebook(
+        tmp_path / "05_calibration.ipynb",
+        "# Calibration\n\ntext",
+        ("a = 1\nb: float = 2 * 3\nimport os", ["parameters"]),
+    )
+    assert (section(path).name, section(path).slug, section(path).title) == (
+        "05_calibration",
+        "calibration",
+        "Calibration",
+    )
+    assert section(path).parameters == {"a": "1", "b": "2 * 3"}
+
+
+def test_a_folder_without_notebooks_is_an_error_that_says_where(tmp_path):
+    with pytest.raises(UserError, match=re.escape(str(tmp_path))):
+        sections.all_sections(tmp_path)
+
+
+# Execution
+
+
+def test_parameters_reach_the_section_and_the_source_stays_as_it_is(tmp_path, write_notebook):
+    path = write_notebook(tmp_path / "01_a.ipynb", PARAMETERS, "print(bins)")
+    before = path.read_bytes()
+    notebook = sections.execute(section(path), tmp_path / "out.ipynb", {"bins": 20}, progress=False)
+    assert notebook.cells[-1].outputs[0].text == "20\n"
+    assert path.read_bytes() == before
+
+
+def test_the_kernel_is_this_python_whatever_python3_means_on_the_machine(
+    tmp_path, write_notebook, monkeypatch
+):
+    elsewhere = tmp_path / "jupyter" / "kernels" / "python3"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "kernel.json").write_text(
+        '{"argv": ["/nowhere/python", "{connection_file}"], "display_name": "x", "language": "python"}'
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    path = write_notebook(
+        tmp_path / "01_a.ipynb", "import sys, acrlls\nprint(sys.executable, acrlls.__file__)"
+    )
+    notebook = sections.execute(section(path), tmp_path / "out.ipynb", progress=False)
+    assert notebook.cells[0].outputs[0].text.split() == [
+        sys.executable,
+        str(PROJECT / "acrlls" / "__init__.py"),
+    ]
+
+
+def test_python_warnings_reach_the_page_and_what_libraries_print_does_not(tmp_path, write_notebook):
+    path = write_notebook(
+        tmp_path / "01_a.ipynb", "import os, warnings\nos.write(2, b'native')\nwarnings.warn('mind this')"
+    )
+    notebook = sections.execute(section(path), tmp_path / "out.ipynb", progress=False)
+    ((cell, text),) = sections.stderr(notebook)
+    assert cell == 1 and "mind this" in text and "native" not in text
+
+
+def test_a_failing_cell_is_named_with_its_source_and_traceback(tmp_path, write_notebook):
+    path = write_notebook(tmp_path / "01_a.ipynb", "# Title", "x = 1", "1 / (x - 1)", "print('never')")
+    with pytest.raises(sections.SectionFailed) as caught:
+        sections.execute(section(path), tmp_path / "out.ipynb", progress=False)
+    assert caught.value.cell == 3 and not caught.value.is_user_error
+    assert "ZeroDivisionError" in str(caught.value)
+    assert "1 / (x - 1)" in caught.value.report() and "Traceback" in caught.value.report()
+
+
+def test_a_kernel_that_dies_is_a_failure_of_its_cell(tmp_path, write_notebook):
+    path = write_notebook(
+        tmp_path / "01_a.ipynb", "x = 1", "import os\nos.write(2, b'last words')\nos._exit(1)"
+    )
+    with pytest.raises(sections.SectionFailed) as caught:
+        sections.execute(section(path), tmp_path / "out.ipynb", progress=False)
+    assert caught.value.cell == 2 and "last words" in caught.value.report()
+
+
+# What makes a section stale
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project of one module, one recorded result and one data folder."""
+    for name in (
+        "acrlls/layers.py",
+        "acrlls/profiles/quick.yml",
+        "results/paper/history.csv",
+        "data/COVID/1.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["acrlls/layers.py", "acrlls/profiles/quick.yml", "results/paper/history.csv", "data/COVID/1.png"]
+)
+def test_package_results_and_data_are_part_of_the_state(project, monkeypatch, name):
+    monkeypatch.setenv("ACRLLS_DATA", str(project / "data"))
+    before = sections.surroundings(project)
+    assert sections.surroundings(project) == before
+    (project / name).write_text("22")
+    assert sections.surroundings(project) != before
+
+
+@pytest.mark.parametrize("name", sections.ENVIRONMENT)
+def test_choices_in_the_environment_are_part_of_the_state(project, monkeypatch, name):
+    before = sections.surroundings(project)
+    monkeypatch.setenv(name, "other")
+    assert sections.surroundings(project) != before
+
+
+def test_caches_of_python_are_no_part_of_the_state(project):
+    before = sections.surroundings(project)
+    (project / "acrlls" / "__pycache__").mkdir()
+    (project / "acrlls" / "__pycache__" / "layers.cpython-312.pyc").write_text("1")
+    assert sections.surroundings(project) == before
+
+
+def test_notebook_and_parameters_are_part_of_the_state(tmp_path, write_notebook):
+    path = write_notebook(tmp_path / "01_a.ipynb", PARAMETERS)
+    states = [sections.state(section(path), {}, {}), sections.state(section(path), {"bins": 20}, {})]
+    write_notebook(path, PARAMETERS, "1 + 1")
+    states.append(sections.state(section(path), {}, {}))
+    assert len(set(states)) == 3
+
+
+# Whole builds of a small book with the project's own configuration
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A project with a book of two sections and its own copy of the package, built once; tests copy it."""
+    root = tmp_path_factory.mktemp("project")
+    shutil.copytree(PROJECT / "acrlls", root / "acrlls", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "book").mkdir()
+    config = yaml.safe_load((PROJECT / "_config.yml").read_text())
+    config["sphinx"]["config"]["acrlls_parameters"] = {"all": {"bins": 12}}
+    (root / "book" / "_config.yml").write_text(yaml.safe_dump(config))
+    pages = ["sections/02_b", "sections/01_a", "sections/status"]
+    toc = {"format": "jb-book", "root": "index", "chapters": [{"file": page} for page in pages]}
+    (root / "book" / "_toc.yml").write_text(yaml.safe_dump(toc))
+    (root / "book" / "index.md").write_text(
+        "# Book\n\n{doc}`sections/01_a` {cite}`a`\n\n```{bibliography}\n```\n"
+    )
+    (root / "book" / "references.bib").write_text(
+        "@article{a, author={A. Bee}, title={T}, journal={J}, year={2020}}"
+    )
+    write = write_cells(root)
+    write("01_a", "# First\n\n$x^2$", PARAMETERS, "print('bins are', bins)")
+    write("02_b", "# Second", "print('second')")
+    outcome = build(root)
+    assert outcome.returncode == 0, outcome.text
+    return root, outcome.text
+
+
+def write_cells(root):
+    def write(name, *cells):
+        nodes = []
+        for cell in cells:
+            text, tags = (cell, []) if isinstance(cell, str) else cell
+            new = nbformat.v4.new_markdown_cell if text.startswith("# ") else nbformat.v4.new_code_cell
+            nodes.append(new(text, metadata={"tags": tags}))
+        (root / "notebooks").mkdir(exist_ok=True)
+        nbformat.write(nbformat.v4.new_notebook(cells=nodes), root / "notebooks" / f"{name}.ipynb")
+
+    return write
+
+
+def build(root, *flags):
+    """`jupyter-book build book` with warnings as errors."""
+    command = [
+        sys.executable,
+        "-c",
+        "from jupyter_book.cli.main import main; main()",
+        "build",
+        "book",
+        "-W",
+        *flags,
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    outcome = subprocess.run(
+        command,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    outcome.text = outcome.stdout
+    return outcome
+
+
+@pytest.fixture
+def copy(built, tmp_path):
+    return shutil.copytree(built[0], tmp_path / "copy")
+
+
+@pytest.mark.slow
+def test_sections_are_executed_in_the_order_of_the_contents_and_reach_the_pages(built):
+    root, text = built
+    assert "2 to execute, 0 unchanged" in text
+    assert text.index("[1/2] 02_b") < text.index("[2/2] 01_a")
+    page = (root / "book/_build/html/sections/01_a.html").read_text()
+    assert "bins are 12" in page
+    assert "Parameters</span>" not in page and "injected" not in page  # papermill's cell is there, unseen
+    assert "injected-parameters" in (root / "book/sections/01_a.ipynb").read_text()
+    assert str(root) not in (root / "book/sections/01_a.ipynb").read_text()
+    status = (root / "book/_build/html/sections/status.html").read_text()
+    assert "First" in status and "Second" in status and "passed" in status
+
+
+@pytest.mark.slow
+def test_a_build_with_nothing_changed_executes_nothing(copy):
+    outcome = build(copy)
+    assert outcome.returncode == 0, outcome.text
+    assert "0 to execute, 2 unchanged" in outcome.text
+
+
+@pytest.mark.slow
+def test_an_edit_of_the_package_executes_every_section_again(copy):
+    with open(copy / "acrlls" / "config.py", "a") as module:
+        module.write("# edited")
+    outcome = build(copy)
+    assert outcome.returncode == 0, outcome.text
+    assert "2 to execute, 0 unchanged" in outcome.text
+
+
+@pytest.mark.slow
+def test_a_failing_section_fails_the_build_and_is_never_taken_for_fresh(copy):
+    kept = (copy / "book/sections/01_a.ipynb").read_bytes()
+    write_cells(copy)("01_a", "# First", PARAMETERS, "raise ValueError('on purpose')")
+    for _ in range(2):
+        outcome = build(copy)
+        assert outcome.returncode != 0
+        assert "1 to execute, 1 unchanged" in outcome.text
+        assert "section 01_a failed in cell 4" in outcome.text
+        assert "raise ValueError('on purpose')" in outcome.text and "Traceback" in outcome.text
+        assert (copy / "book/sections/01_a.ipynb").read_bytes() == kept
+    write_cells(copy)("01_a", "# First", PARAMETERS, "print('mended')")
+    outcome = build(copy)
+    assert outcome.returncode == 0, outcome.text
+    assert "mended" in (copy / "book/_build/html/sections/01_a.html").read_text()
+
+
+@pytest.mark.slow
+def test_one_build_that_keeps_going_shows_every_failing_section(copy):
+    write_cells(copy)("01_a", "# First", "raise ValueError('one')")
+    write_cells(copy)("02_b", "# Second", "raise ValueError('two')")
+    outcome = build(copy, "--keep-going")
+    assert outcome.returncode != 0
+    assert "section 01_a failed" in outcome.text and "section 02_b failed" in outcome.text
+
+
+@pytest.mark.slow
+def test_a_message_on_standard_error_is_a_warning_of_every_build(copy):
+    write_cells(copy)("02_b", "# Second", "import warnings\nwarnings.warn('mind this')")
+    for _ in range(2):
+        outcome = build(copy, "--keep-going")
+        assert outcome.returncode != 0
+        assert (
+            "section 02_b wrote to standard error in cell 2" in outcome.text and "mind this" in outcome.text
+        )
+    assert "mind this" in (copy / "book/_build/html/sections/02_b.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_page_without_its_notebook_is_named(copy):
+    (copy / "notebooks/02_b.ipynb").unlink()
+    outcome = build(copy)
+    assert outcome.returncode != 0
+    assert "sections/02_b, but there is no notebook" in outcome.text

@@ -1,0 +1,169 @@
+"""A mistake that a user can make at the command line is a message, never a traceback."""
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from acrlls import cli, sections
+from acrlls.config import PROJECT, UserError
+
+
+@pytest.fixture
+def notebooks(tmp_path, monkeypatch, write_notebook):
+    """Two sections in place of the project's own; the test runs in an empty folder beside them."""
+    parameters = ('profile = "quick"\nbins = None\nalpha = None', ["parameters"])
+    code = "import acrlls\nc = acrlls.configure(profile, bins=bins, alpha=alpha)\nprint(c.bins, c.alpha)"
+    write_notebook(tmp_path / "notebooks" / "05_calibration.ipynb", "# Calibration", parameters, code)
+    write_notebook(
+        tmp_path / "notebooks" / "06_ablation.ipynb",
+        "# Ablation",
+        parameters,
+        "raise ValueError('on purpose')",
+    )
+    monkeypatch.setattr(sections, "NOTEBOOKS", tmp_path / "notebooks")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path / "notebooks"
+
+
+def refused(capsys, *arguments):
+    """Status and message of a command that must not end in a traceback."""
+    try:
+        status = cli.main(list(arguments))
+    except SystemExit as exit:  # argparse's way
+        status = exit.code
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    return status, message
+
+
+@pytest.mark.parametrize(
+    "name", ["calibration", "05_calibration", "5", "05", "notebooks/05_calibration.ipynb"]
+)
+def test_a_section_goes_by_its_name_its_number_and_its_path(notebooks, name):
+    assert cli._section(name).name == "05_calibration"
+
+
+def test_run_executes_a_section_with_parameters_from_any_folder(notebooks, tmp_path, capsys):
+    assert cli.main(["run", "calibration", "-p", "bins", "20", "-p", "alpha", "1e-1"]) == 0
+    executed = nbformat.read(tmp_path / "elsewhere" / "out_05_calibration.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].text == "20 0.1\n"
+    assert capsys.readouterr().out == "out_05_calibration.ipynb\n"
+
+
+def test_plain_papermill_does_the_same_from_any_folder(notebooks, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(notebooks / "05_calibration.ipynb"),
+        "out.ipynb",
+        "-p",
+        "bins",
+        "20",
+    ]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    assert nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs[0].text.startswith("20 ")
+
+
+def test_a_failing_cell_is_shown_and_the_status_is_1(notebooks, capsys):
+    assert cli.main(["run", "ablation"]) == 1
+    message = capsys.readouterr().err
+    assert "section 06_ablation failed in cell 3" in message and "raise ValueError('on purpose')" in message
+
+
+def test_an_error_of_the_users_inside_a_section_is_its_message_alone(notebooks, write_notebook, capsys):
+    write_notebook(notebooks / "07_gradcam.ipynb", "import acrlls\nacrlls.configure('quick', bins=-1)")
+    status, message = refused(capsys, "run", "gradcam")
+    assert status == 1 and "bins is -1" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "calibratoin"], "did you mean 'calibration'?"),
+        (["run", "9"], "known: calibration, ablation"),
+        (["run", "calibration", "-p", "bin", "20"], "has no parameter 'bin'; did you mean 'bins'?"),
+        (["run", "calibration", "-p", "tau", "0.2"], "it has: profile, bins, alpha"),
+        (
+            ["run", "calibration", "-p", "bins", "many"],
+            "bins is 'many'; it must be a whole number from 1 to 1000",
+        ),
+        (["run", "calibration", "-p", "alpha", "-1"], "alpha is -1"),
+        (["run", "calibration", "-p", "profile", "fast"], "profile 'fast' does not exist"),
+        (["run", "calibration", "-p", "bins"], "expected 2 arguments"),
+        (["run", "calibration", "-o", "out.html"], "must end in .ipynb"),
+        (["run"], "SECTION"),
+        (["rnu"], "invalid choice"),
+        ([], "COMMAND"),
+        (["reproduce", "--variants", "best"], "invalid choice: 'best'"),
+        (["reproduce", "-p", "alhpa", "1"], "did you mean 'alpha'?"),
+        (["reproduce", "--profile", "fast"], "profile 'fast' does not exist"),
+        (["doctor", "--profile", "fast"], "profile 'fast' does not exist"),
+    ],
+)
+def test_wrong_usage_is_refused_with_status_2_before_anything_runs(notebooks, capsys, arguments, said):
+    status, message = refused(capsys, *arguments)
+    assert status == 2 and said in message
+    assert not list((notebooks.parent / "elsewhere").iterdir())
+
+
+def test_the_section_itself_is_never_overwritten(notebooks, capsys):
+    before = (notebooks / "05_calibration.ipynb").read_bytes()
+    status, message = refused(capsys, "run", "calibration", "-o", str(notebooks / "05_calibration.ipynb"))
+    assert status == 2 and (notebooks / "05_calibration.ipynb").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("20", 20), ("0.08", 0.08), ("1e-3", 1e-3), ("None", None), ("true", True), ("False", False),
+     ("0..1", "0..1"), ("[0.1, 0.2]", [0.1, 0.2]), ("0.1, 0.2", [0.1, 0.2]), ("proposed", "proposed"),
+     ("/data/x", "/data/x"), ("'20'", "20")],
+)  # fmt: skip
+def test_values_read_as_what_they_look_like(text, value):
+    assert cli._value(text) == value and type(cli._value(text)) is type(value)
+
+
+def test_sections_lists_each_with_its_parameters(notebooks, capsys):
+    assert cli.main(["sections"]) == 0
+    listed = capsys.readouterr().out
+    assert "05_calibration" in listed and "Calibration" in listed and "bins=None" in listed
+
+
+def test_doctor_finds_the_quick_profile_in_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("ACRLLS_DATA", raising=False)
+    assert cli.main(["doctor"]) == 0, capsys.readouterr().out
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["ok"] * 5
+
+
+def test_doctor_names_a_data_folder_that_is_not_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("ACRLLS_DATA", str(tmp_path / "nowhere"))
+    assert cli.main(["doctor"]) == 1
+    assert [
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("problem") and "nowhere" in line
+    ]
+
+
+def test_missing_data_has_status_1(monkeypatch, capsys):
+    def missing(options):
+        """List what is not there."""
+        raise UserError("no images in /nowhere")
+
+    monkeypatch.setattr(cli, "pretrain", missing)
+    status, message = refused(capsys, "missing")
+    assert status == 1 and "no images in /nowhere" in message
+
+
+def test_the_installed_command_answers():
+    answer = subprocess.run(
+        [sys.executable, "-m", "acrlls.cli", "--help"], capture_output=True, text=True, cwd=PROJECT
+    )
+    assert answer.returncode == 0
+    for command in ("run", "sections", "reproduce", "pretrain", "doctor"):
+        assert command in answer.stdout

@@ -1,0 +1,90 @@
+"""The sections as they lie in notebooks/: in step with their text pairs, without outputs, and able to run."""
+
+import subprocess
+import sys
+
+import jupytext
+import nbformat
+import pytest
+import yaml
+from conftest import TINY
+
+from acrlls import book, sections
+from acrlls.config import PROJECT
+
+SECTIONS = sorted((PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+each_section = pytest.mark.parametrize("path", SECTIONS, ids=lambda path: path.stem)
+
+
+def test_there_is_a_notebook_for_every_section_of_the_paper():
+    names = {path.stem for path in SECTIONS}
+    assert names >= {
+        "01_data", "02_tuning", "03_training", "04_lls_behaviour", "05_calibration", "06_ablation",
+        "07_gradcam",
+    }  # fmt: skip
+
+
+def test_every_notebook_is_a_page_of_the_book():
+    pages = [section.path.name for section in book._listed(PROJECT / "_toc.yml", PROJECT / "notebooks")]
+    assert pages == [path.name for path in SECTIONS]
+
+
+def test_the_books_folder_links_to_the_configuration_at_the_top():
+    for name in ("_config.yml", "_toc.yml"):
+        assert (PROJECT / "book" / name).resolve() == PROJECT / name
+        assert yaml.safe_load((PROJECT / name).read_text("utf-8"))
+
+
+@each_section
+def test_a_notebook_equals_its_text_pair(path):
+    pair = path.with_suffix(".md")
+    assert pair.is_file(), f"jupytext --sync {path.name} makes it"
+    assert cells(nbformat.read(path, as_version=4)) == cells(jupytext.read(pair)), (
+        f"jupytext --sync {path.name}"
+    )
+
+
+def cells(notebook):
+    return [(cell.cell_type, cell.source, sorted(cell.metadata.get("tags", []))) for cell in notebook.cells]
+
+
+@each_section
+def test_a_notebook_is_kept_without_outputs(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+@each_section
+def test_a_notebook_has_one_parameters_cell_and_it_begins_with_the_profile(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells) == 1
+    parameters = sections.Section(path).parameters
+    assert next(iter(parameters.items())) == ("profile", "'quick'")
+
+
+@pytest.fixture(scope="module")
+def tiny_profile(tmp_path_factory):
+    """A profile of a few seconds and one store for all sections, so that they share their runs as in the book."""
+    folder = tmp_path_factory.mktemp("tiny")
+    profile = folder / "tiny.yml"
+    profile.write_text(yaml.safe_dump({"profile": "quick", **TINY}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACRLLS_PROFILE", str(profile))
+        patch.setenv("ACRLLS_STORE", str(folder / "store"))
+        yield folder
+
+
+@pytest.mark.slow
+@each_section
+def test_a_section_runs_with_tiny_settings(path, tiny_profile, tmp_path):
+    notebook = sections.execute(sections.Section(path), tmp_path / "out.ipynb", {}, cwd=tmp_path, progress=False)
+    assert not sections.stderr(notebook)
+
+
+@pytest.mark.slow
+def test_plain_papermill_runs_the_calibration_section_with_other_bins(tiny_profile, tmp_path):
+    path = PROJECT / "notebooks" / "05_calibration.ipynb"
+    command = [sys.executable, "-m", "papermill", str(path), "out.ipynb", "-p", "bins", "20"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [f.name for f in tmp_path.iterdir()] == ["out.ipynb"]  # kept runs go to the store, never beside the caller

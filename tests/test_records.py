@@ -1,0 +1,74 @@
+"""Recorded runs: read back without weights, tabled beside the paper, compared on the same images."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from acrlls import calibration, paper, records, runs
+from acrlls.config import UserError
+
+
+@pytest.fixture(scope="module")
+def recorded(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    for change, settings in {"": {}, "-unweighted": {"class_weights": False}}.items():
+        for variant in ("baseline", "proposed"):
+            done = runs.run(tiny.replace(variant=variant, **settings))
+            runs.record(done, folder / f"laptop{change}" / variant)
+    return records.records("laptop", folder)
+
+
+def test_records_are_found_by_change_and_variant(recorded):
+    assert sorted(recorded) == [(c, v) for c in ("", "unweighted") for v in ("baseline", "proposed")]
+
+
+def test_no_record_is_an_error_that_says_how_to_make_one(tmp_path):
+    with pytest.raises(UserError, match="no run of profile 'paper' is recorded.*acrlls reproduce"):
+        records.records("paper", tmp_path)
+
+
+def test_a_summary_has_every_row_that_the_paper_publishes(recorded):
+    ours = records.summary(recorded["", "proposed"])
+    assert set(ours.index) == set(records.published().index)
+    table = records.side_by_side({"paper": records.published(), "ours": ours})
+    assert not table.isna().any(axis=None)
+    assert table.loc[("accuracy, Phase 2", ""), "paper"] == paper.NUMBERS["accuracy.proposed"].value
+    assert table.loc[("test images", "COVID"), "paper"] == 543
+
+
+def test_training_weights_are_those_of_the_run(recorded, phantom_data, tiny):
+    from acrlls import data
+
+    labels = phantom_data.labels[data.split_of(phantom_data, tiny).train]
+    np.testing.assert_allclose(records.training_weights(recorded["", "baseline"]), data.class_weights(labels, 4))
+    np.testing.assert_array_equal(records.training_weights(recorded["unweighted", "baseline"]), np.ones(4))
+
+
+def test_prior_correction_changes_nothing_without_weights(recorded):
+    table = records.calibration_table({"plain": recorded["unweighted", "proposed"]}, resamples=50)
+    for quantity in ("accuracy", "NLL", "ECE"):
+        assert table.loc["plain", (quantity, "as trained")] == pytest.approx(
+            table.loc["plain", (quantity, "prior corrected")]
+        )
+
+
+def test_a_paired_difference_is_second_minus_first(recorded):
+    a, b = recorded["", "baseline"], recorded["", "proposed"]
+    table = records.paired(a, b, resamples=50)
+    pa, pb = a.predictions(), b.predictions()
+    for name in ("accuracy", "nll", "brier"):
+        metric = calibration.METRICS[name]
+        expected = metric(pb.probabilities, pb.labels, 15) - metric(pa.probabilities, pa.labels, 15)
+        assert table.loc[metric.title, "difference"] == pytest.approx(float(expected))
+    only_b = ((pb.classes == pb.labels) & (pa.classes != pa.labels)).sum()
+    only_a = ((pa.classes == pa.labels) & (pb.classes != pb.labels)).sum()
+    expected = binomtest(int(only_b), int(only_a + only_b)).pvalue if only_a + only_b else 1.0
+    assert table["McNemar p"].iloc[0] == pytest.approx(expected)
+
+
+def test_the_shipped_records_hold_no_weights_and_no_images():
+    found = [f for f in records.RESULTS.rglob("*") if f.is_file()]
+    assert {f.suffix for f in found} <= {".json", ".csv", ".gz", ".md"}
+    for done in records.records("laptop").values():
+        test = done.predictions("test")
+        assert len(test.names) == len(test.labels) == len(set(test.names))
