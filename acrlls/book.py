@@ -36,6 +36,7 @@ from acrlls.sections import (
 )
 
 STATUS = "status"
+FINDINGS = "findings"  # what the front page includes
 MATHJAX = "sphinx-mathjax-offline"  # a package of files: MathJax 3 and its fonts
 
 
@@ -143,6 +144,7 @@ def bring_sections(app, config) -> None:
                 type="acrlls",
             )
     _write_if_changed(book / "sections" / f"{STATUS}.md", _status_page(executed, plan))
+    _write_if_changed(book / "sections" / f"{FINDINGS}.md", _findings(executed))
 
 
 def _listed(toc: Path, notebooks: Path) -> list[Section]:
@@ -271,6 +273,22 @@ The time of a section includes the training of whatever run it was the first to 
 |---|---|
 {chosen}
 """
+
+
+def _findings(executed: dict) -> str:
+    """Markdown table of what the sections found: the output of each cell tagged ``finding``, as computed."""
+    rows = ["| Section | In this build |", "|---|---|"]
+    for section, notebook in executed.items():
+        said = [
+            " ".join(output.data["text/markdown"].split())
+            for cell in notebook.cells
+            if "finding" in cell.metadata.get("tags", [])
+            for output in cell.get("outputs", [])
+            if "text/markdown" in output.get("data", {})
+        ]
+        if said:
+            rows.append(f"| [{section.title}](sections/{section.path.name}) | {' '.join(said)} |")
+    return "\n".join(rows) + "\n"
 
 
 def _write_if_changed(path: Path, text: str) -> None:

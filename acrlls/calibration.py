@@ -10,12 +10,12 @@ confidence of exactly 0 belongs to the first bin and of exactly 1 to the last.  
 number of bins nor their kind: 15 of equal width is our choice.
 
 References:
-    [1] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017.
-    [2] M. Kull et al., "Beyond temperature scaling: obtaining well-calibrated multi-class probabilities with
-        Dirichlet calibration", NeurIPS 2019 (class-wise ECE).
-    [3] G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78,
-        1950.
-    [4] J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a ROC curve", Radiology 143, 1982.
+    - [1] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017.
+    - [2] M. Kull et al., "Beyond temperature scaling: obtaining well-calibrated multi-class probabilities with
+      Dirichlet calibration", NeurIPS 2019 (class-wise ECE).
+    - [3] G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78,
+      1950.
+    - [4] J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a ROC curve", Radiology 143, 1982.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def ece(p, y, bins: int = 15, strategy: str = "width") -> float:
-    """Top-label expected calibration error: sum over bins of count/n · |accuracy - mean confidence| [1].
+    """Top-label expected calibration error: sum over bins of count/n · ``|accuracy - mean confidence|`` [1].
 
     Args:
         p: probabilities, ``(n, classes)``.

@@ -5,9 +5,9 @@ Each method has ``transform(logits)``, ``predict_proba(logits)`` and, so that al
 softmax, shape ``(n, classes)``.
 
 References:
-    [1] M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the outputs of a classifier to new a priori
-        probabilities: a simple procedure", Neural Computation 14, 2002.
-    [2] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017.
+    - [1] M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the outputs of a classifier to new a priori
+      probabilities: a simple procedure", Neural Computation 14, 2002.
+    - [2] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017.
 """
 
 from __future__ import annotations

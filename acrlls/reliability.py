@@ -3,9 +3,9 @@
 Imported through ``acrlls.calibration``, which says what ``p``, ``y`` and the bins are.
 
 References:
-    [1] J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and Forecasting
-        22, 2007 (consistency bands).
-    [2] E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
+    - [1] J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and Forecasting
+      22, 2007 (consistency bands).
+    - [2] E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
 """
 
 from __future__ import annotations

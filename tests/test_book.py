@@ -165,14 +165,16 @@ def built(tmp_path_factory):
     toc = {"format": "jb-book", "root": "index", "chapters": [{"file": page} for page in pages]}
     (root / "book" / "_toc.yml").write_text(yaml.safe_dump(toc))
     (root / "book" / "index.md").write_text(
-        "# Book\n\n{doc}`sections/01_a` {cite}`a`\n\n```{bibliography}\n```\n"
+        "# Book\n\n{doc}`sections/01_a` {cite}`a`\n\n```{include} sections/findings.md\n```\n\n"
+        "```{bibliography}\n```\n"
     )
     (root / "book" / "references.bib").write_text(
         "@article{a, author={A. Bee}, title={T}, journal={J}, year={2020}}"
     )
     write = write_cells(root)
     write("01_a", "# First\n\n$x^2$", PARAMETERS, "print('bins are', bins)")
-    write("02_b", "# Second", "print('second')")
+    finding = "from IPython.display import Markdown\nMarkdown(f'Two and two\\nmake {2 + 2}.')"
+    write("02_b", "# Second", "print('second')", (finding, ["finding"]))
     outcome = build(root)
     assert outcome.returncode == 0, outcome.text
     return root, outcome.text
@@ -233,6 +235,12 @@ def test_sections_are_executed_in_the_order_of_the_contents_and_reach_the_pages(
     assert str(root) not in (root / "book/sections/01_a.ipynb").read_text()
     status = (root / "book/_build/html/sections/status.html").read_text()
     assert "First" in status and "Second" in status and "passed" in status
+
+
+@pytest.mark.slow
+def test_what_a_section_found_stands_on_the_front_page(built):
+    page = (built[0] / "book/_build/html/index.html").read_text()
+    assert "Two and two make 4." in page and 'href="sections/02_b.html"' in page
 
 
 @pytest.mark.slow

@@ -321,3 +321,27 @@ def test_the_module_loads_no_keras():
     code = f"import sys; {load}; print({{'keras', 'pandas'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_resampled_means_of_equal_rows_are_equal_and_centre_on_the_mean():
+    rng = np.random.default_rng(0)
+    values, y = rng.normal(size=300), np.repeat([0, 1, 2], 100)
+    means = cal.bootstrap_means([values, values, values + 1], y, 400)
+    assert means.shape == (3, 400)
+    assert np.array_equal(means[0], means[1])  # the same images for every row
+    assert np.allclose(means[2] - means[0], 1)
+    assert abs(means[0].mean() - values.mean()) < 0.02
+    within = np.mean([values[y == k].var() for k in range(3)])
+    assert means[0].std() == pytest.approx(np.sqrt(within / 300), rel=0.15)
+
+
+def test_resampled_means_draw_within_each_class():
+    y = np.array([0] * 5 + [1] * 95)
+    means = cal.bootstrap_means([y.astype(float)], y, 50)
+    assert np.allclose(means, 0.95)  # the class counts never change
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], [[1.0, np.nan]], [[1.0, 2.0, 3.0]]])
+def test_resampled_means_refuse_gaps_and_other_shapes(values):
+    with pytest.raises(ValueError, match="values"):
+        cal.bootstrap_means(values, [0, 1])

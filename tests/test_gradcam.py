@@ -191,3 +191,26 @@ def test_jax_gives_the_same_gradient(model, images, tmp_path):
     there = np.load(tmp_path / "jax.npy")
     _, here = gradcam.gradients(model, images, "relu_2", [0, 1, 2, 3, 1], 2)
     np.testing.assert_allclose(there / np.abs(here).max(), here / np.abs(here).max(), atol=1e-4)
+
+
+def test_masks_of_any_size_are_brought_to_the_size_of_the_images():
+    left = np.zeros((40, 30), bool)
+    left[:, :15] = True
+    masks = gradcam.at_input_size([left, None], 16)
+    assert masks.shape == (2, 16, 16) and masks.dtype == bool
+    assert gradcam.area_share(masks) == pytest.approx([0.5, 0.0])
+    assert masks[0, :, :7].all() and not masks[0, :, 9:].any()
+
+
+def test_even_heat_lies_in_a_mask_as_much_as_the_mask_covers():
+    mask = np.zeros((1, 8, 8), bool)
+    mask[0, :2] = True
+    assert gradcam.lung_share(np.ones((1, 8, 8)), mask) == pytest.approx(gradcam.area_share(mask))
+
+
+def test_another_image_is_of_the_same_group_and_each_is_used_once():
+    groups = np.array([0, 0, 0, 1, 1, 2])
+    other = gradcam.of_another(np.arange(6), groups, seed=3)
+    assert sorted(other) == list(range(6))
+    assert (groups[other] == groups).all()
+    assert (other[:5] != np.arange(5)).all() and other[5] == 5

@@ -288,3 +288,10 @@ def test_every_gap_has_a_choice_and_says_what_turns_it():
     gaps = re.findall(row, text, flags=re.MULTILINE)
     assert len(gaps) == text.count("\n* - ") - text.count("* - What is not said")
     assert all(last == "*fixed*" or last.startswith("`") for last in gaps)
+
+
+def test_a_shown_table_can_have_decimals_of_its_own_in_each_column():
+    frame = paper.beside(pd.DataFrame({"n": [1200.0], "share": [0.25]}), pd.DataFrame({"n": [1300.0], "share": [0.25004]}))
+    html = paper.show(frame, {"n": 0, "share": 3}).to_html()
+    assert ">1,300<" in html and ">−100<" in html
+    assert ">0.250<" in html and ">+0.000<" in html  # no sign before a zero that is left by rounding

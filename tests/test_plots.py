@@ -257,3 +257,37 @@ def test_the_look_of_the_book_does_not_leak_into_the_readers_settings():
     assert dict(matplotlib.rcParams) == before
     with plots.style():
         assert matplotlib.rcParams["axes.spines.top"] is False
+
+
+def test_an_interval_that_holds_the_line_is_drawn_hollow():
+    table = pd.DataFrame({"estimate": [0.1, 0.5], "low": [-0.1, 0.4], "high": [0.3, 0.6]}, index=["near", "far"])
+    marks = pd.DataFrame({"area": [0.2, 0.3]}, index=table.index)
+    ax = plots.plot_intervals(table, marks, line=0, title="Gaps")
+    points = [line for line in ax.lines if line.get_marker() == "o"]
+    assert {line.get_markerfacecolor() for line in points if list(line.get_xdata()) == [0.1]} == {"white"}
+    assert {"near", "far", "area", "Gaps"} <= set(texts(ax))
+
+
+def test_true_probabilities_stand_under_their_images():
+    eta = np.array([[0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
+    axes = plots.plot_truth(np.zeros((2, 8, 8)), eta, [0, 3], NAMES)
+    assert {"0.70", "0.25", "Viral Pneumonia"} <= set(texts(axes))
+    assert [bar.get_width() for bar in axes[1, 0].patches] == pytest.approx(eta[0])
+
+
+def test_masks_are_outlined_whatever_their_size_and_left_out_where_unknown():
+    mask = np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    axes = plots.plot_masks(np.zeros((2, 8, 8)), [mask, None], [mask, np.zeros((20, 20), bool)], NAMES[:2])
+    assert len(axes[0, 0].collections) == 2 and not axes[0, 1].collections
+
+
+def test_a_figure_leaves_the_notebooks_way_of_showing_figures_as_it_set_it():
+    before = plt.isinteractive()
+    try:
+        plt.ioff()
+        with plots.style():
+            plt.ion()  # as the backend of a notebook does at the first figure
+        assert plt.isinteractive()
+    finally:
+        matplotlib.interactive(before)
