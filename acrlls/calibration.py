@@ -27,13 +27,15 @@ import numpy as np
 from scipy.stats import rankdata
 
 from acrlls._scores import binned_errors, check, one_hot, top_label_of, whole_number
-from acrlls.reliability import NoiseFloor, Reliability, noise_floor, prepare_reliability
+from acrlls.reliability import (
+    NoiseFloor, Reliability, floor_table, matched_floor, noise_floor, prepare_reliability,
+)  # fmt: skip
 
 __all__ = [
     "METRICS", "Interval", "Metric", "NoiseFloor", "Reliability", "accuracy", "bootstrap", "bootstrap_means",
     "brier_score", "check", "classwise_auc", "classwise_brier", "classwise_ece", "classwise_f1", "classwise_precision",
-    "classwise_recall", "confusion", "ece", "evaluate", "f1", "nll", "noise_floor", "prepare_reliability",
-    "true_calibration_error",
+    "classwise_recall", "confusion", "ece", "evaluate", "f1", "floor_table", "matched_floor", "nll", "noise_floor",
+    "prepare_reliability", "report", "true_calibration_error",
 ]  # fmt: skip
 
 
@@ -221,6 +223,27 @@ def evaluate(p, y, class_names: Sequence[str], metrics: Sequence[str] | None = N
         above = value if metric.per_class else [np.nan] * len(class_names)
         table[metric.title] = [*above, known.mean() if len(known) else np.nan]
     return table
+
+
+def report(p, y, class_names: Sequence[str]):
+    """Classification report in the form of Table III.
+
+    Returns:
+        DataFrame: a row a class, then ``"Accuracy"``, ``"Macro Avg"`` and ``"Weighted Avg"`` (by support);
+        columns Precision, Recall, F1, Support and Share.  Cells that the paper leaves empty are NaN.
+    """
+    import pandas as pd
+
+    p, y = check(p, y)
+    support = confusion(p, y).sum(axis=1)
+    scores = {"Precision": classwise_precision(p, y), "Recall": classwise_recall(p, y), "F1": classwise_f1(p, y)}
+    table = pd.DataFrame({**scores, "Support": support, "Share": support / len(y)}, index=list(class_names))
+    averages = {
+        "Accuracy": {"F1": accuracy(p, y)},
+        "Macro Avg": {name: values.mean() for name, values in scores.items()},
+        "Weighted Avg": {name: np.average(values, weights=support) for name, values in scores.items()},
+    }
+    return pd.concat([table, pd.DataFrame.from_dict(averages, orient="index")])[table.columns]
 
 
 @dataclass(frozen=True)

@@ -293,7 +293,11 @@ def split(labels, train_fraction: float = 0.70, validation_fraction: float = 0.1
 
 def split_of(dataset: Dataset, config: Config) -> Split:
     """The split that ``config`` asks for."""
-    return split(dataset.labels, config.train_fraction, config.validation_fraction, config.split_seed)
+    try:
+        return split(dataset.labels, config.train_fraction, config.validation_fraction, config.split_seed)
+    except UserError as error:
+        numbered = ", ".join(f"{k} is {name}" for k, name in enumerate(dataset.class_names))
+        raise UserError(f"{error} ({numbered})") from None
 
 
 def class_weights(labels, classes: int | None = None) -> np.ndarray:
@@ -381,12 +385,8 @@ def batch(dataset: Dataset, indices, config: Config, view: int | None = None) ->
         matrix = augmentation and augmentation.matrix(np.random.default_rng((config.augment_seed, i, view)))
         return render(dataset.image(i), config.image_size, matrix)
 
-    indices = [int(i) for i in indices]
-    if len(indices) == 1:
-        grey = [one(indices[0])]
-    else:
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            grey = list(pool.map(one, indices))
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        grey = list(pool.map(one, [int(i) for i in indices]))
     return to_input(np.stack(grey), config.input_range)
 
 

@@ -18,7 +18,9 @@ from contextlib import contextmanager
 
 import keras
 import numpy as np
+import pandas as pd
 
+from acrlls.calibration import bootstrap_means
 from acrlls.config import UserError
 from acrlls.data import render
 from acrlls.model import between
@@ -130,6 +132,38 @@ def of_another(positions, groups, seed: int = 0) -> np.ndarray:
         members = rng.permutation(np.flatnonzero(groups == group))
         other[members] = positions[np.roll(members, 1)]
     return other
+
+
+def share_table(heat, masks, groups, other, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """How much of the heat lies inside the masks, group by group, beside two references.
+
+    Args:
+        heat: ``(n, h, w)``.
+        masks: ``(n, h, w)``; an image whose mask is empty, or that has no heat, is left out.
+        groups: name of each group and which images it has, boolean ``(n,)``.
+        other: for each image the position of another one, whose heat is laid over this mask
+            (:func:`of_another`).
+        resamples: of the images of a group, for the intervals.
+
+    Returns:
+        One row a group of two or more images: ``images``; ``estimate``, ``low``, ``high``, the mean share and
+        its interval of 95 %; ``area`` and ``another image``, the references; ``more than area`` and ``more
+        than another``, whether the interval of the difference, image by image, lies above zero.
+    """
+    values = np.stack([lung_share(heat, masks), area_share(masks), lung_share(heat[other], masks)])
+    known = np.isfinite(values).all(axis=0) & masks.any(axis=(1, 2))
+    rows = {}
+    for name, members in groups.items():
+        chosen = values[:, known & members]
+        if (n := chosen.shape[1]) < 2:
+            continue
+        means = bootstrap_means(chosen, np.zeros(n, int), resamples, seed)
+        ends = np.quantile([means[0], means[0] - means[1], means[0] - means[2]], [0.025, 0.975], axis=1)
+        leads = ends[0, 1:] > 1e-9  # beyond rounding
+        rows[name] = (n, chosen[0].mean(), *ends[:, 0], *chosen[1:].mean(axis=1), *leads)
+    columns = ["images", "estimate", "low", "high", "area", "another image"]
+    columns += ["more than area", "more than another"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 class _Probe(keras.Model):

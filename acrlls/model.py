@@ -120,9 +120,9 @@ def _imagenet_file(config: Config) -> Path:
 
 
 def weights_digest(config: Config) -> str:
-    """Digest of the weights a run starts from."""
+    """Digest of the weights a run starts from; random ones follow from the seed and the backend that draws them."""
     path = weights_file(config)
-    return "random" if path is None else digest(path)
+    return digest(path) if path else f"random {config.seed} {keras.backend.backend()}"
 
 
 def backbone_layers(model: keras.Model) -> list[keras.Layer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,13 +11,22 @@ from acrlls._style import ACCENT, INK, MUTED, WIDTH, bare, colour, styled
 
 
 @styled
-def plot_intervals(table, marks=None, line: float | None = None, title: str = "", xlabel: str = "", ax=None):
+def plot_intervals(
+    table,
+    marks=None,
+    line: float | None = None,
+    title: str = "",
+    xlabel: str = "",
+    label: str | None = None,
+    ax=None,
+):
     """A point with its interval for each row of a table.
 
     Args:
         table: DataFrame with columns ``estimate``, ``low``, ``high``; the index names the rows.
         marks: DataFrame with the same index; each of its columns is a reference value drawn as a small mark.
         line: where to draw a vertical line.  A row whose interval holds it is drawn hollow and grey.
+        label: what the points are, for the legend beside ``marks``.
     """
     ax = ax or plt.subplots(figsize=(WIDTH, 0.9 + 0.26 * len(table)))[1]
     rows = np.arange(len(table))
@@ -27,9 +36,10 @@ def plot_intervals(table, marks=None, line: float | None = None, title: str = ""
         ax.axvline(line, color=MUTED, linewidth=0.8, zorder=0)
     for which, shade, face in ((~alike, ACCENT, ACCENT), (alike, MUTED, "white")):
         ax.hlines(rows[which], low[which], high[which], color=shade, linewidth=1.6)
-        ax.plot(middle[which], rows[which], "o", color=shade, markersize=5.5, markerfacecolor=face)
+        ax.plot(middle[which], rows[which], "o", color=shade, markersize=5.5, markerfacecolor=face,
+                label=label if face == shade else None)  # fmt: skip
     for k, (name, values) in enumerate({} if marks is None else marks.items()):
-        ax.plot(values, rows, "|d^s"[k % 4], color=colour(k), markersize=9 if k % 4 == 0 else 5,
+        ax.plot(values, rows, "|d^s"[k % 4], color=colour(2 * k), markersize=9 if k % 4 == 0 else 5,
                 markeredgewidth=1.6, linestyle="none", label=name, zorder=3)  # fmt: skip
     if marks is not None:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, fontsize=8)
@@ -68,4 +78,46 @@ def plot_truth(pictures, eta, labels, class_names: Sequence[str], axes=None):
         bars.set_yticks(range(classes), class_names if i == 0 else [""] * classes)
         bars.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5)
         bars.spines["bottom"].set_visible(False)
+    return axes
+
+
+@styled
+def plot_floor(tables: Mapping[int, object], truth=None, axes=None):
+    """Calibration error over the number of bins, with the noise floor as a band: a panel a row of the tables.
+
+    Args:
+        tables: number of bins, and the table of :meth:`acrlls.calibration.NoiseFloor.table` with its observed
+            values.
+        truth: calibration error without the luck of labels, DataFrame with the numbers of bins as index and a
+            column for each panel that has one; drawn as a dashed line.
+        axes: one axes a panel.
+    """
+    names = list(next(iter(tables.values())).index)
+    bins = list(tables)
+    if axes is None:
+        rows = -(-len(names) // 3)
+        figure, grid = plt.subplots(rows, 3, figsize=(WIDTH, 2.3 * rows), sharex=True, squeeze=False)
+        axes = grid.ravel()[: len(names)]
+        for ax in grid.ravel()[len(names) :]:
+            ax.set_axis_off()
+        for ax in axes[-3:]:  # also where there is no panel below
+            ax.tick_params(labelbottom=True)
+        signs = "● here   grey: 90 % of a perfectly calibrated model (white: mean)"
+        figure.supxlabel(
+            f"number of bins\n{signs}" + ("   dashed: with true probabilities" if truth is not None else ""),
+            size=8.5, color=MUTED,
+        )  # fmt: skip
+    for k, (name, ax) in enumerate(zip(names, np.ravel(axes), strict=True)):
+        low, mean, high, observed = (
+            np.array([t.loc[name, column] for t in tables.values()]) for column in ("q05", "mean", "q95", "observed")
+        )
+        shade = ACCENT if name == "Top label" else colour(k)
+        ax.fill_between(bins, low, high, color="#D5D5D5", linewidth=0)
+        ax.plot(bins, mean, color="white", linewidth=1.2)
+        ax.plot(bins, observed, "o-", color=shade, markersize=5, linewidth=1)
+        if truth is not None and name in truth:
+            ax.plot(truth.index, truth[name], color=INK, linewidth=1.3, linestyle=(0, (4, 2)))
+        ax.set_title(name, color=shade, size=9)
+        ax.set(ylim=(0, None), xticks=bins)
+    np.ravel(axes)[0].set_ylabel("ECE")
     return axes

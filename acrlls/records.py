@@ -5,12 +5,14 @@ A record is a run without its weights, in ``results/<profile>[-<change>]/<varian
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+import acrlls
 from acrlls import calibration, data, paper
 from acrlls.config import PROJECT, UserError
 from acrlls.recalibration import PriorCorrection
@@ -115,9 +117,22 @@ def calibration_table(runs: dict[str, Run], bins: int = 15, resamples: int = 100
     return pd.DataFrame(rows).T
 
 
+def over_seeds(runs: Iterable[Run], bins: int = 15, resamples: int = 200) -> pd.DataFrame:
+    """Mean and standard deviation over seeds of :func:`calibration_table`, a row a variant with or without weights."""
+    groups: dict[tuple[str, str], dict[str, Run]] = {}
+    for done in runs:
+        key = (acrlls.VARIANTS[done.config.variant].title, "yes" if done.config.class_weights else "no")
+        groups.setdefault(key, {})[str(done.config.seed)] = done
+    rows = {}
+    for key, members in groups.items():
+        table = calibration_table(members, bins, resamples)
+        spread = pd.concat({"mean": table.mean(), "sd": table.std(ddof=1)}, axis=1)
+        rows[key] = pd.concat([pd.Series({("seeds", "", ""): len(members)}), spread.stack()])
+    return pd.DataFrame(rows).T.rename_axis(["variant", "class weights"])
+
+
 def paired(first: Run, second: Run, resamples: int = 1000) -> pd.DataFrame:
-    """``second`` minus ``first`` on the same test images: accuracy, NLL and Brier score with a 95 % paired bootstrap
-    interval, and the exact McNemar p-value of the accuracies.
+    """``second`` minus ``first`` on the same test images, as in :func:`paired_scores`.
 
     Raises:
         ValueError: the runs were tested on different images.
@@ -125,11 +140,22 @@ def paired(first: Run, second: Run, resamples: int = 1000) -> pd.DataFrame:
     a, b = first.predictions("test"), second.predictions("test")
     if not np.array_equal(a.names, b.names):
         raise ValueError("the runs were tested on different images")
+    return paired_scores(a.probabilities, b.probabilities, a.labels, resamples)
+
+
+def paired_scores(first, second, labels, resamples: int = 1000) -> pd.DataFrame:
+    """Probabilities ``second`` minus ``first``, each `(n, classes)`: accuracy, NLL and Brier score with a 95 % paired
+    bootstrap interval, and the exact McNemar p-value of the accuracies."""
     rows = {}
     for name in ("accuracy", "nll", "brier"):
-        interval = calibration.bootstrap(b.probabilities, a.labels, name, resamples=resamples, p2=a.probabilities)
+        interval = calibration.bootstrap(second, labels, name, resamples=resamples, p2=first)
         rows[calibration.METRICS[name].title] = [interval.estimate, interval.low, interval.high, np.nan]
-    right_a, right_b = a.classes == a.labels, b.classes == b.labels
-    only_b, differ = int((right_b & ~right_a).sum()), int((right_a != right_b).sum())
-    rows[calibration.METRICS["accuracy"].title][-1] = binomtest(only_b, differ).pvalue if differ else 1.0
+    right, right_then = first.argmax(axis=1) == labels, second.argmax(axis=1) == labels
+    won, differ = int((right_then & ~right).sum()), int((right_then != right).sum())
+    rows[calibration.METRICS["accuracy"].title][-1] = mcnemar(won, differ)
     return pd.DataFrame(rows, index=["difference", "low", "high", "McNemar p"]).T
+
+
+def mcnemar(won: int, differ: int) -> float:
+    """Exact two-sided p-value of McNemar's test: ``won`` of the ``differ`` images that exactly one model gets right."""
+    return float(binomtest(won, differ).pvalue) if differ else 1.0

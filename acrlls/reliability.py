@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from acrlls._scores import bin_edges, bin_sums, check, drawn_hits, one_hot, places
+from acrlls._scores import (
+    bin_edges, bin_sums, binned_errors, check, drawn_hits, one_hot, places, whole_number,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,18 +50,61 @@ class NoiseFloor:
         ``p_above`` is small where the observed ECE is larger than perfect calibration would give, ``p_below``
         where it is smaller; each is (1 + number of drawings as extreme) / (1 + resamples).
         """
-        import pandas as pd
-
         draws = np.column_stack([self.classwise, self.top_label])
-        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-        table = pd.DataFrame(
-            {"mean": draws.mean(axis=0), "q05": low, "q95": high}, index=[*class_names, "Top label"]
-        )
-        if self.observed is not None:
-            table["observed"] = self.observed
-            table["p_above"] = (1 + (draws >= self.observed).sum(axis=0)) / (1 + len(draws))
-            table["p_below"] = (1 + (draws <= self.observed).sum(axis=0)) / (1 + len(draws))
-        return table
+        return floor_table(draws, self.observed, [*class_names, "Top label"])
+
+
+def floor_table(draws, observed, names: Sequence[str]):
+    """The table of :meth:`NoiseFloor.table` from any drawings.
+
+    Args:
+        draws: ECE under perfect calibration, ``(resamples, columns)``.
+        observed: the ECE to be judged, ``(columns,)``, or None.
+        names: of the columns; they become the rows of the table.
+    """
+    import pandas as pd
+
+    low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+    table = pd.DataFrame({"mean": np.mean(draws, axis=0), "q05": low, "q95": high}, index=list(names))
+    if observed is not None:
+        table["observed"] = np.asarray(observed, float)
+        table["p_above"] = (1 + (draws >= table["observed"].to_numpy()).sum(axis=0)) / (1 + len(draws))
+        table["p_below"] = (1 + (draws <= table["observed"].to_numpy()).sum(axis=0)) / (1 + len(draws))
+    return table
+
+
+def matched_floor(
+    prevalence, brier, n: int, bins: int = 15, resamples: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """Class-wise ECE of perfectly calibrated scores of which only two summaries are known.
+
+    For published numbers, whose scores nobody has.  The scores of each class are drawn from the Beta
+    distribution whose mean is the prevalence and whose E[p(1 - p)] is the Brier score, which is what perfect
+    calibration makes the Brier score; then labels are drawn from the scores.  The form of the distribution is
+    an assumption: scores of another form with the same summaries have another floor.
+
+    Args:
+        prevalence: share of each class, ``(classes,)``, between 0 and 1.
+        brier: Brier score of each class against the rest, ``(classes,)``, between 0 and
+            prevalence · (1 - prevalence).
+        n: number of images.
+
+    Returns:
+        ``(resamples, classes)``.
+
+    Raises:
+        ValueError: a Brier score that no calibrated scores of that prevalence have.
+    """
+    rng, resamples = np.random.default_rng(seed), whole_number("resamples", resamples)
+    columns = []
+    for share, score in zip(np.asarray(prevalence, float), np.asarray(brier, float), strict=True):
+        most = share * (1 - share)
+        if not 0 < score < most:
+            raise ValueError(f"a Brier score of {score:g} at a share of {share:g} must lie between 0 and {most:g}")
+        strength = score / (most - score)  # a + b: E[p(1-p)] = most * (a + b) / (a + b + 1)
+        p = rng.beta(share * strength, (1 - share) * strength, (whole_number("n", n), resamples))
+        columns.append(binned_errors(p, rng.random(p.shape) < p, bins, "width"))
+    return np.column_stack(columns)
 
 
 def noise_floor(

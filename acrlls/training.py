@@ -102,6 +102,8 @@ class _Phase:
         self.plan, self.config, self.dataset, self.model, self.bank, self.folder = (
             plan, config, dataset, model, bank, folder,
         )  # fmt: skip
+        # One data set a part, used again every epoch: Keras on TensorFlow never lets go of one that it was given.
+        self._fed: dict[str, Batches] = {}
         self.cut = frozen_cut(model)
         # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
         self.stage = between(model, self.cut, model.layers[-2].name)
@@ -179,7 +181,11 @@ class _Phase:
             def fetch(chosen):
                 return np.asarray(stored[chosen], dtype=np.float32)
 
-        return Batches(fetch, self.dataset.labels[rows], order, self.config.batch_size)
+        labels = self.dataset.labels[rows]
+        if part not in self._fed:
+            self._fed[part] = Batches(fetch, labels, order, self.config.batch_size)
+        self._fed[part].fetch, self._fed[part].order = fetch, order
+        return self._fed[part]
 
     def _needed_later(self, view: int | None) -> tuple[str, ...]:
         """The cut of Phase 2, while Phase 1 passes over a view that Phase 2 will see again."""

@@ -217,6 +217,7 @@ def test_the_digest_covers_settings_data_weights_and_sources(tiny, phantom_data,
     assert runs.run_digest(tiny.replace(backbone="phantom"), phantom_data) != base
     other = data.PhantomDataset(160, 1, 48)
     assert runs.run_digest(tiny, other) != base
+    assert m.weights_digest(tiny) != m.weights_digest(tiny.replace(seed=1))  # random weights are another seed's
     monkeypatch.setattr(runs, "_SOURCES", ("layers", "model"))
     assert runs.run_digest(tiny, phantom_data) != base
 
