@@ -345,3 +345,30 @@ def test_resampled_means_draw_within_each_class():
 def test_resampled_means_refuse_gaps_and_other_shapes(values):
     with pytest.raises(ValueError, match="values"):
         cal.bootstrap_means(values, [0, 1])
+
+
+def test_the_report_has_the_form_of_table_3_and_the_values_of_scikit_learn():
+    p, y = scores()
+    table = cal.report(p, y, "abcd")
+    theirs = sk.classification_report(y, p.argmax(axis=1), target_names=list("abcd"), output_dict=True)
+    rows = {"a": "a", "d": "d", "Macro Avg": "macro avg", "Weighted Avg": "weighted avg"}
+    for row, name in rows.items():
+        expected = [theirs[name][column] for column in ("precision", "recall", "f1-score")]
+        np.testing.assert_allclose(table.loc[row, ["Precision", "Recall", "F1"]].astype(float), expected)
+    assert table.loc["Accuracy", "F1"] == cal.accuracy(p, y)
+    assert table.loc["Accuracy", ["Precision", "Support"]].isna().all()
+    assert table["Support"].sum() == len(y) and table["Share"].sum() == pytest.approx(1)
+
+
+def test_a_floor_from_prevalence_and_brier_is_that_of_scores_which_have_them():
+    rng = np.random.default_rng(0)
+    p = rng.beta(0.2, 0.6, 3000)
+    whole = np.column_stack([p, 1 - p])
+    known = cal.noise_floor(whole, resamples=300)
+    matched = cal.matched_floor(whole.mean(axis=0), (whole * (1 - whole)).mean(axis=0), 3000, resamples=300)
+    np.testing.assert_allclose(matched.mean(axis=0), known.mean, rtol=0.1)
+
+
+def test_a_brier_score_that_no_calibrated_scores_have_is_refused():
+    with pytest.raises(ValueError, match="0.3"):
+        cal.matched_floor([0.5], [0.3], 100)

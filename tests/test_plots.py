@@ -268,6 +268,17 @@ def test_an_interval_that_holds_the_line_is_drawn_hollow():
     assert {"near", "far", "area", "Gaps"} <= set(texts(ax))
 
 
+def test_the_floor_over_bins_has_a_panel_a_class_and_a_dashed_line_where_the_truth_is_known():
+    p, y = predictions()
+    tables = {b: calibration.noise_floor(p, y, b, 20).table(NAMES) for b in (5, 10, 15)}
+    truth = pd.DataFrame({"Normal": [0.1, 0.2, 0.3]}, index=[5, 10, 15])
+    axes = plots.plot_floor(tables, truth)
+    assert {*NAMES, "Top label"} <= set(texts(axes))
+    lines = {ax.get_title(loc="left"): ax.lines for ax in axes}
+    assert len(lines["Normal"]) == len(lines["COVID"]) + 1
+    assert list(lines["COVID"][1].get_ydata()) == [table.loc["COVID", "observed"] for table in tables.values()]
+
+
 def test_true_probabilities_stand_under_their_images():
     eta = np.array([[0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
     axes = plots.plot_truth(np.zeros((2, 8, 8)), eta, [0, 3], NAMES)

@@ -72,3 +72,16 @@ def test_the_shipped_records_hold_no_weights_and_no_images():
     for done in records.records("laptop").values():
         test = done.predictions("test")
         assert len(test.names) == len(test.labels) == len(set(test.names))
+
+
+def test_mcnemar_tosses_a_coin_for_the_images_that_one_model_alone_gets_right():
+    assert records.mcnemar(0, 0) == 1
+    assert records.mcnemar(5, 5) == pytest.approx(2 / 32)
+    assert records.mcnemar(3, 6) == 1
+
+
+def test_paired_scores_of_a_model_and_itself_are_nothing():
+    p = np.full((6, 2), 0.5)
+    table = records.paired_scores(p, p, np.array([0, 1, 0, 1, 0, 1]), resamples=10)
+    assert (table[["difference", "low", "high"]] == 0).all(axis=None)
+    assert table.loc["Accuracy", "McNemar p"] == 1
