@@ -357,7 +357,9 @@ def plot_ablation(data: Ablation, published: Mapping[str, Sequence[float]] | Non
         ax.plot(data.ece[:, k], rows, "o", color=colour(k), markersize=6, zorder=3)
         there = {name: values[k] for name, values in (published or {}).items() if name in data.models}
         places = [data.models.index(name) for name in there]
-        ax.plot(list(there.values()), places, "D", mfc="none", mec=INK, mew=1, markersize=5, zorder=4)
+        if there:  # no line without points: unclipped, it would upset the layout
+            hollow = {"mfc": "none", "mec": INK, "mew": 1, "markersize": 5, "zorder": 4, "clip_on": False}
+            ax.plot(list(there.values()), places, "D", **hollow)
         ax.set_xlim(0, 1.1 * np.nanmax([*data.ece[:, k], *data.floor_high[:, k], *there.values()]))
         ax.set_title(data.class_names[k], color=colour(k), size=9)
         ax.set_yticks(rows, data.models)
