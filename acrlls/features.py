@@ -33,6 +33,7 @@ class FeatureBank:
     def __init__(self, config: Config, dataset: data.Dataset, model: keras.Model):
         self.config, self.dataset, self.model = config, dataset, model
         self.split = data.split_of(dataset, config)
+        self._weights = weights_digest(config)  # once, beside the model: the file may change later
         self._extractors: dict[tuple[str, ...], keras.Model] = {}
 
     def features(self, part: str, layer: str, view: int | None = None, also: tuple[str, ...] = ()) -> np.ndarray:
@@ -53,7 +54,7 @@ class FeatureBank:
         c = self.config
         seen = [c.augment_seed, c.rotation, c.flip, c.shift, c.shear, c.zoom, view] if view is not None else None
         key = digest(
-            weights_digest(c), c.backbone_width, self.dataset.fingerprint, c.image_size, c.input_range,
+            self._weights, c.backbone_width, self.dataset.fingerprint, c.image_size, c.input_range,
             getattr(self.split, part).tobytes(), seen if c.augment else None, self._dtype(view).name,
         )  # fmt: skip
         return store() / "bank" / key / f"{layer}.npy"
