@@ -22,7 +22,7 @@ book: $(VENV)/.book
 	@echo "The book: $(CURDIR)/book/_build/html/index.html"
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf book/_build book/sections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import difflib
 import json
 import os
@@ -24,7 +25,7 @@ KAGGLE = "tawsifurrahman/covid19-radiography-database"
 _WORKERS = os.cpu_count() or 1
 
 
-class Dataset:
+class Dataset(abc.ABC):
     """A labelled set of grey images, read when asked for.
 
     Attributes:
@@ -47,9 +48,9 @@ class Dataset:
     def __len__(self):
         return len(self.labels)
 
+    @abc.abstractmethod
     def image(self, i: int) -> np.ndarray:
         """Image ``i`` at its own size, uint8 `(height, width)`."""
-        raise NotImplementedError
 
     def mask(self, i: int) -> np.ndarray | None:
         """Where the lungs are, boolean, of the image's shape; ``None`` where no mask is known."""

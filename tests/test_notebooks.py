@@ -64,13 +64,12 @@ def test_a_notebook_has_one_parameters_cell_and_it_begins_with_the_profile(path)
 
 @pytest.fixture(scope="module")
 def tiny_profile(tmp_path_factory):
-    """A profile of a few seconds and one store for all sections, so that they share their runs as in the book."""
+    """A profile of a few seconds; the sections share their runs in the tests' store, as they do in the book's."""
     folder = tmp_path_factory.mktemp("tiny")
     profile = folder / "tiny.yml"
     profile.write_text(yaml.safe_dump({"profile": "quick", **TINY}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACRLLS_PROFILE", str(profile))
-        patch.setenv("ACRLLS_STORE", str(folder / "store"))
         yield folder
 
 
