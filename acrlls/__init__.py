@@ -21,7 +21,7 @@ _HOME = {
 }
 _MODULES = (
     "book", "calibration", "config", "data", "features", "gradcam", "layers", "model", "paper", "phantom", "plots",
-    "pretrain", "recalibration", "records", "runs", "sections", "training",
+    "population", "pretrain", "recalibration", "records", "runs", "sections", "training",
 )  # fmt: skip
 
 _KERAS = ("features", "gradcam", "layers", "model", "pretrain", "runs", "training")
