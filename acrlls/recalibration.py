@@ -219,7 +219,8 @@ class MatrixScaling(LogitMap):
     Args:
         penalty: at least 0; or several, of which the one of least loss in a stratified cross-validation on the
             validation images is taken.
-        folds: parts of that cross-validation.
+        folds: parts of that cross-validation; no more than the rarest class has images, and where that is one, the
+            greatest penalty is taken.
 
     Attributes:
         matrix: W, ``(classes, classes)``; None before ``fit``.
@@ -247,10 +248,10 @@ class MatrixScaling(LogitMap):
         self.matrix, self.shift = self._solve(z, y, self.chosen)
 
     def _best_penalty(self, z, y):
-        fewest = np.bincount(y).min()
-        if fewest < self.folds:
-            raise ValueError(f"a class has {fewest} images, too few for {self.folds} folds")
-        folds = list(StratifiedKFold(self.folds, shuffle=True, random_state=0).split(z, y))
+        parts = min(self.folds, np.bincount(y).min())
+        if parts < 2:
+            return self.penalties.max()
+        folds = list(StratifiedKFold(parts, shuffle=True, random_state=0).split(z, y))
 
         def loss(penalty):
             total = 0.0

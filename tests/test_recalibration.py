@@ -1,5 +1,7 @@
 """Statements about post-hoc recalibration; SciPy's own minimiser and scikit-learn are the judges."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize, minimize_scalar
@@ -146,8 +148,16 @@ def test_the_temperature_is_softplus_of_a_line_in_the_logarithm_of_the_normalise
     np.testing.assert_allclose(method.temperatures([[1.0] * 4, [0.0, 0.0, -800, -800]]), expected)
 
 
+def doubtful_logits(n):
+    """Logits that are right up to a temperature that depends on their entropy, with labels."""
+    z, _ = logits_and_labels(n, 2.0)
+    p = softmax(z, axis=1)
+    t = np.log1p(np.exp(0.8 * np.log(-(p * np.log(p)).sum(axis=1) / np.log(4)) + 1.5))
+    return z, labels_of(softmax(z / t[:, None], axis=1), 9)
+
+
 def test_no_other_slope_and_intercept_are_better():
-    z, y = bent_logits(600)
+    z, y = doubtful_logits(800)
     p = softmax(z, axis=1)
     x = np.log(-(p * np.log(p)).sum(axis=1) / np.log(4))
 
@@ -164,17 +174,25 @@ def test_no_other_slope_and_intercept_are_better():
 
 
 def test_slope_and_intercept_are_found_where_the_labels_come_from_them():
-    z, _ = logits_and_labels(40_000, 2.0)
-    p = softmax(z, axis=1)
-    t = np.log1p(np.exp(0.6 * np.log(-(p * np.log(p)).sum(axis=1) / np.log(4)) + 2.5))
-    found = EntropyTemperatureScaling().fit(z, labels_of(softmax(z / t[:, None], axis=1), 9))
-    assert (found.w, found.b) == (pytest.approx(0.6, abs=0.05), pytest.approx(2.5, abs=0.1))
+    found = EntropyTemperatureScaling().fit(*doubtful_logits(40_000))
+    assert (found.w, found.b) == (pytest.approx(0.8, abs=0.05), pytest.approx(1.5, abs=0.1))
 
 
 def test_a_certain_prediction_has_a_finite_temperature():
     z, y = bent_logits(300)
-    p = EntropyTemperatureScaling().fit(z, y).predict_proba([[5000.0, 0, 0, 0], [0, 0, 0, 0]])
-    np.testing.assert_allclose(p, [[1, 0, 0, 0], [0.25] * 4], atol=1e-9)
+    method = EntropyTemperatureScaling().fit(z, y)
+    for method.w in (-0.5, 0.0, 0.5):
+        with np.errstate(divide="raise", invalid="raise"):
+            p = method.predict_proba([[5000.0, 0, 0, 0], [0, 0, 0, 0]])
+        np.testing.assert_allclose(p, [[1, 0, 0, 0], [0.25] * 4], atol=1e-9)
+
+
+def test_predictions_for_the_test_part_are_refused():
+    z, y = bent_logits(50)
+    with pytest.raises(ValueError, match="test part"):
+        TemperatureScaling().fit(SimpleNamespace(logits=z, labels=y, part="test"))
+    validation = TemperatureScaling().fit(SimpleNamespace(logits=z, labels=y, part="validation"))
+    assert validation.temperature == TemperatureScaling().fit(z, y).temperature
 
 
 # --- vector and matrix ---
@@ -213,6 +231,12 @@ def test_of_several_penalties_the_data_choose():
     assert MatrixScaling(penalty=(1e-6, 100)).fit(z, y).chosen == 100
     z, y = bent_logits(4000)
     assert MatrixScaling(penalty=(1e-6, 100)).fit(z, y).chosen == 1e-6
+
+
+def test_where_a_class_has_one_image_the_greatest_penalty_is_taken():
+    z, y = bent_logits(4000)
+    rows = np.r_[np.flatnonzero(y != 3), np.flatnonzero(y == 3)[:1]]
+    assert MatrixScaling(penalty=(1, 1e-6)).fit(z[rows], y[rows]).chosen == 1
 
 
 def test_more_freedom_is_never_worse_on_the_images_of_the_fit():
@@ -347,6 +371,3 @@ def test_settings_out_of_range_are_clear_errors():
         MatrixScaling(penalty=-1)
     with pytest.raises(ValueError, match="bins is 0"):
         HistogramBinning(0)
-    z, y = bent_logits(40)
-    with pytest.raises(ValueError, match="too few for 50 folds"):
-        MatrixScaling(penalty=(0.1, 1), folds=50).fit(z, y)
