@@ -1,9 +1,9 @@
 """A recorded population: what one trained network says of many phantoms whose true probabilities are known.
 
 An estimator of calibration can be judged only where the truth is known, and only over many test sets.  So the
-logits of a run are recorded once for a large number of fresh phantoms, with ``eta`` and labels; a test set is then a
-sample of the record, and the true calibration error is a sum over all of it.  Nothing is drawn or trained again to
-read it.
+logits of a run are recorded once for a large number of fresh phantoms, with ``eta`` and labels.  A test set is then a
+sample of the record, and the true calibration error is a sum over all of it (:mod:`acrlls.estimators`).  Nothing is
+drawn or trained again to read it.
 """
 
 from __future__ import annotations

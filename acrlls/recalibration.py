@@ -404,10 +404,10 @@ METHODS: dict[str, Method] = {
     "vector": Method("vector scaling", lambda weights: VectorScaling()),
     "matrix": Method("matrix scaling", lambda weights: MatrixScaling()),
     "matrix_odir": Method(
-        "matrix scaling, ODIR", lambda weights: MatrixScaling(penalty=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0))
+        "matrix scaling with ODIR", lambda weights: MatrixScaling(penalty=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0))
     ),
-    "isotonic": Method("isotonic, one against the rest", lambda weights: IsotonicRegressions()),
-    "histogram": Method("histogram, one against the rest", lambda weights: HistogramBinning()),
+    "isotonic": Method("isotonic regression", lambda weights: IsotonicRegressions()),
+    "histogram": Method("histogram binning", lambda weights: HistogramBinning()),
 }
 
 
