@@ -16,18 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.isotonic import IsotonicRegression
 
-from acrlls import calibration
+from acrlls import calibration, coverage
 from acrlls._scores import bin_edges, bin_sums, places, whole_number
-from acrlls.coverage import draw
+from acrlls.config import PROJECT, UserError
 from acrlls.miscalibration import _smooth
 
 # Drawings behind each estimate that needs some; few, for what they add to the spread is averaged over the test sets.
 _FLOOR_DRAWS, _INTERVAL_DRAWS = 10, 100
+# Kinds of interval by their name in the record, and their titles.
+INTERVALS = {"percentile": "percentile bootstrap", "ece_interval": "inverted test"}
+_INTERVAL_FUNCTIONS = {"percentile": coverage.percentile_interval, "ece_interval": calibration.ece_interval}
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def study(
     repetitions = whole_number("repetitions", repetitions)
     rng, rows, truths = np.random.default_rng(seed), {}, {}
     for n, bins in cells:
-        sets = [draw(p, eta, n, rng) for _ in range(repetitions)]
+        sets = [coverage.draw(p, eta, n, rng) for _ in range(repetitions)]
         for name in names:
             if (name, bins) not in truths:
                 truths[name, bins] = ESTIMATORS[name].truth(p, eta, bins)
@@ -152,22 +156,29 @@ def repeated_intervals(
         row a test set.
     """
     rng = np.random.default_rng(seed)
-    rows = {"percentile bootstrap": [], "inverted test": []}
+    rows = {title: [] for title in INTERVALS.values()}
     for _ in range(whole_number("repetitions", repetitions)):
-        scores, labels = draw(p, eta, n, rng)
-        drawn = _resampled_ece(scores[:, [k]], labels == k, bins, resamples, rng)
-        estimate = calibration.classwise_ece(scores, labels, bins)[k]
-        rows["percentile bootstrap"].append([estimate, *np.quantile(drawn, [0.025, 0.975])])
-        found = calibration.ece_interval(scores, labels, bins, resamples=resamples, seed=int(rng.integers(2**32)))
-        rows["inverted test"].append([found.estimate[k], found.low[k], found.high[k]])
-    return {way: pd.DataFrame(found, columns=["estimate", "low", "high"]) for way, found in rows.items()}
+        scores, labels = coverage.draw(p, eta, n, rng)
+        how = {"resamples": resamples, "seed": int(rng.integers(2**32))}
+        for name, title in INTERVALS.items():
+            found = _INTERVAL_FUNCTIONS[name](scores, labels, bins, **how)
+            rows[title].append([found.estimate[k], found.low[k], found.high[k]])
+    return {title: pd.DataFrame(found, columns=["estimate", "low", "high"]) for title, found in rows.items()}
 
 
-def _resampled_ece(scores, hits, bins, resamples, rng):
-    """ECEs of resampled images, ``(resamples,)``, from scores ``(n, 1)`` and hits ``(n,)``."""
-    n = len(hits)
-    where, gap = places(scores, bin_edges(scores, bins, "width"))[:, 0], hits - scores[:, 0]
-    rows = rng.integers(n, size=(resamples, n))
-    at = where[rows] + bins * np.arange(resamples)[:, None]
-    sums = np.bincount(at.ravel(), gap[rows].ravel(), minlength=bins * resamples)
-    return np.abs(sums.reshape(resamples, bins)).sum(axis=1) / n
+def recorded_coverage(folder: str | Path = PROJECT / "results" / "coverage") -> pd.DataFrame:
+    """How often the 95 % intervals held the truth, as recorded by ``python -m acrlls.coverage``.
+
+    Returns:
+        A row a kind of interval and a population, and columns ``cells`` (each a class or the top label, with a number
+        of images and of bins), ``lowest``, ``mean`` and ``highest`` coverage.
+
+    Raises:
+        UserError: there is no record.
+    """
+    file = Path(folder) / "coverage.csv"
+    if not file.is_file():
+        raise UserError(f"no coverage is recorded in {file.parent.name}/; `python -m acrlls.coverage` records it")
+    table = pd.read_csv(file).groupby(["interval", "population"], sort=False).coverage
+    summary = pd.DataFrame({"cells": table.size(), "lowest": table.min(), "mean": table.mean(), "highest": table.max()})
+    return summary.rename(index=INTERVALS, level="interval")

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import softmax
 
 from acrlls import calibration, estimators
+from acrlls.config import UserError
 from acrlls.estimators import ESTIMATORS, study
 
 
@@ -66,11 +67,16 @@ def test_the_inverted_test_holds_the_truth_more_often_than_the_percentile_bootst
     assert held["percentile bootstrap"] < 0.5 < 0.88 < held["inverted test"]
 
 
-def test_a_resampled_ece_is_that_of_the_resampled_images(bent):
-    p, y = bent[0][:300], np.arange(300) % 3
-    found = estimators._resampled_ece(p[:, [1]], y == 1, 15, 3, np.random.default_rng(5))
-    rows = np.random.default_rng(5).integers(300, size=(3, 300))
-    np.testing.assert_allclose(found, [calibration.classwise_ece(p[r], y[r])[1] for r in rows])
+def test_recorded_coverage_is_summed_up_a_kind_of_interval_and_population(tmp_path):
+    lines = ["interval,population,n,bins,strategy,of,truth,floor,coverage"]
+    lines += [f"{way},none,300,10,width,class {k},0,0.01,{c}" for way, k, c in
+              (("ece_interval", 0, 0.94), ("ece_interval", 1, 0.97), ("percentile", 0, 0.1))]  # fmt: skip
+    (tmp_path / "coverage.csv").write_text("\n".join(lines))
+    table = estimators.recorded_coverage(tmp_path)
+    assert table.loc[("inverted test", "none")].tolist() == pytest.approx([2, 0.94, 0.955, 0.97])
+    assert table.loc[("percentile bootstrap", "none"), "mean"] == 0.1
+    with pytest.raises(UserError, match="no coverage is recorded in nothing/; `python -m acrlls.coverage`"):
+        estimators.recorded_coverage(tmp_path / "nothing")
 
 
 def test_bad_input_is_an_error_that_says_what_would_be_right(bent):
