@@ -127,11 +127,8 @@ def recorded(folder: Path = PROJECT / "results" / "population") -> dict[str, tup
     from acrlls.population import load_population
 
     kept = load_population(folder)
-    eta = np.asarray(kept.eta, float)
-    eta = eta / eta.sum(axis=1, keepdims=True)  # recorded in single precision
-    as_trained = softmax(np.asarray(kept.logits, float), axis=1)
-    corrected = PriorCorrection(kept.class_weights).predict_proba(np.asarray(kept.logits, float))
-    return {"phantom": (as_trained, eta), "phantom, prior corrected": (corrected, eta)}
+    corrected = PriorCorrection(kept.class_weights).predict_proba(kept.logits)
+    return {"phantom": (kept.probabilities, kept.eta), "phantom, prior corrected": (corrected, kept.eta)}
 
 
 def study(populations: Mapping[str, tuple], cells=CELLS, repetitions: int = 1000, seed: int = 0, jobs: int = 2):
@@ -162,11 +159,13 @@ def main(arguments=None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args(arguments)
-    table = study(synthetic() | recorded(), CELLS, given.repetitions, given.seed, given.jobs)
+    populations = synthetic() | recorded()
+    table = study(populations, CELLS, given.repetitions, given.seed, given.jobs)
     given.output.mkdir(parents=True, exist_ok=True)
     table.to_csv(given.output / "coverage.csv")
     made_by = {
         "command": f"python -m acrlls.coverage --repetitions {given.repetitions} --seed {given.seed}",
+        "images": {name: len(p) for name, (p, _) in populations.items()},
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
     }
     (given.output / "manifest.json").write_text(json.dumps(made_by, indent=1) + "\n")

@@ -121,7 +121,7 @@ def _invert(held: Bins, draw, alpha):
     gaps = _populations(held, noise, errors)
     errors = np.abs(gaps).sum(axis=1)
     drawn = _ece_under(held, gaps, draw)
-    mean, sd = drawn.mean(axis=1)[:, None], np.maximum(drawn.std(axis=1), 1e-300)[:, None]
+    mean, sd = drawn.mean(axis=1)[:, None], np.maximum(drawn.std(axis=1), 1e-12)[:, None]
 
     def order(value):  # minus twice the log likelihood ratio of normal ECEs: small where the error t explains it best
         return ((value - mean) / sd) ** 2 - np.minimum((value - mean[0]) / sd[0], 0) ** 2
@@ -169,15 +169,16 @@ def _ece_under(held, gaps, draw):
     hits are few where a class is rare.  The counts of the bins vary as well, as a multinomial does.
     """
     label, count = (d[:, held.kept] for d in draw)
-    skewed = (label**2 - 1) / 6
     root = np.sqrt(held.share)
     moved = root * (count - np.outer(count @ root, root)) / np.sqrt(held.n)
-    result = np.empty((len(gaps), len(label)))
-    for row, gap in zip(result, gaps, strict=True):
-        step = gap / held.share
-        frequency = np.clip(held.mean + step, 0, 1)
-        sd = np.sqrt(held.variance(frequency))
-        skewness = np.divide(1 - 2 * frequency, sd * held.n, out=np.zeros_like(sd), where=sd > 0).clip(-2, 2)
-        drawn = gap + sd * label + (sd * skewness) * skewed + moved * step
-        row[:] = np.abs(drawn).sum(axis=1)
-    return result
+    step = gaps / held.share
+    frequency = np.clip(held.mean + step, 0, 1)
+    sd = np.sqrt(held.variance(frequency))
+    skewness = np.divide(1 - 2 * frequency, sd * held.n, out=np.zeros_like(sd), where=sd > 0).clip(-2, 2)
+    # a gap is a sum of four products, of what depends on the population and what depends on the draw
+    of_population = np.stack([gaps, sd, sd * skewness, step]).transpose(2, 1, 0)
+    of_draw = np.stack([np.ones_like(label), label, (label**2 - 1) / 6, moved]).transpose(2, 0, 1)
+    total = np.zeros((len(gaps), len(label)))
+    for left, right in zip(of_population, of_draw, strict=True):
+        total += np.abs(left @ right)
+    return total

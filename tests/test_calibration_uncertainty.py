@@ -1,0 +1,191 @@
+"""Bootstrap, Holm's correction and the interval for the calibration error."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import softmax
+
+from acrlls import calibration as cal
+from acrlls import coverage as cov
+from acrlls import resampling, scoring
+
+
+def case(n=300, classes=4, seed=0):
+    rng = np.random.default_rng(seed)
+    z = 3 * rng.normal(size=(n, classes))
+    return softmax(z, axis=1), labels_of(softmax(0.6 * z + 0.3, axis=1), rng)
+
+
+def labels_of(p, rng):
+    return (rng.random((len(p), 1)) >= p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+
+
+def tied_with_an_absent_class():
+    p, y = case(200, 3)
+    p = np.floor(10 * p) / 10
+    p[:, -1] = 1 - p[:, :-1].sum(axis=1)
+    return p, np.where(y == 2, 0, y)
+
+
+@pytest.mark.parametrize("p, y", [case(), tied_with_an_absent_class(), case(1, 2)], ids=["random", "ties", "one"])
+@pytest.mark.parametrize("function", resampling.WEIGHTED)
+def test_a_score_under_image_counts_is_that_of_the_images_written_out(function, p, y):
+    drawn = resampling.replicates(function, [p], y, 12, seed=5)
+    counts = np.concatenate(list(resampling.image_counts(y, 12, seed=5))).astype(int)
+    for value, times in zip(drawn, counts, strict=True):
+        rows = np.repeat(np.arange(len(y)), times)
+        np.testing.assert_allclose(value, function(p[rows], y[rows]), atol=1e-12)
+
+
+def test_every_score_that_may_be_bootstrapped_is_so_without_a_loop_over_resamples():
+    allowed = {m.function for m in cal.METRICS.values() if not m.biased}
+    assert allowed - {cal.brier_uncertainty} == set(resampling.WEIGHTED)  # that one is the same in every resample
+
+
+def test_image_counts_keep_the_class_counts_in_pieces_of_any_size():
+    y = np.random.default_rng(0).integers(0, 3, 7000)
+    pieces = list(resampling.image_counts(y, 600, 1))
+    assert len(pieces) > 1 and sum(map(len, pieces)) == 600
+    for piece in pieces:
+        sizes = np.stack([piece[:, y == k].sum(axis=1) for k in range(3)], axis=1)
+        assert (sizes == np.bincount(y)).all()
+    assert pieces[0].var() == pytest.approx(1, abs=0.01)  # of a count with mean one, nearly Poisson
+
+
+def test_a_paired_difference_sees_the_same_images_for_both_models():
+    p, y = case(500)
+    q = softmax(0.8 * np.log(p), axis=1)
+    both = resampling.replicates(scoring.nll, [p, q], y, 50, seed=3)
+    apart = [resampling.replicates(scoring.nll, [m], y, 50, seed=3) for m in (p, q)]
+    np.testing.assert_allclose(both, apart[0] - apart[1])
+    own = cal.bootstrap(p, y, lambda p, y: cal.nll(p, y), resamples=50, seed=3, p2=q)  # the way of any function
+    fast = cal.bootstrap(p, y, "nll", resamples=50, seed=3, p2=q)
+    assert (own.low, own.high) == pytest.approx((fast.low, fast.high))
+
+
+@pytest.mark.parametrize("name", [name for name, metric in cal.METRICS.items() if metric.biased])
+def test_the_bootstrap_refuses_what_resampling_biases_and_says_what_to_use(name):
+    with pytest.raises(ValueError, match="ece_interval.*noise_floor"):
+        cal.bootstrap(*case(), name)
+
+
+@pytest.mark.parametrize("name", ["classwise_ece", "classwise_ece_mass", "classwise_mce", "brier_reliability"])
+def test_resampling_moves_a_calibration_error_away_from_zero(name):
+    p, _ = case(400)
+    y = labels_of(p, np.random.default_rng(8))
+    rows = [np.repeat(np.arange(len(y)), c.astype(int)) for c in next(resampling.image_counts(y, 40, 0))]
+    drawn = np.array([cal.METRICS[name](p[r], y[r]) for r in rows])
+    shift = (drawn.mean(axis=0) - cal.METRICS[name](p, y)) / drawn.std(axis=0)
+    assert shift.mean() > 0.5
+
+
+def test_holm_of_four_tests_worked_by_hand():
+    # sorted .005 .01 .03 .04 times 4 3 2 1 is .02 .03 .06 .04, and the last may not fall below the one before
+    np.testing.assert_allclose(cal.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(cal.holm([[0.5, 0.6], [0.9, 0.01]]), [[1, 1], [1, 0.04]])
+
+
+def test_holm_takes_a_table_and_leaves_gaps_out():
+    table = pd.DataFrame({"a": [0.01, np.nan], "b": [0.02, 0.5]}, index=["x", "y"])
+    expected = pd.DataFrame({"a": [0.03, np.nan], "b": [0.04, 0.5]}, index=["x", "y"])
+    pd.testing.assert_frame_equal(cal.holm(table), expected)
+    pd.testing.assert_series_equal(cal.holm(table["b"]), pd.Series([0.04, 0.5], ["x", "y"], name="b"))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        cal.holm([0.5, 1.2])
+
+
+def test_holm_rejects_a_true_hypothesis_in_no_more_families_than_it_says():
+    rng = np.random.default_rng(0)
+    families = rng.random((4000, 6))
+    families[:, :2] **= 8  # two hypotheses that are false
+    wrong = [(cal.holm(family)[2:] <= 0.05).any() for family in families]
+    assert np.mean(wrong) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 4000)
+
+
+def test_the_interval_excludes_zero_where_the_noise_floor_is_exceeded():
+    rng = np.random.default_rng(1)
+    p, _ = case(1500)
+    for softened in (1, 0.9, 0.8, 0.6):
+        y = labels_of(softmax(softened * np.log(p), axis=1), rng)
+        beyond = cal.noise_floor(p, y, resamples=1000).table("abcd")["p_above"]
+        interval, top = cal.ece_interval(p, y), cal.ece_interval(p, y, top_label=True)
+        for p_above, low in zip(beyond, [*interval.low, top.low], strict=True):
+            if not 0.03 < p_above < 0.08:  # between, the two simulations may disagree
+                assert (low > 0) == (p_above < 0.05)
+
+
+def test_the_estimate_lies_in_the_interval_below_the_ece_and_nearer_to_the_truth():
+    p, eta = cov.synthetic(20_000)["slight"]
+    truth = cal.true_calibration_error(p, eta)
+    rng, errors = np.random.default_rng(0), []
+    for _ in range(40):
+        sample = cov.draw(p, eta, 600, rng)
+        interval, ece = cal.ece_interval(*sample), cal.classwise_ece(*sample)
+        assert ((0 <= interval.low) & (interval.low <= interval.estimate)).all()
+        assert ((interval.estimate <= interval.high) & (interval.estimate <= ece)).all()
+        errors.append([interval.estimate - truth, ece - truth])
+    ours, plain = np.mean(errors, axis=0)
+    assert (np.abs(ours) < 0.5 * plain).all()
+
+
+def test_the_interval_narrows_with_more_images_and_widens_with_the_level():
+    p, eta = cov.synthetic(20_000)["strong"]
+    few, many = (cal.ece_interval(*cov.draw(p, eta, n, np.random.default_rng(2))) for n in (500, 8000))
+    assert ((few.high - few.low) > 2.5 * (many.high - many.low)).all()
+    sample = cov.draw(p, eta, 500, np.random.default_rng(2))
+    wide, narrow = (cal.ece_interval(*sample, level=level) for level in (0.99, 0.8))
+    assert ((wide.low <= narrow.low) & (narrow.high <= wide.high)).all()
+    assert ((wide.high - wide.low) > (narrow.high - narrow.low)).all()
+
+
+def test_the_interval_takes_what_has_no_noise_or_hardly_any_images():
+    right = cal.ece_interval(np.eye(3)[[0, 1, 2, 2]], [0, 1, 2, 2])
+    assert right.low.max() == right.high.max() == 0
+    wrong = cal.ece_interval(np.eye(2)[[0] * 8 + [1] * 8], [1] * 8 + [0] * 8, top_label=True)
+    assert wrong.low <= wrong.estimate <= wrong.high and wrong.high == pytest.approx(1, abs=1e-6)
+    one = cal.ece_interval([[0.7, 0.2, 0.1]], [0])
+    assert np.isfinite([one.low, one.high]).all() and (one.high > 0).all()
+    absent = cal.ece_interval(*tied_with_an_absent_class(), 10, "mass")
+    assert np.isfinite([absent.low, absent.high]).all()
+
+
+@pytest.mark.parametrize(
+    "given, says", [({"level": 1.0}, "level"), ({"resamples": 0}, "resamples"), ({"bins": 0}, "bins")]
+)
+def test_bad_settings_of_the_interval_are_errors_that_name_them(given, says):
+    with pytest.raises(ValueError, match=says):
+        cal.ece_interval(*case(50), **given)
+
+
+def test_the_known_populations_have_the_errors_that_they_are_made_for():
+    made = cov.synthetic(50_000)
+    errors = {name: cal.true_calibration_error(p, eta) for name, (p, eta) in made.items()}
+    assert (errors["none"] == 0).all()
+    assert (0.004 < errors["slight"]).all() and (errors["slight"] < 0.2 * errors["strong"]).all()
+    share = made["none"][0].mean(axis=0)
+    assert share[3] < 0.1 < share[:3].min()
+    for _, eta in made.values():
+        np.testing.assert_allclose(eta.sum(axis=1), 1)
+        assert eta.min() >= 0
+
+
+def test_samples_of_a_population_have_its_true_probabilities():
+    p, eta = cov.synthetic(1000)["strong"]
+    drawn_p, y = cov.draw(p, eta, 60_000, np.random.default_rng(0))
+    frequency = np.bincount(y, minlength=4) / len(y)
+    np.testing.assert_allclose(frequency, eta.mean(axis=0), atol=0.01)
+    np.testing.assert_allclose(cal.classwise_ece(drawn_p, y), cal.true_calibration_error(p, eta), atol=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("population", ["none", "slight", "strong", "local"])
+def test_the_interval_holds_the_true_error_as_often_as_it_says_and_a_percentile_bootstrap_does_not(population):
+    p, eta = cov.synthetic(50_000)[population]
+    repetitions = 150
+    found = cov.coverage(p, eta, 800, 10, repetitions=repetitions, resamples=300)
+    off = 4 * np.sqrt(0.95 * 0.05 / repetitions)  # Monte-Carlo error, for 20 numbers at once
+    assert (found.coverage > 0.93 - off).all()
+    assert found.coverage.mean() > 0.93 and found.coverage.mean() < 0.99
+    bootstrap = cov.coverage(p, eta, 800, 10, repetitions=30, resamples=200, interval=cov.percentile_interval)
+    if population in ("none", "slight"):
+        assert (bootstrap.coverage < 0.6).all() and (bootstrap.high == 0).all()
