@@ -302,3 +302,24 @@ def test_a_figure_leaves_the_notebooks_way_of_showing_figures_as_it_set_it():
         assert plt.isinteractive()
     finally:
         matplotlib.interactive(before)
+
+
+def test_estimates_stand_over_the_images_with_their_truth_dashed():
+    index = pd.MultiIndex.from_product([["width", "smooth"], [100, 1000], [15]], names=["estimator", "n", "bins"])
+    study = pd.DataFrame({"truth": 0.02, "mean": [0.08, 0.04, 0.05, 0.03], "q05": 0.01, "q95": 0.1}, index)
+    axes = plots.plot_estimators({"one": study, "other": study / 2}, {"width": "ECE", "smooth": "Smooth"})
+    assert [ax.get_title(loc="left") for ax in axes] == ["ECE", "Smooth"]
+    mean, truth, other = axes[0].lines[:3]
+    np.testing.assert_array_equal(mean.get_xydata(), [[100, 0.08], [1000, 0.04]])
+    np.testing.assert_array_equal(truth.get_ydata(), [0.02, 0.02])
+    np.testing.assert_array_equal(other.get_ydata(), [0.04, 0.02])
+    assert axes[0].get_xscale() == "log"
+
+
+def test_intervals_that_miss_the_truth_are_counted_and_drawn_apart():
+    table = pd.DataFrame({"estimate": [0.1, 0.2, 0.3], "low": [0.0, 0.15, 0.1], "high": [0.15, 0.25, 0.4]})
+    (ax,) = plots.plot_repeated_intervals({"way": table}, truth=0.12)
+    assert ax.get_title(loc="left") == "way\n1 of 3 miss the truth"
+    held, missed = ax.collections
+    assert (len(held.get_segments()), len(missed.get_segments())) == (2, 1)
+    assert missed.get_segments()[0][0][1] == 1
