@@ -20,8 +20,8 @@ _HOME = {
     "tune": "runs",
 }
 _MODULES = (
-    "book", "calibration", "config", "data", "features", "gradcam", "layers", "model", "paper", "phantom", "plots",
-    "pretrain", "recalibration", "records", "runs", "sections", "training",
+    "book", "calibration", "config", "data", "estimators", "features", "gradcam", "layers", "model", "paper",
+    "phantom", "plots", "population", "pretrain", "recalibration", "records", "runs", "sections", "training",
 )  # fmt: skip
 
 _KERAS = ("features", "gradcam", "layers", "model", "pretrain", "runs", "training")

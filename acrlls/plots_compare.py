@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from acrlls._style import ACCENT, INK, MUTED, WIDTH, bare, colour, styled
+from acrlls._style import ACCENT, INK, MUTED, WIDTH, WRONG, bare, colour, styled
 
 
 @styled
@@ -120,4 +120,62 @@ def plot_floor(tables: Mapping[int, object], truth=None, axes=None):
         ax.set_title(name, color=shade, size=9)
         ax.set(ylim=(0, None), xticks=bins)
     np.ravel(axes)[0].set_ylabel("ECE")
+    return axes
+
+
+@styled
+def plot_estimators(studies: Mapping[str, object], titles: Mapping[str, str], over: str = "n", axes=None):
+    """Estimates of a calibration error beside what they estimate: a panel an estimator, a colour a population.
+
+    Args:
+        studies: name of a population, and its table from :func:`acrlls.estimators.study`.
+        titles: heading of each panel, by the estimator's name in the tables.
+        over: ``"n"`` or ``"bins"``, the level of the index that runs along the horizontal axis.
+        axes: one axes a panel.
+    """
+    if axes is None:
+        rows = -(-len(titles) // 3)
+        grid = plt.subplots(rows, 3, figsize=(WIDTH, 0.5 + 2.1 * rows), sharex=True, squeeze=False)[1]
+        axes = grid.ravel()[: len(titles)]
+        for ax in grid.ravel()[len(titles) :]:
+            ax.set_axis_off()
+        for ax in axes[-3:]:
+            ax.tick_params(labelbottom=True)
+        axes[0].figure.supxlabel("images in the test set" if over == "n" else "number of bins", size=9)
+    shades = [ACCENT, colour(0), MUTED]
+    for (name, title), ax in zip(titles.items(), np.ravel(axes), strict=True):
+        for k, (population, study) in enumerate(studies.items()):
+            rows = study.loc[name]
+            x, shade = rows.index.get_level_values(over), shades[k % len(shades)]
+            ax.fill_between(x, rows.q05, rows.q95, color=shade, alpha=0.18, linewidth=0)
+            ax.plot(x, rows["mean"], "o-", color=shade, markersize=3, label=population)
+            ax.plot(x, rows.truth, color=shade, linewidth=1.3, linestyle=(0, (4, 2)))
+        ax.set_title(title, size=9)
+        ax.set(ylim=(0, None), xscale="log" if over == "n" else "linear")
+    handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
+    np.ravel(axes)[0].figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), fontsize=8)
+    return axes
+
+
+@styled
+def plot_repeated_intervals(intervals: Mapping[str, object], truth: float, xlabel: str = "", axes=None):
+    """Intervals from many test sets of one population, a panel a method; those that miss the truth stand out.
+
+    Args:
+        intervals: heading of a panel, and its DataFrame with columns ``estimate``, ``low``, ``high``, a row a test
+            set.
+        truth: what they should hold.
+    """
+    if axes is None:
+        axes = plt.subplots(1, len(intervals), figsize=(WIDTH, 3.4), sharex=True, sharey=True, squeeze=False)[1][0]
+    for (title, table), ax in zip(intervals.items(), np.ravel(axes), strict=True):
+        rows = np.arange(len(table))
+        missed = ((table.low > truth) | (table.high < truth)).to_numpy()
+        for which, shade in ((~missed, MUTED), (missed, WRONG)):
+            ax.hlines(rows[which], table.low[which], table.high[which], color=shade, linewidth=1.4)
+            ax.plot(table.estimate[which], rows[which], "o", color=shade, markersize=2.5)
+        ax.axvline(truth, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
+        ax.set(yticks=[], xlabel=xlabel, ylim=(-1, len(table)))
+        ax.set_title(f"{title}\n{missed.sum()} of {len(table)} miss the truth", size=9)
+        ax.spines["left"].set_visible(False)
     return axes

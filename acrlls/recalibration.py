@@ -1,125 +1,146 @@
 """Post-hoc recalibration: maps of the logits that leave the network alone.
 
-Each method has ``transform(logits)``, ``predict_proba(logits)`` and, so that all are used alike,
-``fit(logits, labels)``. Fit on the validation part, never on the test part.  Logits are what enters the
-softmax, shape ``(n, classes)``.
+A method is fitted on the validation part, ``fit(predictions)`` or ``fit(logits, labels)``, and then gives
+``predict_proba(logits)``; predictions of the test part are refused.  Logits are what enters the softmax, shape
+``(n, classes)``.  :data:`METHODS` has them all by name, and :func:`acrlls.records.recalibrate` takes both parts from a
+run by itself.
+
+Fitted are, in the order of freedom: nothing (prior correction), 1 number (temperature), 2 (entropy-based
+temperature), 2 a class (vector), classes² + classes (matrix), one step function a class (histogram, isotonic).  More
+freedom follows the validation images more closely, their luck included.
 
 References:
-    - [1] M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the outputs of a classifier to new a priori
-      probabilities: a simple procedure", Neural Computation 14, 2002.
-    - [2] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017.
+    - [1] B. Zadrozny, C. Elkan, "Obtaining calibrated probability estimates from decision trees and naive Bayesian
+      classifiers", ICML 2001 (histogram binning).
+    - [2] B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass probability estimates",
+      KDD 2002 (isotonic regression; one class against the rest, then normalised).
 """
 
 from __future__ import annotations
 
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
+
+from acrlls._scores import bin_edges, one_hot, places, whole_number
+from acrlls.scaling import (
+    EntropyTemperatureScaling, LogitMap, MatrixScaling, PriorCorrection, Recalibrator, TemperatureScaling,
+    VectorScaling, nll_of_logits, refuse_absent,
+)  # fmt: skip
+
+__all__ = [
+    "METHODS", "Chain", "EntropyTemperatureScaling", "HistogramBinning", "IsotonicRegressions", "LogitMap",
+    "MatrixScaling", "Method", "OneVersusRest", "PriorCorrection", "Recalibrator", "TemperatureScaling", "VectorScaling",
+    "nll_of_logits",
+]  # fmt: skip
 
 
-class PriorCorrection:
-    """Undoes class weights: divides each probability by the weight of its class and normalises [1].
+class OneVersusRest(Recalibrator):
+    """A function of each class's own probability, one class against the rest, then rows normalised [2].
 
-    Cross-entropy weighted by w is least at q_k proportional to w_k · p_k, with p the true probability, so
-    p_k is proportional to q_k / w_k; on the logits that is z_k - log w_k.  Nothing is estimated.
+    A row in which every class gets 0 keeps the probabilities of the model.  A probability may become exactly 0 or 1;
+    one label that it excludes then makes the log-likelihood as bad as it can be.
+    """
+
+    def _fit(self, z, y):
+        refuse_absent(z, y)
+        p, hits = softmax(z, axis=1), one_hot(y, z.shape[1])
+        self._maps = [self._map(s, h) for s, h in zip(p.T, hits.T, strict=True)]
+
+    @abc.abstractmethod
+    def _map(self, scores, hits) -> Callable:
+        """The function from scores ``(n,)`` to probabilities ``(n,)``, fitted."""
+
+    def predict_proba(self, logits) -> np.ndarray:
+        p = softmax(self._ready(logits), axis=1)
+        q = np.column_stack([one(s) for one, s in zip(self._maps, p.T, strict=True)])
+        total = q.sum(axis=1, keepdims=True)
+        return np.divide(q, total, out=p, where=total > 0)
+
+
+class IsotonicRegressions(OneVersusRest):
+    """For each class the non-decreasing function of its probability with the least squared error [2]."""
+
+    def _map(self, scores, hits):
+        from sklearn.isotonic import IsotonicRegression  # here and not above: it loads pandas
+
+        return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, hits).predict
+
+
+class HistogramBinning(OneVersusRest):
+    """For each class the share of its label in the bin of its probability [1].
 
     Args:
-        weights: class weights of the training, ``(classes,)``, all above 0; their common scale does not
-            matter.
+        bins: number of bins of about equal count; ties stay together.
     """
 
-    def __init__(self, weights):
-        self.weights = np.asarray(weights, float)
-        if self.weights.ndim != 1 or not (np.isfinite(self.weights) & (self.weights > 0)).all():
-            raise ValueError(f"weights are {weights!r}; they must be (classes,) positive numbers")
+    def __init__(self, bins: int = 15):
+        self.bins = whole_number("bins", bins)
 
-    def fit(self, logits=None, labels=None) -> PriorCorrection:
-        """Does nothing: the weights are known."""
-        return self
+    def _map(self, scores, hits):
+        edges = bin_edges(scores[:, None], self.bins, "mass")
 
-    def transform(self, logits) -> np.ndarray:
-        """Corrected logits, ``(n, classes)``."""
-        logits = _checked_logits(logits)
-        if logits.shape[1] != len(self.weights):
-            raise ValueError(f"logits have {logits.shape[1]} classes and weights {len(self.weights)}")
-        return logits - np.log(self.weights)
+        def bin_of(s):
+            return places(s[:, None], edges)[:, 0]
+
+        count = np.bincount(bin_of(scores), minlength=self.bins)
+        # A bin without images lies between equal edges, where no score falls.
+        share = np.bincount(bin_of(scores), hits, minlength=self.bins) / count.clip(1)
+        return lambda s: share[bin_of(s)]
+
+
+class Chain(Recalibrator):
+    """Methods one after another, each fitted on what those before it leave.
+
+    Args:
+        methods: all but the last must give logits (:class:`LogitMap`).
+    """
+
+    def __init__(self, *methods: Recalibrator):
+        if not methods or not all(isinstance(m, LogitMap) for m in methods[:-1]):
+            raise ValueError("every method of a chain but the last must be one that gives logits")
+        self.methods = methods
+
+    def _fit(self, z, y):
+        for method in self.methods[:-1]:
+            z = method.fit(z, y).transform(z)
+        self.methods[-1].fit(z, y)
 
     def predict_proba(self, logits) -> np.ndarray:
-        """Corrected probabilities, ``(n, classes)``, rows summing to one."""
-        return softmax(self.transform(logits), axis=1)
+        z = self._ready(logits)
+        for method in self.methods[:-1]:
+            z = method.transform(z)
+        return self.methods[-1].predict_proba(z)
 
 
-class TemperatureScaling:
-    """Divides all logits by one temperature, the one of least negative log-likelihood [2].
-
-    The loss is convex in 1/T, and its slope there, mean(sum_k p_k z_k - z_label), is monotone: the root is
-    bracketed and found.  Where it lies outside ``limits`` (labels separated without error, or unrelated to
-    the logits) the nearer limit is taken.
+@dataclass(frozen=True)
+class Method:
+    """One method of the registry.
 
     Attributes:
-        temperature: T, above 1 where the model was overconfident; None before ``fit``.
-        limits: smallest and largest temperature.
+        title: heading of its row.
+        make: function of the class weights ``(classes,)`` of the training that gives the method, not fitted.
     """
 
-    limits = (0.01, 100.0)
-
-    def __init__(self):
-        self.temperature: float | None = None
-
-    def fit(self, logits, labels) -> TemperatureScaling:
-        """Finds the temperature on logits ``(n, classes)`` and labels ``(n,)`` that the model was not trained
-        on."""
-        z = _checked_logits(logits)
-        y = _checked_labels(labels, z)
-        aim = z[np.arange(len(y)), y]
-
-        def slope(log_inverse):
-            return float(((softmax(z * np.exp(log_inverse), axis=1) * z).sum(axis=1) - aim).mean())
-
-        cold, hot = -np.log(self.limits)
-        if slope(hot) >= 0:
-            self.temperature = self.limits[1]
-        elif slope(cold) <= 0:
-            self.temperature = self.limits[0]
-        else:
-            self.temperature = float(np.exp(-brentq(slope, hot, cold, xtol=1e-10)))
-        return self
-
-    def transform(self, logits) -> np.ndarray:
-        """Logits divided by the temperature, ``(n, classes)``."""
-        if self.temperature is None:
-            raise ValueError("no temperature yet: call fit(logits, labels) on the validation part first")
-        return _checked_logits(logits) / self.temperature
-
-    def predict_proba(self, logits) -> np.ndarray:
-        """Recalibrated probabilities, ``(n, classes)``; the predicted classes stay as they were."""
-        return softmax(self.transform(logits), axis=1)
+    title: str
+    make: Callable[[np.ndarray], Recalibrator]
 
 
-def nll_of_logits(logits, labels) -> float:
-    """Negative log-likelihood in nats an image, from logits; exact where a probability would round to 0."""
-    z = _checked_logits(logits)
-    y = _checked_labels(labels, z)
-    return float(-log_softmax(z, axis=1)[np.arange(len(y)), y].mean())
-
-
-def _checked_logits(logits) -> np.ndarray:
-    z = np.asarray(logits, float)
-    if z.ndim != 2 or z.shape[1] < 2 or not len(z):
-        raise ValueError(f"logits have shape {z.shape}; they must be (n, classes), n >= 1 and classes >= 2")
-    bad = ~np.isfinite(z).all(axis=1)
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(f"logits: row {row} is not finite: {z[row]}")
-    return z
-
-
-def _checked_labels(labels, z) -> np.ndarray:
-    y = np.asarray(labels)
-    if y.shape != (len(z),):
-        raise ValueError(f"labels have shape {y.shape}; they must be ({len(z)},), one a row of logits")
-    bad = ~np.isin(y, np.arange(z.shape[1]))
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(f"labels: row {row} is {y[row]}; they go from 0 to {z.shape[1] - 1}")
-    return y.astype(np.intp)
+METHODS: dict[str, Method] = {
+    "temperature": Method("temperature", lambda weights: TemperatureScaling()),
+    "prior": Method("prior correction", PriorCorrection),
+    "prior_temperature": Method(
+        "prior correction, then temperature", lambda weights: Chain(PriorCorrection(weights), TemperatureScaling())
+    ),
+    "entropy": Method("entropy-based temperature", lambda weights: EntropyTemperatureScaling()),
+    "vector": Method("vector scaling", lambda weights: VectorScaling()),
+    "matrix": Method("matrix scaling", lambda weights: MatrixScaling()),
+    "matrix_odir": Method(
+        "matrix scaling with ODIR", lambda weights: MatrixScaling(penalty=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0))
+    ),
+    "isotonic": Method("isotonic regression", lambda weights: IsotonicRegressions()),
+    "histogram": Method("histogram binning", lambda weights: HistogramBinning()),
+}

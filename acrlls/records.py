@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 import acrlls
 from acrlls import calibration, data, paper
 from acrlls.config import PROJECT, UserError
-from acrlls.recalibration import PriorCorrection
+from acrlls.recalibration import METHODS, PriorCorrection, Recalibrator
 from acrlls.runs import Run, load_run
 
 RESULTS = PROJECT / "results"
@@ -44,6 +44,24 @@ def training_weights(done: Run) -> np.ndarray:
         done.manifest["class_counts"], done.config.train_fraction, done.config.validation_fraction
     )[0]
     return counts.sum() / (len(counts) * counts)
+
+
+def recalibrate(done: Run, method: str | Recalibrator) -> np.ndarray:
+    """Test probabilities `(n, classes)` of a run after a post-hoc method, fitted on its validation images.
+
+    No test label reaches the fit.
+
+    Args:
+        method: a name in :data:`acrlls.recalibration.METHODS`, or a method, which is then fitted.
+
+    Raises:
+        ValueError: no method has that name.
+    """
+    if isinstance(method, str):
+        if method not in METHODS:
+            raise ValueError(f"there is no method {method!r}; choose from: {', '.join(METHODS)}")
+        method = METHODS[method].make(training_weights(done))
+    return method.fit(done.predictions("validation")).predict_proba(done.predictions("test"))
 
 
 def summary(done: Run, bins: int = 15) -> pd.Series:

@@ -40,12 +40,14 @@ class Predictions:
         labels: `(n,)` true classes.
         logits: `(n, classes)` what enters softmax (after LLS, where there is one).
         class_names: of the columns.
+        part: ``"validation"`` or ``"test"``.
     """
 
     names: np.ndarray
     labels: np.ndarray
     logits: np.ndarray
     class_names: tuple[str, ...]
+    part: str
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -111,7 +113,7 @@ class Run:
         if table.empty:
             raise ValueError(f"no predictions for part {part!r}, phase {phase}")
         logits = table[[f"logit_{c}" for c in self.class_names]].to_numpy()
-        return Predictions(table.name.to_numpy(str), table.label.to_numpy(), logits, self.class_names)
+        return Predictions(table.name.to_numpy(str), table.label.to_numpy(), logits, self.class_names, part)
 
     def model(self):
         """The returned Keras model, images `(n, size, size, 3)` to probabilities `(n, classes)`."""

@@ -1,30 +1,78 @@
 """Statements about post-hoc recalibration; SciPy's own minimiser and scikit-learn are the judges."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
-from scipy.special import softmax
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from acrlls import calibration as cal
-from acrlls.recalibration import PriorCorrection, TemperatureScaling, nll_of_logits
+from acrlls.recalibration import (
+    METHODS, Chain, EntropyTemperatureScaling, HistogramBinning, IsotonicRegressions, MatrixScaling,
+    PriorCorrection, TemperatureScaling, VectorScaling, nll_of_logits,
+)  # fmt: skip
+
+WEIGHTS = np.array([1.46, 0.88, 0.52, 3.94])
 
 
 def logits_and_labels(n=4000, temperature=1.0, seed=0):
     """Logits that are right up to a temperature, with labels drawn from the truth."""
-    rng = np.random.default_rng(seed)
-    z = 2 * rng.normal(size=(n, 4))
-    labels = (rng.random((n, 1)) >= softmax(z, axis=1).cumsum(axis=1)[:, :-1]).sum(axis=1)
-    return z * temperature, labels
+    z = 2 * np.random.default_rng(seed).normal(size=(n, 4))
+    return z * temperature, labels_of(softmax(z, axis=1), seed + 100)
+
+
+def labels_of(p, seed):
+    return (np.random.default_rng(seed).random((len(p), 1)) >= p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+
+
+def bent_logits(n=1500, seed=1):
+    """Logits that no single temperature mends, with labels."""
+    z, y = logits_and_labels(n, 1.0, seed)
+    return z * [0.5, 1, 2, 1.5] + [0, 1, -1, 0.5] + 0.3 * np.roll(z, 1, axis=1), y
+
+
+class Given(ClassifierMixin, BaseEstimator):
+    """A classifier for scikit-learn whose logits, or else their probabilities, are its input."""
+
+    def __init__(self, logits=True):
+        self.logits = logits
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def decision_function(self, X):
+        return X if self.logits else softmax(X, axis=1)
+
+    def predict(self, X):
+        return X.argmax(axis=1)
+
+
+def of_sklearn(method, z, y, logits=True):
+    """scikit-learn's post-hoc calibration, fitted and applied on the same images."""
+    frozen = FrozenEstimator(Given(logits).fit(z, y))
+    return CalibratedClassifierCV(frozen, method=method, cv=[(np.arange(0), np.arange(len(z)))], ensemble=True)
+
+
+def all_methods():
+    return [pytest.param(m.make, id=name) for name, m in METHODS.items()]
+
+
+# --- prior correction and temperature ---
 
 
 def test_prior_correction_gives_back_the_probabilities_that_class_weights_bent():
-    w = np.array([1.46, 0.88, 0.52, 3.94])
     p = softmax(np.random.default_rng(0).normal(size=(50, 4)), axis=1)
-    bent = p * w / (p * w).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(PriorCorrection(w).predict_proba(np.log(bent)), p)
-    np.testing.assert_allclose(PriorCorrection(10 * w).fit().predict_proba(np.log(bent)), p)
+    bent = p * WEIGHTS / (p * WEIGHTS).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(PriorCorrection(WEIGHTS).predict_proba(np.log(bent)), p)
+    np.testing.assert_allclose(PriorCorrection(10 * WEIGHTS).predict_proba(np.log(bent)), p)
 
 
 def test_equal_weights_change_nothing():
@@ -36,7 +84,7 @@ def test_prior_correction_mends_a_model_trained_with_class_weights():
     rng = np.random.default_rng(3)
     x = rng.normal(size=(60_000, 2))
     z = np.column_stack([np.zeros(len(x)), 1.5 * x[:, 0] - 2, x @ [0.5, 1] - 3])
-    y = (rng.random((len(x), 1)) >= softmax(z, axis=1).cumsum(axis=1)[:, :-1]).sum(axis=1)
+    y = labels_of(softmax(z, axis=1), 4)
     w = len(y) / (3 * np.bincount(y))
     model = LogisticRegression(C=1e6, class_weight=dict(enumerate(w))).fit(x, y)
     weighted, mended = model.predict_proba(x), PriorCorrection(w).predict_proba(model.decision_function(x))
@@ -63,16 +111,24 @@ def test_no_other_temperature_is_better():
     assert cal.nll(found.predict_proba(z), y) < cal.nll(softmax(z, axis=1), y)
 
 
-def test_temperature_keeps_the_predicted_classes():
-    z, y = logits_and_labels(300, 2.0)
-    assert (TemperatureScaling().fit(z, y).predict_proba(z).argmax(axis=1) == z.argmax(axis=1)).all()
+def test_the_temperature_is_that_of_scikit_learn():
+    z, y = logits_and_labels(500, 1.8)
+    theirs = of_sklearn("temperature", z, y).fit(z, y)
+    np.testing.assert_allclose(TemperatureScaling().fit(z, y).predict_proba(z), theirs.predict_proba(z), atol=2e-4)
 
 
-def test_a_constant_added_to_an_images_logits_changes_nothing():
-    z, y = logits_and_labels(300, 2.0)
+@pytest.mark.parametrize("method", [TemperatureScaling, EntropyTemperatureScaling])
+def test_a_temperature_keeps_the_order_of_the_classes(method):
+    z, y = bent_logits(300)
+    assert (method().fit(z, y).predict_proba(z).argsort(axis=1) == z.argsort(axis=1)).all()
+
+
+@pytest.mark.parametrize("method", [TemperatureScaling, EntropyTemperatureScaling])
+def test_a_constant_added_to_an_images_logits_changes_nothing(method):
+    z, y = bent_logits(300)
     shifted = z + 50 * np.random.default_rng(0).normal(size=(300, 1))
-    found, same = (TemperatureScaling().fit(logits, y).temperature for logits in (z, shifted))
-    assert same == pytest.approx(found)
+    one, other = (method().fit(logits, y).predict_proba(logits) for logits in (z, shifted))
+    np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_labels_without_error_and_labels_against_the_logits_end_at_the_limits():
@@ -81,25 +137,237 @@ def test_labels_without_error_and_labels_against_the_logits_end_at_the_limits():
     assert TemperatureScaling().fit(z, (np.arange(30) + 1) % 3).temperature == TemperatureScaling.limits[1]
 
 
-def test_the_two_methods_chain():
-    z, y = logits_and_labels(20_000, 2.0)
-    w = np.array([1.46, 0.88, 0.52, 3.94])
-    prior = PriorCorrection(w)
-    bent = z + np.log(w)
-    assert TemperatureScaling().fit(prior.transform(bent), y).temperature == pytest.approx(2, rel=0.05)
+# --- a temperature that depends on the entropy ---
 
 
-def test_bad_input_is_a_clear_error():
-    z, y = logits_and_labels(5)
-    with pytest.raises(ValueError, match="validation part first"):
-        TemperatureScaling().predict_proba(z)
+def test_the_temperature_is_softplus_of_a_line_in_the_logarithm_of_the_normalised_entropy():
+    method = EntropyTemperatureScaling().fit(*bent_logits(300))
+    method.w, method.b = 0.5, 2.0
+    # all alike: H = log K, so T = softplus(b).  Two classes at one half: H / log 4 = 1/2.
+    expected = np.log1p(np.exp([2.0, 2.0 + 0.5 * np.log(0.5)]))
+    np.testing.assert_allclose(method.temperatures([[1.0] * 4, [0.0, 0.0, -800, -800]]), expected)
+
+
+def doubtful_logits(n):
+    """Logits that are right up to a temperature that depends on their entropy, with labels."""
+    z, _ = logits_and_labels(n, 2.0)
+    p = softmax(z, axis=1)
+    t = np.log1p(np.exp(0.8 * np.log(-(p * np.log(p)).sum(axis=1) / np.log(4)) + 1.5))
+    return z, labels_of(softmax(z / t[:, None], axis=1), 9)
+
+
+def test_no_other_slope_and_intercept_are_better():
+    z, y = doubtful_logits(800)
+    p = softmax(z, axis=1)
+    x = np.log(-(p * np.log(p)).sum(axis=1) / np.log(4))
+
+    def loss(theta):
+        t = np.log1p(np.exp(theta[0] * x + theta[1]))
+        return log_loss(y, softmax(z / t[:, None], axis=1))
+
+    starts = [(-1, 0.1), (1, 2)]  # the loss is not convex
+    best = min((minimize(loss, s, method="Nelder-Mead", tol=1e-7) for s in starts), key=lambda r: r.fun)
+    found = EntropyTemperatureScaling().fit(z, y)
+    np.testing.assert_allclose([found.w, found.b], best.x, rtol=1e-3)
+    assert abs(found.w) > 0.05
+    assert nll_of_logits(found.transform(z), y) == pytest.approx(best.fun, abs=1e-8)
+
+
+def test_slope_and_intercept_are_found_where_the_labels_come_from_them():
+    found = EntropyTemperatureScaling().fit(*doubtful_logits(40_000))
+    assert (found.w, found.b) == (pytest.approx(0.8, abs=0.05), pytest.approx(1.5, abs=0.1))
+
+
+def test_a_certain_prediction_has_a_finite_temperature():
+    z, y = bent_logits(300)
+    method = EntropyTemperatureScaling().fit(z, y)
+    for method.w in (-0.5, 0.0, 0.5):
+        with np.errstate(divide="raise", invalid="raise"):
+            p = method.predict_proba([[5000.0, 0, 0, 0], [0, 0, 0, 0]])
+        np.testing.assert_allclose(p, [[1, 0, 0, 0], [0.25] * 4], atol=1e-9)
+
+
+def test_predictions_for_the_test_part_are_refused():
+    z, y = bent_logits(50)
+    with pytest.raises(ValueError, match="test part"):
+        TemperatureScaling().fit(SimpleNamespace(logits=z, labels=y, part="test"))
+    validation = TemperatureScaling().fit(SimpleNamespace(logits=z, labels=y, part="validation"))
+    assert validation.temperature == TemperatureScaling().fit(z, y).temperature
+
+
+# --- vector and matrix ---
+
+
+def test_matrix_scaling_is_multinomial_logistic_regression_on_the_logits():
+    z, y = bent_logits()
+    theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(z, y)
+    np.testing.assert_allclose(MatrixScaling().fit(z, y).predict_proba(z), theirs.predict_proba(z), atol=1e-5)
+
+
+def test_no_other_factors_and_shifts_are_better():
+    z, y = bent_logits(400)
+    found = VectorScaling().fit(z, y)
+    best = minimize(lambda v: log_loss(y, softmax(z * v[:4] + v[4:], axis=1)), [1] * 4 + [0] * 4, tol=1e-10)
+    np.testing.assert_allclose(np.diag(found.matrix), best.x[:4], atol=1e-3)
+    assert (found.matrix[~np.eye(4, dtype=bool)] == 0).all()
+    assert nll_of_logits(found.transform(z), y) == pytest.approx(best.fun, abs=1e-8)
+
+
+def test_odir_penalises_the_matrix_off_its_diagonal_and_the_shift():
+    z, y = bent_logits(400)
+
+    def loss(v):
+        m, b = v[:16].reshape(4, 4), v[16:]
+        odd = m[~np.eye(4, dtype=bool)]
+        return -log_softmax(z @ m.T + b, axis=1)[np.arange(400), y].mean() + 0.1 * (odd @ odd / 12 + b @ b / 4)
+
+    best = minimize(loss, np.r_[np.eye(4).ravel(), np.zeros(4)], tol=1e-9)
+    found = MatrixScaling(penalty=0.1).fit(z, y)
+    np.testing.assert_allclose(np.r_[found.matrix.ravel(), found.shift], best.x, atol=1e-3)
+
+
+def test_of_several_penalties_the_data_choose():
+    z, y = logits_and_labels(200, 2.0)  # only a temperature is wrong: what is off the diagonal is luck
+    assert MatrixScaling(penalty=(1e-6, 100)).fit(z, y).chosen == 100
+    z, y = bent_logits(4000)
+    assert MatrixScaling(penalty=(1e-6, 100)).fit(z, y).chosen == 1e-6
+
+
+def test_where_a_class_has_one_image_the_greatest_penalty_is_taken():
+    z, y = bent_logits(4000)
+    rows = np.r_[np.flatnonzero(y != 3), np.flatnonzero(y == 3)[:1]]
+    assert MatrixScaling(penalty=(1, 1e-6)).fit(z[rows], y[rows]).chosen == 1
+
+
+def test_more_freedom_is_never_worse_on_the_images_of_the_fit():
+    for seed in range(5):
+        z, y = bent_logits(200, seed)
+        z = z * (1 + seed)
+        loss = {name: nll_of_logits(METHODS[name].make(WEIGHTS).fit(z, y).transform(z), y)
+                for name in ("temperature", "entropy", "vector", "matrix")}  # fmt: skip
+        slack = 1e-9
+        assert loss["temperature"] <= nll_of_logits(z, y) + slack
+        assert loss["entropy"] <= loss["temperature"] + slack
+        assert loss["matrix"] <= loss["vector"] + slack <= loss["temperature"] + 2 * slack
+
+
+@pytest.mark.parametrize("make", all_methods())
+def test_labels_without_error_do_not_diverge(make):
+    z = 3 * np.eye(4)[np.arange(80) % 4] + 0.1 * np.random.default_rng(0).normal(size=(80, 4))
+    y = np.arange(80) % 4
+    p = make(np.ones(4)).fit(z, y).predict_proba(z)
+    assert np.isfinite(p).all()
+    assert (p.argmax(axis=1) == y).mean() > 0.9  # a bin of the histogram may hold two classes
+
+
+# --- one class against the rest ---
+
+
+def test_isotonic_regression_is_that_of_scikit_learn_class_by_class():
+    z, y = bent_logits()
+    found = IsotonicRegressions().fit(z, y).predict_proba(z)
+    theirs = of_sklearn("isotonic", z, y, logits=False).fit(z, y).predict_proba(z)
+    np.testing.assert_allclose(found, theirs, atol=1e-12)
+
+
+def test_isotonic_regression_never_decreases_before_rows_are_normalised():
+    z, y = bent_logits(300)
+    p = softmax(z, axis=1)
+    for k, one in enumerate(IsotonicRegressions().fit(z, y)._maps):
+        order = np.argsort(p[:, k])
+        np.testing.assert_allclose(one(p[order, k]), isotonic_regression((y == k)[order].astype(float)))
+        assert (np.diff(one(np.linspace(0, 1, 101))) >= 0).all()
+
+
+def test_histogram_binning_worked_by_hand():
+    # Probabilities of class 0: 0.1, 0.2, 0.3 | 0.6, 0.7, 0.9; the labels of class 0 are the 2nd, 5th and 6th.
+    p0 = np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.9])
+    z = np.log(np.column_stack([p0, 1 - p0]))
+    found = HistogramBinning(bins=2).fit(z, [1, 0, 1, 1, 0, 0])
+    asked = np.array([0.05, 0.3, 0.31, 0.99])
+    shares = found.predict_proba(np.log(np.column_stack([asked, 1 - asked])))
+    # Class 0: a third up to 0.3, two thirds above.  Class 1 at 0.1, 0.3, 0.4 | 0.7, 0.8, 0.9: a third up to 0.4, two
+    # thirds above; so 0.31 has two thirds for both, which become halves.
+    np.testing.assert_allclose(shares[:, 0], [1 / 3, 1 / 3, 1 / 2, 2 / 3])
+
+
+def test_isotonic_rows_are_normalised():
+    p = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.4, 0.3, 0.3]])
+    found = IsotonicRegressions().fit(np.log(p[:3]), [0, 1, 2]).predict_proba(np.log(p))
+    # Never at 0.1 and always at 0.8, a line between: 3/7 at 0.4 and 2/7 at 0.3.
+    np.testing.assert_allclose(found, [[1, 0, 0], [0, 1, 0], [0, 0, 1], [3 / 7, 2 / 7, 2 / 7]], atol=1e-12)
+    above = IsotonicRegressions().fit(np.log(p[:3]), [0, 1, 2]).predict_proba(np.log([[0.85, 0.135, 0.015]]))
+    np.testing.assert_allclose(above, [[20 / 21, 1 / 21, 0]], atol=1e-12)  # 1 and 0.05, of a sum of 1.05
+
+
+@pytest.mark.parametrize("method", [IsotonicRegressions(), HistogramBinning(bins=3)])
+def test_a_row_in_which_no_class_was_ever_seen_keeps_the_models_probabilities(method):
+    z = np.log([[0.45, 0.55, 1e-9], [1e-9, 0.45, 0.55], [0.55, 1e-9, 0.45]])
+    method.fit(z, [1, 2, 0])  # up to 0.45 no class was the label
+    asked = np.log([[0.4, 0.3, 0.3], [0.55, 0.45, 1e-9]])
+    np.testing.assert_allclose(method.predict_proba(asked), [[0.4, 0.3, 0.3], [1, 0, 0]], atol=1e-8)
+
+
+# --- all of them ---
+
+
+@pytest.mark.parametrize("make", all_methods())
+def test_probabilities_sum_to_one_on_images_that_the_fit_did_not_see(make):
+    method = make(WEIGHTS).fit(*bent_logits(400, 1))
+    p = method.predict_proba(30 * bent_logits(2000, 2)[0])
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert (p >= 0).all()
+
+
+@pytest.mark.parametrize("make", all_methods())
+def test_bad_input_is_an_error_that_names_the_row(make):
+    z, y = bent_logits(200)
     with pytest.raises(ValueError, match="row 1 is not finite"):
-        TemperatureScaling().fit([[0, 1], [np.inf, 0]], [0, 1])
+        make(WEIGHTS).fit([[0, 1, 0, 0], [np.inf, 0, 0, 0]], [0, 1])
     with pytest.raises(ValueError, match="row 4 is 9"):
-        TemperatureScaling().fit(z, [*y[:4], 9])
+        make(WEIGHTS).fit(z[:5], [*y[:4], 9])
     with pytest.raises(ValueError, match="one a row"):
-        TemperatureScaling().fit(z, y[:4])
+        make(WEIGHTS).fit(z, y[:4])
+    fitted = make(WEIGHTS).fit(z, y)
+    with pytest.raises(ValueError, match="row 0 is not finite"):
+        fitted.predict_proba([[np.nan, 0, 0, 0]])
+    with pytest.raises(ValueError, match="3 classes"):
+        fitted.predict_proba(z[:, :3])
+
+
+@pytest.mark.parametrize("make", all_methods())
+def test_a_prediction_before_the_fit_is_an_error_unless_nothing_is_fitted(make):
+    method, (z, _) = make(WEIGHTS), bent_logits(20)
+    if isinstance(method, PriorCorrection):
+        assert method.predict_proba(z).shape == (20, 4)
+    else:
+        with pytest.raises(ValueError, match="validation part first"):
+            method.predict_proba(z)
+
+
+@pytest.mark.parametrize("method", [VectorScaling, MatrixScaling, IsotonicRegressions, HistogramBinning])
+def test_a_class_without_images_is_an_error_where_each_class_has_its_own_numbers(method):
+    z, y = bent_logits(200)
+    with pytest.raises(ValueError, match="class 2 does not occur"):
+        method().fit(z[y != 2], y[y != 2])
+
+
+def test_a_chain_fits_each_method_on_what_those_before_it_leave():
+    z, y = logits_and_labels(20_000, 2.0)
+    bent, temperature = z + np.log(WEIGHTS), TemperatureScaling()
+    chain = Chain(PriorCorrection(WEIGHTS), temperature).fit(bent, y)
+    assert temperature.temperature == pytest.approx(2, rel=0.05)
+    np.testing.assert_allclose(chain.predict_proba(bent), softmax(z / temperature.temperature, axis=1))
+    with pytest.raises(ValueError, match="gives logits"):
+        Chain(IsotonicRegressions(), TemperatureScaling())
+
+
+def test_settings_out_of_range_are_clear_errors():
     with pytest.raises(ValueError, match="4 classes and weights 3"):
-        PriorCorrection([1, 2, 3]).predict_proba(z)
+        PriorCorrection([1, 2, 3]).predict_proba(np.zeros((2, 4)))
     with pytest.raises(ValueError, match="positive"):
         PriorCorrection([1, 0, 3])
+    with pytest.raises(ValueError, match="penalty is -1"):
+        MatrixScaling(penalty=-1)
+    with pytest.raises(ValueError, match="bins is 0"):
+        HistogramBinning(0)

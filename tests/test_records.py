@@ -6,6 +6,7 @@ from scipy.stats import binomtest
 
 from acrlls import calibration, paper, records, runs
 from acrlls.config import UserError
+from acrlls.recalibration import METHODS, PriorCorrection, TemperatureScaling
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,32 @@ def test_training_weights_are_those_of_the_run(recorded, phantom_data, tiny):
     np.testing.assert_array_equal(records.training_weights(recorded["unweighted", "baseline"]), np.ones(4))
 
 
+def test_recalibration_of_a_run_is_fitted_on_its_validation_part(recorded):
+    done = recorded["", "proposed"]
+    validation, test = done.predictions("validation"), done.predictions("test")
+    by_hand = TemperatureScaling().fit(validation.logits, validation.labels)
+    np.testing.assert_array_equal(records.recalibrate(done, "temperature"), by_hand.predict_proba(test.logits))
+    given = TemperatureScaling()
+    records.recalibrate(done, given)
+    assert given.temperature == by_hand.temperature
+    weights = records.training_weights(done)
+    np.testing.assert_array_equal(
+        records.recalibrate(done, "prior"), PriorCorrection(weights).predict_proba(test.logits)
+    )
+
+
+def test_predictions_for_the_test_part_are_refused_by_every_fit(recorded):
+    done = recorded["", "proposed"]
+    for method in METHODS.values():
+        with pytest.raises(ValueError, match="test part"):
+            method.make(records.training_weights(done)).fit(done.predictions("test"))
+
+
+def test_a_method_that_does_not_exist_is_an_error_with_the_names_of_those_that_do(recorded):
+    with pytest.raises(ValueError, match="no method 'platt'.*temperature"):
+        records.recalibrate(recorded["", "proposed"], "platt")
+
+
 def test_prior_correction_changes_nothing_without_weights(recorded):
     table = records.calibration_table({"plain": recorded["unweighted", "proposed"]}, resamples=50)
     for quantity in ("accuracy", "NLL", "ECE"):
@@ -68,7 +95,10 @@ def test_a_paired_difference_is_second_minus_first(recorded):
 
 def test_the_shipped_records_hold_no_weights_and_no_images():
     found = [f for f in records.RESULTS.rglob("*") if f.is_file()]
-    assert {f.suffix for f in found} <= {".json", ".csv", ".gz", ".md"}
+    assert {f.suffix for f in found} <= {".json", ".csv", ".gz", ".md", ".npz"}
+    for file in (f for f in found if f.suffix == ".npz"):
+        with np.load(file) as kept:
+            assert all(kept[name][0].size <= 4 for name in kept.files)  # a number a class, no picture
     for done in records.records("laptop").values():
         test = done.predictions("test")
         assert len(test.names) == len(test.labels) == len(set(test.names))
