@@ -97,8 +97,10 @@ def places(scores, edges):
     scaled -= found
     # the product is rounded: where it comes close to an edge, the edge itself decides
     if scaled.min() < 1e-9 or scaled.max() > 1 - 1e-9:
-        near = ((scaled < 1e-9) & (found > 0)) | (scaled > 1 - 1e-9)
-        found[near] = np.searchsorted(edges[0, 1:-1], scores[near], side="left")
+        near = np.abs(scaled - 0.5) > 0.5 - 1e-9
+        near &= scores > 1e-9 / bins  # the many tiny scores of a softmax are where they belong
+        if near.any():
+            found[near] = np.searchsorted(edges[0, 1:-1], scores[near], side="left")
     return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from acrlls._style import ACCENT, COLOURS, FAINT, INK, MUTED, SEQUENTIAL, WIDTH, colour, spread, style, styled
-from acrlls.calibration import Reliability, noise_floor
+from acrlls.calibration import noise_floor
 from acrlls.config import UserError
 from acrlls.plots_compare import (
     plot_estimators, plot_floor, plot_intervals, plot_repeated_intervals, plot_truth,
@@ -25,6 +25,7 @@ from acrlls.plots_images import (
     prepare_examples,
 )  # fmt: skip
 from acrlls.plots_model import plot_architecture, prepare_architecture
+from acrlls.plots_reliability import plot_reliability
 
 __all__ = [
     "COLOURS", "Ablation", "Curves", "Tuning", "choose_examples", "plot_ablation", "plot_architecture",
@@ -221,61 +222,6 @@ def _label_ends(ax, curves, labels):
         leader = {"arrowstyle": "-", "color": shade, "linewidth": 0.5, "alpha": 0.6}
         ax.annotate(text, (curves.epoch[-1], y), (1.02, at), textcoords=ax.get_yaxis_transform(), color=shade,
                     va="center", size=8.5, annotation_clip=False, arrowprops=leader)  # fmt: skip
-
-
-@styled
-def plot_reliability(data: Reliability, axes=None):
-    """Reliability diagram of each panel over the counts of its bins.
-
-    A point is a bin: how often it was right against how confident it was, with its Wilson interval.  A grey
-    block is where the point of a perfectly calibrated model with these scores would lie; only a point outside
-    shows anything.
-
-    Args:
-        axes: ``(panels, 2)``, for each panel the axes of the diagram and of the counts.
-    """
-    panels = len(data.titles)
-    axes = _reliability_axes(panels, data.level) if axes is None else np.reshape(axes, (panels, 2))
-    for k, (ax, under) in enumerate(axes):
-        shade = ACCENT if panels == 1 else colour(k)
-        edges, width = data.edges[k, :-1], np.diff(data.edges[k])
-        full = data.count[k] > 0
-        x, y = data.confidence[k][full], data.frequency[k][full]
-        low, high = data.band_low[k][full], data.band_high[k][full]
-        bars = {"align": "edge", "edgecolor": "white", "linewidth": 0.8}
-        ax.bar(edges[full], high - low, width[full], low, color=FAINT, **bars)
-        ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8)
-        error = np.abs([y - data.low[k][full], data.high[k][full] - y])
-        ax.errorbar(x, y, error, fmt="o", color=shade, markersize=4, elinewidth=1, zorder=3)
-        ax.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03), title=data.titles[k])
-        ax.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-        ax.tick_params(labelbottom=False)
-        ax.text(0.03, 0.97, f"ECE {data.ece[k]:.4f}", transform=ax.transAxes, va="top", color=shade)
-        under.bar(edges, data.count[k], width, color=shade, alpha=0.55, **bars)
-        under.set_yscale("log")
-        under.set(xlim=(-0.02, 1.02), ylim=(0.7, max(12, 3 * data.count.max())))
-        under.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        under.minorticks_off()
-    return axes
-
-
-def _reliability_axes(panels, level):
-    columns = 1 if panels == 1 else 2
-    rows = -(-panels // columns)
-    figure = plt.figure(figsize=(WIDTH if columns == 2 else 4.2, 3.75 * rows))
-    grid = figure.add_gridspec(2 * rows, columns, height_ratios=[3.4, 1] * rows)
-    axes = np.empty((panels, 2), object)
-    for k in range(panels):
-        row, column = divmod(k, columns)
-        axes[k] = [figure.add_subplot(grid[2 * row + i, column]) for i in (0, 1)]
-        if column == 0:
-            axes[k, 0].set_ylabel("frequency")
-            axes[k, 1].set_ylabel("images")
-        if row == rows - 1:
-            axes[k, 1].set_xlabel("confidence")
-    note = f"grey: where {100 * level:g} % of a perfectly calibrated model's points would lie"
-    figure.supxlabel(note, size=8.5, color=MUTED)
-    return axes
 
 
 @styled

@@ -11,7 +11,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from scipy.special import ndtri
@@ -161,6 +161,18 @@ class Reliability:
     band_high: np.ndarray
     ece: np.ndarray
     level: float
+
+    def panel(self, title: str) -> Reliability:
+        """The panel of one title alone.
+
+        Raises:
+            ValueError: there is no such panel.
+        """
+        if title not in self.titles:
+            raise ValueError(f"there is no panel {title!r}; choose from: {', '.join(self.titles)}")
+        k = self.titles.index(title)
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("titles", "level")}
+        return replace(self, titles=(title,), **{name: values[k : k + 1] for name, values in arrays.items()})
 
 
 def prepare_reliability(

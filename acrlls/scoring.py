@@ -74,7 +74,7 @@ def _parts(score, hit):
     values, group, count = np.unique(score, return_inverse=True, return_counts=True)
     share = np.bincount(group, hit) / count
     fitted = isotonic_regression(share, weights=count).x
-    # by the block means these differences of scores are mean squares, which no rounding makes negative
+    # the spread of the labels within a group is in both scores and cancels
     reliability = np.average((values - share) ** 2 - (fitted - share) ** 2, weights=count)
     base = hit.mean()
     return max(reliability, 0.0), np.average((fitted - base) ** 2, weights=count), base * (1 - base)

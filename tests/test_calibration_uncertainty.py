@@ -189,3 +189,13 @@ def test_the_interval_holds_the_true_error_as_often_as_it_says_and_a_percentile_
     bootstrap = cov.coverage(p, eta, 800, 10, repetitions=30, resamples=200, interval=cov.percentile_interval)
     if population in ("none", "slight"):
         assert (bootstrap.coverage < 0.6).all() and (bootstrap.high == 0).all()
+
+
+def test_the_recorded_coverage_is_near_95_per_cent_everywhere_and_that_of_the_percentile_bootstrap_is_not():
+    record = pd.read_csv(cov.PROJECT / "results" / "coverage" / "coverage.csv").set_index("interval")
+    ours, plain = record.loc["ece_interval"], record.loc["percentile"]
+    assert set(ours.population) >= {"none", "slight", "strong", "weighted", "local"} and len(ours) >= 125
+    assert 0.94 < ours.coverage.mean() < 0.97
+    assert ours.coverage.between(0.91, 0.995).all()  # the table has how far each is from 93 to 97 %
+    np.testing.assert_allclose(ours.coverage + ours.low + ours.high, 1, atol=2e-4)
+    assert (plain[plain.truth == 0].coverage == 0).all() and (plain[plain.population == "slight"].coverage < 0.6).all()

@@ -135,6 +135,29 @@ def test_reliability_draws_a_point_a_bin_that_is_not_empty(top_label, strategy):
         assert f"ECE {data.ece[k]:.4f}" in texts(axes)
 
 
+def test_two_models_are_laid_over_each_other_and_one_class_can_be_taken_alone():
+    p, y = predictions()
+    sharp = softmax(2 * np.log(p + 1e-9), axis=1)
+    both = {"plain": calibration.prepare_reliability(p, y, 10, NAMES, resamples=20),
+            "sharp": calibration.prepare_reliability(sharp, y, 10, NAMES, resamples=20)}  # fmt: skip
+    axes = plots.plot_reliability(both)
+    for k, (ax, under) in enumerate(axes):
+        for marker, data in zip("os", both.values(), strict=True):
+            points = next(line for line in ax.lines if line.get_marker() == marker)
+            np.testing.assert_array_equal(points.get_ydata(), data.frequency[k][data.count[k] > 0])
+        drawn = [patch.get_data().values for patch in under.patches]
+        np.testing.assert_array_equal(drawn, [data.count[k] for data in both.values()])
+    assert {f"{name}: ECE {data.ece[0]:.4f}" for name, data in both.items()} <= set(texts(axes))
+    one = both["plain"].panel("Normal")
+    assert one.titles == ("Normal",) and one.level == both["plain"].level
+    np.testing.assert_array_equal(one.count, both["plain"].count[[2]])
+    assert plots.plot_reliability(one).shape == (1, 2)
+    with pytest.raises(ValueError, match="no panel 'Flu'.*COVID"):
+        both["plain"].panel("Flu")
+    with pytest.raises(ValueError, match="same panels"):
+        plots.plot_reliability({"all": both["plain"], "one": one})
+
+
 def test_the_confusion_matrix_shows_counts_and_shares_of_rows():
     written = texts(plots.plot_confusion([[8, 2], [0, 0]], ("a", "b")))
     assert {"8", "2", "80.0 %", "20.0 %", "a\n10", "b\n0"} <= set(written)
