@@ -130,7 +130,7 @@ def test_most_missed_lung_opacities_must_have_been_called_normal():
 
 def test_the_bounds_of_the_confusion_cells_are_those_of_plain_enumeration(monkeypatch):
     margins = pd.DataFrame({"missed": [1, 2, 1, 1], "false_alarms": [2, 1, 1, 1]}, index=list(CLASSES))
-    monkeypatch.setattr(paper, "confusion_margins", lambda: margins)
+    monkeypatch.setattr(paper, "confusion_margins", lambda numbers: margins)
     cells = list(paper.confusion_bounds().index)
     matrices = [
         v

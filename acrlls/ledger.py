@@ -1,0 +1,128 @@
+"""The ledger: every claim of the paper, what checks it, and what came out.
+
+A *claim* is a number or a statement of ``paper.yml``.  A *check* is a small pure function that asks one question in
+one of three ways: does the claim **follow** from the paper's own other numbers; do the recorded runs **reproduce**
+it, with an interval; does it stand out from **noise**.  Each gives a verdict and the arithmetic or the figures behind
+it.  A claim may carry several; the one that heads its row is the first of :data:`VERDICTS` among them, which are
+ordered from what a reader must know first to what says least.
+
+>>> ledger = Ledger(Facts(resamples=20))
+>>> ledger["share.Normal"].verdict, ledger["share.Normal"].outcomes["share_of_total"].evidence
+('does not follow', '10,192 of 21,165 is 48.155%.')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+import pandas as pd
+
+# The modules of checks are imported for what they register.
+from acrlls import _follows, _follows_results, _noise, _reproduced, paper  # noqa: F401
+from acrlls._facts import CHECKS, CONTRARY, UNCHECKABLE, VERDICTS, WAYS, Check, Claim, Facts, Outcome
+from acrlls._noise import accuracy_curve, common, correlations, ece_tests, floors, gap_floors, gap_tests
+
+__all__ = [
+    "CHECKS", "CLAIMS", "VERDICTS", "WAYS", "Check", "Claim", "Entry", "Facts", "Ledger", "Outcome", "accuracy_curve",
+    "audit", "common", "correlations", "ece_tests", "floors", "gap_floors", "gap_tests",
+]  # fmt: skip
+
+
+def _claims() -> dict[str, Claim]:
+    published = paper.PUBLISHED
+
+    def named(patterns: Mapping[str, object], key: str) -> list[str]:
+        return [name for name, keys in patterns.items() if any(fnmatchcase(key, k) for k in keys)]
+
+    def reason(key: str) -> str | None:
+        return next((why for keys, why in published["unchecked"].items() if fnmatchcase(key, keys)), None)
+
+    rows = [(n.key, n.printed, n.where, n.what) for n in paper.NUMBERS.values()]
+    rows += [(s.key, s.quote, s.where, "") for s in paper.STATEMENTS.values()]
+    return {key: Claim(key, *rest, tuple(named(published["checks"], key)), reason(key)) for key, *rest in rows}
+
+
+CLAIMS: dict[str, Claim] = _claims()
+
+
+def audit(claims: Mapping[str, Claim] = CLAIMS, checks: Mapping[str, Check] = CHECKS) -> list[str]:
+    """What is amiss: claims without a check or a reason, checks without a claim, names that nothing has."""
+    used = {name for claim in claims.values() for name in claim.checks}
+    return [
+        *(f"claim {c.key} has no check and no reason for having none" for c in claims.values() if not c.checks and not c.reason),
+        *(f"claim {c.key} has checks and a reason for having none" for c in claims.values() if c.checks and c.reason),
+        *(f"check {name} has no claim" for name in checks if name not in used),
+        *(f"claim {c.key} asks for {name}, which is no check" for c in claims.values() for name in c.checks if name not in checks),
+    ]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A claim with the outcomes of its checks by name, in the order of :data:`WAYS`."""
+
+    claim: Claim
+    outcomes: Mapping[str, Outcome]
+
+    @property
+    def verdict(self) -> str:
+        """The verdict that heads the row: the first of :data:`VERDICTS` among the outcomes."""
+        return min(self.verdicts, key=VERDICTS.index)
+
+    @property
+    def verdicts(self) -> list[str]:
+        """All verdicts, each once; ``not checkable`` where nothing was checked."""
+        return list(dict.fromkeys(o.verdict for o in self.outcomes.values())) or [UNCHECKABLE]
+
+    def by_way(self, way: str) -> str:
+        """The verdict of one way of checking; empty where none was tried."""
+        found = [o.verdict for name, o in self.outcomes.items() if CHECKS[name].way == way]
+        return min(found, key=VERDICTS.index, default="")
+
+
+class Ledger(Mapping):
+    """Entries by the key of their claim, judged when first asked for.
+
+    Args:
+        facts: what is looked at; None takes the published numbers and the project's records.
+    """
+
+    def __init__(self, facts: Facts | None = None, claims: Mapping[str, Claim] = CLAIMS):
+        self.facts, self.claims, self._entries = facts or Facts(), claims, {}
+
+    def __getitem__(self, key: str) -> Entry:
+        if key not in self._entries:
+            claim = self.claims[key]
+            names = sorted((n for n in claim.checks if n in CHECKS), key=lambda n: WAYS.index(CHECKS[n].way))
+            self._entries[key] = Entry(claim, {name: self._judge(claim, CHECKS[name]) for name in names})
+        return self._entries[key]
+
+    def __iter__(self):
+        return iter(self.claims)
+
+    def __len__(self) -> int:
+        return len(self.claims)
+
+    def _judge(self, claim: Claim, check: Check) -> Outcome:
+        try:
+            return check.function(claim, self.facts)
+        except paper.Inconsistent as error:
+            return Outcome(CONTRARY if check.way == "follows" else UNCHECKABLE, f"{str(error)[0].upper()}{str(error)[1:]}.")
+
+    @cached_property
+    def counts(self) -> pd.Series:
+        """How many claims each verdict heads, in the order of :data:`VERDICTS`."""
+        return pd.Series([entry.verdict for entry in self.values()]).value_counts().reindex(VERDICTS, fill_value=0)
+
+    def frame(self) -> pd.DataFrame:
+        """A row a claim: text, where, what, verdict, and the verdict in each of :data:`WAYS`."""
+        rows = {
+            key: {
+                "text": e.claim.text, "where": e.claim.where, "what": e.claim.what, "verdict": e.verdict,
+                **{way: e.by_way(way) for way in WAYS},
+            }
+            for key, e in self.items()
+        }  # fmt: skip
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("claim")
