@@ -46,11 +46,12 @@ def shapes(facts: Facts) -> dict[str, dict[str, np.ndarray]]:
 
 
 def floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
-    """ECE under perfect calibration by (class, shape): ``(resamples, binnings)`` over :data:`chance.BINNINGS`."""
+    """ECE under perfect calibration by (class, shape): ``(2 · resamples, binnings)`` over :data:`chance.BINNINGS`."""
     if "floors" not in facts.cache:
         n = int(facts.value("split.test"))
         facts.cache["floors"] = {
-            (c, name): chance.floors(shape, n, facts.resamples, [facts.seed, k, i])
+            # Holm's correction multiplies by up to 24: small p-values need the more draws.
+            (c, name): chance.floors(shape, n, 2 * facts.resamples, [facts.seed, k, i])
             for k, c in enumerate(CLASSES)
             for i, (name, shape) in enumerate(shapes(facts)[c].items())
         }

@@ -64,29 +64,52 @@ def _names() -> list[str]:
     ]
 
 
-def _scores(p, y, bins: int) -> np.ndarray:
-    """Everything that is published of one model, in the order of :func:`_names`."""
-    counts = calibration.confusion(p, y)
-    right, support, called = np.diag(counts), counts.sum(axis=1), np.maximum(counts.sum(axis=0), 1)
-    columns = [right / called, right / support, 2 * right / (support + called)]
-    return np.concatenate([
-        *columns, [c.mean() for c in columns], [np.average(c, weights=support) for c in columns],
-        calibration.classwise_auc(p, y), calibration.classwise_brier(p, y), calibration.classwise_ece(p, y, bins),
-        [right.sum() / support.sum()],
+def _scores(p, y, bins: int, weights=None) -> np.ndarray:
+    """Everything that is published of one model, ``(resamples, names)`` in the order of :func:`_names`.
+
+    Args:
+        weights: how often each image counts, ``(resamples, n)``; None counts each once.
+    """
+    w = np.ones((1, len(y))) if weights is None else weights
+    n, hits = w.sum(axis=1, keepdims=True), np.eye(p.shape[1])[y]
+    called = np.eye(p.shape[1])[p.argmax(axis=1)]
+    right, support, all_called = w @ (hits * called), w @ hits, np.maximum(w @ called, 1)
+    columns = [right / all_called, right / support, 2 * right / (support + all_called)]
+    ece, auc = np.empty_like(support), np.empty_like(support)
+    for k in range(p.shape[1]):
+        place = np.ceil(p[:, k] * bins).clip(1).astype(int) - 1
+        residual = (hits - p)[:, k, None] * np.eye(bins)[place]
+        ece[:, k] = np.abs(w @ residual).sum(axis=1) / n[:, 0]
+        _, value = np.unique(p[:, k], return_inverse=True)  # ranks, with ties in common
+        order = np.argsort(value, kind="stable")
+        first = np.flatnonzero(np.diff(value[order], prepend=-1))
+        positive, negative = (np.add.reduceat((w * h)[:, order], first, axis=1) for h in (hits[:, k], 1 - hits[:, k]))
+        below = negative.cumsum(axis=1) - negative / 2
+        auc[:, k] = (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
+    return np.hstack([
+        *columns, *(c.mean(axis=1, keepdims=True) for c in columns),
+        *((c * support).sum(axis=1, keepdims=True) / n for c in columns),
+        auc, w @ (p - hits) ** 2 / n, ece, right.sum(axis=1, keepdims=True) / n,
     ])  # fmt: skip
 
 
-def measured(facts: Facts, variant: str) -> pd.DataFrame:
-    """What the recorded run of a variant has for each of :func:`_names`: estimate, low and high of the bootstrap."""
-    if variant not in facts.cache:
-        test = facts.run(variant).predictions("test")
-        found = calibration.bootstrap(
-            test.probabilities, test.labels, lambda p, y: _scores(p, y, facts.bins), facts.resamples, facts.seed
-        )
-        facts.cache[variant] = pd.DataFrame(
-            {"estimate": found.estimate, "low": found.low, "high": found.high}, index=_names()
-        )
-    return facts.cache[variant]
+def measured(facts: Facts, variant: str, phase: int | None = None) -> pd.DataFrame:
+    """What the recorded run of a variant has for each of :func:`_names`.
+
+    Returns:
+        Columns ``estimate``, and ``low`` and ``high`` of the bootstrap, stratified by class.
+    """
+    if (variant, phase) not in facts.cache:
+        test = facts.run(variant).predictions("test", phase)
+        p, y = calibration.check(test.probabilities, test.labels)
+        rng, weights = np.random.default_rng(facts.seed), np.empty((facts.resamples, len(y)))
+        for k in np.unique(y):
+            members = np.flatnonzero(y == k)
+            weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), facts.resamples)
+        low, high = np.quantile(_scores(p, y, facts.bins, weights), [0.025, 0.975], axis=0)
+        estimate = _scores(p, y, facts.bins)[0]
+        facts.cache[variant, phase] = pd.DataFrame({"estimate": estimate, "low": low, "high": high}, index=_names())
+    return facts.cache[variant, phase]
 
 
 def _compare(claim: Claim, facts: Facts, variant: str, name: str, percent: bool = False) -> Outcome:
@@ -106,7 +129,7 @@ def _compare(claim: Claim, facts: Facts, variant: str, name: str, percent: bool 
     wider = np.sqrt(1 + own / theirs)
     low, high = row.estimate - below * wider, row.estimate + above * wider
     others = {
-        change: _scores(test.probabilities, test.labels, facts.bins)[_names().index(name)]
+        change: _scores(test.probabilities, test.labels, facts.bins)[0, _names().index(name)]
         for change, other in facts.other_runs(variant).items()
         for test in [other.predictions("test")]
     }
@@ -135,9 +158,8 @@ def run_accuracy(claim: Claim, facts: Facts) -> Outcome:
     if claim.key != "accuracy.phase1":
         model = claim.row if claim.row in VARIANTS else claim.row.title()
         return _compare(claim, facts, VARIANTS[model], "accuracy", percent=True)
-    test = facts.run("proposed").predictions("test", 1)
-    found = calibration.bootstrap(test.probabilities, test.labels, "accuracy", facts.resamples, facts.seed)
-    wider = np.sqrt(1 + len(test.labels) / facts.value("split.test"))
+    found = measured(facts, "proposed", 1).loc["accuracy"]
+    wider = np.sqrt(1 + len(facts.run("proposed").predictions("test").labels) / facts.value("split.test"))
     low, high = (found.estimate + (end - found.estimate) * wider for end in (found.low, found.high))
     seeds = [(h.classes == h.labels).mean() for h in (r.predictions("test", 1) for r in facts.heads("proposed"))]
     spread = f" Over {len(seeds)} seeds: {min(seeds):.2%} to {max(seeds):.2%}." if seeds else ""

@@ -13,10 +13,13 @@ ordered from what a reader must know first to what says least.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from html import escape
 
 import pandas as pd
 
@@ -27,7 +30,7 @@ from acrlls._noise import accuracy_curve, common, correlations, ece_tests, floor
 
 __all__ = [
     "CHECKS", "CLAIMS", "VERDICTS", "WAYS", "Check", "Claim", "Entry", "Facts", "Ledger", "Outcome", "accuracy_curve",
-    "audit", "common", "correlations", "ece_tests", "floors", "gap_floors", "gap_tests",
+    "anchor", "audit", "common", "correlations", "ece_tests", "floors", "gap_floors", "gap_tests", "html", "text",
 ]  # fmt: skip
 
 
@@ -126,3 +129,73 @@ class Ledger(Mapping):
             for key, e in self.items()
         }  # fmt: skip
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("claim")
+
+    def search(self, *words: str, verdict: str | None = None) -> list[Entry]:
+        """Entries that hold all words somewhere, in the claim or in its evidence, and carry the verdict."""
+
+        def holds(e: Entry) -> bool:
+            c = e.claim
+            everything = " ".join([c.key, c.text, c.where, c.what, *e.verdicts, *(o.evidence for o in e.outcomes.values())])
+            return all(w.lower() in everything.lower() for w in words) and (verdict is None or verdict in e.verdicts)
+
+        return [e for e in self.values() if holds(e)]
+
+
+def text(entries: Iterable[Entry], evidence: bool = False, width: int = 100) -> str:
+    """Entries for a terminal, under the verdict that heads them, a line each; with their evidence below if asked."""
+    lines, entries = [], list(entries)
+    for verdict in VERDICTS:
+        group = [e for e in entries if e.verdict == verdict]
+        if group:
+            lines += ["", f"{verdict} ({len(group)})"]
+        for e in group:
+            c = e.claim
+            line = f"  {c.key:<36} {c.text + '  ' + c.what if c.what else c.text}"
+            places = f"  {c.where}"
+            lines.append(_cut(line, width - len(places)) + places)
+            if evidence:
+                found = [(CHECKS[name].way, o) for name, o in e.outcomes.items()] or [("", Outcome(UNCHECKABLE, f"{c.reason}."))]
+                for way, o in found:
+                    label = ": ".join(filter(None, [way, o.verdict]))
+                    lines += textwrap.wrap(f"{label}. {o.evidence}", width, initial_indent="      ", subsequent_indent="        ")
+    return "\n".join(lines[1:])
+
+
+def _cut(line: str, width: int) -> str:
+    return f"{line:<{width}}" if len(line) <= width else line[: width - 1] + "…"
+
+
+def html(entries: Iterable[Entry]) -> str:
+    """Entries as a table whose rows open to show their evidence; ``book/_static/ledger.js`` lets a reader sort and
+    filter it, and without it everything is there all the same.  A row has the anchor of :func:`anchor`."""
+    rows = []
+    for place, e in enumerate(entries):
+        c = e.claim
+        found = "".join(
+            f"<dt>{escape(CHECKS[name].title)} <b>{escape(o.verdict)}</b></dt><dd>{escape(o.evidence)}</dd>"
+            for name, o in e.outcomes.items()
+        ) or f"<dt>Not checked</dt><dd>{escape(c.reason[0].upper() + c.reason[1:])}.</dd>"  # fmt: skip
+        claim = f"<b>{escape(c.text)}</b> {escape(c.what)}" if c.what else f"“{escape(c.text)}”"
+        others = "".join(f"<small>{_badge(v)}</small>" for v in e.verdicts if v != e.verdict)
+        rows.append(
+            f'<tr id="{anchor(c.key)}" data-verdicts="{escape("|".join(e.verdicts))}">'
+            f'<th scope="row" data-sort="{place:04d}">{claim}</th>'
+            f"<td>{escape(c.where)}</td>"
+            f'<td data-sort="{VERDICTS.index(e.verdict)}">{_badge(e.verdict)}{others}</td>'
+            f"<td><details><summary>{len(e.outcomes) or 'no'} check{'s' * (len(e.outcomes) != 1)}</summary>"
+            f"<dl>{found}</dl></details></td></tr>"
+        )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Where", "Verdict", "Evidence"))
+    return (
+        '<div class="ledger"><table><caption>Every claim of the paper, in its order unless sorted</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def anchor(key: str) -> str:
+    """Fragment of a claim's row in the page, such as ``claim-share-normal``."""
+    return "claim-" + re.sub(r"[^a-z0-9]+", "-", key.lower())
+
+
+def _badge(verdict: str) -> str:
+    return f'<span class="verdict v{VERDICTS.index(verdict)}">{escape(verdict)}</span>'
