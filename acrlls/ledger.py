@@ -26,12 +26,19 @@ import pandas as pd
 # The modules of checks are imported for what they register.
 from acrlls import _follows, _follows_results, _noise, _reproduced, paper  # noqa: F401
 from acrlls._facts import CHECKS, CONTRARY, UNCHECKABLE, VERDICTS, WAYS, Check, Claim, Facts, Outcome
-from acrlls._noise import accuracy_curve, common, correlations, ece_tests, floors, gap_floors, gap_tests
+from acrlls._noise import COMMON, accuracy_curve, common, correlations, ece_tests, floors, gap_floors, gap_tests
 
 __all__ = [
-    "CHECKS", "CLAIMS", "VERDICTS", "WAYS", "Check", "Claim", "Entry", "Facts", "Ledger", "Outcome", "accuracy_curve",
+    "CHECKS", "CLAIMS", "COMMON", "VERDICTS", "WAYS", "Check", "Claim", "Entry", "Facts", "Ledger", "Outcome", "accuracy_curve",
     "anchor", "audit", "common", "correlations", "ece_tests", "floors", "gap_floors", "gap_tests", "html", "text",
 ]  # fmt: skip
+
+
+PLACES = (
+    "Abstract", "Section II-A", "Section II-B", "Section II-C", "Section II-D", "Algorithm 1", "Section III-A",
+    "Section III-B", "Table I", "Section IV-A", "Table II", "Section IV-B", "Table III", "Section IV-C",
+    "Section IV-C, Fig. 2", "Section IV-D", "Table IV", "Table V", "Section IV-E, Fig. 3", "Section V",
+)  # fmt: skip
 
 
 def _claims() -> dict[str, Claim]:
@@ -45,10 +52,11 @@ def _claims() -> dict[str, Claim]:
 
     rows = [(n.key, n.printed, n.where, n.what) for n in paper.NUMBERS.values()]
     rows += [(s.key, s.quote, s.where, "") for s in paper.STATEMENTS.values()]
+    rows.sort(key=lambda row: PLACES.index(row[2].split("; ")[0]))
     return {key: Claim(key, *rest, tuple(named(published["checks"], key)), reason(key)) for key, *rest in rows}
 
 
-CLAIMS: dict[str, Claim] = _claims()
+CLAIMS: dict[str, Claim] = _claims()  # in the paper's order
 
 
 def audit(claims: Mapping[str, Claim] = CLAIMS, checks: Mapping[str, Check] = CHECKS) -> list[str]:
@@ -180,21 +188,27 @@ def html(entries: Iterable[Entry]) -> str:
         rows.append(
             f'<tr id="{anchor(c.key)}" data-verdicts="{escape("|".join(e.verdicts))}">'
             f'<th scope="row" data-sort="{place:04d}">{claim}</th>'
-            f"<td>{escape(c.where)}</td>"
+            f'<td data-sort="{PLACES.index(c.where.split("; ")[0]):02d}">{_short(c.where)}</td>'
             f'<td data-sort="{VERDICTS.index(e.verdict)}">{_badge(e.verdict)}{others}</td>'
             f"<td><details><summary>{len(e.outcomes) or 'no'} check{'s' * (len(e.outcomes) != 1)}</summary>"
             f"<dl>{found}</dl></details></td></tr>"
         )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Where", "Verdict", "Evidence"))
     return (
-        '<div class="ledger"><table><caption>Every claim of the paper, in its order unless sorted</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        '<div class="ledger"><div class="ledger-rows" tabindex="0" role="region" aria-label="The ledger">'
+        "<table><caption>Claims in the order of the paper</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></div>"
     )
 
 
 def anchor(key: str) -> str:
     """Fragment of a claim's row in the page, such as ``claim-share-normal``."""
     return "claim-" + re.sub(r"[^a-z0-9]+", "-", key.lower())
+
+
+def _short(where: str) -> str:
+    """Places without the word Section and with hyphens that do not break."""
+    return escape(where).replace("Section ", "").replace("-", "&#8209;")
 
 
 def _badge(verdict: str) -> str:

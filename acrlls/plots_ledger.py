@@ -10,7 +10,7 @@ import numpy as np
 from acrlls._style import ACCENT, FAINT, INK, MUTED, WIDTH, colour, styled
 
 KINDS = {"width": "equal width", "mass": "equal mass"}
-STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # of the models
+STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))
 
 
 @styled
@@ -21,7 +21,8 @@ def plot_ece_floors(table, axes=None):
         table: of :func:`acrlls.ledger.ece_tests`.
         axes: ``(kinds, classes)``.
     """
-    models, classes, shapes = (list(dict.fromkeys(table.index.get_level_values(i))) for i in range(3))
+    models, classes, shapes = (sorted(set(table.index.get_level_values(i))) for i in range(3))
+    models.sort(key=lambda m: m != "Proposed")  # the first is drawn with a full line
     bins = sorted(set(table.index.get_level_values("bins")))
     if axes is None:
         figure, axes = plt.subplots(len(KINDS), len(classes), figsize=(WIDTH, 4.4), sharex=True, sharey="col")
