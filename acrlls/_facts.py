@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from acrlls import paper, records
+from acrlls.config import UserError
 from acrlls.paper import NUMBERS, Number
 
 WAYS = ("follows", "reproduced", "noise")  # from the paper itself; by the recorded runs; against chance
@@ -134,7 +135,18 @@ class Facts:
 
     @functools.cached_property
     def runs(self) -> dict[tuple[str, str], records.Run]:
-        return records.records(self.recorded, self.folder)
+        """Every record by (change, variant).
+
+        Raises:
+            UserError: Baseline or Proposed is not among them.
+        """
+        found = records.records(self.recorded, self.folder)
+        if missing := {"baseline", "proposed"} - {variant for change, variant in found if not change}:
+            raise UserError(
+                f"the ledger compares the paper with a recorded Baseline and Proposed; {self.folder / self.recorded} lacks "
+                f"{' and '.join(sorted(missing))}: `acrlls reproduce --profile {self.recorded}` records them"
+            )
+        return found
 
     def run(self, variant: str) -> records.Run | None:
         """The record of a variant under the profile as it stands, or None."""

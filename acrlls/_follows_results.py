@@ -160,7 +160,7 @@ def reduction(claim: Claim, facts: Facts) -> Outcome:
         top = max(each, key=each.get)
         low, high = image(lambda x: x, facts.numbers[f"ece_reduction.{top}"])
         holds = meets(number, low, high)
-        cut = "" if holds else f" Cut off, not rounded, it is {int(100 * each[top])} %."
+        cut = "" if holds else f" Cut off, not rounded, it is {int(100 * each[top])}%."
         return Outcome(verdict(holds), f"The largest of Section IV-D is {each[top]:.1%}, {top}: {each[top]:.0%}.{cut}")
     pair = [facts.ece(model)[claim.row] for model in ("Proposed", "Baseline")]
     low, high = image(lambda a, b: 1 - a / b, *pair)

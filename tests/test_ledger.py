@@ -5,14 +5,18 @@ import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from acrlls import _facts, _noise, _reproduced, calibration, cli, ledger, paper
-from acrlls.config import PROJECT
+from acrlls import _facts, _noise, _reproduced, calibration, cli, ledger, paper, plots
+from acrlls.config import PROJECT, UserError
 from acrlls.ledger import CHECKS, CLAIMS, Facts, Ledger
 from acrlls.paper import NUMBERS, PUBLISHED, STATEMENTS, Number
+
+matplotlib.use("Agg")
 
 TEXT = Path(__file__).parents[2] / "shared" / "paper" / "win-yao-acr-lls-mnetcal.txt"
 FOLLOWS = [(key, name) for key, c in CLAIMS.items() for name in c.checks if CHECKS[name].way == "follows"]
@@ -242,6 +246,11 @@ def test_a_variant_that_is_not_recorded_is_said_to_be_missing(entries):
         assert outcome.verdict == "not checkable" and "single dense" in outcome.evidence
 
 
+def test_a_folder_without_both_models_is_an_error_that_says_how_to_record_them():
+    with pytest.raises(UserError, match="lacks baseline: `acrlls reproduce"):
+        Facts(recorded="laptop-no-augmentation").runs  # noqa: B018
+
+
 # --- Is it more than noise? ---------------------------------------------------------------------------------
 
 
@@ -378,3 +387,30 @@ def test_the_chapter_on_the_claims_quotes_numbers_as_they_are_printed():
     printed = {n.printed for n in NUMBERS.values()}
     assert len(quoted) > 20
     assert [q for q in quoted if re.sub(r"\s+", "", q).rstrip(",") not in printed] == []
+
+
+# --- The figures --------------------------------------------------------------------------------------------
+
+
+def test_the_figure_of_the_floors_has_every_published_ece_as_a_line(entries):
+    table = ledger.ece_tests(entries.facts)
+    axes = plots.plot_ece_floors(table)
+    drawn = sorted({line.get_ydata()[0] for ax in axes[0] for line in ax.lines if len(set(line.get_ydata())) == 1})
+    assert drawn == sorted(set(paper.table("V").to_numpy().ravel()))
+    plt.close("all")
+
+
+def test_the_figure_of_the_gaps_marks_the_published_ones(entries):
+    draws = {c: ledger.gap_floors(entries.facts)[c, "Beta"][:, 0] for c in paper.CLASSES}
+    gaps = pd.DataFrame({"gap": [0.001, 0.002, 0.003, 0.004]}, list(paper.CLASSES))
+    axes = plots.plot_gap_floors(draws, gaps)
+    assert [ax.lines[0].get_xdata()[0] for ax in axes] == gaps.gap.to_list()
+    plt.close("all")
+
+
+def test_the_figure_of_mcnemar_has_our_runs_on_its_curve(entries):
+    curve, ours = ledger.accuracy_curve(entries.facts, "accuracy.baseline")
+    ax = plots.plot_mcnemar(curve, ours)
+    marks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_marker() in "os"]
+    assert marks == [(k, curve[k]) for k in ours.values()]
+    plt.close("all")
