@@ -1,0 +1,176 @@
+"""How often the interval for the calibration error holds the true value, measured on populations that are known.
+
+``python -m acrlls.coverage`` makes ``results/coverage/coverage.csv`` again; beside it stands what made it.
+
+A population is a table of probabilities p and true probabilities eta, one row an image.  Images are drawn from it
+with replacement and labels from their eta, so that :func:`acrlls.calibration.true_calibration_error` of the whole
+table is the true value exactly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+
+from acrlls import calibration
+from acrlls._scores import bin_edges, one_hot, places, top_label_of, whole_number
+from acrlls.config import PROJECT
+from acrlls.recalibration import PriorCorrection
+from acrlls.resampling import image_counts
+
+CELLS = ((300, 10, "width"), (1000, 15, "width"), (3179, 15, "width"), (300, 10, "mass"), (3179, 15, "mass"))
+OFFSETS = np.array([0.5, 1.0, 1.7, -1.6])  # of the logits: shares of the classes near the paper's, the last one rare
+
+
+def synthetic(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Populations with four classes, the last of them rare, by name: ``(p, eta)``, both ``(images, 4)``.
+
+    ``none`` is calibrated exactly; ``slight`` and ``strong`` are overconfident: their true temperatures are 1.1 and
+    1.8; ``weighted`` is shifted as class-weighted training does, half as far; and ``local`` is calibrated except
+    where the confidence is between 0.6 and 0.8, which is 0.1 to 0.2 too much: most bins are right.
+    """
+    z = OFFSETS + 2.5 * np.random.default_rng(seed).normal(size=(whole_number("images", images), 4))
+    p = softmax(z, axis=1)
+    local, top = p.copy(), p.max(axis=1, keepdims=True)
+    within = ((top > 0.6) & (top < 0.8)).ravel()
+    moved = np.where(p == top, 0.6 - 0.5 * (0.8 - top), p * (0.4 + 0.5 * (0.8 - top)) / (1 - top))
+    local[within] = moved[within]
+    return {
+        "none": (p, p),
+        "slight": (p, softmax(z / 1.1, axis=1)),
+        "strong": (p, softmax(z / 1.8, axis=1)),
+        "weighted": (p, softmax(z - 0.5 * np.log([1.44, 0.88, 0.52, 3.94]), axis=1)),
+        "local": (p, local),
+    }
+
+
+def draw(p, eta, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """A sample of n images: probabilities ``(n, classes)`` and labels ``(n,)`` drawn from their eta."""
+    rows = rng.integers(len(p), size=n)
+    ladder = eta[rows].cumsum(axis=1)[:, :-1]
+    return p[rows], (rng.random((n, 1)) >= ladder).sum(axis=1)
+
+
+def percentile_interval(
+    p, y, bins: int = 15, strategy: str = "width", *, top_label: bool = False, level: float = 0.95,
+    resamples: int = 500, seed: int = 0,
+):  # fmt: skip
+    """The plain percentile bootstrap of the ECE, with the bins of the sample kept: **only to show that it fails**.
+
+    Arguments and result as those of :func:`acrlls.calibration.ece_interval`.
+    """
+    scores, targets = p, one_hot(y, p.shape[1])
+    if top_label:
+        scores, targets = top_label_of(p, targets)
+    where = places(scores, bin_edges(scores, bins, strategy))
+    residuals = [one_hot(w, bins) * r[:, None] for w, r in zip(where.T, (targets - scores).T, strict=True)]
+    drawn = [[np.abs(c @ r).sum(axis=1) / len(y) for r in residuals] for c in image_counts(y, resamples, seed)]
+    low, high = np.quantile(np.concatenate(drawn, axis=1), [(1 - level) / 2, (1 + level) / 2], axis=1)
+    estimate = np.array([np.abs(r.sum(axis=0)).sum() / len(y) for r in residuals])
+    return calibration.Interval(estimate, low, high)
+
+
+def coverage(
+    p, eta, n: int, bins: int = 15, strategy: str = "width", *, repetitions: int = 1000, resamples: int = 500,
+    seed: int = 0, level: float = 0.95, interval: Callable = calibration.ece_interval,
+):  # fmt: skip
+    """How often an interval holds the true error, a row a class and the top label.
+
+    Args:
+        p, eta: the population, both ``(images, classes)``.
+        n: images of each sample.
+        interval: function with the arguments of :func:`acrlls.calibration.ece_interval`.
+
+    Returns:
+        DataFrame: ``truth``; ``floor``, the mean ECE of a calibrated model with these scores; ``coverage``; ``low``
+        and ``high``, the shares of samples whose interval lies above and below the truth; and the mean ``width``.
+    """
+    import pandas as pd
+
+    truth = np.append(*(
+        calibration.true_calibration_error(p, eta, bins, strategy, top_label=top) for top in (False, True)
+    ))  # fmt: skip
+    rng = np.random.default_rng(seed)
+    lows, highs = np.empty((2, whole_number("repetitions", repetitions), len(truth)))
+    for i in range(repetitions):
+        sample = draw(p, eta, n, rng)
+        how = {"level": level, "resamples": resamples, "seed": int(rng.integers(2**32))}
+        parts = [interval(*sample, bins, strategy, top_label=t, **how) for t in (False, True)]
+        lows[i] = np.append(parts[0].low, parts[1].low)
+        highs[i] = np.append(parts[0].high, parts[1].high)
+    floor = calibration.noise_floor(draw(p, eta, n, rng)[0], None, bins, 200, strategy=strategy)
+    tiny = 1e-12  # a true error of zero is computed as 1e-17
+    above, below = (lows > truth + tiny).mean(axis=0), (highs < truth - tiny).mean(axis=0)
+    return pd.DataFrame(
+        {
+            "truth": truth.round(6),
+            "floor": np.append(floor.mean, floor.top_label.mean()).round(5),
+            "coverage": (1 - above - below).round(4),
+            "low": above.round(4),
+            "high": below.round(4),
+            "width": (highs - lows).mean(axis=0).round(5),
+        },
+        index=[*(f"class {k}" for k in range(p.shape[1])), "top label"],
+    )
+
+
+def recorded(folder: Path = PROJECT / "results" / "population") -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The recorded phantoms as a network sees them, as trained and after prior correction; none where none is kept."""
+    if not folder.exists():
+        return {}
+    from acrlls.population import load_population
+
+    kept = load_population(folder)
+    eta = np.asarray(kept.eta, float)
+    eta = eta / eta.sum(axis=1, keepdims=True)  # recorded in single precision
+    as_trained = softmax(np.asarray(kept.logits, float), axis=1)
+    corrected = PriorCorrection(kept.class_weights).predict_proba(np.asarray(kept.logits, float))
+    return {"phantom": (as_trained, eta), "phantom, prior corrected": (corrected, eta)}
+
+
+def study(populations: Mapping[str, tuple], cells=CELLS, repetitions: int = 1000, seed: int = 0, jobs: int = 2):
+    """:func:`coverage` of every population in every cell ``(n, bins, strategy)``, one long table.
+
+    The last of the cells of equal width also has a tenth as many repetitions with :func:`percentile_interval`.
+    """
+    import pandas as pd
+    from joblib import Parallel, delayed
+
+    ways = {"ece_interval": (calibration.ece_interval, repetitions, cells),
+            "percentile": (percentile_interval, max(repetitions // 10, 1), [c for c in cells if c[2] == "width"][-1:])}  # fmt: skip
+    keys = [(way, name, *cell) for way, (_, _, chosen) in ways.items() for name in populations for cell in chosen]
+
+    def one(way, name, *cell):
+        interval, times, _ = ways[way]
+        return coverage(*populations[name], *cell, repetitions=times, seed=seed, interval=interval)
+
+    tables = Parallel(jobs, verbose=10)(delayed(one)(*key) for key in keys)
+    names = ["interval", "population", "n", "bins", "strategy", "of"]
+    return pd.concat(dict(zip(keys, tables, strict=True)), names=names)
+
+
+def main(arguments=None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m acrlls.coverage", description="Coverage of the interval for the ECE.")
+    parser.add_argument("-o", "--output", type=Path, default=PROJECT / "results" / "coverage")
+    parser.add_argument("--repetitions", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args(arguments)
+    table = study(synthetic() | recorded(), CELLS, given.repetitions, given.seed, given.jobs)
+    given.output.mkdir(parents=True, exist_ok=True)
+    table.to_csv(given.output / "coverage.csv")
+    made_by = {
+        "command": f"python -m acrlls.coverage --repetitions {given.repetitions} --seed {given.seed}",
+        "versions": {"python": platform.python_version(), "numpy": np.__version__},
+    }
+    (given.output / "manifest.json").write_text(json.dumps(made_by, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Calibration errors: binned, debiased and smooth; of the predicted class, or of each class against the rest.
+
+Imported through ``acrlls.calibration``, which says what ``p``, ``y`` and the bins are.  Each measure has two
+functions: the plain name looks at the top label and gives a float, ``classwise_…`` gives ``(classes,)``.
+
+References:
+    - [1] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017.
+    - [2] M. Kull et al., "Beyond temperature scaling: obtaining well-calibrated multi-class probabilities with
+      Dirichlet calibration", NeurIPS 2019 (class-wise ECE).
+    - [3] M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian
+      binning", AAAI 2015 (maximum calibration error).
+    - [4] A. Kumar, P. Liang, T. Ma, "Verified uncertainty calibration", NeurIPS 2019.
+    - [5] J. Błasiok, P. Nakkiran, "Smooth ECE: principled reliability diagrams via kernel smoothing", ICLR 2024.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.fft import dct, idct
+from scipy.optimize import brentq
+
+from acrlls._scores import binned, binned_errors, check, one_hot, top_label_of
+
+MESH = 1 << 12  # cells of [0, 1] on which the smooth ECE is computed
+
+
+def ece(p, y, bins: int = 15, strategy: str = "width") -> float:
+    """Top-label expected calibration error: sum over bins of count/n · ``|accuracy - mean confidence|`` [1].
+
+    Args:
+        p: probabilities, ``(n, classes)``.
+        y: labels, ``(n,)``.
+        bins: number of bins, at least 1.
+        strategy: ``"width"`` for bins of equal width on [0, 1], ``"mass"`` for bins of about equal count
+            (ties stay together, so that some bins may be empty).
+
+    Returns:
+        A number in [0, 1].  Perfect calibration does not give 0 on a finite sample: see :func:`noise_floor`.
+
+    Raises:
+        ValueError: bad probabilities or labels (the message names the row), bins or strategy.
+    """
+    return float(np.abs(_gaps(p, y, bins, strategy, True)).sum())
+
+
+def classwise_ece(p, y, bins: int = 15, strategy: str = "width") -> np.ndarray:
+    """Calibration error of each class against the rest [2], ``(classes,)``; arguments as in :func:`ece`.
+
+    For class k it compares ``p[:, k]`` with the share of label k, over all images and not only over those of
+    class k.
+    """
+    return np.abs(_gaps(p, y, bins, strategy)).sum(axis=1)
+
+
+def overconfidence(p, y, bins: int = 15, strategy: str = "width") -> float:
+    """The part of :func:`ece` from bins whose confidence is above their accuracy.
+
+    With :func:`underconfidence` it sums to the ECE.
+    """
+    return float(_part(_gaps(p, y, bins, strategy, True), -1)[0])
+
+
+def underconfidence(p, y, bins: int = 15, strategy: str = "width") -> float:
+    """The part of :func:`ece` from bins whose confidence is below their accuracy."""
+    return float(_part(_gaps(p, y, bins, strategy, True), 1)[0])
+
+
+def classwise_overconfidence(p, y, bins: int = 15, strategy: str = "width") -> np.ndarray:
+    """The part of :func:`classwise_ece` from bins whose mean probability is above the frequency of the class."""
+    return _part(_gaps(p, y, bins, strategy), -1)
+
+
+def classwise_underconfidence(p, y, bins: int = 15, strategy: str = "width") -> np.ndarray:
+    """The part of :func:`classwise_ece` from bins whose mean probability is below the frequency of the class."""
+    return _part(_gaps(p, y, bins, strategy), 1)
+
+
+def mce(p, y, bins: int = 15, strategy: str = "width") -> float:
+    """Top-label maximum calibration error: the largest ``|accuracy - mean confidence|`` of a bin [3].
+
+    A bin of one image counts as much as any other, so that this is mostly noise where bins hold few.
+    """
+    return float(_largest(binned(*check(p, y), bins, strategy, top_label=True))[0])
+
+
+def classwise_mce(p, y, bins: int = 15, strategy: str = "width") -> np.ndarray:
+    """Maximum calibration error of each class against the rest, ``(classes,)``; see :func:`mce`."""
+    return _largest(binned(*check(p, y), bins, strategy))
+
+
+def debiased_ece(p, y, bins: int = 15, strategy: str = "width", *, squared: bool = False) -> float:
+    """Debiased l2 calibration error of the top label [4].
+
+    With c_b the mean confidence, a_b the accuracy and n_b the count of bin b, it is the root of
+
+        sum_b n_b/n · [(c_b - a_b)² - a_b (1 - a_b) / (n_b - 1)]
+
+    where the sum is positive, and 0 elsewhere.  The second term is an unbiased estimate of what the luck of
+    the labels adds to the first.  Bins of fewer than two images, where it has no value, count as 0.  An l2
+    error: not to be compared with :func:`ece`, which it is never below but for sampling.
+
+    Args:
+        squared: the sum itself in place of its root: unbiased, and negative about half the time under perfect
+            calibration.
+    """
+    return float(_debiased(binned(*check(p, y), bins, strategy, top_label=True), squared)[0])
+
+
+def classwise_debiased_ece(
+    p, y, bins: int = 15, strategy: str = "width", *, squared: bool = False
+) -> np.ndarray:
+    """Debiased l2 calibration error of each class against the rest, ``(classes,)``; see :func:`debiased_ece`."""
+    return _debiased(binned(*check(p, y), bins, strategy), squared)
+
+
+def smooth_ece(p, y) -> float:
+    """Smooth ECE of the top label [5]: no bins, and a bandwidth that the data choose.
+
+    The residuals (accuracy - confidence), each at its confidence, are smoothed over [0, 1] by a Gaussian kernel
+    of width s that is reflected at both ends; the integral of the absolute value falls as s grows, and the
+    smooth ECE is the value at which the two are equal.  Computed on a mesh of 4,096 cells, so to about 0.0003.
+    """
+    p, y = check(p, y)
+    return float(_smooth(*top_label_of(p, one_hot(y, p.shape[1])))[0])
+
+
+def classwise_smooth_ece(p, y) -> np.ndarray:
+    """Smooth ECE of each class against the rest, ``(classes,)``; see :func:`smooth_ece`."""
+    p, y = check(p, y)
+    return _smooth(p, one_hot(y, p.shape[1]))
+
+
+def true_calibration_error(p, eta, bins: int = 15, strategy: str = "width", *, top_label: bool = False):
+    """Calibration error with the true probabilities in place of labels.
+
+    Estimates E|E[eta_k | bin of p_k] - E[p_k | bin of p_k]| from draws whose true probabilities are known
+    (the phantom).  No label is drawn, so what is left of the sampling noise falls with the spread of ``eta``
+    inside a bin; use 100,000 draws or more.  It is not E|eta - p|, which is large for a perfectly calibrated
+    model that simply does not see all that eta depends on.
+
+    Args:
+        p: probabilities of the model, ``(n, classes)``.
+        eta: true probabilities given everything that the label depends on, ``(n, classes)``.
+        top_label: of the predicted class in place of each class.
+
+    Returns:
+        ``(classes,)``, or a float for the top label.
+    """
+    p, eta = check(p), check(eta, name="eta")
+    if p.shape != eta.shape:
+        raise ValueError(f"p has shape {p.shape} and eta {eta.shape}; they must be equal")
+    if top_label:
+        return float(binned_errors(*top_label_of(p, eta), bins, strategy)[0])
+    return binned_errors(p, eta, bins, strategy)
+
+
+def _gaps(p, y, bins, strategy, top_label=False):
+    return binned(*check(p, y), bins, strategy, top_label, counts=False).gaps
+
+
+def _part(gaps, sign):
+    return np.maximum(sign * gaps, 0).sum(axis=1)
+
+
+def _largest(found):
+    return (found.n * np.abs(found.gaps) / np.maximum(found.count, 1)).max(axis=1)
+
+
+def _debiased(found, squared):
+    enough = np.maximum(found.count, 2)
+    share = found.hits / enough
+    gap2 = ((found.hits - found.total) / enough) ** 2
+    terms = np.where(found.count > 1, found.count * (gap2 - share * (1 - share) / (enough - 1)), 0)
+    value = terms.sum(axis=1) / found.n
+    return value if squared else np.sqrt(np.maximum(value, 0))
+
+
+def _smooth(scores, targets):
+    """Smooth ECE of each column.
+
+    A Gaussian reflected at both ends is diagonal in the cosine basis, so that one transform serves every width.
+    """
+    return np.array([_fixed_width(dct(_on_mesh(s, t - s), type=1)) for s, t in zip(scores.T, targets.T, strict=True)])
+
+
+def _on_mesh(at, weights):
+    """Weights a share of n shared between the two nearest knots; an end knot stands for half a cell, so it doubles."""
+    left = np.minimum((at * MESH).astype(np.intp), MESH - 1)
+    right_share = at * MESH - left
+    knots = np.bincount(left, weights * (1 - right_share), minlength=MESH + 1)
+    knots += np.bincount(left + 1, weights * right_share, minlength=MESH + 1)
+    knots[[0, -1]] *= 2
+    return knots / len(at)
+
+
+def _fixed_width(spectrum):
+    frequency = np.pi * np.arange(MESH + 1)
+
+    def excess(width):
+        smoothed = np.abs(idct(spectrum * np.exp(-((width * frequency) ** 2) / 2), type=1))
+        return smoothed.sum() - smoothed[[0, -1]].sum() / 2 - width
+
+    narrowest = 1 / MESH  # below one cell there is nothing to tell apart
+    return brentq(excess, narrowest, 1.0, xtol=1e-7) if excess(narrowest) > 0 else max(excess(0.0), 0.0)

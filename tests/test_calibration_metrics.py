@@ -1,0 +1,224 @@
+"""The measures against implementations that we did not write: scikit-learn, relplot and uncertainty-calibration.
+
+Where one of those departs from the definition, the test says in what.
+"""
+
+import calibration as uncertainty_calibration
+import numpy as np
+import pytest
+from relplot import smECE
+from relplot.metrics import binnedECE
+from scipy.special import softmax
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import brier_score_loss
+
+from acrlls import calibration as cal
+from acrlls._scores import bin_edges, places
+
+P4 = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+Y4 = np.array([0, 0, 0, 0])  # the third image is predicted wrongly
+
+
+def random_case(n=600, classes=4, seed=0):
+    rng = np.random.default_rng(seed)
+    z = 3 * rng.normal(size=(n, classes))
+    return softmax(z, axis=1), labels_of(softmax(0.6 * z + 0.3, axis=1), rng)
+
+
+def labels_of(p, rng):
+    return (rng.random((len(p), 1)) >= p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+
+
+def adversarial():
+    """Inputs at which implementations part: name, p, y."""
+    rng = np.random.default_rng(4)
+    p, y = random_case(200, 3)
+    coarse = rng.multinomial(10, [0.5, 0.3, 0.2], size=200) / 10
+    yield "certain and half of it wrong", np.eye(3)[rng.integers(3, size=60)], rng.integers(3, size=60)
+    yield "one class absent", p, np.where(y == 2, 0, y)
+    yield "one class alone", p, np.zeros(200, int)
+    yield "ties on the edges of ten bins", coarse, rng.integers(3, size=200)
+    yield "all images alike", np.tile([0.2, 0.5, 0.3], (30, 1)), np.arange(30) % 3
+    yield "one image", np.array([[0.7, 0.2, 0.1]]), np.array([1])
+    yield "one certain image", np.array([[1.0, 0.0, 0.0]]), np.array([0])
+
+
+CASES = {"random": random_case(), "random, two classes": random_case(classes=2, seed=1)}
+CASES |= {name: (p, y) for name, p, y in adversarial()}
+every_case = pytest.mark.parametrize("p, y", CASES.values(), ids=CASES)
+
+
+def confidence_and_hit(p, y):
+    return p.max(axis=1), (p.argmax(axis=1) == y).astype(float)
+
+
+@pytest.mark.parametrize("bins", [1, 3, 7, 10, 15, 49, 1000])
+def test_a_score_on_an_edge_or_beside_it_lies_where_a_search_among_the_edges_puts_it(bins):
+    edge = np.linspace(0, 1, bins + 1)
+    tenths = np.arange(101) / 100
+    scores = np.concatenate([edge, np.nextafter(edge, 0), np.nextafter(edge, 2), tenths, [1e-300, 0, 1]])
+    scores = scores.clip(0, 1)[:, None]
+    expected = np.searchsorted(edge[1:-1], scores[:, 0], side="left")
+    np.testing.assert_array_equal(places(scores, bin_edges(scores, bins, "width"))[:, 0], expected)
+
+
+@every_case
+def test_ece_is_that_of_uncertainty_calibration(p, y):
+    for bins in (1, 7, 15):
+        assert cal.ece(p, y, bins) == pytest.approx(uncertainty_calibration.get_ece(p, y, num_bins=bins), abs=1e-12)
+        theirs = uncertainty_calibration.get_ece(p, y, num_bins=bins, mode="marginal")
+        assert cal.classwise_ece(p, y, bins).mean() == pytest.approx(theirs, abs=1e-12)
+
+
+def test_on_an_edge_uncertainty_calibration_has_other_edges_than_scikit_learn_and_we():
+    # 3 · 0.1 is one bit above 0.3: it is the edge np.linspace gives, and lies above the edge 3 / 10
+    score = 0.1 * 3
+    p = np.array([[1 - score, score]] * 4)
+    assert places(p, bin_edges(p, 10, "width"))[0, 1] == 2
+    assert uncertainty_calibration.get_bin(score, uncertainty_calibration.get_equal_prob_bins(p, 10)) == 3
+
+
+def test_equal_mass_bins_are_those_of_uncertainty_calibration_where_the_count_divides():
+    # where it does not, they give the surplus to the first bins and we spread it
+    p, y = random_case(600)
+    for bins in (1, 8, 15):
+        theirs = uncertainty_calibration.get_ece_em(p, y, num_bins=bins)
+        assert cal.ece(p, y, bins, "mass") == pytest.approx(theirs, abs=1e-12)
+        theirs = uncertainty_calibration.get_ece_em(p, y, num_bins=bins, mode="marginal")
+        assert cal.classwise_ece(p, y, bins, "mass").mean() == pytest.approx(theirs, abs=1e-12)
+
+
+@every_case
+def test_the_debiased_error_is_that_of_uncertainty_calibration(p, y):
+    equal_width = uncertainty_calibration.utils.get_equal_prob_bins
+    for bins in (1, 7, 15):
+        how = {"num_bins": bins, "binning_scheme": equal_width}
+        theirs = uncertainty_calibration.lower_bound_scaling_ce(p, y, mode="top-label", **how)
+        assert cal.debiased_ece(p, y, bins) == pytest.approx(theirs, abs=1e-9)
+        theirs = uncertainty_calibration.lower_bound_scaling_ce(p, y, mode="marginal", **how)
+        classwise = cal.classwise_debiased_ece(p, y, bins)
+        assert np.sqrt((classwise**2).mean()) == pytest.approx(theirs, abs=1e-9)
+
+
+def test_the_debiased_squared_error_is_unbiased_and_the_plain_one_is_not():
+    rng = np.random.default_rng(0)
+    p, _ = random_case(400)
+    drawn = [labels_of(p, rng) for _ in range(400)]
+    squared = np.array([cal.classwise_debiased_ece(p, y, squared=True) for y in drawn])
+    standard_error = squared.std(axis=0) / np.sqrt(len(drawn))
+    # given the scores, the spread within a bin leaves a small rest: a Bernoulli variance is larger than the mean one
+    assert (np.abs(squared.mean(axis=0)) < 4 * standard_error + 2e-5).all()
+    assert (np.array([cal.classwise_ece(p, y) ** 2 for y in drawn]).mean(axis=0) > 20 * standard_error).all()
+    assert (np.sqrt(squared.clip(0)) == [cal.classwise_debiased_ece(p, y) for y in drawn]).all()
+
+
+@every_case
+def test_smooth_ece_is_that_of_relplot_to_the_fineness_of_its_search(p, y):
+    # relplot halves the range of widths ten times, so it stops up to 0.001 from the fixed point
+    assert cal.smooth_ece(p, y) == pytest.approx(smECE(*confidence_and_hit(p, y)), abs=2e-3)
+    theirs = [smECE(p[:, k], (y == k).astype(float)) for k in range(p.shape[1])]
+    np.testing.assert_allclose(cal.classwise_smooth_ece(p, y), theirs, atol=2e-3)
+
+
+def test_smooth_ece_of_one_place_is_its_residual_and_opposite_residuals_far_apart_add():
+    # all images at one place: smoothing moves mass and loses none
+    p = np.tile([0.7, 0.3], (10, 1))
+    assert cal.smooth_ece(p, np.array([0] * 4 + [1] * 6)) == pytest.approx(0.3, abs=1e-6)
+    p = np.repeat([[1.0, 0.0], [0.0, 1.0]], 5, axis=0)
+    y = np.array([1] + [0] * 4 + [0] + [1] * 4)
+    np.testing.assert_allclose(cal.classwise_smooth_ece(p, y), [0.2, 0.2], atol=1e-3)
+    assert cal.smooth_ece(np.eye(2), [0, 1]) == 0
+
+
+def test_relplot_puts_a_confidence_of_one_in_a_bin_of_its_own_and_an_edge_in_the_bin_above():
+    inside = np.random.default_rng(3).random(500)
+    hit = (np.random.default_rng(4).random(500) < inside).astype(float)
+    p, y = np.column_stack([inside, 1 - inside]), 1 - hit.astype(int)
+    assert cal.classwise_ece(p, y, 10)[0] == pytest.approx(binnedECE(inside, hit, 10))
+    certain = np.array([1.0, 0.95])
+    p, y = np.column_stack([certain, 1 - certain]), np.array([1, 0])
+    assert cal.classwise_ece(p, y, 10)[0] == pytest.approx(0.475)  # (1 + .95)/2 against 1/2
+    assert binnedECE(certain, np.array([0.0, 1.0]), 10) == pytest.approx((1 + 0.05) / 2)
+
+
+@every_case
+def test_over_and_underconfidence_sum_to_the_ece(p, y):
+    for bins in (1, 10, 15):
+        parts = cal.overconfidence(p, y, bins) + cal.underconfidence(p, y, bins)
+        assert parts == pytest.approx(cal.ece(p, y, bins), abs=1e-15)
+        parts = cal.classwise_overconfidence(p, y, bins) + cal.classwise_underconfidence(p, y, bins)
+        np.testing.assert_allclose(parts, cal.classwise_ece(p, y, bins), atol=1e-15)
+
+
+def test_over_and_underconfidence_and_the_maximum_of_four_images_worked_by_hand():
+    # ten bins: said .9 .8 .7 .6, came true 1 1 0 1; a quarter each
+    assert cal.overconfidence(P4, Y4, 10) == pytest.approx(0.7 / 4)
+    assert cal.underconfidence(P4, Y4, 10) == pytest.approx((0.1 + 0.2 + 0.4) / 4)
+    assert cal.mce(P4, Y4, 10) == pytest.approx(0.7)
+    # two bins for class 0: .3 alone, frequency 1; .9 .8 .6 with mean 2.3/3, frequency 1
+    np.testing.assert_allclose(cal.classwise_mce(P4, Y4, 2), [0.7, 0.7])
+    flat = softmax(0.3 * np.log(CASES["random"][0]), axis=1)
+    sharp = softmax(3 * np.log(CASES["random"][0]), axis=1)
+    assert cal.overconfidence(sharp, CASES["random"][1]) > 10 * cal.underconfidence(sharp, CASES["random"][1])
+    assert cal.underconfidence(flat, CASES["random"][1]) > 10 * cal.overconfidence(flat, CASES["random"][1])
+
+
+@every_case
+def test_the_maximum_error_is_the_largest_gap_of_the_reliability_diagram(p, y):
+    for strategy in ("width", "mass"):
+        diagram = cal.prepare_reliability(p, y, 10, strategy=strategy, resamples=2)
+        gaps = np.nanmax(np.abs(diagram.frequency - diagram.confidence), axis=1)
+        np.testing.assert_allclose(cal.classwise_mce(p, y, 10, strategy), gaps)
+
+
+@every_case
+def test_the_parts_of_the_brier_score_sum_to_it_exactly_and_are_those_of_isotonic_regression(p, y):
+    parts = cal.brier_parts(p, y)
+    total = parts.reliability - parts.resolution + parts.uncertainty
+    np.testing.assert_allclose(total, cal.classwise_brier(p, y), atol=1e-14)
+    assert total.sum() == pytest.approx(cal.brier_score(p, y), abs=1e-14)
+    assert (parts.reliability >= 0).all() and (parts.resolution >= 0).all()
+    for k in range(p.shape[1]):
+        hit = (y == k).astype(float)
+        again = IsotonicRegression().fit_transform(p[:, k], hit)
+        recalibrated, base = ((again - hit) ** 2).mean(), ((hit.mean() - hit) ** 2).mean()
+        assert parts.reliability[k] == pytest.approx(((p[:, k] - hit) ** 2).mean() - recalibrated, abs=1e-12)
+        assert parts.resolution[k] == pytest.approx(base - recalibrated, abs=1e-12)
+        assert parts.uncertainty[k] == pytest.approx(base, abs=1e-12)
+
+
+def test_the_parts_of_the_brier_score_of_four_images_worked_by_hand():
+    # class 0 said .1 .4 .4 .9, came true 0 1 0 1: isotonic 0, 1/2, 1/2, 1, frequency 1/2
+    p = np.array([0.1, 0.4, 0.4, 0.9])
+    parts = cal.brier_parts(np.column_stack([p, 1 - p]), [1, 0, 1, 0])
+    # Brier (.01 + .36 + .16 + .01)/4 = .135; of the isotonic scores (0 + .25 + .25 + 0)/4 = .125
+    assert parts.reliability[0] == pytest.approx(0.01)
+    assert parts.resolution[0] == pytest.approx(0.125)
+    assert parts.uncertainty[0] == pytest.approx(0.25)
+
+
+def test_certain_answers_that_are_right_have_a_brier_score_of_exactly_zero():
+    p = np.eye(4)[np.arange(1000) % 4]
+    assert cal.brier_score(p, np.arange(1000) % 4) == 0
+    assert cal.classwise_brier(*CASES["random"])[2] == pytest.approx(
+        brier_score_loss(CASES["random"][1] == 2, CASES["random"][0][:, 2]), rel=1e-13
+    )
+
+
+@every_case
+def test_every_metric_of_the_registry_has_a_value_and_ignores_the_order_of_the_images(p, y):
+    order = np.random.default_rng(9).permutation(len(y))
+    for name, metric in cal.METRICS.items():
+        value = metric(p, y, 10)
+        assert np.shape(value) == ((p.shape[1],) if metric.per_class else ()), name
+        assert np.isfinite(value).all() or name == "classwise_auc", name
+        np.testing.assert_allclose(metric(p[order], y[order], 10), value, atol=1e-6, err_msg=name)
+
+
+def test_large_inputs_are_binned_in_pieces_that_sum_to_the_whole():
+    p, y = random_case(40_000)  # more rows than one piece holds
+    for k in range(4):
+        where = np.searchsorted(np.linspace(0, 1, 16)[1:-1], p[:, k])
+        gaps = np.bincount(where, p[:, k] - (y == k), minlength=15) / len(y)
+        assert cal.classwise_ece(p, y)[k] == pytest.approx(np.abs(gaps).sum(), rel=1e-12)
+        assert cal.classwise_overconfidence(p, y)[k] == pytest.approx(gaps.clip(0).sum(), rel=1e-12)
