@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from acrlls import chance, paper
+from acrlls import calibration, chance, paper
 from acrlls._facts import LOWER, NOISE, STANDS_OUT, UNCHECKABLE, Claim, Facts, Outcome, check, listed
 from acrlls.paper import CLASSES
 
@@ -100,7 +100,7 @@ def ece_tests(facts: Facts) -> pd.DataFrame:
                             "low": np.quantile(draws, 0.05), "high": np.quantile(draws, 0.95),
                             "p_below": p[model, c, "below"], "p_above": p[model, c, "above"],
                         }  # fmt: skip
-                for (model, c, tail), value in chance.holm(p).items():
+                for (model, c, tail), value in zip(p, calibration.holm([*p.values()]), strict=True):
                     rows[model, c, shape, kind, bins][tail] = value
         table = pd.DataFrame.from_dict(rows, orient="index")
         table.index = pd.MultiIndex.from_tuples(table.index, names=["model", "class", "shape", "kind", "bins"])
@@ -128,7 +128,7 @@ def gap_tests(facts: Facts) -> pd.DataFrame:
                         rows[first, second, c, shape, kind, bins] = {
                             "gap": gap, "sd": draws.std(), "p": p[first, second, c]
                         }  # fmt: skip
-                for key, value in chance.holm(p).items():
+                for key, value in zip(p, calibration.holm([*p.values()]), strict=True):
                     rows[*key, shape, kind, bins]["adjusted"] = value
         table = pd.DataFrame.from_dict(rows, orient="index")
         table.index = pd.MultiIndex.from_tuples(table.index, names=["first", "second", "class", "shape", "kind", "bins"])

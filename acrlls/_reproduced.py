@@ -23,11 +23,14 @@ from acrlls._facts import DIFFERS, REPRODUCED, UNCHECKABLE, Claim, Facts, Outcom
 from acrlls.config import configure
 from acrlls.paper import CLASSES
 from acrlls.recalibration import PriorCorrection, TemperatureScaling
+from acrlls.resampling import replicates
 
 reproduced = check("reproduced")
 
 VARIANTS = {"Baseline": "baseline", "Single Dense": "single_dense", "Proposed": "proposed"}
 COLUMNS = ("Precision", "Recall", "F1")
+METRICS = {**{column: f"classwise_{column.lower()}" for column in COLUMNS}, "AUC": "classwise_auc", "Brier": "classwise_brier"}
+TAILS = (0.025, 0.975)
 
 
 @reproduced
@@ -55,61 +58,41 @@ def setting(claim: Claim, facts: Facts) -> Outcome:
 # --- Measured on the recorded runs --------------------------------------------------------------------------
 
 
-def _names() -> list[str]:
-    return [
-        *(f"{column} {c}" for column in COLUMNS for c in CLASSES),
-        *(f"{column} {row}" for row in ("Macro Avg", "Weighted Avg") for column in COLUMNS),
-        *(f"{what} {c}" for what in ("AUC", "Brier", "ECE") for c in CLASSES),
-        "accuracy",
-    ]
-
-
-def _scores(p, y, bins: int, weights=None) -> np.ndarray:
-    """Everything that is published of one model, ``(resamples, names)`` in the order of :func:`_names`.
-
-    Args:
-        weights: how often each image counts, ``(resamples, n)``; None counts each once.
-    """
-    w = np.ones((1, len(y))) if weights is None else weights
-    n, hits = w.sum(axis=1, keepdims=True), np.eye(p.shape[1])[y]
-    called = np.eye(p.shape[1])[p.argmax(axis=1)]
-    right, support, all_called = w @ (hits * called), w @ hits, np.maximum(w @ called, 1)
-    columns = [right / all_called, right / support, 2 * right / (support + all_called)]
-    ece, auc = np.empty_like(support), np.empty_like(support)
-    for k in range(p.shape[1]):
-        place = np.ceil(p[:, k] * bins).clip(1).astype(int) - 1
-        residual = (hits - p)[:, k, None] * np.eye(bins)[place]
-        ece[:, k] = np.abs(w @ residual).sum(axis=1) / n[:, 0]
-        _, value = np.unique(p[:, k], return_inverse=True)  # ranks, with ties in common
-        order = np.argsort(value, kind="stable")
-        first = np.flatnonzero(np.diff(value[order], prepend=-1))
-        positive, negative = (np.add.reduceat((w * h)[:, order], first, axis=1) for h in (hits[:, k], 1 - hits[:, k]))
-        below = negative.cumsum(axis=1) - negative / 2
-        auc[:, k] = (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
-    return np.hstack([
-        *columns, *(c.mean(axis=1, keepdims=True) for c in columns),
-        *((c * support).sum(axis=1, keepdims=True) / n for c in columns),
-        auc, w @ (p - hits) ** 2 / n, ece, right.sum(axis=1, keepdims=True) / n,
-    ])  # fmt: skip
-
-
-def measured(facts: Facts, variant: str, phase: int | None = None) -> pd.DataFrame:
-    """What the recorded run of a variant has for each of :func:`_names`.
+def measured(facts: Facts, run: records.Run, phase: int | None = None) -> pd.DataFrame:
+    """Everything that is published of one model, for a recorded run.
 
     Returns:
-        Columns ``estimate``, and ``low`` and ``high`` of the bootstrap, stratified by class.
+        Rows such as ``"Recall COVID"``, ``"F1 Macro Avg"``, ``"ECE Normal"`` and ``"accuracy"``; columns ``estimate``,
+        ``low`` and ``high``.  The interval is that of the stratified bootstrap, and for an ECE that of
+        :func:`acrlls.calibration.ece_interval`, which is of the *true* error: the estimate may lie above it.
     """
-    if (variant, phase) not in facts.cache:
-        test = facts.run(variant).predictions("test", phase)
-        p, y = calibration.check(test.probabilities, test.labels)
-        rng, weights = np.random.default_rng(facts.seed), np.empty((facts.resamples, len(y)))
-        for k in np.unique(y):
-            members = np.flatnonzero(y == k)
-            weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), facts.resamples)
-        low, high = np.quantile(_scores(p, y, facts.bins, weights), [0.025, 0.975], axis=0)
-        estimate = _scores(p, y, facts.bins)[0]
-        facts.cache[variant, phase] = pd.DataFrame({"estimate": estimate, "low": low, "high": high}, index=_names())
-    return facts.cache[variant, phase]
+    if (run.folder, phase) not in facts.cache:
+        test = run.predictions("test", phase)
+        p, y = test.probabilities, test.labels
+        share, rows = np.bincount(y, minlength=len(CLASSES)) / len(y), {}
+        for what, name in METRICS.items():
+            metric = calibration.METRICS[name].function
+            # Support does not change when images are resampled within each class, so averages are those of the draws.
+            value, drawn = metric(p, y), replicates(metric, [p], y, facts.resamples, facts.seed)
+            low, high = np.quantile(drawn, TAILS, axis=0)
+            rows |= {f"{what} {c}": ends for c, *ends in zip(CLASSES, value, low, high, strict=True)}
+            if what in COLUMNS:
+                for row, weights in (("Macro Avg", np.full(len(share), 1 / len(share))), ("Weighted Avg", share)):
+                    rows[f"{what} {row}"] = [value @ weights, *np.quantile(drawn @ weights, TAILS)]
+        found = calibration.bootstrap(p, y, "accuracy", facts.resamples, facts.seed)
+        rows["accuracy"] = [found.estimate, found.low, found.high]
+        error = calibration.ece_interval(p, y, facts.bins, resamples=facts.resamples, seed=facts.seed)
+        ece = calibration.classwise_ece(p, y, facts.bins)
+        rows |= {f"ECE {c}": ends for c, *ends in zip(CLASSES, ece, error.low, error.high, strict=True)}
+        columns = ["estimate", "low", "high"]
+        facts.cache[run.folder, phase] = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return facts.cache[run.folder, phase]
+
+
+def _repetition(row: pd.Series, own: int, theirs: float) -> tuple[float, float]:
+    """Where a repetition on ``theirs`` images would fall, from the interval of a run on ``own`` images [1]."""
+    wider = np.sqrt(1 + own / theirs)
+    return row.estimate - (row.estimate - row.low) * wider, row.estimate + max(row.high - row.estimate, 0) * wider
 
 
 def _compare(claim: Claim, facts: Facts, variant: str, name: str, percent: bool = False) -> Outcome:
@@ -117,24 +100,18 @@ def _compare(claim: Claim, facts: Facts, variant: str, name: str, percent: bool 
     run = facts.run(variant)
     if run is None:
         return Outcome(UNCHECKABLE, f"No run of {variant.replace('_', ' ')} on the real images is recorded.")
-    row = measured(facts, variant).loc[name]
+    row = measured(facts, run).loc[name]
     kind, _, group = name.partition(" ")
     labels = run.predictions("test").labels
     own, theirs = len(labels), facts.value("split.test")
     if kind == "Recall" and group in CLASSES:  # the noise of a recall is that of its class
         own, theirs = (labels == CLASSES.index(group)).sum(), facts.value(f"table_III.{group}.Support")
-    below, above = row.estimate - row.low, row.high - row.estimate
+    low, high = _repetition(row, own, theirs)
     floor = ""
-    if kind == "ECE":  # a bootstrap of an ECE lies too high, but is about as wide as it should be
-        below = above = (row.high - row.low) / 2
-        floor = f" Perfectly calibrated, ours would stay below {_floor(facts, variant)[CLASSES.index(group)]:.4f} in 95 %."
-    wider = np.sqrt(1 + own / theirs)
-    low, high = row.estimate - below * wider, row.estimate + above * wider
-    others = {
-        change: _scores(test.probabilities, test.labels, facts.bins)[0, _names().index(name)]
-        for change, other in facts.other_runs(variant).items()
-        for test in [other.predictions("test")]
-    }
+    if kind == "ECE":
+        low = max(low, 0.0)
+        floor = f" Perfectly calibrated, ours would stay below {_floor(facts, run)[CLASSES.index(group)]:.4f} in 95 %."
+    others = {change: measured(facts, other).loc[name, "estimate"] for change, other in facts.other_runs(variant).items()}
     form = ".2%" if percent else ".4f"
     also = "".join(f"; with {change.replace('-', ' ')}, {value:{form}}" for change, value in others.items())
     return _within(
@@ -143,19 +120,19 @@ def _compare(claim: Claim, facts: Facts, variant: str, name: str, percent: bool 
     )  # fmt: skip
 
 
-def _floor(facts: Facts, variant: str) -> np.ndarray:
+def _floor(facts: Facts, run: records.Run) -> np.ndarray:
     """95 % quantile of the noise floor of a recorded run, by class."""
-    if ("floor", variant) not in facts.cache:
-        p = facts.run(variant).predictions("test").probabilities
+    if ("floor", run.folder) not in facts.cache:
+        p = run.predictions("test").probabilities
         drawn = calibration.noise_floor(p, bins=facts.bins, resamples=facts.resamples, seed=facts.seed)
-        facts.cache["floor", variant] = drawn.quantile(0.95)
-    return facts.cache["floor", variant]
+        facts.cache["floor", run.folder] = drawn.quantile(0.95)
+    return facts.cache["floor", run.folder]
 
 
 def _difference(facts: Facts, first, second, labels) -> calibration.Interval:
     """Mean of ``first`` minus that of ``second``, known image by image, with the paired bootstrap interval."""
     means = calibration.bootstrap_means(np.stack([first, second]), labels, facts.resamples, facts.seed)
-    low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
+    low, high = np.quantile(means[0] - means[1], TAILS)
     return calibration.Interval(float(np.mean(first) - np.mean(second)), low, high)
 
 
@@ -180,9 +157,9 @@ def run_accuracy(claim: Claim, facts: Facts) -> Outcome:
     if claim.key != "accuracy.phase1":
         model = claim.row if claim.row in VARIANTS else claim.row.title()
         return _compare(claim, facts, VARIANTS[model], "accuracy", percent=True)
-    found = measured(facts, "proposed", 1).loc["accuracy"]
-    wider = np.sqrt(1 + len(facts.run("proposed").predictions("test").labels) / facts.value("split.test"))
-    low, high = (found.estimate + (end - found.estimate) * wider for end in (found.low, found.high))
+    run = facts.run("proposed")
+    found = measured(facts, run, 1).loc["accuracy"]
+    low, high = _repetition(found, len(run.predictions("test", 1).labels), facts.value("split.test"))
     seeds = [(h.classes == h.labels).mean() for h in (r.predictions("test", 1) for r in facts.heads("proposed"))]
     spread = f" Over {len(seeds)} seeds: {min(seeds):.2%} to {max(seeds):.2%}." if seeds else ""
     number = facts.numbers[claim.key]
@@ -201,7 +178,7 @@ def run_auc(claim: Claim, facts: Facts) -> Outcome:
     """Has the recorded Proposed this AUC?"""
     if claim.key in facts.numbers:
         return _compare(claim, facts, "proposed", f"AUC {claim.row}")
-    values = measured(facts, "proposed").estimate[[f"AUC {c}" for c in CLASSES]]
+    values = measured(facts, facts.run("proposed")).estimate[[f"AUC {c}" for c in CLASSES]]
     bound = facts.value("auc.above")
     text = ", ".join(f"{name.removeprefix('AUC ')} {v:.4f}" for name, v in values.items())
     return Outcome(REPRODUCED if values.min() > bound else DIFFERS, f"Ours: {text}.")
@@ -220,7 +197,7 @@ def run_ece(claim: Claim, facts: Facts) -> Outcome:
     group = claim.column
     if claim.row in ("lowest", "highest"):
         pick = min if claim.row == "lowest" else max
-        group = pick(CLASSES, key=lambda c: measured(facts, variant).estimate[f"ECE {c}"])
+        group = pick(CLASSES, key=lambda c: measured(facts, facts.run(variant)).estimate[f"ECE {c}"])
     return _compare(claim, facts, variant, f"ECE {group}")
 
 
@@ -233,8 +210,7 @@ def run_gain(claim: Claim, facts: Facts) -> Outcome:
         first, before = "Baseline", facts.run("baseline").predictions("test")
     right = [run.classes == run.labels for run in (after, before)]
     found = _difference(facts, *right, after.labels)
-    wider = np.sqrt(1 + len(after.labels) / facts.value("split.test"))
-    low, high = (100 * (found.estimate + (end - found.estimate) * wider) for end in (found.low, found.high))
+    low, high = (100 * end for end in _repetition(found, len(after.labels), facts.value("split.test")))
     number = facts.numbers[claim.key]
     text = f"Ours: {100 * found.estimate:+.2f} points over {first}; a repetition would fall into {low:+.2f} to {high:+.2f}."
     return _within(100 * number.value, 100 * number.half_unit, low, high, text)
@@ -244,9 +220,9 @@ def run_gain(claim: Claim, facts: Facts) -> Outcome:
 def run_reduction(claim: Claim, facts: Facts) -> Outcome:
     """Is the ECE of the recorded Proposed below that of the recorded Baseline by as much?"""
     name = f"ECE {claim.row}"
-    base, own = (measured(facts, variant).loc[name] for variant in ("baseline", "proposed"))
+    base, own = (measured(facts, facts.run(variant)).loc[name] for variant in ("baseline", "proposed"))
     ratio = own.estimate / base.estimate
-    # Relative errors of a ratio, taken as independent; a bootstrap of an ECE is about as wide as it should be.
+    # Relative errors of a ratio, taken as independent, from the widths of the intervals.
     relative = np.hypot(*((r.high - r.low) / (2 * 1.96 * r.estimate) for r in (base, own)))
     wider = 1.96 * relative * np.sqrt(1 + len(facts.run("proposed").predictions("test").labels) / facts.value("split.test"))
     low, high = 1 - ratio * np.exp(wider), 1 - ratio * np.exp(-wider)

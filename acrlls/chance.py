@@ -12,17 +12,15 @@ References:
       22, 2007 (labels drawn from the scores).
     - [2] B. V. North, D. Curtis, P. C. Sham, "A note on the calculation of empirical P values from Monte Carlo
       procedures", American Journal of Human Genetics 71, 2002 (the ones in p = (1 + #) / (1 + B)).
-    - [3] S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics
-      6, 1979.
-    - [4] J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a receiver operating characteristic
+    - [3] J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a receiver operating characteristic
       (ROC) curve", Radiology 143, 1982 (the binormal form and the standard error of an AUC).
-    - [5] Q. McNemar, "Note on the sampling error of the difference between correlated proportions or
+    - [4] Q. McNemar, "Note on the sampling error of the difference between correlated proportions or
       percentages", Psychometrika 12, 1947.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -47,7 +45,7 @@ def beta_shape(prevalence: float, brier: float) -> np.ndarray:
 
 def two_group_shape(prevalence: float, brier: float, auc: float, errors: float, n: int) -> np.ndarray:
     """Easy images, on which the model is certain and right, and hard ones, on which its evidence is normal with
-    the same variance for both labels (binormal [4]).
+    the same variance for both labels (binormal [3]).
 
     The share of hard images and the distance of the two normals are chosen so that the Brier score is met
     exactly, and AUC and number of errors as closely as can be, each in units of its standard error at ``n``.
@@ -111,7 +109,7 @@ def _most(prevalence: float, brier: float) -> float:
 
 
 def _auc_error(auc: float, prevalence: float, n: int) -> float:
-    """Standard error of an AUC by Hanley and McNeil [4]."""
+    """Standard error of an AUC by Hanley and McNeil [3]."""
     positive, negative = prevalence * n, (1 - prevalence) * n
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     spread = auc * (1 - auc) + (positive - 1) * (q1 - auc**2) + (negative - 1) * (q2 - auc**2)
@@ -234,17 +232,8 @@ def tails(draws, value: float) -> tuple[float, float]:
     )
 
 
-def holm(p: Mapping[Hashable, float]) -> dict[Hashable, float]:
-    """Holm's adjusted p-values [3] of a family of tests, under the same keys."""
-    adjusted, least = {}, 0.0
-    for rank, key in enumerate(sorted(p, key=p.get)):
-        least = max(least, min(1.0, (len(p) - rank) * p[key]))
-        adjusted[key] = least
-    return {key: adjusted[key] for key in p}
-
-
 def mcnemar_curve(wrong_first: int, wrong_second: int) -> pd.Series:
-    """Exact McNemar p-value [5] by the number of images that exactly one of two models gets right.
+    """Exact McNemar p-value [4] by the number of images that exactly one of two models gets right.
 
     That number, ``discordant``, decides and is seldom published.  It is at least the difference of the two
     models' mistakes, at most their sum, and differs from both by an even number.

@@ -115,11 +115,6 @@ def test_tail_probabilities_count_the_value_itself():
     assert chance.tails([1.0, 2.0, 3.0], 0.0) == (1 / 4, 1)
 
 
-def test_holm_multiplies_by_the_hypotheses_left_and_never_falls():
-    assert chance.holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
-    assert chance.holm({"a": 0.6, "b": 0.9}) == {"a": 1.0, "b": 1.0}
-
-
 def test_the_mcnemar_curve_is_the_exact_test_at_every_possible_disagreement():
     curve = chance.mcnemar_curve(12, 7)
     assert list(curve.index) == list(range(5, 20, 2))

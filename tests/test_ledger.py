@@ -205,32 +205,30 @@ def test_rounding_is_interval_arithmetic():
 # --- Do the recorded runs agree? ----------------------------------------------------------------------------
 
 
-def test_what_is_measured_on_a_run_is_what_the_calibration_module_says():
-    rng = np.random.default_rng(0)
-    p, y = rng.dirichlet([0.4] * 4, 300).round(2), rng.integers(0, 4, 300)
-    p = p / p.sum(axis=1, keepdims=True)
-    found = dict(zip(_reproduced._names(), _reproduced._scores(p, y, 15)[0], strict=True))
+def test_what_is_measured_on_a_run_is_what_the_calibration_module_says(entries):
+    run = entries.facts.run("proposed")
+    test, found = run.predictions("test"), _reproduced.measured(entries.facts, run)
+    p, y = test.probabilities, test.labels
     table = calibration.report(p, y, paper.CLASSES)
     for column in ("Precision", "Recall", "F1"):
         for row in (*paper.CLASSES, "Macro Avg", "Weighted Avg"):
-            assert found[f"{column} {row}"] == pytest.approx(table.loc[row, column])
+            assert found.estimate[f"{column} {row}"] == pytest.approx(table.loc[row, column])
     metrics = {"AUC": calibration.classwise_auc, "Brier": calibration.classwise_brier, "ECE": calibration.classwise_ece}
     for name, metric in metrics.items():
-        assert [found[f"{name} {c}"] for c in paper.CLASSES] == pytest.approx(list(metric(p, y)))
-    assert found["accuracy"] == pytest.approx(calibration.accuracy(p, y))
+        assert list(found.estimate[[f"{name} {c}" for c in paper.CLASSES]]) == pytest.approx(list(metric(p, y)))
+    assert found.estimate["accuracy"] == pytest.approx(calibration.accuracy(p, y))
+    inside = found[~found.index.str.startswith("ECE")]
+    assert (inside.low <= inside.estimate).all() and (inside.estimate <= inside.high).all()
 
 
-def test_a_weighted_image_counts_as_its_copies():
-    rng = np.random.default_rng(1)
-    p, y = rng.dirichlet([0.4] * 4, 60), rng.integers(0, 4, 60)
-    weights = rng.integers(0, 4, 60)
-    copies = np.repeat(np.arange(60), weights)
-    found = _reproduced._scores(p, y, 15, weights[None].astype(float))
-    np.testing.assert_allclose(found, _reproduced._scores(p[copies], y[copies], 15), atol=1e-12)
+def test_a_repetition_on_as_many_images_strays_by_the_root_of_two():
+    row = pd.Series({"estimate": 0.5, "low": 0.4, "high": 0.6})
+    assert _reproduced._repetition(row, 100, 100) == pytest.approx((0.5 - 0.1 * 2**0.5, 0.5 + 0.1 * 2**0.5))
+    assert _reproduced._repetition(row, 100, 1e12) == pytest.approx((0.4, 0.6))
 
 
 def test_a_number_near_ours_is_reproduced_and_one_far_away_differs(entries):
-    ours = _reproduced.measured(entries.facts, "proposed").loc["accuracy", "estimate"]
+    ours = _reproduced.measured(entries.facts, entries.facts.run("proposed")).loc["accuracy", "estimate"]
     for value, verdict in ((ours, "reproduced"), (ours - 0.1, "differs")):
         assert judged("accuracy.proposed", "run_accuracy", **{"accuracy.proposed": f"{value:.2%}"}).verdict == verdict
 
