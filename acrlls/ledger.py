@@ -127,6 +127,11 @@ class Ledger(Mapping):
         """How many claims each verdict heads, in the order of :data:`VERDICTS`."""
         return pd.Series([entry.verdict for entry in self.values()]).value_counts().reindex(VERDICTS, fill_value=0)
 
+    def summary(self) -> str:
+        """A sentence with the count of each verdict."""
+        parts = [f"{n} {verdict}" for verdict, n in self.counts.items()]
+        return f"Of {len(self)} claims, by the verdict that heads each: {', '.join(parts[:-1])} and {parts[-1]}."
+
     def frame(self) -> pd.DataFrame:
         """A row a claim: text, where, what, verdict, and the verdict in each of :data:`WAYS`."""
         rows = {

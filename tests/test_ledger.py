@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -412,3 +413,11 @@ def test_the_figure_of_mcnemar_has_our_runs_on_its_curve(entries):
     marks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_marker() in "os"]
     assert marks == [(k, curve[k]) for k in ours.values()]
     plt.close("all")
+
+
+def test_the_front_page_gets_the_count_of_each_verdict(entries):
+    told = entries.summary()
+    assert told.startswith(f"Of {len(CLAIMS)} claims")
+    assert [f"{n} {verdict}" in told for verdict, n in entries.counts.items()] == [True] * len(ledger.VERDICTS)
+    cells = nbformat.read(PROJECT / "notebooks" / "10_ledger.ipynb", as_version=4).cells
+    assert ["claims.summary()" in c.source for c in cells if "finding" in c.metadata.get("tags", [])] == [True]
