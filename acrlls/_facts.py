@@ -143,7 +143,8 @@ class Facts:
         found = records.records(self.recorded, self.folder)
         if missing := {"baseline", "proposed"} - {variant for change, variant in found if not change}:
             raise UserError(
-                f"the ledger compares the paper with a recorded Baseline and Proposed; {self.folder / self.recorded} lacks "
+                f"the ledger compares the paper with a recorded Baseline and Proposed; "
+                f"{self.folder / self.recorded} lacks "
                 f"{' and '.join(sorted(missing))}: `acrlls reproduce --profile {self.recorded}` records them"
             )
         return found

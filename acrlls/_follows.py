@@ -177,7 +177,9 @@ def ends_of_losses(claim: Claim, facts: Facts) -> Outcome:
 def lowest_loss(claim: Claim, facts: Facts) -> Outcome:
     """Has the chosen pair the lowest loss of Table I?"""
     losses = _best(facts, "val_loss")
-    pair = [(a, t) for a, t in zip(_best(facts, "alpha"), _best(facts, "tau"), strict=True)][losses.index(min(losses))]
+    pair = [(a, t) for a, t in zip(_best(facts, "alpha"), _best(facts, "tau"), strict=True)][
+        losses.index(min(losses))
+    ]
     chosen = (facts.value("acr.alpha"), facts.value("acr.tau"))
     return Outcome(verdict(pair == chosen), f"Lowest, {min(losses)}: alpha {pair[0]:g}, tau {pair[1]:g}.")
 
@@ -203,7 +205,9 @@ def none_beyond(claim: Claim, facts: Facts) -> Outcome:
     if beyond in alphas:
         return Outcome(CONTRARY, f"Alpha {beyond:g} is among the best five, at rank {alphas.index(beyond) + 1}.")
     least = max(_best(facts, "val_loss"))
-    text = f"No alpha {beyond:g} among the best five, so its losses are {least} at least; how much more is not printed."
+    text = (
+        f"No alpha {beyond:g} among the best five, so its losses are {least} at least; how much more is not printed."
+    )
     return Outcome(UNCHECKABLE, text)
 
 
@@ -278,4 +282,7 @@ def scales_in_words(claim: Claim, facts: Facts) -> Outcome:
     """Do the words of Table II follow the order of the scales?"""
     s, one = _scales(facts, 2), facts.value("lls.neutral")
     holds = s["Lung Opacity"] < s["COVID"] < s["Viral Pneumonia"] < one < s["Normal"]
-    return Outcome(verdict(holds), f"Low, moderate, reduced, amplified: {listed(dict(sorted(s.items(), key=lambda x: x[1])), '.4f')}.")
+    return Outcome(
+        verdict(holds),
+        f"Low, moderate, reduced, amplified: {listed(dict(sorted(s.items(), key=lambda x: x[1])), '.4f')}.",
+    )

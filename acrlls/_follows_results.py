@@ -1,4 +1,7 @@
-"""Checks of the paper's results by its own numbers, Sections IV-B to IV-D.  Internal to ``ledger``; see ``_follows``."""
+"""Checks of the paper's results by its own numbers, Sections IV-B to IV-D.  Internal to ``ledger``.
+
+Rounding is treated as in ``_follows``.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ def whole_counts(claim: Claim, facts: Facts) -> Outcome:
         value, text = values.mean(), f"({' + '.join(f'{v:.5f}' for v in values)}) / {len(values)}"
     elif claim.row == "Weighted Avg":
         value = np.average(values, weights=m.support)
-        text = f"({' + '.join(f'{k:,} × {v:.5f}' for k, v in zip(m.support, values, strict=True))}) / {m.support.sum():,}"
+        terms = (f"{k:,} × {v:.5f}" for k, v in zip(m.support, values, strict=True))
+        text = f"({' + '.join(terms)}) / {m.support.sum():,}"
     else:
         value, text = values[claim.row], parts[claim.column](m.loc[claim.row])
     return Outcome(verdict(facts.numbers[claim.key].agrees(value)), f"{text} = {value:.5f}.")
@@ -82,7 +86,9 @@ def missed_images(claim: Claim, facts: Facts) -> Outcome:
 @follows
 def difference_of_accuracies(claim: Claim, facts: Facts) -> Outcome:
     """Is the gain the difference of the two accuracies, and in which unit?"""
-    before = facts.correct({"accuracy.phase_gain": "accuracy.phase1", "accuracy.gain": "accuracy.baseline"}[claim.key])
+    before = facts.correct(
+        {"accuracy.phase_gain": "accuracy.phase1", "accuracy.gain": "accuracy.baseline"}[claim.key]
+    )
     after, n = facts.correct("accuracy.proposed"), int(facts.value("split.test"))
     gain = (after - before) / n
     return Outcome(
@@ -161,7 +167,9 @@ def reduction(claim: Claim, facts: Facts) -> Outcome:
         low, high = image(lambda x: x, facts.numbers[f"ece_reduction.{top}"])
         holds = meets(number, low, high)
         cut = "" if holds else f" Cut off, not rounded, it is {int(100 * each[top])}%."
-        return Outcome(verdict(holds), f"The largest of Section IV-D is {each[top]:.1%}, {top}: {each[top]:.0%}.{cut}")
+        return Outcome(
+            verdict(holds), f"The largest of Section IV-D is {each[top]:.1%}, {top}: {each[top]:.0%}.{cut}"
+        )
     pair = [facts.ece(model)[claim.row] for model in ("Proposed", "Baseline")]
     low, high = image(lambda a, b: 1 - a / b, *pair)
     text = f"1 − {pair[0].printed} / {pair[1].printed} = {1 - pair[0].value / pair[1].value:.2%}"
@@ -171,7 +179,9 @@ def reduction(claim: Claim, facts: Facts) -> Outcome:
 @follows
 def below_threshold(claim: Claim, facts: Facts) -> Outcome:
     """Is every ECE of Proposed below the paper's own threshold, and whose is besides?"""
-    limit = facts.value({"calibration.excellent": "ece.excellent", "conclusion.well_calibrated": "ece.well_calibrated"}[claim.key])
+    limit = facts.value(
+        {"calibration.excellent": "ece.excellent", "conclusion.well_calibrated": "ece.well_calibrated"}[claim.key]
+    )
     below = {m: [c for c, v in _values(facts, m).items() if v < limit] for m in paper.MODELS}
     text = "; ".join(f"{m}: {', '.join(names) or 'none'}" for m, names in below.items())
     return Outcome(verdict(len(below["Proposed"]) == len(CLASSES)), f"Below {limit:g} are {text}.")
@@ -196,7 +206,8 @@ def minority_worse(claim: Claim, facts: Facts) -> Outcome:
     ratio = {c: values[c] / share[c] for c in rarest}
     return Outcome(
         verdict(holds),
-        f"ECE of the Baseline, rarest class first: {listed({c: values[c] for c in rarest}, '.4f')}. Divided by the share "
+        f"ECE of the Baseline, rarest class first: {listed({c: values[c] for c in rarest}, '.4f')}. "
+        f"Divided by the share "
         f"of the class: {listed(ratio, '.3f')}.",
     )
 
@@ -223,5 +234,11 @@ def higher_everywhere(claim: Claim, facts: Facts) -> Outcome:
     single, base, own = (_values(facts, m) for m in ("Single Dense", "Baseline", "Proposed"))
     not_higher = [f"{c} ({single[c]:.4f} against {base[c]:.4f})" for c in CLASSES if single[c] <= base[c]]
     above = sum(single[c] > own[c] for c in CLASSES)
-    text = f"not higher than the Baseline for {', '.join(not_higher)}" if not_higher else "higher than the Baseline throughout"
-    return Outcome(verdict(not not_higher), f"Single Dense is {text}; higher than Proposed in {above} of {len(CLASSES)} classes.")
+    text = (
+        f"not higher than the Baseline for {', '.join(not_higher)}"
+        if not_higher
+        else "higher than the Baseline throughout"
+    )
+    return Outcome(
+        verdict(not not_higher), f"Single Dense is {text}; higher than Proposed in {above} of {len(CLASSES)} classes."
+    )

@@ -131,7 +131,9 @@ def gap_tests(facts: Facts) -> pd.DataFrame:
                 for key, value in zip(p, calibration.holm([*p.values()]), strict=True):
                     rows[*key, shape, kind, bins]["adjusted"] = value
         table = pd.DataFrame.from_dict(rows, orient="index")
-        table.index = pd.MultiIndex.from_tuples(table.index, names=["first", "second", "class", "shape", "kind", "bins"])
+        table.index = pd.MultiIndex.from_tuples(
+            table.index, names=["first", "second", "class", "shape", "kind", "bins"]
+        )
         facts.cache["gap tests"] = table.sort_index()
     return facts.cache["gap tests"]
 
@@ -168,9 +170,13 @@ def ece_noise(claim: Claim, facts: Facts) -> Outcome:
     below, above = (int((rows[tail] < LEVEL).sum()) for tail in ("below", "above"))
     return Outcome(
         ece_verdict(facts, model, c),
-        f"{c}: perfect calibration would show {rows.floor.min():.4f} to {rows.floor.max():.4f} on average, by the reading. Of "
-        f"{len(rows)} readings, {own.published} is lower than chance explains in {below} and higher in {above} (Holm, 5 %). "
-        f"With 15 equal-width bins and Beta scores: p = {own.p_below:.3f} of being so low, {own.p_above:.3f} of being so high.",
+        f"{c}: perfect calibration would show {rows.floor.min():.4f} to {rows.floor.max():.4f} "
+        "on average, by the reading. "
+        f"Of "
+        f"{len(rows)} readings, {own.published} is lower than chance explains in {below} and higher in {above} "
+        f"(Holm, 5 %). "
+        f"With 15 equal-width bins and Beta scores: p = {own.p_below:.3f} of being so low, "
+        f"{own.p_above:.3f} of being so high.",
     )
 
 
@@ -195,12 +201,15 @@ def gap_noise(claim: Claim, facts: Facts) -> Outcome:
     if claim.key == "ece.reduction_up_to":
         each = facts.by_class("ece_reduction")
         c = max(each, key=lambda k: each[k].value)
-    return Outcome(gap_verdict(facts, "Baseline", "Proposed", c), _gap_text(facts, "Baseline", "Proposed", c) + f" {SEEDS}")
+    return Outcome(
+        gap_verdict(facts, "Baseline", "Proposed", c), _gap_text(facts, "Baseline", "Proposed", c) + f" {SEEDS}"
+    )
 
 
 def _gap_text(facts: Facts, first: str, second: str, c: str) -> str:
     rows = common(gap_tests(facts)).loc[(first, second, c)]
-    text = f"{c}: {first} minus {second} is {rows.gap.iloc[0]:+.4f}; two calibrated models differ by {rows.sd.min():.4f} to"
+    text = f"{c}: {first} minus {second} is {rows.gap.iloc[0]:+.4f}; two calibrated models differ by "
+    text += f"{rows.sd.min():.4f} to"
     text += f" {rows.sd.max():.4f} (standard deviation)"
     return f"{text}; adjusted p {rows.adjusted.min():.3f} to {rows.adjusted.max():.3f} over {len(rows)} readings."
 
@@ -208,7 +217,9 @@ def _gap_text(facts: Facts, first: str, second: str, c: str) -> str:
 @noise
 def all_gap_noise(claim: Claim, facts: Facts) -> Outcome:
     """In which classes would two calibrated models differ by as much?"""
-    pairs = {"ablation.lowest": PAIRS[:2], "ablation.cause": PAIRS[:1], "ablation.single_higher": PAIRS[2:]}[claim.key]
+    pairs = {"ablation.lowest": PAIRS[:2], "ablation.cause": PAIRS[:1], "ablation.single_higher": PAIRS[2:]}[
+        claim.key
+    ]
     out = [gap_verdict(facts, *pair, c) == STANDS_OUT for pair in pairs for c in CLASSES]
     texts = []
     for pair in pairs:
@@ -227,7 +238,9 @@ def disagreement(facts: Facts, first: tuple[str, int | None], second: tuple[str,
         if None not in pair:
             tests = [run.predictions("test", phase) for run, (_, phase) in zip(pair, (first, second), strict=True)]
             wrong = [test.classes != test.labels for test in tests]
-            found[change.replace("-", " ") or "as published"] = (wrong[0] != wrong[1]).sum() / sum(w.sum() for w in wrong)
+            found[change.replace("-", " ") or "as published"] = (wrong[0] != wrong[1]).sum() / sum(
+                w.sum() for w in wrong
+            )
     return found
 
 
@@ -251,7 +264,8 @@ def accuracy_noise(claim: Claim, facts: Facts) -> Outcome:
     p = {f"{k} images ({change})": curve[k] for change, k in ours.items()}
     return Outcome(
         STANDS_OUT if all(v < LEVEL for v in p.values()) else NOISE,
-        f"Exactly one model is right on {curve.index.min()} to {curve.index.max()} images, and {crossing}. Disagreeing as our "
+        f"Exactly one model is right on {curve.index.min()} to {curve.index.max()} images, and {crossing}. "
+        f"Disagreeing as our "
         f"recorded runs do: {', '.join(f'{name}, p = {v:.2g}' for name, v in p.items())}. {SEEDS}",
     )
 
@@ -268,7 +282,8 @@ def loss_noise(claim: Claim, facts: Facts) -> Outcome:
     lead = losses[1] - losses[0]
     return Outcome(
         STANDS_OUT if lead > reach else NOISE,
-        f"It leads by {lead:.4f}, and the fifth by {losses[-1] - losses[0]:.4f}. Over {len(seeds)} seeds of one setting, our losses after "
+        f"It leads by {lead:.4f}, and the fifth by {losses[-1] - losses[0]:.4f}. "
+        f"Over {len(seeds)} seeds of one setting, our losses after "
         f"Phase 1 have a standard deviation of {sd:.4f}; two trainings differ by up to {reach:.4f} in 95 % of cases.",
     )
 
@@ -285,6 +300,7 @@ def scale_noise(claim: Claim, facts: Facts) -> Outcome:
     larger = [c for c in CLASSES if abs(change[c]) > factor * sd[c]]
     return Outcome(
         STANDS_OUT if len(larger) == len(CLASSES) else NOISE,
-        f"Changes: {listed(change, '+.4f')}. Standard deviation over {len(heads)} seeds after Phase 1: {listed(sd, '.4f')}. Larger than two "
+        f"Changes: {listed(change, '+.4f')}. Standard deviation over {len(heads)} seeds after Phase 1: "
+        f"{listed(sd, '.4f')}. Larger than two "
         f"seeds differ in 95 % of cases: {', '.join(larger) or 'none'}.",
     )

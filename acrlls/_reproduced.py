@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.special import log_softmax, softmax
 from scipy.stats import t as student
 
-from acrlls import calibration, paper, records
+from acrlls import calibration, records
 from acrlls._facts import DIFFERS, REPRODUCED, UNCHECKABLE, Claim, Facts, Outcome, check
 from acrlls.config import configure
 from acrlls.paper import CLASSES
@@ -29,7 +29,11 @@ reproduced = check("reproduced")
 
 VARIANTS = {"Baseline": "baseline", "Single Dense": "single_dense", "Proposed": "proposed"}
 COLUMNS = ("Precision", "Recall", "F1")
-METRICS = {**{column: f"classwise_{column.lower()}" for column in COLUMNS}, "AUC": "classwise_auc", "Brier": "classwise_brier"}
+METRICS = {
+    **{column: f"classwise_{column.lower()}" for column in COLUMNS},
+    "AUC": "classwise_auc",
+    "Brier": "classwise_brier",
+}
 TAILS = (0.025, 0.975)
 
 
@@ -110,8 +114,12 @@ def _compare(claim: Claim, facts: Facts, variant: str, name: str, percent: bool 
     floor = ""
     if kind == "ECE":
         low = max(low, 0.0)
-        floor = f" Perfectly calibrated, ours would stay below {_floor(facts, run)[CLASSES.index(group)]:.4f} in 95 %."
-    others = {change: measured(facts, other).loc[name, "estimate"] for change, other in facts.other_runs(variant).items()}
+        floor = (
+            f" Perfectly calibrated, ours would stay below {_floor(facts, run)[CLASSES.index(group)]:.4f} in 95 %."
+        )
+    others = {
+        change: measured(facts, other).loc[name, "estimate"] for change, other in facts.other_runs(variant).items()
+    }
     form = ".2%" if percent else ".4f"
     also = "".join(f"; with {change.replace('-', ' ')}, {value:{form}}" for change, value in others.items())
     return _within(
@@ -212,7 +220,8 @@ def run_gain(claim: Claim, facts: Facts) -> Outcome:
     found = _difference(facts, *right, after.labels)
     low, high = (100 * end for end in _repetition(found, len(after.labels), facts.value("split.test")))
     number = facts.numbers[claim.key]
-    text = f"Ours: {100 * found.estimate:+.2f} points over {first}; a repetition would fall into {low:+.2f} to {high:+.2f}."
+    text = f"Ours: {100 * found.estimate:+.2f} points over {first}; a repetition would fall into "
+    text += f"{low:+.2f} to {high:+.2f}."
     return _within(100 * number.value, 100 * number.half_unit, low, high, text)
 
 
@@ -224,10 +233,15 @@ def run_reduction(claim: Claim, facts: Facts) -> Outcome:
     ratio = own.estimate / base.estimate
     # Relative errors of a ratio, taken as independent, from the widths of the intervals.
     relative = np.hypot(*((r.high - r.low) / (2 * 1.96 * r.estimate) for r in (base, own)))
-    wider = 1.96 * relative * np.sqrt(1 + len(facts.run("proposed").predictions("test").labels) / facts.value("split.test"))
+    wider = (
+        1.96
+        * relative
+        * np.sqrt(1 + len(facts.run("proposed").predictions("test").labels) / facts.value("split.test"))
+    )
     low, high = 1 - ratio * np.exp(wider), 1 - ratio * np.exp(-wider)
     number = facts.numbers[claim.key]
-    text = f"Ours: from {base.estimate:.4f} to {own.estimate:.4f}, {1 - ratio:.0%}; a repetition would fall into {low:.0%} to {high:.0%}."
+    text = f"Ours: from {base.estimate:.4f} to {own.estimate:.4f}, {1 - ratio:.0%}; "
+    text += f"a repetition would fall into {low:.0%} to {high:.0%}."
     return _within(number.value, number.half_unit, low, high, text)
 
 
@@ -242,7 +256,10 @@ def run_scale(claim: Claim, facts: Facts) -> Outcome:
     reach = student.ppf(0.975, k - 1) * sd * np.sqrt(1 + 1 / k)
     middle, which = np.mean(heads), f"mean of {k} seeds after Phase 1"
     if phase == 2:
-        middle, which = facts.run("proposed").best_scales(2)[group], "one seed after Phase 2, with the spread of Phase 1"
+        middle, which = (
+            facts.run("proposed").best_scales(2)[group],
+            "one seed after Phase 2, with the spread of Phase 1",
+        )
     low, high = middle - reach, middle + reach
     text = f"Ours {middle:.4f}, {which}; another seed would fall into {low:.4f} to {high:.4f}."
     return _within(number.value, number.half_unit, low, high, text)
@@ -259,7 +276,9 @@ def run_cell(claim: Claim, facts: Facts) -> Outcome:
     if claim.key == "report.mostly_normal":
         row = counts.loc["Lung Opacity"].drop("Lung Opacity")
         text = ", ".join(f"{k} as {c}" for c, k in row.items())
-        return Outcome(REPRODUCED if row["Normal"] > row.sum() / 2 else DIFFERS, f"Ours, of {row.sum()} missed: {text}.")
+        return Outcome(
+            REPRODUCED if row["Normal"] > row.sum() / 2 else DIFFERS, f"Ours, of {row.sum()} missed: {text}."
+        )
     said, seen = facts.value("errors.viral_as_covid"), counts.loc["Viral Pneumonia", "COVID"]
     of = counts.loc["Viral Pneumonia"].sum()
     return Outcome(REPRODUCED if seen == said else DIFFERS, f"Ours: {seen} of {of} Viral Pneumonias called COVID.")
@@ -271,8 +290,15 @@ def run_negative_logits(claim: Claim, facts: Facts) -> Outcome:
     run = facts.run("proposed")
     logits, scales = run.predictions("test").logits, run.best_scales(2).to_numpy()
     unscaled = logits / scales
-    before, after = softmax(unscaled, axis=1), np.stack(
-        [softmax(np.where(np.arange(len(scales)) == k, logits, unscaled), axis=1)[:, k] for k in range(len(scales))], axis=1
+    before, after = (
+        softmax(unscaled, axis=1),
+        np.stack(
+            [
+                softmax(np.where(np.arange(len(scales)) == k, logits, unscaled), axis=1)[:, k]
+                for k in range(len(scales))
+            ],
+            axis=1,
+        ),
     )
     down = scales < 1
     raised = (after > before)[:, down].mean()
@@ -313,10 +339,12 @@ def run_gap(claim: Claim, facts: Facts) -> Outcome:
         ]
         lower.append(int((eces[1] < eces[0]).sum()))
         texts.append(
-            f"{change.replace('-', ' ') or 'as published'}: mean {eces[0].mean():.4f} to {eces[1].mean():.4f}, lower in "
+            f"{change.replace('-', ' ') or 'as published'}: mean {eces[0].mean():.4f} to {eces[1].mean():.4f}, "
+            f"lower in "
             f"{lower[-1]} of {len(CLASSES)} classes"
         )
     return Outcome(
         REPRODUCED if min(lower) == len(CLASSES) else DIFFERS,
-        f"Ours, Baseline to Proposed, {'; '.join(texts)}. One seed each; ACR alone and LLS alone would tell the two apart.",
+        f"Ours, Baseline to Proposed, {'; '.join(texts)}. One seed each; "
+        "ACR alone and LLS alone would tell the two apart.",
     )

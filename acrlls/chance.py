@@ -2,8 +2,8 @@
 
 Three questions about a paper's tables.  Would perfect calibration show an ECE as large, or as small, as the
 published one (:func:`floors`)?  Would two perfectly calibrated models differ by as much on the same images
-(:func:`gap_floors`)?  Would two models that are equally good (:func:`mcnemar_curve`)?  The published summaries leave the
-scores of a class open, so the first two are asked of several *shapes* of the scores.  A shape is an array of
+(:func:`gap_floors`)?  Would two models that are equally good (:func:`mcnemar_curve`)?  The published summaries leave
+the scores of a class open, so the first two are asked of several *shapes* of the scores.  A shape is an array of
 :data:`POOL` scores in ascending order, each as likely as the next, and perfectly calibrated by the way in which
 labels are drawn.
 
@@ -171,7 +171,7 @@ def gap_floors(
     shapes: Mapping[str, np.ndarray], correlations: tuple[float, float], n: int, resamples: int = 1000, seed: int = 0,
     binnings: Sequence[tuple[str, int]] = BINNINGS,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Difference in ECE of two perfectly calibrated models on the same ``n`` images, by the shape that both scores have.
+    """Difference in ECE of two perfectly calibrated models on the same ``n`` images, by the shape of their scores.
 
     Labels are drawn first, then each model's score given the label, which makes either calibrated; the two
     scores of an image hang together by a normal copula within each label.

@@ -29,8 +29,9 @@ from acrlls._facts import CHECKS, CONTRARY, UNCHECKABLE, VERDICTS, WAYS, Check, 
 from acrlls._noise import COMMON, accuracy_curve, common, correlations, ece_tests, floors, gap_floors, gap_tests
 
 __all__ = [
-    "CHECKS", "CLAIMS", "COMMON", "VERDICTS", "WAYS", "Check", "Claim", "Entry", "Facts", "Ledger", "Outcome", "accuracy_curve",
-    "anchor", "audit", "common", "correlations", "ece_tests", "floors", "gap_floors", "gap_tests", "html", "text",
+    "CHECKS", "CLAIMS", "COMMON", "VERDICTS", "WAYS", "Check", "Claim", "Entry", "Facts", "Ledger", "Outcome",
+    "accuracy_curve", "anchor", "audit", "common", "correlations", "ece_tests", "floors", "gap_floors", "gap_tests",
+    "html", "text",
 ]  # fmt: skip
 
 
@@ -63,10 +64,19 @@ def audit(claims: Mapping[str, Claim] = CLAIMS, checks: Mapping[str, Check] = CH
     """What is amiss: claims without a check or a reason, checks without a claim, names that nothing has."""
     used = {name for claim in claims.values() for name in claim.checks}
     return [
-        *(f"claim {c.key} has no check and no reason for having none" for c in claims.values() if not c.checks and not c.reason),
+        *(
+            f"claim {c.key} has no check and no reason for having none"
+            for c in claims.values()
+            if not c.checks and not c.reason
+        ),
         *(f"claim {c.key} has checks and a reason for having none" for c in claims.values() if c.checks and c.reason),
         *(f"check {name} has no claim" for name in checks if name not in used),
-        *(f"claim {c.key} asks for {name}, which is no check" for c in claims.values() for name in c.checks if name not in checks),
+        *(
+            f"claim {c.key} asks for {name}, which is no check"
+            for c in claims.values()
+            for name in c.checks
+            if name not in checks
+        ),
     ]
 
 
@@ -120,7 +130,9 @@ class Ledger(Mapping):
         try:
             return check.function(claim, self.facts)
         except paper.Inconsistent as error:
-            return Outcome(CONTRARY if check.way == "follows" else UNCHECKABLE, f"{str(error)[0].upper()}{str(error)[1:]}.")
+            return Outcome(
+                CONTRARY if check.way == "follows" else UNCHECKABLE, f"{str(error)[0].upper()}{str(error)[1:]}."
+            )
 
     @cached_property
     def counts(self) -> pd.Series:
@@ -148,7 +160,9 @@ class Ledger(Mapping):
 
         def holds(e: Entry) -> bool:
             c = e.claim
-            everything = " ".join([c.key, c.text, c.where, c.what, *e.verdicts, *(o.evidence for o in e.outcomes.values())])
+            everything = " ".join(
+                [c.key, c.text, c.where, c.what, *e.verdicts, *(o.evidence for o in e.outcomes.values())]
+            )
             return all(w.lower() in everything.lower() for w in words) and (verdict is None or verdict in e.verdicts)
 
         return [e for e in self.values() if holds(e)]
@@ -167,10 +181,14 @@ def text(entries: Iterable[Entry], evidence: bool = False, width: int = 100) -> 
             places = f"  {c.where}"
             lines.append(_cut(line, width - len(places)) + places)
             if evidence:
-                found = [(CHECKS[name].way, o) for name, o in e.outcomes.items()] or [("", Outcome(UNCHECKABLE, f"{c.reason}."))]
+                found = [(CHECKS[name].way, o) for name, o in e.outcomes.items()] or [
+                    ("", Outcome(UNCHECKABLE, f"{c.reason}."))
+                ]
                 for way, o in found:
                     label = ": ".join(filter(None, [way, o.verdict]))
-                    lines += textwrap.wrap(f"{label}. {o.evidence}", width, initial_indent="      ", subsequent_indent="        ")
+                    lines += textwrap.wrap(
+                        f"{label}. {o.evidence}", width, initial_indent="      ", subsequent_indent="        "
+                    )
     return "\n".join(lines[1:])
 
 

@@ -27,7 +27,9 @@ def plot_ece_floors(table, axes=None):
     if axes is None:
         figure, axes = plt.subplots(len(KINDS), len(classes), figsize=(WIDTH, 4.4), sharex=True, sharey="col")
         handles = [plt.Line2D([], [], color=INK, linestyle=STROKES[i], label=m) for i, m in enumerate(models)]
-        handles.append(plt.Rectangle((0, 0), 1, 1, color="#D5D5D5", label="90 % of calibrated models, a band a shape"))
+        handles.append(
+            plt.Rectangle((0, 0), 1, 1, color="#D5D5D5", label="90 % of calibrated models, a band a shape")
+        )
         figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
     x = np.arange(len(bins))
     for row, kind in zip(axes, KINDS, strict=True):
@@ -87,6 +89,8 @@ def plot_mcnemar(curve, ours: Mapping[str, int], level: float = 0.05, ax=None):
     ax.plot(curve.index, curve, color=ACCENT)
     for i, (name, k) in enumerate(ours.items()):
         ax.plot(k, curve[k], "os"[i % 2], color=INK, markersize=5)
-        ax.annotate(f"recorded, {name}", (k, curve[k]), (8, -2 - 9 * (i % 2)), textcoords="offset points", size=8, color=INK)
+        ax.annotate(
+            f"recorded, {name}", (k, curve[k]), (8, -2 - 9 * (i % 2)), textcoords="offset points", size=8, color=INK
+        )
     ax.set(xlabel="images that exactly one of the two gets right", ylabel="p", ylim=(0, None))
     return ax

@@ -77,7 +77,8 @@ def test_more_bins_have_a_higher_floor():
 @each_shape
 def test_two_calibrated_models_differ_by_nothing_on_average_and_less_the_more_alike_they_are(name):
     draws = [
-        chance.gap_floors({name: SHAPES[name]}, (r, r), 1500, 300, binnings=[("width", 15)])[name][:, 0] for r in (0, 0.999)
+        chance.gap_floors({name: SHAPES[name]}, (r, r), 1500, 300, binnings=[("width", 15)])[name][:, 0]
+        for r in (0, 0.999)
     ]
     for d in draws:
         assert abs(d.mean()) < 4 * d.std() / np.sqrt(len(d))
@@ -92,7 +93,9 @@ def test_equal_models_do_not_differ_at_all():
 @each_shape
 def test_each_of_a_pair_is_calibrated(name, monkeypatch):
     seen = []
-    monkeypatch.setattr(chance, "binned_gaps", lambda shape, places, labels, _: seen.append((shape[places], labels)) or 0.0)
+    monkeypatch.setattr(
+        chance, "binned_gaps", lambda shape, places, labels, _: seen.append((shape[places], labels)) or 0.0
+    )
     chance.gap_floors({name: SHAPES[name]}, (0.7, 0.8), 20_000, 10)
     for scores, labels in seen:
         for low, high in ((0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1.0001)):
