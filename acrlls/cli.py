@@ -110,6 +110,10 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, metavar="FOLDER", help="where to record; default: results/population"
     )
     command(pretrain, parameters="an argument of acrlls.pretrain.pretrain; may be repeated")
+    sub = command(claims)
+    sub.add_argument("words", metavar="WORD", nargs="*", help="show claims that hold all these words")
+    sub.add_argument("--verdict", help="show claims with this verdict")
+    sub.add_argument("--evidence", action="store_true", help="show the arithmetic as well")
     sub = command(doctor)
     sub.add_argument("--profile", default=None, help="profile to look at; default: quick, or ACRLLS_PROFILE")
     return parser
@@ -202,6 +206,24 @@ def pretrain(options) -> None:
     result = recipe(**_values(options.parameters, known, "pretrain"))
     if result is not None:
         print(result)
+
+
+def claims(options) -> int:
+    """Print every claim of the paper with what came of checking it.
+
+    Exit status 1 if a claim has no check or a check no claim.
+    acrlls claims ece --verdict "does not follow" --evidence
+    """
+    from acrlls import ledger
+
+    if options.verdict is not None and options.verdict not in ledger.VERDICTS:
+        raise UsageError(f"there is no verdict {options.verdict!r}; known: {', '.join(ledger.VERDICTS)}")
+    problems = ledger.audit()
+    entries = ledger.Ledger().search(*options.words, verdict=options.verdict)
+    print(ledger.text(entries, options.evidence))
+    for problem in problems:
+        print(f"problem  {problem}", file=sys.stderr)
+    return 1 if problems else 0
 
 
 def doctor(options) -> int:

@@ -16,6 +16,12 @@ REAL = Path(os.environ.get("ACRLLS_DATA") or Path(__file__).parents[2] / "shared
 TINY = {"phantom_images": 160, "image_size": 48, "backbone": "random", "phase1_epochs": 2, "phase2_epochs": 1,
         "grid_epochs": 1, "grid_alpha": [0.08], "grid_tau": [0.15, 0.25], "resamples": 20}  # fmt: skip
 
+# Claims of the paper that its own other numbers contradict.
+CONTRADICTIONS = {
+    "share.Normal", "table_I.5.val_accuracy", "ece.reduction_up_to", "tuning.region", "lls.below_one",
+    "lls.reduced_confidence", "ablation.single_higher", "method.favours_one", "method.minority",
+}  # fmt: skip
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory):
@@ -49,6 +55,14 @@ def real_folder():
     if not (REAL / "COVID-19_Radiography_Dataset").is_dir():
         pytest.skip(f"no real images at {REAL}")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def entries():
+    """The ledger with few resamples."""
+    from acrlls.ledger import Facts, Ledger
+
+    return Ledger(Facts(resamples=100))
 
 
 @pytest.fixture

@@ -28,9 +28,10 @@ def test_a_printed_percentage_is_a_fraction_and_knows_how_far_rounding_moved_it(
 def test_every_number_says_where_it_stands():
     for key, number in NUMBERS.items():
         assert number.key == key and number.what
-        assert number.where.startswith(("Abstract", "Section I", "Table ")), key
+        for place in number.where.split("; "):
+            assert re.fullmatch(r"Abstract|Algorithm 1|Section [IV]+(-[A-E])?|Table [IV]+", place), key
         assert math.isfinite(number.value)
-    assert len(NUMBERS) > 100
+    assert len(NUMBERS) > 150
 
 
 # --- Section III-A ------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def test_most_missed_lung_opacities_must_have_been_called_normal():
 
 def test_the_bounds_of_the_confusion_cells_are_those_of_plain_enumeration(monkeypatch):
     margins = pd.DataFrame({"missed": [1, 2, 1, 1], "false_alarms": [2, 1, 1, 1]}, index=list(CLASSES))
-    monkeypatch.setattr(paper, "confusion_margins", lambda: margins)
+    monkeypatch.setattr(paper, "confusion_margins", lambda numbers: margins)
     cells = list(paper.confusion_bounds().index)
     matrices = [
         v
@@ -256,22 +257,6 @@ def test_a_shown_table_signs_its_differences_and_dashes_its_gaps():
 
 
 # --- The prose ----------------------------------------------------------------------------------------------
-
-
-def test_the_chapter_on_the_claims_quotes_the_arithmetic_that_is_proved_here():
-    text = " ".join((BOOK / "claims.md").read_text("utf-8").split())
-    low, _ = paper.confusion_bounds().loc[("Lung Opacity", "Normal")]
-    share = by_class("images") / NUMBERS["images.total"].value
-    for sentence in (
-        f"at least {low} of the 100",
-        f"{share['Normal']:.2%}",
-        f"{2742 / 3172:.2%} or {2743 / 3172:.2%}",
-        "3,010 of 3,179",
-        "2,989 of 3,179",
-        "2,784 of 3,179",
-        f"{3010 - 2989} images",
-    ):
-        assert sentence.replace("%", " %") in text, sentence
 
 
 def test_every_parameter_that_the_chapter_on_the_gaps_names_exists():

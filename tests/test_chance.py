@@ -1,0 +1,126 @@
+"""What chance would show: calibrated scores of several shapes, paired models, and tests against them."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from acrlls import calibration, chance
+
+PREVALENCE, BRIER, AUC, ERRORS, N = 0.17, 0.0085, 0.9987, 34, 3179
+
+
+def shapes():
+    recorded = np.random.default_rng(0).beta(0.3, 1, 2000)
+    return {
+        "Beta": chance.beta_shape(PREVALENCE, BRIER),
+        "two groups": chance.two_group_shape(PREVALENCE, BRIER, AUC, ERRORS, N),
+        "recorded": chance.sharpened_shape(recorded, PREVALENCE, BRIER),
+    }
+
+
+SHAPES = shapes()
+each_shape = pytest.mark.parametrize("name", SHAPES)
+
+
+@each_shape
+def test_a_shape_has_the_published_prevalence_and_brier_score(name):
+    shape = SHAPES[name]
+    assert len(shape) == chance.POOL and (np.diff(shape) >= 0).all() and 0 <= shape[0] and shape[-1] <= 1
+    assert shape.mean() == pytest.approx(PREVALENCE, rel=2e-3)
+    assert (shape * (1 - shape)).mean() == pytest.approx(BRIER, rel=5e-3)
+
+
+def test_two_groups_come_close_to_the_published_auc_and_errors():
+    shape = SHAPES["two groups"]
+    # Under calibration a score p stands for p hits, so the AUC is that of weighted ranks.
+    below = (1 - shape).cumsum() - (1 - shape) / 2
+    area = (shape * below).sum() / (shape.sum() * (1 - shape).sum())
+    assert area == pytest.approx(AUC, abs=2e-4)
+    assert N * chance.errors_of(shape) == pytest.approx(ERRORS, abs=2)
+
+
+@pytest.mark.parametrize("make", [chance.beta_shape, lambda p, b: chance.two_group_shape(p, b, AUC, ERRORS, N),
+                                  lambda p, b: chance.sharpened_shape([0.2, 0.5], p, b)])  # fmt: skip
+def test_a_brier_score_that_no_calibrated_scores_have_is_refused(make):
+    with pytest.raises(ValueError, match="must lie between 0 and"):
+        make(0.2, 0.17)
+
+
+@each_shape
+@pytest.mark.parametrize("binning", chance.BINNINGS, ids=str)
+def test_the_errors_are_those_of_the_calibration_module(name, binning):
+    shape, rng = SHAPES[name], np.random.default_rng(1)
+    places = rng.integers(0, len(shape), (2, 300))
+    labels = rng.random((2, 300)) < shape[places]
+    kind, bins = binning
+    expected = [
+        calibration.classwise_ece(np.column_stack([1 - shape[i], shape[i]]), y.astype(int), bins, kind)[1]
+        for i, y in zip(places, labels, strict=True)
+    ]
+    found = chance.binned_gaps(shape, places, labels, [binning])[:, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_the_floor_of_beta_scores_is_the_matched_floor_of_the_calibration_module():
+    ours = chance.floors(SHAPES["Beta"], 1000, 400, binnings=[("width", 15)])[:, 0]
+    theirs = calibration.matched_floor([PREVALENCE], [BRIER], 1000, 15, 400)[:, 0]
+    spread = np.hypot(ours.std(), theirs.std()) / 20
+    assert ours.mean() == pytest.approx(theirs.mean(), abs=4 * spread)
+
+
+def test_more_bins_have_a_higher_floor():
+    mean = chance.floors(SHAPES["Beta"], N, 100).mean(axis=0)
+    width = [mean[j] for j, (kind, _) in enumerate(chance.BINNINGS) if kind == "width"]
+    assert (np.diff(width) > 0).all()
+
+
+@each_shape
+def test_two_calibrated_models_differ_by_nothing_on_average_and_less_the_more_alike_they_are(name):
+    draws = [
+        chance.gap_floors({name: SHAPES[name]}, (r, r), 1500, 300, binnings=[("width", 15)])[name][:, 0]
+        for r in (0, 0.999)
+    ]
+    for d in draws:
+        assert abs(d.mean()) < 4 * d.std() / np.sqrt(len(d))
+    assert draws[1].std() < 0.8 * draws[0].std()
+
+
+def test_equal_models_do_not_differ_at_all():
+    found = chance.gap_floors({"Beta": SHAPES["Beta"]}, (1, 1), 500, 5)["Beta"]
+    assert (found == 0).all()
+
+
+@each_shape
+def test_each_of_a_pair_is_calibrated(name, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        chance, "binned_gaps", lambda shape, places, labels, _: seen.append((shape[places], labels)) or 0.0
+    )
+    chance.gap_floors({name: SHAPES[name]}, (0.7, 0.8), 20_000, 10)
+    for scores, labels in seen:
+        for low, high in ((0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1.0001)):
+            inside = (scores >= low) & (scores < high)
+            error = np.sqrt((scores * (1 - scores))[inside].sum())
+            assert abs((labels[inside] - scores[inside]).sum()) < 5 * error + 1e-9
+
+
+def test_score_correlations_are_taken_within_the_labels():
+    rng = np.random.default_rng(2)
+    hits = rng.random(4000) < 0.5
+    a = rng.normal(size=4000)
+    b = np.where(hits, a, rng.normal(size=4000))  # alike for hits alone
+    low, high = chance.score_correlations(a + 9 * hits, b + 9 * hits, hits)
+    assert low < 0.1 and high == pytest.approx(1)
+
+
+def test_tail_probabilities_count_the_value_itself():
+    assert chance.tails([1.0, 2.0, 3.0], 2.0) == (3 / 4, 3 / 4)
+    assert chance.tails([1.0, 2.0, 3.0], 0.0) == (1 / 4, 1)
+
+
+def test_the_mcnemar_curve_is_the_exact_test_at_every_possible_disagreement():
+    curve = chance.mcnemar_curve(12, 7)
+    assert list(curve.index) == list(range(5, 20, 2))
+    for discordant, p in curve.items():
+        assert p == pytest.approx(binomtest((discordant + 5) // 2, discordant).pvalue)
+    assert chance.mcnemar_curve(3, 3)[0] == 1

@@ -1,0 +1,221 @@
+"""The ledger: every claim has a check or a reason, every check a claim, and a wrong digit changes a verdict."""
+
+import dataclasses
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
+import pandas as pd
+import pytest
+from conftest import CONTRADICTIONS
+
+from acrlls import cli, ledger, paper, plots
+from acrlls.config import PROJECT
+from acrlls.ledger import CHECKS, CLAIMS, Facts, Ledger
+from acrlls.paper import NUMBERS, PUBLISHED, STATEMENTS
+
+matplotlib.use("Agg")
+
+TEXT = Path(__file__).parents[2] / "shared" / "paper" / "win-yao-acr-lls-mnetcal.txt"
+
+# --- Completeness -------------------------------------------------------------------------------------------
+
+
+def test_every_claim_has_a_check_or_a_reason_and_every_check_a_claim():
+    assert ledger.audit() == []
+    assert len(CLAIMS) == len(NUMBERS) + len(STATEMENTS) > 200
+
+
+def test_a_claim_without_a_check_and_a_check_without_a_claim_are_found():
+    bare = dataclasses.replace(CLAIMS["share.Normal"], key="bare", checks=())
+    odd = dataclasses.replace(CLAIMS["share.Normal"], key="odd", checks=("share_of_total", "by_magic"))
+    idle = dataclasses.replace(CHECKS["reduction"], name="idle")
+    found = ledger.audit({"bare": bare, "odd": odd}, {"share_of_total": CHECKS["share_of_total"], "idle": idle})
+    assert found == [
+        "claim bare has no check and no reason for having none",
+        "check idle has no claim",
+        "claim odd asks for by_magic, which is no check",
+    ]
+
+
+def test_every_pattern_of_the_data_matches_a_claim():
+    patterns = [p for keys in PUBLISHED["checks"].values() for p in keys] + list(PUBLISHED["unchecked"])
+    assert [p for p in patterns if not any(fnmatchcase(key, p) for key in CLAIMS)] == []
+
+
+def numerals(text):
+    """(place, numeral) of everything in the body of the paper that looks like a number and is not excepted."""
+    body = text.split("\nREFERENCES")[0].split("Abstract—", 1)[1]
+    place, roman, letter = "Abstract", "", ""
+    for line in body.splitlines():
+        table, part, sub = (re.match(p, line) for p in (r"TABLE ([IV]+):", r"([IV]+)\. [A-Z]{3}", r"([A-E])\. [A-Z]"))
+        if part:
+            roman, letter = part[1], ""
+        if sub:
+            letter = sub[1]
+        if line.startswith("Algorithm 1:"):
+            place = "Algorithm 1"
+        elif table:
+            place = f"Table {table[1]}"
+        elif line and "\t" not in line and not (place == "Algorithm 1" and not line.startswith("Phase 1 (")):
+            place = f"Section {roman}{letter and '-' + letter}" if roman else "Abstract"
+        for pattern in PUBLISHED["not_claims"]:
+            line = re.sub(pattern, " ", line)
+        yield from (
+            (place, n) for n in re.findall(r"\d[\d,]*(?:\.\d+)?%?", line.replace("\\%", "%").replace(", ", " , "))
+        )
+
+
+@pytest.mark.real
+def test_every_numeral_of_the_paper_is_a_claim_or_is_excepted_with_a_reason():
+    if not TEXT.is_file():
+        pytest.skip(f"the text of the paper is not at {TEXT}")
+    found = list(numerals(TEXT.read_text("utf-8")))
+    claimed = {(place, n.printed) for n in NUMBERS.values() for place in n.where.split("; ")}
+    as_fraction = {(place, p.removesuffix("%")) for place, p in claimed}
+    missing = [pair for pair in found if pair not in claimed and pair not in as_fraction]
+    assert missing == []
+    # and the other way: a number that the data have, stands where they say
+    words = {"4", "0"}  # printed as words
+    printed = {(place, n.removesuffix("%")) for place, n in found}
+    invented = {(place, p) for place, p in as_fraction if (place, p) not in printed and p not in words}
+    assert invented == set()
+    assert len(found) > 150
+
+
+@pytest.mark.real
+def test_every_statement_is_in_the_papers_words():
+    if not TEXT.is_file():
+        pytest.skip(f"the text of the paper is not at {TEXT}")
+    plain = {"α": "alpha", "τ": "tau", "$": "", "\\alpha": "alpha", "\\tau": "tau", "’": "'"}
+    text = TEXT.read_text("utf-8")
+    for old, new in plain.items():
+        text = text.replace(old, new)
+    text = " ".join(text.split())
+    for s in STATEMENTS.values():
+        if s.key != "lls.interpretation":  # a column of Table II
+            for part in s.quote.split(" … "):
+                assert part in text, part
+
+
+# --- The ledger as a whole ----------------------------------------------------------------------------------
+
+
+def test_the_heading_verdict_is_the_first_in_the_order_of_the_verdicts(entries):
+    for entry in entries.values():
+        assert entry.verdict == min(entry.verdicts, key=ledger.VERDICTS.index)
+    entry = entries["accuracy.gain"]
+    assert entry.by_way("follows") == "follows" and entry.by_way("noise") == entry.verdict
+    assert entries["gradcam.relevant"].verdict == "not checkable"
+
+
+def test_the_counts_add_up_and_every_outcome_has_a_verdict_and_evidence(entries):
+    assert entries.counts.sum() == len(CLAIMS) and list(entries.counts.index) == list(ledger.VERDICTS)
+    for entry in entries.values():
+        for outcome in entry.outcomes.values():
+            assert outcome.verdict in ledger.VERDICTS
+            assert outcome.evidence.endswith(".") and "nan" not in outcome.evidence
+    assert isinstance(entries.frame(), pd.DataFrame) and len(entries.frame()) == len(CLAIMS)
+
+
+def test_every_check_states_its_question():
+    for check in CHECKS.values():
+        assert check.title.endswith("?"), check.name
+
+
+def test_the_table_has_a_row_a_claim_with_its_verdict_and_its_evidence(entries):
+    page = ledger.html(entries.values())
+    assert page.count("<tr id=") == len(CLAIMS) == len(set(re.findall(r'<tr id="([^"]+)"', page)))
+    row = re.search(r'<tr id="claim-share-normal".*?</tr>', page)[0]
+    assert "does not follow" in row and "10,192 of 21,165" in row and '<th scope="row"' in row and "<details>" in row
+    assert "<script" not in page and "http" not in page
+
+
+def test_a_search_looks_into_claims_and_evidence(entries):
+    assert [e.claim.key for e in entries.search("10,192", verdict="does not follow")] == ["share.Normal"]
+    assert entries.search("no such thing") == []
+
+
+# --- The command --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The command with few resamples."""
+    monkeypatch.setattr(ledger, "Ledger", lambda: Ledger(Facts(resamples=20)))
+
+
+def test_the_command_prints_the_ledger_within_a_hundred_columns(quick, capsys):
+    assert cli.main(["claims", "table", "iii", "--evidence"]) == 0
+    out = capsys.readouterr().out
+    assert "table_III.COVID.Recall" in out and "529 / 543" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_the_command_fails_if_a_claim_has_no_check_or_a_check_no_claim(quick, capsys, monkeypatch):
+    monkeypatch.setitem(CLAIMS, "share.Normal", dataclasses.replace(CLAIMS["share.Normal"], checks=()))
+    assert cli.main(["claims", "share.Normal"]) == 1
+    assert "share.Normal has no check" in capsys.readouterr().err
+
+
+def test_an_unknown_verdict_is_a_mistake_in_the_command(capsys):
+    assert cli.main(["claims", "--verdict", "true"]) == 2
+    assert "known: does not follow" in capsys.readouterr().err
+
+
+# --- The book -----------------------------------------------------------------------------------------------
+
+
+def test_the_chapter_on_the_claims_links_to_rows_that_exist_and_to_every_contradiction():
+    text = (PROJECT / "book" / "claims.md").read_text("utf-8")
+    linked = set(re.findall(r"sections/10_ledger\.html#([\w-]+)", text))
+    anchors = {ledger.anchor(key) for key in CLAIMS}
+    assert len(anchors) == len(CLAIMS) and linked <= anchors
+    assert {ledger.anchor(key) for key in CONTRADICTIONS} <= linked
+
+
+def test_the_chapter_on_the_claims_quotes_numbers_as_they_are_printed():
+    text = (PROJECT / "book" / "claims.md").read_text("utf-8").split("What it would take")[0].split("one by one")[1]
+    text = re.sub(r":widths:.*|\d\d_\w+|Section \d|Phase \d|Fig\. \d|^\* - \d+", "", text, flags=re.MULTILINE)
+    quoted = re.findall(r"\d[\d,]*(?:\.\d+)?(?:\s+%)?", text)
+    printed = {n.printed for n in NUMBERS.values()}
+    assert len(quoted) > 20
+    assert [q for q in quoted if re.sub(r"\s+", "", q).rstrip(",") not in printed] == []
+
+
+# --- The figures --------------------------------------------------------------------------------------------
+
+
+def test_the_figure_of_the_floors_has_every_published_ece_as_a_line(entries):
+    table = ledger.ece_tests(entries.facts)
+    axes = plots.plot_ece_floors(table)
+    drawn = sorted({line.get_ydata()[0] for ax in axes[0] for line in ax.lines if len(set(line.get_ydata())) == 1})
+    assert drawn == sorted(set(paper.table("V").to_numpy().ravel()))
+    plt.close("all")
+
+
+def test_the_figure_of_the_gaps_marks_the_published_ones(entries):
+    draws = {c: ledger.gap_floors(entries.facts)[c, "Beta"][:, 0] for c in paper.CLASSES}
+    gaps = pd.DataFrame({"gap": [0.001, 0.002, 0.003, 0.004]}, list(paper.CLASSES))
+    axes = plots.plot_gap_floors(draws, gaps)
+    assert [ax.lines[0].get_xdata()[0] for ax in axes] == gaps.gap.to_list()
+    plt.close("all")
+
+
+def test_the_figure_of_mcnemar_has_our_runs_on_its_curve(entries):
+    curve, ours = ledger.accuracy_curve(entries.facts, "accuracy.baseline")
+    ax = plots.plot_mcnemar(curve, ours)
+    marks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_marker() in "os"]
+    assert marks == [(k, curve[k]) for k in ours.values()]
+    plt.close("all")
+
+
+def test_the_front_page_gets_the_count_of_each_verdict(entries):
+    told = entries.summary()
+    assert told.startswith(f"Of {len(CLAIMS)} claims")
+    assert [f"{n} {verdict}" in told for verdict, n in entries.counts.items()] == [True] * len(ledger.VERDICTS)
+    cells = nbformat.read(PROJECT / "notebooks" / "10_ledger.ipynb", as_version=4).cells
+    assert ["claims.summary()" in c.source for c in cells if "finding" in c.metadata.get("tags", [])] == [True]
