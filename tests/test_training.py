@@ -77,7 +77,8 @@ def test_half_precision_rounds_views_but_never_the_plain_images(tiny, phantom_da
 
 def test_a_killed_filling_goes_on_where_it_stopped(tiny, phantom_data, monkeypatch, tmp_path):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    monkeypatch.setattr("acrlls.features._CHUNK", 32)
+    for module in ("chunked", "features"):
+        monkeypatch.setattr(f"acrlls.{module}.CHUNK", 32)
     model = m.build_model(tiny, 4)
     whole_batch, asked = data.batch, []
 
@@ -172,7 +173,7 @@ def test_class_weights_weigh_the_training_loss(tiny, phantom_data, tmp_path):
 
 def test_a_kept_run_is_not_trained_again(tiny, monkeypatch):
     runs.run(tiny)
-    monkeypatch.setattr(training, "train", lambda *a: pytest.fail("trained again"))
+    monkeypatch.setattr(training, "train_together", lambda *a: pytest.fail("trained again"))
     runs.run(tiny.replace(bins=3, resamples=50))  # nor for a setting that training never sees
 
 
