@@ -191,7 +191,7 @@ def _free() -> int:
 
 
 def _allocate(file, size: int) -> None:
-    """Give the file its full size at once, with real blocks where the system can, so that others see the space taken."""
+    """Give the file its full size at once, in real blocks where the system can: others see the space taken."""
     if os.fstat(file.fileno()).st_size != size:
         file.truncate(size)
         if hasattr(os, "posix_fallocate"):

@@ -52,10 +52,11 @@ def frozen_forward(config: Config, layers: tuple[str, ...]) -> Forward:
 
     It is a network of its own, not the one in training, whose later layers move.  A process makes it once for all
     variants, grid points and seeds of the head.  Both engines compute in float32; they add in another order and
-    OpenVINO folds BatchNormalization into the convolutions, so they differ by rounding (about 1e-6 in relative L2 norm).
+    OpenVINO folds BatchNormalization into the convolutions, so they differ by rounding, about 1e-6 in relative L2 norm.
     """
     seed = config.seed if config.backbone == "random" else 0
-    settings = Config(image_size=config.image_size, backbone=config.backbone, backbone_width=config.backbone_width, seed=seed)
+    names = ("image_size", "backbone", "backbone_width")
+    settings = Config(seed=seed, **{name: getattr(config, name) for name in names})
     return _forward(settings, weights_digest(config), layers, engine())
 
 
