@@ -107,9 +107,10 @@ def test_a_full_disk_is_a_message_that_says_what_helps(small_chunks, tmp_path, m
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(chunked, "_allocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(UserError, match="No space left on device.*acrlls cache --clear"):
         fill(ChunkedArray(tmp_path / "a.npy", (10, 6), "float32"))
+    assert not (tmp_path / "a.npy").exists()
 
 
 def test_room_is_the_limit_less_what_is_stored_and_never_more_than_the_disk_has(small_chunks, monkeypatch):
