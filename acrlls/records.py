@@ -120,11 +120,18 @@ def calibration_table(runs: dict[str, Run], bins: int = 15, resamples: int = 100
 def over_seeds(
     runs: Iterable[Run], bins: int = 15, resamples: int = 200, by: Sequence[str] = ("variant", "class_weights")
 ) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of :func:`calibration_table`, a row a value of the settings ``by``."""
+    """Mean and standard deviation over seeds of :func:`calibration_table`, a row a value of the settings ``by``.
+
+    Raises:
+        ValueError: two runs of one seed differ in something that is not among ``by``.
+    """
     groups: dict[tuple[str, ...], dict[str, Run]] = {}
     for done in runs:
         key = tuple(_setting(name, getattr(done.config, name)) for name in by)
-        groups.setdefault(key, {})[str(done.config.seed)] = done
+        members = groups.setdefault(key, {})
+        if str(done.config.seed) in members:
+            raise ValueError(f"two runs of seed {done.config.seed} have {dict(zip(by, key, strict=True))}")
+        members[str(done.config.seed)] = done
     rows = {}
     for key, members in groups.items():
         table = calibration_table(members, bins, resamples)

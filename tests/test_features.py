@@ -204,7 +204,8 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
 
 def test_runs_side_by_side_on_passing_views_are_what_they_are_alone(tiny, phantom_data, tmp_path, monkeypatch):
     """One view at a time on the disk, computed once for all runs; killed and resumed on the way."""
-    configs = [tiny.replace(views=None, variant=v, patience=p) for v, p in (("baseline", None), ("proposed", 1))]
+    fresh = tiny.replace(views=None)
+    configs = [fresh.replace(variant="baseline", phase2_epochs=0), fresh.replace(variant="proposed", patience=1)]
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "alone"))
     alone = [runs.run(config) for config in configs]
     assert len(list(chunked.bank_folder().rglob("train-view-*.npy"))) == 3  # all kept
