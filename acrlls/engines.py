@@ -1,4 +1,4 @@
-"""What runs the frozen part of the network: OpenVINO where it is installed, the Keras backend otherwise."""
+"""What runs the frozen part of the network: OpenVINO where it is installed and helps, the Keras backend otherwise."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ Forward = Callable[[np.ndarray], list[np.ndarray]]  # images `(n, size, size, 3)
 
 
 def engine() -> str:
-    """The engine in use: what ``ACRLLS_ENGINE`` says, else OpenVINO if it is installed and Keras has no accelerator.
+    """The engine in use: what ``ACRLLS_ENGINE`` says, else OpenVINO if it is installed and Keras computes on TensorFlow
+    and has no accelerator.  OpenVINO 2026.4 cannot convert what Keras exports from JAX.
 
     Raises:
-        UserError: the variable names something else, or OpenVINO where it is not installed.
+        UserError: the variable names something else, or OpenVINO where it is not installed or another backend is in use.
     """
     asked = os.environ.get(ENGINE_VARIABLE)
     installed = importlib.util.find_spec("openvino") is not None
@@ -39,7 +40,10 @@ def engine() -> str:
         raise UserError(
             f"{ENGINE_VARIABLE} is 'openvino', which is not installed; `pip install -r requirements-fast.txt`"
         )
-    return asked or ("openvino" if installed and _on_cpu() else "keras")
+    backend = keras.backend.backend()
+    if asked == "openvino" and backend != "tensorflow":
+        raise UserError(f"{ENGINE_VARIABLE} is 'openvino', which needs the TensorFlow backend of Keras, not {backend!r}")
+    return asked or ("openvino" if installed and backend == "tensorflow" and _on_cpu() else "keras")
 
 
 def engine_version(name: str) -> str:

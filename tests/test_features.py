@@ -192,6 +192,13 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
     with pytest.raises(UserError, match="'onnx'; choose one of: openvino, keras"):
         engines.engine()
     monkeypatch.setenv("ACRLLS_ENGINE", "openvino")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    with monkeypatch.context() as jax:
+        jax.setattr(engines.keras.backend, "backend", lambda: "jax")
+        with pytest.raises(UserError, match="needs the TensorFlow backend"):
+            engines.engine()
+        jax.delenv("ACRLLS_ENGINE")
+        assert engines.engine() == "keras"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="not installed.*requirements-fast.txt"):
         engines.engine()
