@@ -17,14 +17,16 @@ _HOME = {
     "VARIANTS": "model",
     "build_model": "model",
     "run": "runs",
+    "run_all": "runs",
     "tune": "runs",
 }
 _MODULES = (
-    "book", "calibration", "config", "data", "estimators", "features", "gradcam", "layers", "model", "paper",
-    "phantom", "plots", "population", "pretrain", "recalibration", "records", "runs", "sections", "training",
+    "book", "cache", "calibration", "chunked", "config", "data", "engines", "estimators", "features", "gradcam",
+    "layers", "model", "paper", "phantom", "plots", "population", "pretrain", "recalibration", "records", "runs",
+    "sections", "training",
 )  # fmt: skip
 
-_KERAS = ("features", "gradcam", "layers", "model", "pretrain", "runs", "training")
+_KERAS = ("engines", "features", "gradcam", "layers", "model", "pretrain", "runs", "training")
 
 __all__ = [*_HOME, *_MODULES]
 

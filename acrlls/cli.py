@@ -20,6 +20,8 @@ from typing import Any
 
 import acrlls
 from acrlls._quiet import import_keras
+from acrlls.cache import CLEARED_BY_DEFAULT, KINDS
+from acrlls.chunked import LIMIT_VARIABLE, limit, used
 from acrlls.config import PROJECT, Config, UserError, configure, profiles, store
 from acrlls.sections import Section, SectionFailed, all_sections, execute, versions
 
@@ -109,6 +111,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-o", "--output", type=Path, metavar="FOLDER", help="where to record; default: results/population"
     )
+    sub = command(cache)
+    sub.add_argument(
+        "chosen", nargs="*", metavar="WHAT",
+        help=f"a kind ({', '.join(KINDS)}), or the name of an entry or its beginning; default: all of them, and the "
+        f"{' and '.join(CLEARED_BY_DEFAULT)} for --clear and --check",
+    )  # fmt: skip
+    act = sub.add_mutually_exclusive_group()
+    act.add_argument("--clear", action="store_true", help="delete what is chosen; runs only if they are named")
+    act.add_argument("--check", action="store_true", help="compare stored features with their digests")
     command(pretrain, parameters="an argument of acrlls.pretrain.pretrain; may be repeated")
     sub = command(claims)
     sub.add_argument("words", metavar="WORD", nargs="*", help="show claims that hold all these words")
@@ -165,9 +176,9 @@ def reproduce(options) -> None:
     import_keras()
     from acrlls import calibration, runs
 
-    for variant, config in configs.items():
-        print(f"{variant}: training, or taking what is kept in {store()}", flush=True)
-        done = runs.run(config)
+    print(f"{', '.join(configs)}: training, or taking what is kept in {store()}", flush=True)
+    for variant, done in zip(configs, runs.run_all(configs.values()), strict=True):
+        config = configs[variant]
         runs.record(done, folder / variant)
         test = done.predictions("test")
         ece = calibration.classwise_ece(test.probabilities, test.labels, bins=config.bins).mean()
@@ -195,6 +206,36 @@ def population(options) -> None:
     folder = options.output or FOLDER
     found = record_population(config, options.images, options.phantom_seed, folder)
     print(f"{len(found):,} phantoms, judged by run {found.manifest['run']}; recorded in {folder}")
+
+
+def cache(options) -> int:
+    """List what the store keeps, check it, or clear it.
+
+    acrlls cache                    what, how large, from when, for which settings
+    acrlls cache --clear            delete stored features, which are computed again when a run asks
+    acrlls cache 3f2a --clear       delete the entries whose name begins so
+    acrlls cache unfinished --clear delete runs that were cut off
+    """
+    from acrlls import cache as kept
+
+    chosen = options.chosen or (CLEARED_BY_DEFAULT if options.clear or options.check else ())
+    found = _usage(kept.entries, chosen)
+    status = 0
+    for entry in found:
+        line = f"{entry.kind:<10} {_size(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}  {entry.name}"
+        line += f"\n{'':<10} {entry.what}"
+        if options.check and entry.kind == "features":
+            bad = kept.damaged(entry)
+            status = 1 if bad else status
+            line += f"\n{'':<10} " + (f"not whole: {', '.join(bad)}; computed again when asked for" if bad else "whole")
+        if options.clear:
+            entry.delete()
+        print(line)
+    total = _size(sum(entry.size for entry in found))
+    print(f"{len(found)} entries, {total}, {'deleted from' if options.clear else 'in'} {store()}")
+    if not options.clear:
+        print(f"stored features may take {_size(limit())} together ({LIMIT_VARIABLE})")
+    return status
 
 
 def pretrain(options) -> None:
@@ -256,7 +297,10 @@ def _check_backend(config: Config) -> str:
 
     keras = import_keras()
     keras.ops.convert_to_numpy(keras.ops.softmax(np.ones((1, 4), "float32")))
-    return f"Keras {keras.__version__} computes on {keras.backend.backend()}"
+    from acrlls import engines
+
+    by = engines.engine_version(engines.engine())
+    return f"Keras {keras.__version__} computes on {keras.backend.backend()}, the frozen part by {by}"
 
 
 def _check_data(config: Config) -> str:
@@ -295,8 +339,11 @@ def _check_store(config: Config) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder):
         pass
-    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-    return f"{folder}, writable, {size / 1e6:.0f} MB kept"
+    return f"{folder}, writable, {used(folder) / 1e6:.0f} MB kept; stored features may take {_size(limit())} of it"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _section(name: str) -> Section:

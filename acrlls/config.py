@@ -7,6 +7,7 @@ line and the tests speak of a parameter by the same name.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
@@ -182,6 +183,20 @@ def _settings_in(file) -> dict[str, Any]:
 def store() -> Path:
     """Folder that keeps runs, drawn phantoms and feature banks: ``ACRLLS_STORE``, or ``runs/`` in the project."""
     return Path(os.environ.get("ACRLLS_STORE") or PROJECT / "runs")
+
+
+@contextlib.contextmanager
+def locked(file: Path):
+    """Let one process at a time make what belongs to ``file``; a second one waits.  Freed when a process dies."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two processes at once may do the same work twice
+        yield
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def digest(*parts: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -157,10 +158,16 @@ def between(model: keras.Model, first: str | None, last: str) -> keras.Model:
 
 
 def frozen_cut(model: keras.Model) -> str | None:
-    """Name of the last layer whose output alone feeds everything that learns: where the frozen part can be stored.
+    """Name of the layer at which the frozen part is stored: its output alone feeds everything that learns.
 
     Found by walking the graph: a layer qualifies if it and all before it are frozen and no connection jumps over it.
-    ``None`` if nothing can be stored because the first layers learn.
+    The pooled vector is taken where it qualifies.  Of maps the last is taken that is at most twice as large as the
+    smallest: one block that need not be computed again is worth a somewhat larger map, but not the sixfold one that an
+    inverted residual block expands its input to.  So at 224 px the published last 50 layers are fed from the
+    14 x 14 x 96 after block 10, and the frozen beginning of block 11 is computed with them.
+
+    Returns:
+        ``None`` if nothing can be stored because the first layers learn.
     """
     order = {layer.name: i for i, layer in enumerate(model.layers)}
     reach = {}  # index of the last consumer of each layer's output
@@ -172,10 +179,14 @@ def frozen_cut(model: keras.Model) -> str | None:
                     reach[order[source]] = max(reach.get(order[source], 0), order[layer.name])
     learning = [i for i, layer in enumerate(model.layers) if layer.trainable_weights]
     limit = min(learning) if learning else len(model.layers)
-    best, furthest = None, 0
+    shapes, furthest = {}, 0
     for i, layer in enumerate(model.layers[:limit]):
         jumps_over = furthest > i  # a connection from before i to beyond i
         furthest = max(furthest, reach.get(i, 0))
         if i and not jumps_over:
-            best = layer.name
-    return best
+            shapes[layer.name] = layer.output.shape[1:]
+    if not shapes:
+        return None
+    vectors = [name for name, shape in shapes.items() if len(shape) == 1]
+    smallest = min(math.prod(shape) for shape in shapes.values())
+    return (vectors or [name for name, shape in shapes.items() if math.prod(shape) <= 2 * smallest])[-1]

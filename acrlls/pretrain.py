@@ -17,7 +17,7 @@ import numpy as np
 from acrlls import phantom
 from acrlls.config import configure, digest
 from acrlls.data import Augmentation, render, to_input
-from acrlls.features import jit_compile
+from acrlls.engines import jit_compile
 from acrlls.model import POOL, SHIPPED_WEIGHTS, build_backbone
 from acrlls.runs import environment
 from acrlls.training import Batches

@@ -16,6 +16,7 @@ import platform
 import shutil
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,10 @@ import pandas as pd
 from scipy.special import softmax
 from sklearn.model_selection import ParameterGrid
 
-from acrlls.config import PROJECT, Config, digest, store
-from acrlls.data import load_data
+from acrlls.config import PROJECT, Config, digest, locked, store
+from acrlls.data import Dataset, load_data
 
-_SOURCES = ("layers", "model", "data", "features", "training")
+_SOURCES = ("layers", "model", "data", "chunked", "engines", "features", "training")
 _RECORDED = ("config.json", "manifest.json", "history.csv", "scales.csv", "predictions.csv.gz")
 
 
@@ -126,13 +127,30 @@ class Run:
 
 def run(config: Config) -> Run:
     """The run that ``config`` describes: taken from the store, resumed where it was cut off, or trained."""
-    dataset = load_data(config)
-    key = run_digest(config, dataset)
-    folder = store() / key
-    with _locked(store() / f"{key}.lock"):
-        if not (folder / "manifest.json").exists():
-            _train(config, dataset, key, folder)
-    return Run(folder, config)
+    return run_all([config])[0]
+
+
+def run_all(configs: Iterable[Config]) -> list[Run]:
+    """The runs that some configs describe, in their order, each as :func:`run` gives it.
+
+    Those that are not kept yet are trained together, so that they share every view of the images even where there is no
+    room to keep the views (:func:`acrlls.training.train_together`).
+    """
+    configs = list(configs)
+    folders = []
+    missing: dict[Path, tuple[Config, Dataset]] = {}
+    for config in configs:
+        dataset = load_data(config)
+        folders.append(store() / run_digest(config, dataset))
+        if not _is_kept(folders[-1]):
+            missing[folders[-1]] = (config, dataset)
+    with contextlib.ExitStack() as locks:
+        for folder in sorted(missing):  # in one order in every process, so that no two wait for each other
+            locks.enter_context(locked(folder.with_suffix(".lock")))
+        jobs = {folder: job for folder, job in missing.items() if not _is_kept(folder)}
+        if jobs:
+            _train(jobs)
+    return [Run(folder, config) for folder, config in zip(folders, configs, strict=True)]
 
 
 def grid(config: Config) -> dict[tuple[float, float], Run]:
@@ -140,8 +158,10 @@ def grid(config: Config) -> dict[tuple[float, float], Run]:
     ``grid_alpha`` and ``grid_tau``."""
     shared = {"variant": "proposed", "phase1_epochs": config.grid_epochs, "phase2_epochs": 0,
               "patience": config.grid_patience}  # fmt: skip
-    points = ParameterGrid({"alpha": config.grid_alpha, "tau": config.grid_tau})
-    return {(point["alpha"], point["tau"]): run(config.replace(**shared, **point)) for point in points}
+    pairs = ParameterGrid({"alpha": config.grid_alpha, "tau": config.grid_tau})
+    points = [(pair["alpha"], pair["tau"]) for pair in pairs]
+    runs = run_all(config.replace(**shared, alpha=alpha, tau=tau) for alpha, tau in points)
+    return dict(zip(points, runs, strict=True))
 
 
 def tune(config: Config) -> pd.DataFrame:
@@ -180,7 +200,7 @@ def load_run(folder: str | Path) -> Run:
     return Run(folder, Config(**settings))
 
 
-def run_digest(config: Config, dataset) -> str:
+def run_digest(config: Config, dataset: Dataset) -> str:
     """Digest of everything that determines the result of a run."""
     from acrlls.model import weights_digest
 
@@ -188,33 +208,52 @@ def run_digest(config: Config, dataset) -> str:
     return digest(config.training_settings(), dataset.fingerprint, weights_digest(config), *sources)
 
 
-def _train(config: Config, dataset, key: str, folder: Path) -> None:
-    from acrlls import training
-    from acrlls.model import weights_digest
+def _is_kept(folder: Path) -> bool:
+    return (folder / "manifest.json").exists()  # the folder is renamed into place when all of it is there
 
-    aside = folder.with_suffix(".partial")
-    aside.mkdir(parents=True, exist_ok=True)
-    settings = {**config.as_dict(), "data": "phantom" if config.data == "phantom" else "folder"}
-    if config.backbone not in ("imagenet", "phantom", "random"):
-        settings["backbone"] = Path(config.backbone).name
-    (aside / "config.json").write_text(json.dumps(settings, indent=1))
+
+def _train(jobs: dict[Path, tuple[Config, Dataset]]) -> None:
+    """Train what each folder is to hold, and put each into place as soon as it is done."""
+    from acrlls import training
+
+    start = time.perf_counter()
+    for folder, (config, _) in jobs.items():
+        aside = _aside(folder)
+        aside.mkdir(parents=True, exist_ok=True)
+        settings = {**config.as_dict(), "data": "phantom" if config.data == "phantom" else "folder"}
+        if config.backbone not in ("imagenet", "phantom", "random"):
+            settings["backbone"] = Path(config.backbone).name
+        (aside / "config.json").write_text(json.dumps(settings, indent=1))
     # Every run compiles functions of its own, which TensorFlow takes for an oversight and warns of on stderr.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    start = time.perf_counter()
-    training.train(config, dataset, aside)
+    folders = list(jobs)
+    for k, _ in training.train_together([(*jobs[folder], _aside(folder)) for folder in folders]):
+        session = {"seconds_in_last_session": round(time.perf_counter() - start, 1), "runs_in_last_session": len(jobs)}
+        _put_into_place(folders[k], *jobs[folders[k]], session)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_suffix(".partial")
+
+
+def _put_into_place(folder: Path, config: Config, dataset: Dataset, session: dict) -> None:
+    from acrlls.model import weights_digest
+
+    aside = _aside(folder)
     best = json.loads((aside / "best.json").read_text())
     history = pd.read_csv(aside / "history.csv")
     manifest = {
-        "digest": key,
+        "digest": folder.name,
         "class_names": list(dataset.class_names),
         "images": len(dataset),
         "class_counts": np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist(),
         "data_fingerprint": dataset.fingerprint,
         "weights_digest": weights_digest(config),
+        "feature_engines": best["engines"],
         "selected_phase": best["selected"],
         "best": best["phases"],
         "seconds_in_epochs": round(float(history.seconds.sum()), 1),
-        "seconds_in_last_session": round(time.perf_counter() - start, 1),
+        **session,
         **environment(),
     }
     (aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
@@ -226,7 +265,7 @@ def environment() -> dict:
     import keras
 
     packages = ("acrlls", "keras", "tensorflow", "tensorflow_cpu", "jax", "torch", "numpy", "scipy", "scikit-learn",
-                "pandas", "pillow")  # fmt: skip
+                "pandas", "pillow", "openvino")  # fmt: skip
     versions = {}
     for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -241,17 +280,3 @@ def environment() -> dict:
         "machine": f"{platform.system()} {platform.machine()}",
         "commit": commit.stdout.strip() or None,
     }
-
-
-@contextlib.contextmanager
-def _locked(file: Path):
-    """Let one process at a time train a run; a second one waits and then finds it kept.  Freed when a process dies."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: whoever runs two sections at once there may train a run twice
-        yield
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

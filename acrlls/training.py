@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import pandas as pd
 
 from acrlls import data
 from acrlls.config import Config
-from acrlls.features import FeatureBank, jit_compile
+from acrlls.engines import jit_compile
+from acrlls.features import FeatureBank
 from acrlls.model import POOL, between, build_model, freeze_backbone, frozen_cut, unfreeze_top
 
 _IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
@@ -28,31 +29,82 @@ def train(config: Config, dataset: data.Dataset, folder: Path) -> keras.Model:
     Writes ``history.csv``, ``scales.csv``, ``predictions.csv.gz``, ``model.weights.h5`` and ``best.json`` into
     ``folder``, and a checkpoint after every epoch, from which a later call with the same arguments goes on.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    model = build_model(config, len(dataset.class_names))
-    bank = FeatureBank(config, dataset, model)
-    plans = [plan for plan in phases(config) if plan.epochs]
-    tables, bests = [], {}
-    for plan in plans:
-        if plan.phase == 1:
-            freeze_backbone(model)
-        else:
-            unfreeze_top(model, config.unfrozen_layers, config.batchnorm)
-        phase = _Phase(plan, config, dataset, model, bank, folder)
-        bests[plan.phase] = phase.fit()
-        tables.append(phase.predictions(("validation", "test")))
-    selected = min(bests, key=lambda p: (bests[p]["val_loss"], p))
-    if selected != plans[-1].phase:
-        _load(folder / f"best_{selected}.npz", model.weights)
-        # the returned model is Phase 1's, so what phase 2 stands for in the tables is too
-        tables[-1] = tables[0].assign(phase=plans[-1].phase)
-    pd.concat(tables).to_csv(folder / "predictions.csv.gz", index=False, float_format="%.7g")
-    model.save_weights(folder / "model.weights.h5")
-    (folder / "best.json").write_text(json.dumps({"phases": bests, "selected": selected}, indent=1))
-    for checkpoint in folder.glob("*.npz"):
-        checkpoint.unlink()
-    (folder / "checkpoint.json").unlink()
+    ((_, model),) = train_together([(config, dataset, folder)])
     return model
+
+
+def train_together(jobs: Sequence[tuple[Config, data.Dataset, Path]]) -> Iterator[tuple[int, keras.Model]]:
+    """Like :func:`train` for several runs, each as if it were alone.
+
+    Where there is room to keep the views of the images, one run is trained after the other.  Where there is not, runs
+    go on epoch by epoch side by side: one view is computed, used by all and let go.
+
+    Args:
+        jobs: (config, data set, folder) of each run.
+
+    Yields:
+        Position in ``jobs`` and model of each run, as soon as it is done.
+    """
+    waiting = {}  # runs that share views which are let go: their next epoch, themselves and their steps
+    for k, job in enumerate(jobs):
+        run = _Training(*job)
+        steps = run.steps()
+        for epoch in steps:
+            if run.bank.lets_go:
+                waiting[k] = epoch, run, steps
+                break
+        else:
+            yield k, run.model
+    while waiting:
+        now = min(epoch for epoch, *_ in waiting.values())
+        group = {k: entry for k, entry in waiting.items() if entry[0] == now}
+        for k, (_, run, steps) in group.items():
+            epoch = next(steps, None)
+            if epoch is None:
+                del waiting[k]
+                yield k, run.model
+            else:
+                waiting[k] = epoch, run, steps
+        for _, run, _ in group.values():
+            run.bank.let_go()
+
+
+class _Training:
+    """One run of Algorithm 1."""
+
+    def __init__(self, config: Config, dataset: data.Dataset, folder: Path):
+        self.config, self.dataset, self.folder = config, dataset, folder
+        self.model = build_model(config, len(dataset.class_names))
+        self.bank = FeatureBank(config, dataset, self.model)
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Train; stops before each epoch to say (phase, epoch), the epoch from 0."""
+        config, model, folder = self.config, self.model, self.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        plans = [plan for plan in phases(config) if plan.epochs]
+        tables, bests = [], {}
+        for plan in plans:
+            if plan.phase == 1:
+                freeze_backbone(model)
+            else:
+                unfreeze_top(model, config.unfrozen_layers, config.batchnorm)
+            phase = _Phase(plan, config, self.dataset, model, self.bank, folder)
+            for epoch in phase.epochs():
+                yield plan.phase, epoch
+            bests[plan.phase] = phase.best
+            tables.append(phase.predictions(("validation", "test")))
+        selected = min(bests, key=lambda p: (bests[p]["val_loss"], p))
+        if selected != plans[-1].phase:
+            _load(folder / f"best_{selected}.npz", model.weights)
+            # the returned model is Phase 1's, so what phase 2 stands for in the tables is too
+            tables[-1] = tables[0].assign(phase=plans[-1].phase)
+        pd.concat(tables).to_csv(folder / "predictions.csv.gz", index=False, float_format="%.7g")
+        model.save_weights(folder / "model.weights.h5")
+        note = {"phases": bests, "selected": selected, "engines": sorted(self.bank.engines)}
+        (folder / "best.json").write_text(json.dumps(note, indent=1))
+        for checkpoint in folder.glob("*.npz"):
+            checkpoint.unlink()
+        (folder / "checkpoint.json").unlink()
 
 
 @dataclass(frozen=True)
@@ -116,15 +168,25 @@ class _Phase:
         train_labels = dataset.labels[bank.split.train]
         weights = data.class_weights(train_labels, len(dataset.class_names))
         self.class_weight = dict(enumerate(weights.tolist())) if config.class_weights else None
+        if self.cut is not None:
+            bank.keeps(self.cut, self._views(plan))
+        self._later, self._later_views = self._cut_of_phase_2()
 
     def fit(self) -> dict:
-        """Train, and leave the best epoch's weights in the model.  Returns that epoch's row of the history."""
+        """All epochs; returns the row of the history of the best one."""
+        for _ in self.epochs():
+            pass
+        return self.best
+
+    def epochs(self) -> Iterator[int]:
+        """Train, and leave the best epoch's weights in the model; stops before each epoch to say its number, from 0."""
         self.stage.optimizer.build(self.stage.trainable_variables)
         state = self._resume()
         history, scales = state["history"], state["scales"]
         for epoch in range(state["epoch"], self.plan.epochs):
             if self._out_of_patience(epoch, state["best"]):
                 break
+            yield epoch
             row = {"phase": self.plan.phase, "epoch": epoch + 1, **self._epoch(epoch)}
             history.append(row)
             if "lls" in [layer.name for layer in self.model.layers]:
@@ -137,7 +199,7 @@ class _Phase:
             self._checkpoint(epoch + 1, state)
             _log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
         _load(self._best_file, self.model.weights)
-        return state["best"]
+        self.best = state["best"]
 
     def _out_of_patience(self, epochs_done: int, best: dict | None) -> bool:
         return bool(self.config.patience and best and epochs_done - best["epoch"] >= self.config.patience)
@@ -161,6 +223,7 @@ class _Phase:
         order = rng.permutation(len(self.bank.split.train))
         batches = self._batches("train", self.plan.view(epoch, c), order)
         self._feed(self.stage.fit, batches, class_weight=self.class_weight, shuffle=False, verbose=0)
+        batches.fetch = None  # a view that is let go takes room for as long as it is mapped
         logs = {k: v[-1] for k, v in self.stage.history.history.items()}
         # Without class weights and, the layer being silent outside training, without ACR.
         plain = self._batches("validation", None, np.arange(len(self.bank.split.validation)))
@@ -187,17 +250,26 @@ class _Phase:
         self._fed[part].fetch, self._fed[part].order = fetch, order
         return self._fed[part]
 
-    def _needed_later(self, view: int | None) -> tuple[str, ...]:
-        """The cut of Phase 2, while Phase 1 passes over a view that Phase 2 will see again."""
-        if self.plan.phase != 1 or not self.config.phase2_epochs or self.cut != POOL:
-            return ()
+    def _views(self, plan: PhasePlan) -> set[int | None]:
+        return {plan.view(epoch, self.config) for epoch in range(plan.epochs)}
+
+    def _cut_of_phase_2(self) -> tuple[tuple[str, ...], set[int | None]]:
+        """Phase 2's cut, if Phase 1 can fill it in passing, and the views of which: those both see, where there is room
+        to keep them, and the plain images."""
         later = phases(self.config)[1]
-        if view is not None and view not in {later.view(e, self.config) for e in range(later.epochs)}:
-            return ()
+        if self.plan.phase != 1 or self.cut != POOL or not later.epochs:
+            return (), set()
         unfreeze_top(self.model, self.config.unfrozen_layers, self.config.batchnorm)
         cut = frozen_cut(self.model)
         freeze_backbone(self.model)
-        return () if cut is None else (cut,)
+        if cut is None:
+            return (), set()
+        shared = self._views(self.plan) & self._views(later)
+        return (cut,), shared if shared and self.bank.keeps(cut, self._views(later)) else set()
+
+    def _needed_later(self, view: int | None) -> tuple[str, ...]:
+        """What is stored in the same pass over a view, because Phase 2 will see it."""
+        return self._later if view is None or view in self._later_views else ()
 
     def _feed(self, verb: Callable, batches: Batches, **arguments):
         """Call ``fit`` or ``evaluate`` with one array where it is small, else batch by batch from the disk."""
