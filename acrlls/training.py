@@ -18,6 +18,7 @@ from acrlls.config import Config
 from acrlls.engines import jit_compile
 from acrlls.features import FeatureBank
 from acrlls.model import POOL, between, build_model, freeze_backbone, frozen_cut, unfreeze_top
+from acrlls.suffix import lean
 
 _IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
 _log = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ class _Phase:
         self._fed: dict[str, Batches] = {}
         self.cut = frozen_cut(model)
         # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
-        self.stage = between(model, self.cut, model.layers[-2].name)
+        self.stage = lean(between(model, self.cut, model.layers[-2].name))
         self.stage.compile(
             keras.optimizers.Adam(plan.learning_rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
