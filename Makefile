@@ -36,7 +36,7 @@ $(VENV)/.book: requirements.txt $(LOCKED) | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
 	@touch $@
 
-$(VENV)/.test: requirements-test.txt $(VENV)/.book
+$(VENV)/.test: requirements-test.txt requirements-fast.txt $(VENV)/.book
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-test.txt
 	@touch $@
 

@@ -17,14 +17,15 @@ _HOME = {
     "VARIANTS": "model",
     "build_model": "model",
     "run": "runs",
+    "run_all": "runs",
     "tune": "runs",
 }
 _MODULES = (
-    "book", "calibration", "config", "data", "features", "gradcam", "layers", "model", "paper", "phantom", "plots",
-    "pretrain", "recalibration", "records", "runs", "sections", "training",
+    "book", "cache", "calibration", "chunked", "config", "data", "engines", "features", "gradcam", "layers", "model",
+    "paper", "phantom", "plots", "pretrain", "recalibration", "records", "runs", "sections", "training",
 )  # fmt: skip
 
-_KERAS = ("features", "gradcam", "layers", "model", "pretrain", "runs", "training")
+_KERAS = ("engines", "features", "gradcam", "layers", "model", "pretrain", "runs", "training")
 
 __all__ = [*_HOME, *_MODULES]
 

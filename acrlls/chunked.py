@@ -119,7 +119,8 @@ class ChunkedArray:
 
     def _state(self) -> tuple | None:
         try:
-            return tuple((s.st_mtime_ns, s.st_size, s.st_ino) for s in (self.file.stat(), self.note_file.stat()))
+            files = [(s.st_mtime_ns, s.st_size, s.st_ino) for s in (self.file.stat(), self.note_file.stat())]
+            return self.shape, self.dtype, CHUNK, *files
         except OSError:
             return None
 

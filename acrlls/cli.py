@@ -20,6 +20,8 @@ from typing import Any
 
 import acrlls
 from acrlls._quiet import import_keras
+from acrlls.cache import CLEARED_BY_DEFAULT, KINDS
+from acrlls.chunked import LIMIT_VARIABLE, limit, used
 from acrlls.config import PROJECT, Config, UserError, configure, profiles, store
 from acrlls.sections import Section, SectionFailed, all_sections, execute, versions
 
@@ -102,6 +104,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-o", "--output", type=Path, metavar="FOLDER", help="where to record; default: results/<profile>"
     )
+    sub = command(cache)
+    sub.add_argument(
+        "chosen", nargs="*", metavar="WHAT",
+        help=f"a kind ({', '.join(KINDS)}), or the name of an entry or its beginning; default: all of them, and the "
+        f"{' and '.join(CLEARED_BY_DEFAULT)} for --clear and --check",
+    )  # fmt: skip
+    act = sub.add_mutually_exclusive_group()
+    act.add_argument("--clear", action="store_true", help="delete what is chosen; runs only if they are named")
+    act.add_argument("--check", action="store_true", help="compare stored features with their digests")
     command(pretrain, parameters="an argument of acrlls.pretrain.pretrain; may be repeated")
     sub = command(doctor)
     sub.add_argument("--profile", default=None, help="profile to look at; default: quick, or ACRLLS_PROFILE")
@@ -154,9 +165,9 @@ def reproduce(options) -> None:
     import_keras()
     from acrlls import calibration, runs
 
-    for variant, config in configs.items():
-        print(f"{variant}: training, or taking what is kept in {store()}", flush=True)
-        done = runs.run(config)
+    print(f"{', '.join(configs)}: training, or taking what is kept in {store()}", flush=True)
+    for variant, done in zip(configs, runs.run_all(configs.values()), strict=True):
+        config = configs[variant]
         runs.record(done, folder / variant)
         test = done.predictions("test")
         ece = calibration.classwise_ece(test.probabilities, test.labels, bins=config.bins).mean()
@@ -169,6 +180,35 @@ def reproduce(options) -> None:
         table = runs.tune(_usage(configure, options.profile, variant="proposed", **given))
         table.to_csv(folder / "tuning.csv", index=False)
         print(table.to_string(index=False))
+
+
+def cache(options) -> int:
+    """List what the store keeps, check it, or clear it.
+
+    acrlls cache                    what, how large, from when, for which settings
+    acrlls cache --clear            delete stored features, which are computed again when a run asks
+    acrlls cache 3f2a --clear       delete the entries whose name begins so
+    acrlls cache unfinished --clear delete runs that were cut off
+    """
+    from acrlls import cache as kept
+
+    chosen = options.chosen or (CLEARED_BY_DEFAULT if options.clear or options.check else ())
+    found = _usage(kept.entries, chosen)
+    status = 0
+    for entry in found:
+        line = f"{entry.kind:<10} {_size(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}  {entry.name}\n{'':<10} {entry.what}"
+        if options.check and entry.kind == "features":
+            bad = kept.damaged(entry)
+            status = 1 if bad else status
+            line += f"\n{'':<10} " + (f"not whole: {', '.join(bad)}; computed again when asked for" if bad else "whole")
+        if options.clear:
+            entry.delete()
+        print(line)
+    total = _size(sum(entry.size for entry in found))
+    print(f"{len(found)} entries, {total}, {'deleted from' if options.clear else 'in'} {store()}")
+    if not options.clear:
+        print(f"stored features may take {_size(limit())} together ({LIMIT_VARIABLE})")
+    return status
 
 
 def pretrain(options) -> None:
@@ -251,8 +291,11 @@ def _check_store(config: Config) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder):
         pass
-    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-    return f"{folder}, writable, {size / 1e6:.0f} MB kept"
+    return f"{folder}, writable, {used(folder) / 1e6:.0f} MB kept; stored features may take {_size(limit())} of it"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _section(name: str) -> Section:

@@ -29,7 +29,8 @@ class FeatureBank:
     """Outputs of chosen layers of the backbone for the images of a data set.
 
     ``bank/<key>/<layer>/<part>[-view-<v>].npy`` in the store; the key covers weights, data, split, image size, input
-    range, augmentation, type and the code that computes.  The engine is noted beside the values and not part of the key.
+    range, augmentation, type and the code that computes.  Which engine computed is noted beside the values and, like
+    versions and device, in the manifest of a run; it is not part of the key.
 
     Args:
         config: names the backbone, image size, input range, augmentation and split.

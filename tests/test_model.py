@@ -61,7 +61,9 @@ def test_the_last_50_layers_start_at_block_11_project(proposed):
     assert not any(layer.trainable for layer in norms)
 
 
-@pytest.mark.parametrize("n, cut", [(0, "pool"), (50, "block_10_project_BN"), (154, None)])
+@pytest.mark.parametrize("n, cut", [(0, "pool"), (50, "block_10_project_BN"), (154, None),
+                                    (5, "block_15_add"),  # not the sixfold map that feeds block 16's projection
+                                    (52, "block_10_project_BN")])  # fmt: skip
 def test_the_cut_is_found_from_the_model(proposed, n, cut):
     m.unfreeze_top(proposed, n, "update")
     assert m.frozen_cut(proposed) == cut

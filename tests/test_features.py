@@ -1,0 +1,295 @@
+"""The feature bank: what is stored is what the network computes, survives accidents, and keeps to its bound."""
+
+import errno
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from acrlls import cache, chunked, cli, data, engines, features, runs, training
+from acrlls import model as m
+from acrlls.chunked import ChunkedArray
+from acrlls.config import UserError
+from acrlls.features import FeatureBank
+
+VALUES = np.arange(60, dtype="float32").reshape(10, 6)  # three chunks of four rows
+
+
+@pytest.fixture
+def small_chunks(monkeypatch, tmp_path):
+    """Four rows a chunk, in a store of the test's own."""
+    monkeypatch.setattr(chunked, "CHUNK", 4)
+    monkeypatch.setattr(features, "CHUNK", 4)
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
+
+
+def fill(array, values=VALUES):
+    for k in array.missing():
+        array.write(k, values[4 * k : 4 * k + 4])
+
+
+# ---------------------------------------------------------------- chunks
+
+
+def test_a_filled_array_is_an_ordinary_npy_file(small_chunks, tmp_path):
+    array = ChunkedArray(tmp_path / "a.npy", (10, 6), "float32")
+    assert array.missing() == [0, 1, 2]
+    fill(array)
+    assert array.missing() == []
+    np.testing.assert_array_equal(np.load(array.file), VALUES)
+    np.testing.assert_array_equal(array.open(), VALUES)
+
+
+def test_a_damaged_chunk_is_found_and_mended(small_chunks, tmp_path):
+    array = ChunkedArray(tmp_path / "a.npy", (10, 6), "float32")
+    fill(array)
+    whole = array.file.read_bytes()
+    content = bytearray(whole)
+    content[-3 * 24] ^= 1  # one bit, in the second chunk
+    array.file.write_bytes(content)
+    assert array.missing() == [1]
+    fill(array)
+    assert array.file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("lost, expected", [(1, [2]), (5 * 24, [1, 2]), (100_000, [0, 1, 2])])
+def test_a_file_cut_short_is_never_taken_for_whole(small_chunks, tmp_path, lost, expected):
+    array = ChunkedArray(tmp_path / "a.npy", (10, 6), "float32")
+    fill(array)
+    whole = array.file.read_bytes()
+    array.file.write_bytes(whole[: max(0, len(whole) - lost)])
+    assert array.missing() == expected
+    fill(array)
+    assert array.file.read_bytes() == whole
+
+
+def test_a_note_of_another_layout_or_none_counts_for_nothing(small_chunks, tmp_path):
+    array = ChunkedArray(tmp_path / "a.npy", (10, 6), "float32")
+    fill(array)
+    assert ChunkedArray(array.file, (10, 6), "float16").missing() == [0, 1, 2]
+    array.note_file.write_text('{"shape":')
+    assert array.missing() == [0, 1, 2]
+
+
+def test_a_process_killed_in_the_middle_of_a_chunk_leaves_the_chunks_before_it(small_chunks, tmp_path):
+    killed = """
+import os, pathlib, signal, sys
+import numpy as np
+from acrlls import chunked
+chunked.CHUNK = 4
+array = chunked.ChunkedArray(pathlib.Path(sys.argv[1]), (10, 6), "float32")
+values = np.arange(60, dtype="float32").reshape(10, 6)
+array.write(0, values[:4])
+pathlib.Path.write_text = lambda *a: os.kill(os.getpid(), signal.SIGKILL)  # its bytes are written, its digest is not
+array.write(1, values[4:8])
+"""
+    file = tmp_path / "a.npy"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", killed, str(file)], check=False, env=environment)
+    assert done.returncode == -signal.SIGKILL
+    array = ChunkedArray(file, (10, 6), "float32")
+    assert array.missing() == [1, 2]
+    fill(array)
+    unbroken = ChunkedArray(tmp_path / "b.npy", (10, 6), "float32")
+    fill(unbroken)
+    assert array.file.read_bytes() == unbroken.file.read_bytes()
+
+
+# ---------------------------------------------------------------- the bound
+
+
+def test_a_full_disk_is_a_message_that_says_what_helps(small_chunks, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(chunked, "_allocate", full)
+    with pytest.raises(UserError, match="No space left on device.*acrlls cache --clear"):
+        fill(ChunkedArray(tmp_path / "a.npy", (10, 6), "float32"))
+
+
+def test_room_is_the_limit_less_what_is_stored_and_never_more_than_the_disk_has(small_chunks, monkeypatch):
+    monkeypatch.setenv("ACRLLS_BANK_GB", "1e-6")  # 1,000 bytes
+    array = ChunkedArray(chunked.bank_folder() / "key" / "pool" / "a.npy", (10, 6), "float32")
+    fill(array)
+    assert chunked.room() == 1000 - chunked.used(chunked.bank_folder()) < 1000 - 240
+    monkeypatch.setattr(chunked, "_free", lambda: 17)
+    assert chunked.room() == 17
+    monkeypatch.delenv("ACRLLS_BANK_GB")
+    assert chunked.limit() == (chunked.used(chunked.bank_folder()) + 17) // 2
+
+
+@pytest.mark.parametrize("value", ["much", "0", "-1", "nan", "inf"])
+def test_a_limit_that_is_no_number_is_refused(monkeypatch, value):
+    monkeypatch.setenv("ACRLLS_BANK_GB", value)
+    with pytest.raises(UserError, match="number of gigabytes above 0"):
+        chunked.limit()
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(small_chunks, tiny, phantom_data, monkeypatch):
+    monkeypatch.setenv("ACRLLS_BANK_GB", "1e-6")
+    with pytest.raises(UserError, match="pool of test would take.*at most 1e-06 GB.*ACRLLS_BANK_GB"):
+        FeatureBank(tiny, phantom_data, m.build_model(tiny, 4)).features("test", "pool")
+    with pytest.raises(UserError, match="a single view of the features pool"):
+        training.train(tiny, phantom_data, chunked.bank_folder().parent / "run")
+    assert chunked.used(chunked.bank_folder()) == 0
+
+
+# ---------------------------------------------------------------- the bank
+
+
+def test_the_bank_mends_itself_and_says_so(small_chunks, tiny, phantom_data, caplog):
+    bank = FeatureBank(tiny, phantom_data, m.build_model(tiny, 4))
+    stored = np.array(bank.features("test", "pool"))
+    (file,) = chunked.bank_folder().rglob("test.npy")
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 64
+    file.write_bytes(content)
+    np.testing.assert_array_equal(bank.features("test", "pool"), stored)
+    assert "1 chunks are damaged" in caplog.text
+
+
+def test_the_key_covers_what_the_features_follow_from(tiny, phantom_data, monkeypatch):
+    model = m.build_model(tiny, 4)
+
+    def key(view=0, dataset=phantom_data, **changes):
+        return FeatureBank(tiny.replace(**changes), dataset, model)._key(view)
+
+    changes = [{"seed": 1}, {"backbone": "phantom"}, {"image_size": 64}, {"input_range": "-1..1"}, {"split_seed": 1},
+               {"rotation": 7.0}, {"augment_seed": 1}, {"bank_dtype": "float16"}, {"dataset": data.PhantomDataset(160, 1, 48)},
+               {"view": None}]  # fmt: skip
+    assert len({key(), *(key(**change) for change in changes)}) == 1 + len(changes)
+    # the head's settings share it, and so do plain images whatever the augmentation
+    assert key() == key(variant="baseline", alpha=1.0, phase1_epochs=3, batch_size=5)
+    assert key(view=None) == key(view=None, rotation=7.0)
+    before = key()
+    monkeypatch.setattr(features, "_SOURCES", ("model",))
+    assert key() != before
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="openvino is not installed")
+def test_openvino_and_keras_agree_to_rounding(tiny, phantom_data, monkeypatch, small_chunks, tmp_path):
+    config = tiny.replace(backbone="phantom")
+    stored = {}
+    for engine in engines.ENGINES:
+        monkeypatch.setenv("ACRLLS_ENGINE", engine)
+        monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / engine))
+        bank = FeatureBank(config, phantom_data, m.build_model(config, 4))
+        layers = ("block_10_project_BN", "pool")
+        stored[engine] = [bank.features("test", name, 0, also=layers) for name in layers]
+        assert [name.split()[0] for name in bank.engines] == [engine]
+    for a, b in zip(*stored.values(), strict=True):
+        assert 0 < np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(b)
+    assert sys.modules["openvino_telemetry"] is None
+
+
+def test_an_engine_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("ACRLLS_ENGINE", "onnx")
+    with pytest.raises(UserError, match="'onnx'; choose one of: openvino, keras"):
+        engines.engine()
+    monkeypatch.setenv("ACRLLS_ENGINE", "openvino")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="not installed.*requirements-fast.txt"):
+        engines.engine()
+    monkeypatch.delenv("ACRLLS_ENGINE")
+    assert engines.engine() == "keras"
+
+
+# ---------------------------------------------------------------- side by side
+
+
+def test_runs_trained_side_by_side_from_passing_views_are_what_they_are_alone(tiny, phantom_data, tmp_path, monkeypatch):
+    """One view at a time on the disk, computed once for all runs; killed and resumed on the way."""
+    configs = [tiny.replace(views=None, variant=v, patience=p) for v, p in (("baseline", None), ("proposed", 1))]
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "alone"))
+    alone = [runs.run(config) for config in configs]
+    assert len(list(chunked.bank_folder().rglob("train-view-*.npy"))) == 3  # all kept
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "together"))
+    n, shape = len(data.split_of(phantom_data, tiny).train), alone[0].model().get_layer("pool").output.shape[1]
+    monkeypatch.setenv("ACRLLS_BANK_GB", str(n * shape * 4 * 1.9 / 1e9))  # the plain images and a view, not two
+
+    filled, save, checkpoints = [], training._Phase._checkpoint, []
+    fill_view = FeatureBank._fill
+
+    def counted(self, part, view, arrays):
+        filled.append((part, view))
+        assert part != "train" or not list(chunked.bank_folder().rglob("pool/train-view-*.npy"))
+        fill_view(self, part, view, arrays)
+
+    def dies(self, *args):
+        save(self, *args)
+        checkpoints.append(self.config.variant)
+        if len(checkpoints) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(FeatureBank, "_fill", counted)
+    monkeypatch.setattr(training._Phase, "_checkpoint", dies)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run_all(configs)
+    assert checkpoints == ["baseline", "proposed", "baseline"]
+    monkeypatch.setattr(training._Phase, "_checkpoint", save)
+    together = runs.run_all(configs)
+    assert [view for part, view in filled if part == "train"] == [0, 1, 2]
+    assert not list(chunked.bank_folder().rglob("pool/train-view-*"))
+    for a, b in zip(alone, together, strict=True):
+        columns = ["phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+        pd.testing.assert_frame_equal(a.history[columns], b.history[columns], rtol=1e-5)
+        np.testing.assert_allclose(a.predictions().logits, b.predictions().logits, rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(training, "train_together", lambda jobs: pytest.fail("trained again"))
+    assert [run.config.variant for run in runs.run_all(configs[::-1])] == ["proposed", "baseline"]
+
+
+# ---------------------------------------------------------------- listed and cleared
+
+
+@pytest.fixture
+def full_store(small_chunks, tiny, phantom_data):
+    """A store with features, a run, a run cut off, and drawn phantoms."""
+    FeatureBank(tiny, phantom_data, m.build_model(tiny, 4)).features("test", "pool")
+    store = chunked.store()
+    for name in ("0123456789", "abcdef0123.partial"):
+        (store / name).mkdir()
+        (store / name / "config.json").write_text('{"variant": "proposed", "profile": "quick", "seed": 3}')
+    (store / "phantom").mkdir()
+    (store / "phantom" / "0123.npz").write_bytes(b"12345")
+    return store
+
+
+def kinds():
+    return [entry.kind for entry in cache.entries()]
+
+
+def test_cache_lists_what_is_kept_how_large_and_for_which_settings(full_store, capsys):
+    assert cli.main(["cache"]) == 0
+    listed = capsys.readouterr().out
+    assert "pool (1280, float32), plain images, by " in listed and "data phantom" in listed and "image_size 48" in listed
+    assert "variant proposed, profile quick" in listed and "seed 3" in listed
+    assert "4 entries" in listed and "ACRLLS_BANK_GB" in listed
+
+
+def test_clearing_takes_features_alone_unless_another_thing_is_named(full_store, capsys):
+    assert cli.main(["cache", "--clear"]) == 0
+    assert kinds() == ["unfinished", "phantom", "runs"] and not any(chunked.bank_folder().iterdir())
+    assert cli.main(["cache", "unfinished", "--clear"]) == 0
+    assert kinds() == ["phantom", "runs"]
+    assert cli.main(["cache", "012345", "--clear"]) == 0
+    assert kinds() == ["phantom"]
+
+
+@pytest.mark.parametrize("chosen, said", [("0123", "begins 2 names"), ("", "is nothing"), ("fff", "is nothing")])
+def test_a_choice_that_is_not_clear_deletes_nothing(full_store, capsys, chosen, said):
+    assert cli.main(["cache", chosen, "--clear"]) == 2
+    assert said in capsys.readouterr().err and len(kinds()) == 4
+
+
+def test_cache_checks_the_digests(full_store, capsys):
+    assert cli.main(["cache", "--check"]) == 0
+    (file,) = chunked.bank_folder().rglob("test.npy")
+    with file.open("r+b") as f:
+        f.truncate(file.stat().st_size - 1)
+    assert cli.main(["cache", "--check"]) == 1
+    assert "not whole: test;" in capsys.readouterr().out
