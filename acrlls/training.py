@@ -211,7 +211,7 @@ class _Phase:
         start = time.perf_counter()
         c = self.config
         rng = np.random.default_rng((c.seed, self.plan.phase, epoch))
-        _seed_dropout(self.model, rng)
+        seed_dropout(self.model, rng)
         order = rng.permutation(len(self.bank.split.train))
         batches = self._batches("train", self.plan.view(epoch, c), order)
         self._feed(self.stage.fit, batches, class_weight=self.class_weight, shuffle=False, verbose=0)
@@ -300,7 +300,7 @@ class _Phase:
         return {k: note[k] for k in fresh}
 
 
-def _seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
+def seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
     """Dropout's randomness as a function of seed and epoch, so that a resumed run equals an unbroken one."""
     for layer in model.layers:
         generator = getattr(layer, "seed_generator", None)
