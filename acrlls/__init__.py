@@ -21,11 +21,11 @@ _HOME = {
     "tune": "runs",
 }
 _MODULES = (
-    "book", "cache", "calibration", "chunked", "config", "data", "engines", "features", "gradcam", "layers", "model",
-    "paper", "phantom", "plots", "pretrain", "recalibration", "records", "runs", "sections", "training",
+    "bench", "book", "cache", "calibration", "chunked", "config", "cost", "data", "engines", "features", "gradcam", "layers", "model",
+    "paper", "phantom", "plots", "pretrain", "recalibration", "records", "runs", "sections", "suffix", "training",
 )  # fmt: skip
 
-_KERAS = ("engines", "features", "gradcam", "layers", "model", "pretrain", "runs", "training")
+_KERAS = ("engines", "features", "gradcam", "layers", "model", "pretrain", "runs", "suffix", "training")
 
 __all__ = [*_HOME, *_MODULES]
 

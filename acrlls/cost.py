@@ -117,3 +117,21 @@ def arithmetic(counts: dict[str, int], job: Job) -> pd.Series:
     flops = pd.Series(parts, dtype=float) * 2 * n
     flops["whole job"] = flops.sum()
     return flops
+
+
+def growth(rate: pd.Series, batchnorm: str = "frozen") -> dict[str, pd.DataFrame]:
+    """Hours of the whole job (columns plain, bank) by what is turned, the rest as in the paper."""
+    paper = Job()
+
+    def hours(**changes):
+        return project(rate, Job(**{**vars(paper), **changes}), batchnorm).loc["whole job", ["plain", "bank"]] / 3600
+
+    images, factors, points = np.geomspace(500, 50_000, 9).round(), np.geomspace(0.1, 2, 9), np.array([1, 2, 4, 8, 16, 32, 64])
+    names = ("grid_epochs", "phase1_epochs", "phase2_epochs")
+    return {
+        "training images": pd.DataFrame({n: hours(train=n) for n in images}).T,
+        "epochs, relative to the paper's": pd.DataFrame(
+            {f: hours(**{name: f * getattr(paper, name) for name in names}) for f in factors}
+        ).T,
+        "grid points": pd.DataFrame({k: hours(grid_points=k) for k in points}).T,
+    }

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from acrlls._style import ACCENT, COLOURS, FAINT, INK, MUTED, SEQUENTIAL, WIDTH, colour, spread, style, styled
 from acrlls.calibration import Reliability, noise_floor
 from acrlls.config import UserError
-from acrlls.plots_compare import plot_floor, plot_intervals, plot_truth
+from acrlls.plots_compare import plot_floor, plot_growth, plot_intervals, plot_truth
 from acrlls.plots_images import (
     choose_examples, plot_augmentation, plot_examples, plot_gradcam, plot_masks, prepare_augmentation,
     prepare_examples,
@@ -26,8 +26,8 @@ from acrlls.plots_model import plot_architecture, prepare_architecture
 
 __all__ = [
     "COLOURS", "Ablation", "Curves", "Tuning", "choose_examples", "plot_ablation", "plot_architecture",
-    "plot_augmentation", "plot_confusion", "plot_examples", "plot_floor", "plot_gradcam", "plot_intervals", "plot_learning",
-    "plot_lls", "plot_masks", "plot_reliability", "plot_truth", "plot_tuning", "prepare_ablation",
+    "plot_augmentation", "plot_confusion", "plot_examples", "plot_floor", "plot_gradcam", "plot_growth", "plot_intervals",
+    "plot_learning", "plot_lls", "plot_masks", "plot_reliability", "plot_truth", "plot_tuning", "prepare_ablation",
     "prepare_architecture", "prepare_augmentation", "prepare_curves", "prepare_examples", "prepare_tuning", "style",
 ]  # fmt: skip
 
