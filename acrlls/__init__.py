@@ -21,12 +21,12 @@ _HOME = {
     "tune": "runs",
 }
 _MODULES = (
-    "book", "cache", "calibration", "chunked", "config", "data", "engines", "estimators", "features", "gradcam",
-    "layers", "model", "paper", "phantom", "plots", "population", "pretrain", "recalibration", "records", "runs",
-    "sections", "training",
+    "bench", "book", "cache", "calibration", "chunked", "config", "cost", "data", "engines", "estimators",
+    "features", "gradcam", "layers", "model", "paper", "phantom", "plots", "population", "pretrain",
+    "recalibration", "records", "runs", "sections", "suffix", "training",
 )  # fmt: skip
 
-_KERAS = ("engines", "features", "gradcam", "layers", "model", "pretrain", "runs", "training")
+_KERAS = ("engines", "features", "gradcam", "layers", "model", "pretrain", "runs", "suffix", "training")
 
 __all__ = [*_HOME, *_MODULES]
 

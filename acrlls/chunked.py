@@ -142,6 +142,10 @@ def used(folder: Path) -> int:
     return sizes
 
 
+def readable(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
 def limit() -> int:
     """Bytes that stored features may take together: ``ACRLLS_BANK_GB``, or 20 GB but no more than half of what the
     disk would have free without them.

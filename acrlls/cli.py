@@ -14,16 +14,15 @@ import difflib
 import inspect
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import acrlls
 from acrlls._quiet import import_keras
 from acrlls.cache import CLEARED_BY_DEFAULT, KINDS
-from acrlls.chunked import LIMIT_VARIABLE, limit, used
+from acrlls.chunked import LIMIT_VARIABLE, limit, readable
 from acrlls.config import PROJECT, Config, UserError, configure, profiles, store
-from acrlls.sections import Section, SectionFailed, all_sections, execute, versions
+from acrlls.sections import Section, SectionFailed, all_sections, execute
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
 PUBLISHED = ("baseline", "single_dense", "proposed")
@@ -125,6 +124,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("words", metavar="WORD", nargs="*", help="show claims that hold all these words")
     sub.add_argument("--verdict", help="show claims with this verdict")
     sub.add_argument("--evidence", action="store_true", help="show the arithmetic as well")
+    sub = command(bench, parameters="a setting, such as `phase2_epochs 3`; may be repeated")
+    sub.add_argument("--profile", default=None, help="default: paper where ACRLLS_DATA is set, else quick")
+    sub.add_argument("--quick", action="store_true", help="a few images of the phantom, in about a minute")
+    sub.add_argument("--images", type=int, default=1000, help="images drawn from the data; default: 1000")
+    sub.add_argument("--points", type=int, default=2, help="grid points that plain Keras trains; default: 2")
+    sub.add_argument(
+        "-o", "--output", type=Path, metavar="FOLDER", help="where to record; default: results/bench/<profile>"
+    )
     sub = command(doctor)
     sub.add_argument("--profile", default=None, help="profile to look at; default: quick, or ACRLLS_PROFILE")
     return parser
@@ -222,7 +229,7 @@ def cache(options) -> int:
     found = _usage(kept.entries, chosen)
     status = 0
     for entry in found:
-        line = f"{entry.kind:<10} {_size(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}  {entry.name}"
+        line = f"{entry.kind:<10} {readable(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}  {entry.name}"
         line += f"\n{'':<10} {entry.what}"
         if options.check and entry.kind == "features":
             bad = kept.damaged(entry)
@@ -231,10 +238,10 @@ def cache(options) -> int:
         if options.clear:
             entry.delete()
         print(line)
-    total = _size(sum(entry.size for entry in found))
+    total = readable(sum(entry.size for entry in found))
     print(f"{len(found)} entries, {total}, {'deleted from' if options.clear else 'in'} {store()}")
     if not options.clear:
-        print(f"stored features may take {_size(limit())} together ({LIMIT_VARIABLE})")
+        print(f"stored features may take {readable(limit())} together ({LIMIT_VARIABLE})")
     return status
 
 
@@ -267,83 +274,34 @@ def claims(options) -> int:
     return 1 if problems else 0
 
 
+def bench(options) -> None:
+    """Time the whole job, scaled down, in plain Keras and through the feature bank.
+
+    Two epochs a phase and a grid point, fresh views; about a quarter of an hour for 1,000 images of 224 px on
+    two cores.
+    """
+    from acrlls.bench import Task, bench
+
+    given = {"grid_epochs": 2, "phase1_epochs": 2, "phase2_epochs": 2, "views": None}
+    size = {"images": options.images, "plain_points": options.points}
+    profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
+    if options.quick:
+        profile, size = "quick", {"images": 160, "plain_points": 1, "workers": (1, 2), "seeds": (1,)}
+        given |= {"data": "phantom", "phantom_images": 160, "grid_alpha": [0.08], "grid_tau": [0.15, 0.25]}
+    given |= _values(options.parameters, [name for name in FIELDS if name not in ("profile", "variant")], "bench")
+    config = _usage(configure, profile, **given).replace(views=given["views"])  # None: a fresh one every epoch
+    bench(Task(config, **size), options.output or PROJECT / "results" / "bench" / ("quick" if options.quick else profile))
+
+
 def doctor(options) -> int:
     """Check versions, backend, data, weights and the store."""
-    config = _usage(configure, options.profile)
+    from acrlls.doctor import examine
+
     problems = 0
-    for title, check in (
-        ("versions", _check_versions),
-        ("backend", _check_backend),
-        ("data", _check_data),
-        ("weights", _check_weights),
-        ("store", _check_store),
-    ):
-        try:
-            print(f"ok       {title:<9} {check(config)}", flush=True)
-        except (UserError, ImportError, OSError) as error:
-            problems += 1
-            print(f"problem  {title:<9} {error}", flush=True)
+    for title, good, text in examine(_usage(configure, options.profile)):
+        problems += not good
+        print(f"{'ok' if good else 'problem':<8} {title:<9} {text}", flush=True)
     return 1 if problems else 0
-
-
-def _check_versions(config: Config) -> str:
-    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        raise UserError(f"Python {sys.version.split()[0]}; the project is for 3.11 to 3.13")
-    return ", ".join(f"{name} {version}" for name, version in versions().items())
-
-
-def _check_backend(config: Config) -> str:
-    import numpy as np
-
-    keras = import_keras()
-    keras.ops.convert_to_numpy(keras.ops.softmax(np.ones((1, 4), "float32")))
-    from acrlls import engines
-
-    by = engines.engine_version(engines.engine())
-    return f"Keras {keras.__version__} computes on {keras.backend.backend()}, the frozen part by {by}"
-
-
-def _check_data(config: Config) -> str:
-    if config.data == "phantom":
-        return f"phantom, {config.phantom_images} images drawn on demand"
-    if config.data == "kaggle":
-        return "kaggle, fetched by kagglehub when a section asks for it"
-    from acrlls.data import load_data
-
-    data = load_data(config)
-    return f"{len(data.names)} images of {', '.join(data.class_names)}"
-
-
-def _check_weights(config: Config) -> str:
-    if config.backbone == "phantom":
-        shipped = sorted((PROJECT / "acrlls" / "weights").glob("*.h5"))
-        if not shipped:
-            raise UserError("the phantom backbone is not in acrlls/weights/; `acrlls pretrain` trains it")
-        return "phantom, shipped: " + ", ".join(
-            f"{p.name} ({p.stat().st_size / 1e6:.1f} MB)" for p in shipped
-        )
-    if config.backbone == "imagenet":
-        cached = list(
-            (Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models").glob("mobilenet_v2*")
-        )
-        return "imagenet, " + (
-            "in Keras's cache" if cached else "not in Keras's cache: downloaded when first asked for"
-        )
-    if config.backbone != "random" and not Path(config.backbone).is_file():
-        raise UserError(f"backbone {config.backbone} is no file")
-    return config.backbone
-
-
-def _check_store(config: Config) -> str:
-    folder = store()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder):
-        pass
-    return f"{folder}, writable, {used(folder) / 1e6:.0f} MB kept; stored features may take {_size(limit())} of it"
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _section(name: str) -> Section:

@@ -18,7 +18,7 @@ from acrlls._style import ACCENT, COLOURS, FAINT, INK, MUTED, SEQUENTIAL, WIDTH,
 from acrlls.calibration import noise_floor
 from acrlls.config import UserError
 from acrlls.plots_compare import (
-    plot_estimators, plot_floor, plot_intervals, plot_repeated_intervals, plot_truth,
+    plot_estimators, plot_floor, plot_growth, plot_intervals, plot_repeated_intervals, plot_truth,
 )  # fmt: skip
 from acrlls.plots_images import (
     choose_examples, plot_augmentation, plot_examples, plot_gradcam, plot_masks, prepare_augmentation,
@@ -31,8 +31,8 @@ from acrlls.plots_reliability import plot_reliability
 __all__ = [
     "COLOURS", "Ablation", "Curves", "Tuning", "choose_examples", "plot_ablation", "plot_architecture",
     "plot_augmentation", "plot_confusion", "plot_ece_floors", "plot_estimators", "plot_examples", "plot_floor",
-    "plot_gap_floors", "plot_gradcam", "plot_intervals", "plot_learning", "plot_lls", "plot_masks", "plot_mcnemar",
-    "plot_reliability", "plot_repeated_intervals", "plot_truth", "plot_tuning", "prepare_ablation",
+    "plot_gap_floors", "plot_gradcam", "plot_growth", "plot_intervals", "plot_learning", "plot_lls", "plot_masks",
+    "plot_mcnemar", "plot_reliability", "plot_repeated_intervals", "plot_truth", "plot_tuning", "prepare_ablation",
     "prepare_architecture", "prepare_augmentation", "prepare_curves", "prepare_examples", "prepare_tuning", "style",
 ]  # fmt: skip
 

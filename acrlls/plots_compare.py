@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from acrlls._style import ACCENT, INK, MUTED, WIDTH, WRONG, bare, colour, styled
+from acrlls._style import ACCENT, COLOURS, FAINT, INK, MUTED, WIDTH, WRONG, bare, colour, styled
 
 
 @styled
@@ -178,4 +178,24 @@ def plot_repeated_intervals(intervals: Mapping[str, object], truth: float, xlabe
         ax.set(yticks=[], xlabel=xlabel, ylim=(-1, len(table)))
         ax.set_title(f"{title}\n{missed.sum()} of {len(table)} miss the truth", size=9)
         ax.spines["left"].set_visible(False)
+    return axes
+
+
+@styled
+def plot_growth(tables: Mapping[str, object], axes=None):
+    """Hours of the job in plain Keras and through the bank, a panel for each thing that is turned.
+
+    Args:
+        tables: from :func:`acrlls.cost.growth`: hours in the columns ``plain`` and ``bank``, the value turned as index.
+        axes: one axes a panel.
+    """
+    if axes is None:
+        _, axes = plt.subplots(1, len(tables), figsize=(WIDTH, 2.6), sharey=True)
+    for ax, (name, table) in zip(axes, tables.items(), strict=True):
+        for side, shade, label in (("plain", COLOURS[0], "plain Keras"), ("bank", COLOURS[1], "through the bank")):
+            ax.plot(table.index, table[side], "o-", color=shade, markersize=3, label=label)
+        ax.set(xscale="log", yscale="log", xlabel=name)
+        ax.grid(axis="y", color=FAINT, linewidth=0.6)
+    axes[0].set_ylabel("hours")
+    axes[0].legend(fontsize=8)
     return axes

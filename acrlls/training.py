@@ -18,6 +18,7 @@ from acrlls.config import Config
 from acrlls.engines import jit_compile
 from acrlls.features import FeatureBank
 from acrlls.model import POOL, between, build_model, freeze_backbone, frozen_cut, unfreeze_top
+from acrlls.suffix import lean
 
 _IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
 _log = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ class _Phase:
         self._fed: dict[str, Batches] = {}
         self.cut = frozen_cut(model)
         # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
-        self.stage = between(model, self.cut, model.layers[-2].name)
+        self.stage = lean(between(model, self.cut, model.layers[-2].name))
         self.stage.compile(
             keras.optimizers.Adam(plan.learning_rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -219,7 +220,7 @@ class _Phase:
         start = time.perf_counter()
         c = self.config
         rng = np.random.default_rng((c.seed, self.plan.phase, epoch))
-        _seed_dropout(self.model, rng)
+        seed_dropout(self.model, rng)
         order = rng.permutation(len(self.bank.split.train))
         batches = self._batches("train", self.plan.view(epoch, c), order)
         self._feed(self.stage.fit, batches, class_weight=self.class_weight, shuffle=False, verbose=0)
@@ -308,7 +309,7 @@ class _Phase:
         return {k: note[k] for k in fresh}
 
 
-def _seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
+def seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
     """Dropout's randomness as a function of seed and epoch, so that a resumed run equals an unbroken one."""
     for layer in model.layers:
         generator = getattr(layer, "seed_generator", None)

@@ -1,0 +1,72 @@
+"""The benchmark: both sides do the same job, and its record says what is needed."""
+
+import json
+
+import numpy as np
+import pytest
+
+from acrlls import bench, bench_parts, data
+
+
+@pytest.fixture(scope="module")
+def task(tiny):
+    return bench.Task(tiny.replace(views=None, phase1_epochs=2, phase2_epochs=2), images=160, plain_points=1, workers=(1,), seeds=(1,))
+
+
+def test_a_sample_has_the_classes_of_the_whole_and_its_own_fingerprint(phantom_data):
+    some = bench.sample(phantom_data, 80)
+    shares = [np.bincount(d.labels, minlength=4) / len(d) for d in (phantom_data, some)]
+    np.testing.assert_allclose(*shares, atol=0.02)
+    assert some.fingerprint != phantom_data.fingerprint
+    k = phantom_data.names.tolist().index(some.names[7])
+    np.testing.assert_array_equal(some.image(7), phantom_data.image(k))
+    assert bench.sample(phantom_data, 1000) is phantom_data
+
+
+def test_plain_keras_sees_the_views_and_the_order_of_training_through_the_bank(task, tmp_path):
+    """Same seeds, images, views, order and dropout: the head's losses agree but for rounding."""
+    (config,) = task.variants(phase2_epochs=0)[-1:]
+    dataset = task.dataset()
+    from acrlls.model import build_model
+
+    plain = bench_parts._plain_phase(config, dataset, build_model(config, 4), 1, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACRLLS_STORE", str(tmp_path))
+        bank = bench_parts._through_bank(task, [config], tmp_path / "bank")
+    a, b = ([row["val_loss"] for row in rows] for rows in (plain["history"], bank["histories"][0]))
+    np.testing.assert_allclose(a, b, rtol=1e-3)
+    np.testing.assert_allclose(plain["logits"], bank["logits"][0], rtol=1e-2, atol=1e-2)
+
+
+def test_the_first_step_of_phase_2_is_exact_in_float64(task, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
+    found = bench_parts._exactness(task, tmp_path)
+    assert found["head_validation_loss"] < 1e-3
+    for batchnorm in ("frozen", "update"):
+        step = found[f"first_step_{batchnorm}"]
+        assert step["loss"] < 1e-4
+        assert step["gradient, both in float64"] < 1e-6  # read off a step of gradient descent
+
+
+def test_a_failed_part_is_named_with_its_last_words(task, tmp_path):
+    (tmp_path / "task.json").write_text(json.dumps({**vars(task), "config": task.config.as_dict()}))
+    with pytest.raises(bench.UserError, match="the part 'nonsense' failed.*KeyError"):
+        bench._in_a_process(tmp_path, "nonsense")
+
+
+def test_the_plain_side_is_scaled_up_to_all_grid_points(task):
+    assert len(task.grid()) == len(task.config.grid_alpha) * len(task.config.grid_tau)
+    assert {(c.variant, c.phase2_epochs, c.patience) for c in task.grid()} == {("proposed", 0, None)}
+
+
+@pytest.mark.slow
+def test_the_whole_benchmark_runs_and_its_tables_read_back(task, tmp_path):
+    said = []
+    bench.bench(task, tmp_path, say=lambda text, **_: said.append(text))
+    result, epochs = bench.load(tmp_path)
+    for table in bench.tables(result, epochs).values():
+        assert np.isfinite(table.drop(columns="relplot", errors="ignore").to_numpy(float)).all()
+    assert len(result["parts"]) == 2 * len(bench.PARTS)
+    assert str(data.store()) not in json.dumps(result)
+    assert result["machine"]["multiply_adds"]["frozen forward"] > result["machine"]["multiply_adds"]["cut forward"]
+    assert any("whole job" in text for text in said)

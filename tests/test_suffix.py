@@ -1,0 +1,145 @@
+"""The lean suffix is the plain one: outputs, gradients and statistics."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from acrlls import model as m
+from acrlls import suffix
+from acrlls.config import configure
+
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+needs_tensorflow = pytest.mark.skipif(not TENSORFLOW, reason="gradients are taken with TensorFlow's tape")
+
+
+@pytest.fixture
+def double():
+    """Float64 everywhere, where exact algebra shows: no ReLU6 flips by rounding."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+def plain_suffix(batchnorm):
+    """Phase 2's suffix of a small network whose BatchNormalization layers are not at their start."""
+    config = configure("quick", phantom_images=40, image_size=64, backbone="phantom", batchnorm=batchnorm)
+    model = m.build_model(config, 4)
+    m.unfreeze_top(model, config.unfrozen_layers, batchnorm)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    return model, m.between(model, m.frozen_cut(model), model.layers[-2].name)
+
+
+def inputs(stage, dtype):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(8, *stage.input_shape[1:])).astype(dtype), rng.integers(0, 4, 8)
+
+
+def loss_and_gradients(stage, dtype):
+    import tensorflow as tf
+
+    x, labels = inputs(stage, dtype)
+    with tf.GradientTape() as tape:
+        logits = stage(tf.constant(x), training=True)
+        loss = ops.mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)) + sum(stage.losses)
+    gradients = tape.gradient(loss, stage.trainable_variables)
+    return float(loss), {v.path: g.numpy() for v, g in zip(stage.trainable_variables, gradients, strict=True)}
+
+
+def values(model):
+    return {v.path: ops.convert_to_numpy(v).copy() for v in model.weights}
+
+
+@needs_tensorflow
+def test_with_frozen_batchnorm_loss_and_every_gradient_are_those_of_the_plain_suffix(double):
+    _, stage = plain_suffix("frozen")
+    lean = suffix.lean(stage)
+    assert sum(isinstance(layer, suffix.FoldedConvolution) for layer in lean.layers) > 10
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in lean.layers)
+    expected, gradients = loss_and_gradients(stage, "float64")
+    loss, found = loss_and_gradients(lean, "float64")
+    assert loss == pytest.approx(expected, rel=1e-10)
+    assert found.keys() == gradients.keys()
+    for path in gradients:
+        np.testing.assert_allclose(found[path], gradients[path], atol=1e-9 * np.abs(gradients[path]).max(), err_msg=path)
+
+
+@needs_tensorflow
+def test_a_fused_batchnorm_has_the_output_gradients_and_statistics_of_the_layer():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(2, 3, (4, 5, 5, 7)), "float32")
+    upstream = tf.constant(rng.normal(size=x.shape), "float32")
+    norm = keras.layers.BatchNormalization(epsilon=1e-3, momentum=0.9)
+    norm.build(x.shape)
+    start = [rng.uniform(0.5, 2, w.shape) for w in norm.weights]
+    results = []
+    for layer in (norm, suffix.FusedBatchNormalization(norm)):
+        norm.set_weights(start)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+        gradients = tape.gradient(y, [x, *[w.value for w in norm.trainable_weights]], upstream)
+        results.append([y, *gradients, *norm.get_weights(), layer(x, training=False)])
+    for plain, fused in zip(*results, strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=1e-4, atol=1e-4)
+    assert not np.allclose(norm.get_weights()[2], start[2])  # the statistics did move
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("batchnorm", ["frozen", "update"])
+def test_in_single_precision_a_step_is_as_near_the_exact_one_as_the_plain_suffix_takes(batchnorm, double):
+    """Corners of ReLU6 turn rounding into jumps of the gradient, so the yardstick is the plain suffix's own error."""
+    model, stage = plain_suffix(batchnorm)
+    start = values(model)
+    exact_loss, exact = loss_and_gradients(stage, "float64")
+    keras.config.set_dtype_policy("float32")
+    model, stage = plain_suffix(batchnorm)
+    errors, statistics = [], []
+    for single in (stage, suffix.lean(stage)):
+        for v in model.weights:
+            v.assign(start[v.path])
+        loss, gradients = loss_and_gradients(single, "float32")
+        assert loss == pytest.approx(exact_loss, rel=1e-4)
+        wrong, size = (sum(np.sum(np.square(g)) for g in what)
+                       for what in ([gradients[p] - exact[p] for p in exact], exact.values()))  # fmt: skip
+        errors.append(np.sqrt(wrong / size))
+        statistics.append({p: v for p, v in values(model).items() if "moving" in p})
+    assert errors[1] < 3 * errors[0] + 1e-4
+    for path in statistics[0]:
+        np.testing.assert_allclose(statistics[1][path], statistics[0][path], rtol=1e-4, atol=1e-5, err_msg=path)
+    assert any(not np.array_equal(start[p], v) for p, v in statistics[1].items()) == (batchnorm == "update")
+
+
+def test_variables_are_shared_and_frozen_layers_stay_frozen():
+    model, stage = plain_suffix("update")
+    lean = suffix.lean(stage)
+    assert {v.path for v in lean.trainable_variables} == {v.path for v in stage.trainable_variables}
+    assert {id(v) for v in lean.weights} <= {id(v) for v in model.weights}
+
+
+def test_predictions_are_those_of_the_plain_suffix():
+    for batchnorm in ("frozen", "update"):
+        _, stage = plain_suffix(batchnorm)
+        x, _ = inputs(stage, "float32")
+        expected = stage.predict(x, verbose=0)
+        np.testing.assert_allclose(suffix.lean(stage).predict(x, verbose=0), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_head_alone_is_left_as_it_is():
+    model, _ = plain_suffix("frozen")
+    head = m.between(model, m.POOL, model.layers[-2].name)
+    assert suffix.lean(head) is head
+
+
+def test_a_convolution_that_two_layers_read_is_not_folded():
+    x = keras.Input((8, 8, 3))
+    y = keras.layers.Conv2D(4, 1, use_bias=False)(x)
+    norm = keras.layers.BatchNormalization()
+    norm.trainable = False
+    both = keras.Model(x, keras.layers.Add()([norm(y), y]))
+    assert suffix.lean(both) is both
