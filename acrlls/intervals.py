@@ -41,8 +41,8 @@ def ece_interval(
     """Interval for the true class-wise calibration error, or for that of the top label.
 
     The true value is that of :func:`true_calibration_error`: the expected calibration error with these bins of the
-    population which the images come from, sum over bins of P(bin) · |E[frequency - probability | bin]|.  With bins
-    of equal mass, the bins are those of the population's quantiles.
+    population which the images come from, sum over bins of ``P(bin) · |E[frequency - probability | bin]|``.
+    With bins of equal mass, the bins are those of the population's quantiles.
 
     Args:
         p: probabilities, ``(n, classes)``.
