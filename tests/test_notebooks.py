@@ -1,5 +1,6 @@
 """The sections as they lie in notebooks/: in step with their text pairs, without outputs, and able to run."""
 
+import re
 import subprocess
 import sys
 
@@ -52,6 +53,13 @@ def cells(notebook):
 def test_a_notebook_is_kept_without_outputs(path):
     for cell in nbformat.read(path, as_version=4).cells:
         assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+@each_section
+def test_links_stand_in_the_text_where_the_book_resolves_them(path):
+    """A link to a page inside a cell's output reaches the reader as it is, and dead."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert cell.cell_type != "code" or not re.search(r"\]\([^)]*\.(md|ipynb)|\{(ref|cite)\}`", cell.source)
 
 
 @each_section
