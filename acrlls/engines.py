@@ -30,7 +30,7 @@ def engine() -> str:
     and has no accelerator.  OpenVINO 2026.4 cannot convert what Keras exports from JAX.
 
     Raises:
-        UserError: the variable names something else, or OpenVINO where it is not installed or another backend is in use.
+        UserError: the variable names something else, or OpenVINO where it is not installed or on another backend.
     """
     asked = os.environ.get(ENGINE_VARIABLE)
     installed = importlib.util.find_spec("openvino") is not None
@@ -42,7 +42,7 @@ def engine() -> str:
         )
     backend = keras.backend.backend()
     if asked == "openvino" and backend != "tensorflow":
-        raise UserError(f"{ENGINE_VARIABLE} is 'openvino', which needs the TensorFlow backend of Keras, not {backend!r}")
+        raise UserError(f"{ENGINE_VARIABLE} is 'openvino', which needs the TensorFlow backend, not {backend!r}")
     return asked or ("openvino" if installed and backend == "tensorflow" and _on_cpu() else "keras")
 
 
