@@ -18,7 +18,7 @@ import pandas as pd
 
 from acrlls import data
 from acrlls.bench import PARTS, Task, sample
-from acrlls.config import Config
+from acrlls.config import Config, UserError
 
 
 def main(folder: Path, name: str) -> None:
@@ -174,7 +174,7 @@ def _workers(task: Task, folder: Path) -> dict:
 
 
 def _exactness(task: Task, folder: Path) -> dict:
-    """The head without augmentation from both sides, and the first step of Phase 2 (relative L2 norms)."""
+    """The head without augmentation from both sides, and the first step of Phase 2 without Dropout (relative L2 norms)."""
     import keras
 
     from acrlls.engines import frozen_forward
@@ -192,8 +192,15 @@ def _exactness(task: Task, folder: Path) -> dict:
     for batchnorm in ("frozen", "update"):
         steps = {}
         for precision in ("float32", "float64"):
-            keras.config.set_dtype_policy(precision)
+            keras.config.set_floatx(precision)  # losses
+            keras.config.set_dtype_policy(precision)  # layers
             model = build_model(task.config.replace(variant="proposed"), len(dataset.class_names))
+            for layer in model.layers:  # masks drawn in another precision are other masks
+                if isinstance(layer, keras.layers.Dropout):
+                    layer.rate = 0.0
+            if precision == "float32":
+                weights = model.get_weights()
+            model.set_weights(weights)
             unfreeze_top(model, task.config.unfrozen_layers, batchnorm)
             cut = frozen_cut(model)
             stage = between(model, cut, model.layers[-2].name)
@@ -203,7 +210,8 @@ def _exactness(task: Task, folder: Path) -> dict:
                 steps["plain"] = _first_step(whole, model, images, labels)
             steps[f"bank {precision}"] = _first_step(lean(stage), model, stored, labels)
             steps[f"suffix {precision}"] = _first_step(stage, model, stored, labels)
-        keras.config.set_dtype_policy("float32")
+            keras.config.set_floatx("float32")
+            keras.config.set_dtype_policy("float32")
         result[f"first_step_{batchnorm}"] = {
             "loss": abs(steps["bank float32"][0] / steps["plain"][0] - 1),
             "gradient": _distance(steps["bank float32"][1], steps["plain"][1]),
@@ -218,13 +226,10 @@ def _first_step(network, model, x, labels) -> tuple[float, dict]:
     """Loss and gradient of one step, read off a step of plain gradient descent; the model is put back."""
     import keras
 
-    from acrlls.training import seed_dropout
-
     start = model.get_weights()
     rate = 1e3  # large, so that the difference of the weights is not lost in their rounding
     before = {v.path: keras.ops.convert_to_numpy(v) for v in network.trainable_variables}
     network.compile(keras.optimizers.SGD(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
-    seed_dropout(model, np.random.default_rng(0))
     loss = network.train_on_batch(x, labels)
     after = {v.path: keras.ops.convert_to_numpy(v) for v in network.trainable_variables}
     model.set_weights(start)
@@ -314,4 +319,7 @@ WORK = {
 }
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    try:
+        main(Path(sys.argv[1]), sys.argv[2])
+    except UserError as error:
+        sys.exit(str(error))
