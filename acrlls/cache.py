@@ -57,7 +57,8 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
     Raises:
         UserError: a choice fits nothing, or several things.
     """
-    found = [*_features(), *_runs(), *(_entry("phantom", f, "drawn phantoms") for f in (store() / "phantom").glob("*.npz"))]
+    drawn = [_entry("phantom", file, "drawn phantoms") for file in (store() / "phantom").glob("*.npz")]
+    found = [*_features(), *_runs(), *drawn]
     found.sort(key=lambda e: (KINDS.index(e.kind), e.changed))
     picked = set()
     for choice in chosen:
@@ -98,10 +99,8 @@ def _features() -> list[Entry]:
             shape = " x ".join(map(str, note["shape"][1:]))
             engines = ", ".join(sorted({engine for n in notes for engine in n["engines"]}))
             views = sum("-view-" in f.stem for f in folder.glob("*.json"))
-            what = (
-                f"{folder.name} ({shape}, {note['dtype']}), {f'{views} views' if views else 'plain images'}, by {engines}; "
-                + _settings(note["settings"])
-            )
+            which = f"{views} views" if views else "plain images"
+            what = f"{folder.name} ({shape}, {note['dtype']}), {which}, by {engines}; {_settings(note['settings'])}"
         found.append(_entry("features", folder, what, f"{folder.parent.name}/{folder.name}"))
     return found
 

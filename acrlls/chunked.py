@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -90,6 +91,8 @@ class ChunkedArray:
                 file.seek(len(header) + k * self._size(0))
                 file.write(content)
         except OSError as error:
+            if not self.note["digests"]:
+                self.delete()
             raise UserError(f"{self.file} cannot be written: {error.strerror}. {_remedies()}") from error
         kept = self.note
         kept["digests"][str(k)] = _digest(content)
@@ -191,11 +194,16 @@ def _free() -> int:
 
 
 def _allocate(file, size: int) -> None:
-    """Give the file its full size at once, with real blocks where the system can, so that others see the space taken."""
+    """Give the file its full size at once, in real blocks where the system can: others see the space taken."""
     if os.fstat(file.fileno()).st_size != size:
         file.truncate(size)
-        if hasattr(os, "posix_fallocate"):
+        try:
             os.posix_fallocate(file.fileno(), 0, size)
+        except AttributeError:  # not a system call here
+            return
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # what file systems say that cannot do it
+                raise
 
 
 def _header(shape, dtype) -> bytes:

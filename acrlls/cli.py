@@ -204,7 +204,8 @@ def cache(options) -> int:
     found = _usage(kept.entries, chosen)
     status = 0
     for entry in found:
-        line = f"{entry.kind:<10} {_size(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}  {entry.name}\n{'':<10} {entry.what}"
+        line = f"{entry.kind:<10} {_size(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}  {entry.name}"
+        line += f"\n{'':<10} {entry.what}"
         if options.check and entry.kind == "features":
             bad = kept.damaged(entry)
             status = 1 if bad else status
@@ -279,7 +280,10 @@ def _check_backend(config: Config) -> str:
 
     keras = import_keras()
     keras.ops.convert_to_numpy(keras.ops.softmax(np.ones((1, 4), "float32")))
-    return f"Keras {keras.__version__} computes on {keras.backend.backend()}"
+    from acrlls import engines
+
+    by = engines.engine_version(engines.engine())
+    return f"Keras {keras.__version__} computes on {keras.backend.backend()}, the frozen part by {by}"
 
 
 def _check_data(config: Config) -> str:

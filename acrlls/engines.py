@@ -1,4 +1,4 @@
-"""What runs the frozen part of the network: OpenVINO where it is installed, the Keras backend otherwise."""
+"""What runs the frozen part of the network: OpenVINO where it is installed and helps, the Keras backend otherwise."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ Forward = Callable[[np.ndarray], list[np.ndarray]]  # images `(n, size, size, 3)
 
 
 def engine() -> str:
-    """The engine in use: what ``ACRLLS_ENGINE`` says, else OpenVINO if it is installed and Keras has no accelerator.
+    """The engine in use: what ``ACRLLS_ENGINE`` says, else OpenVINO if it is installed and Keras computes on TensorFlow
+    and has no accelerator.  OpenVINO 2026.4 cannot convert what Keras exports from JAX.
 
     Raises:
-        UserError: the variable names something else, or OpenVINO where it is not installed.
+        UserError: the variable names something else, or OpenVINO where it is not installed or on another backend.
     """
     asked = os.environ.get(ENGINE_VARIABLE)
     installed = importlib.util.find_spec("openvino") is not None
@@ -39,7 +40,10 @@ def engine() -> str:
         raise UserError(
             f"{ENGINE_VARIABLE} is 'openvino', which is not installed; `pip install -r requirements-fast.txt`"
         )
-    return asked or ("openvino" if installed and _on_cpu() else "keras")
+    backend = keras.backend.backend()
+    if asked == "openvino" and backend != "tensorflow":
+        raise UserError(f"{ENGINE_VARIABLE} is 'openvino', which needs the TensorFlow backend, not {backend!r}")
+    return asked or ("openvino" if installed and backend == "tensorflow" and _on_cpu() else "keras")
 
 
 def engine_version(name: str) -> str:
@@ -52,10 +56,11 @@ def frozen_forward(config: Config, layers: tuple[str, ...]) -> Forward:
 
     It is a network of its own, not the one in training, whose later layers move.  A process makes it once for all
     variants, grid points and seeds of the head.  Both engines compute in float32; they add in another order and
-    OpenVINO folds BatchNormalization into the convolutions, so they differ by rounding (about 1e-6 in relative L2 norm).
+    OpenVINO folds BatchNormalization into the convolutions, so they differ by rounding, about 1e-6 in relative L2 norm.
     """
     seed = config.seed if config.backbone == "random" else 0
-    settings = Config(image_size=config.image_size, backbone=config.backbone, backbone_width=config.backbone_width, seed=seed)
+    names = ("image_size", "backbone", "backbone_width")
+    settings = Config(seed=seed, **{name: getattr(config, name) for name in names})
     return _forward(settings, weights_digest(config), layers, engine())
 
 

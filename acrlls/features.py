@@ -49,7 +49,7 @@ class FeatureBank:
         self.engines: set[str] = set()
         self._weights = weights_digest(config)  # once: the file may change later
         self._kept: dict[Path, ChunkedArray] = {}  # counted as taking room, whether filled already or not
-        self._passing: set[Path] = set()  # files of views that are let go after use
+        self._passing: dict[Path, ChunkedArray] = {}  # views that are let go after use
         self._in_use: dict[Path, ChunkedArray] = {}
 
     def features(self, part: str, layer: str, view: int | None = None, also: tuple[str, ...] = ()) -> np.ndarray:
@@ -66,6 +66,9 @@ class FeatureBank:
         arrays = [self._array(part, name, view) for name in dict.fromkeys((layer, *also))]
         wanted = arrays[0]
         if wanted.missing():
+            if wanted.file in self._passing:
+                for other in self._left_behind(wanted):
+                    other.delete()
             with locked(wanted.file.parents[1] / "lock"):
                 self._fill(part, view, arrays)
         self.engines.update(wanted.note.get("engines", ()))
@@ -87,12 +90,22 @@ class FeatureBank:
         if sum(lacking.values()) <= room():
             self._kept |= {a.file: a for a in seen}
             return True
-        one = sum(a.nbytes for a in self._kept.values() if not a.file.exists()) + max(a.nbytes for a in seen)
-        require_room(one, f"a single view of the features {layer}, and the plain images,")
         _log.info("%d views of %s would take %.3g GB: each is let go after use", len(seen), layer,
                   sum(a.nbytes for a in seen) / 1e9)  # fmt: skip
-        self._passing |= {a.file for a in seen}
+        self._passing |= {a.file: a for a in seen if not a.file.exists() or a.note.get("passing")}
+        one = sum(a.nbytes for a in self._kept.values() if not a.file.exists()) + seen[0].nbytes
+        require_room(one - sum(a.nbytes for a in self._left_behind()),
+                     f"a single view of the features {layer}, and the plain images,")  # fmt: skip
         return False
+
+    def _left_behind(self, but: ChunkedArray | None = None) -> list[ChunkedArray]:
+        """Views on the disk that should have been let go, by a process that was killed."""
+        return [a for a in self._passing.values() if a.file.exists() and (but is None or a.file != but.file)]
+
+    @property
+    def lets_go(self) -> bool:
+        """Whether some views asked about in :meth:`keeps` cannot be kept."""
+        return bool(self._passing)
 
     def let_go(self) -> None:
         """Delete the views used since the last call that cannot be kept."""
@@ -108,7 +121,8 @@ class FeatureBank:
 
     def _key(self, view: int | None) -> str:
         c = self.config
-        seen = [c.augment_seed, c.rotation, c.flip, c.shift, c.shear, c.zoom] if view is not None and c.augment else None
+        augmented = view is not None and c.augment
+        seen = [c.augment_seed, c.rotation, c.flip, c.shift, c.shear, c.zoom] if augmented else None
         parts = [getattr(self.split, part).tobytes() for part in ("train", "validation", "test")]
         sources = [Path(__file__).with_name(f"{name}.py") for name in _SOURCES]
         return digest(self._weights, c.backbone_width, self.dataset.fingerprint, c.image_size, c.input_range, seen,
@@ -134,7 +148,6 @@ class FeatureBank:
             _log.warning("%s: %d chunks are damaged and computed again", what, damaged)
         _log.info("%s: %d images by %s", what, len(rows), engines.engine())
         forward = engines.frozen_forward(self.config, layers)
-        note = {"settings": self._settings(view), "engines": []}
         by = engines.engine_version(engines.engine())
 
         def images(k: int) -> np.ndarray:
@@ -148,8 +161,8 @@ class FeatureBank:
                     ahead = reader.submit(images, after)
                 for array, values in zip(arrays, forward(current), strict=True):
                     if k in lacking[array.file]:
-                        note["engines"] = sorted({*array.note.get("engines", ()), by})
-                        array.write(k, values, **note)
+                        array.write(k, values, engines=sorted({*array.note.get("engines", ()), by}),
+                                    settings=self._settings(view), passing=array.file in self._passing)  # fmt: skip
 
     def _settings(self, view: int | None) -> dict:
         """What a list of stored features tells about some."""

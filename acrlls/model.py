@@ -163,8 +163,8 @@ def frozen_cut(model: keras.Model) -> str | None:
     Found by walking the graph: a layer qualifies if it and all before it are frozen and no connection jumps over it.
     The pooled vector is taken where it qualifies.  Of maps the last is taken that is at most twice as large as the
     smallest: one block that need not be computed again is worth a somewhat larger map, but not the sixfold one that an
-    inverted residual block expands its input to.  So at 224 px the published last 50 layers are fed from the 14 x 14 x 96
-    after block 10, and the frozen beginning of block 11 is computed with them.
+    inverted residual block expands its input to.  So at 224 px the published last 50 layers are fed from the
+    14 x 14 x 96 after block 10, and the frozen beginning of block 11 is computed with them.
 
     Returns:
         ``None`` if nothing can be stored because the first layers learn.

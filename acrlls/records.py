@@ -5,7 +5,7 @@ A record is a run without its weights, in ``results/<profile>[-<change>]/<varian
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -117,18 +117,38 @@ def calibration_table(runs: dict[str, Run], bins: int = 15, resamples: int = 100
     return pd.DataFrame(rows).T
 
 
-def over_seeds(runs: Iterable[Run], bins: int = 15, resamples: int = 200) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of :func:`calibration_table`, a row a variant with or without weights."""
-    groups: dict[tuple[str, str], dict[str, Run]] = {}
+def over_seeds(
+    runs: Iterable[Run], bins: int = 15, resamples: int = 200, by: Sequence[str] = ("variant", "class_weights")
+) -> pd.DataFrame:
+    """Mean and standard deviation over seeds of :func:`calibration_table`, a row a value of the settings ``by``.
+
+    Raises:
+        ValueError: two runs of one seed differ in something that is not among ``by``.
+    """
+    groups: dict[tuple[str, ...], dict[str, Run]] = {}
     for done in runs:
-        key = (acrlls.VARIANTS[done.config.variant].title, "yes" if done.config.class_weights else "no")
-        groups.setdefault(key, {})[str(done.config.seed)] = done
+        key = tuple(_setting(name, getattr(done.config, name)) for name in by)
+        members = groups.setdefault(key, {})
+        if str(done.config.seed) in members:
+            raise ValueError(f"two runs of seed {done.config.seed} have {dict(zip(by, key, strict=True))}")
+        members[str(done.config.seed)] = done
     rows = {}
     for key, members in groups.items():
         table = calibration_table(members, bins, resamples)
         spread = pd.concat({"mean": table.mean(), "sd": table.std(ddof=1)}, axis=1)
         rows[key] = pd.concat([pd.Series({("seeds", "", ""): len(members)}), spread.stack()])
-    return pd.DataFrame(rows).T.rename_axis(["variant", "class weights"])
+    table = pd.DataFrame(rows).T
+    table.index = pd.MultiIndex.from_tuples(rows, names=[name.replace("_", " ") for name in by])
+    return table
+
+
+def _setting(name: str, value) -> str:
+    """A value of a setting as a table shows it."""
+    if name == "variant":
+        return acrlls.VARIANTS[value].title
+    if name == "views" and value is None:
+        return "one an epoch"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def paired(first: Run, second: Run, resamples: int = 1000) -> pd.DataFrame:

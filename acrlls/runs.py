@@ -131,8 +131,8 @@ def run(config: Config) -> Run:
 def run_all(configs: Iterable[Config]) -> list[Run]:
     """The runs that some configs describe, in their order, each as :func:`run` gives it.
 
-    Those that are not kept yet are trained side by side, so that they share every view of the images even where there
-    is no room to keep the views (:func:`acrlls.training.train_together`).
+    Those that are not kept yet are trained together, so that they share every view of the images even where there is no
+    room to keep the views (:func:`acrlls.training.train_together`).
     """
     configs = list(configs)
     folders = []
@@ -156,7 +156,8 @@ def grid(config: Config) -> dict[tuple[float, float], Run]:
     ``grid_alpha`` and ``grid_tau``."""
     shared = {"variant": "proposed", "phase1_epochs": config.grid_epochs, "phase2_epochs": 0,
               "patience": config.grid_patience}  # fmt: skip
-    points = [(point["alpha"], point["tau"]) for point in ParameterGrid({"alpha": config.grid_alpha, "tau": config.grid_tau})]
+    pairs = ParameterGrid({"alpha": config.grid_alpha, "tau": config.grid_tau})
+    points = [(pair["alpha"], pair["tau"]) for pair in pairs]
     runs = run_all(config.replace(**shared, alpha=alpha, tau=tau) for alpha, tau in points)
     return dict(zip(points, runs, strict=True))
 
@@ -210,7 +211,7 @@ def _is_kept(folder: Path) -> bool:
 
 
 def _train(jobs: dict[Path, tuple[Config, Dataset]]) -> None:
-    """Train what each folder is to hold, side by side, and put each into place as soon as it is done."""
+    """Train what each folder is to hold, and put each into place as soon as it is done."""
     from acrlls import training
 
     start = time.perf_counter()

@@ -2,8 +2,8 @@
 
 A section is *fresh* when its executed notebook carries the digest of everything that it was made from
 (:func:`state`): the notebook, its parameters, every file of the package, the recorded results, the
-environment's choices (``ACRLLS_PROFILE``, ``ACRLLS_DATA``, ``KERAS_BACKEND``), the files of the data folder
-and the installed versions.
+environment's choices (``ACRLLS_PROFILE``, ``ACRLLS_DATA``, ``ACRLLS_ENGINE``, ``KERAS_BACKEND``), the files of
+the data folder and the installed versions.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from acrlls.config import PROJECT, UserError, digest
 
 NOTEBOOKS = PROJECT / "notebooks"
 PACKAGES = (
-    "keras", "tensorflow", "jax", "torch", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "pillow",
-    "jupyter-book", "papermill",
+    "keras", "tensorflow", "jax", "torch", "openvino", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib",
+    "pillow", "jupyter-book", "papermill",
 )  # fmt: skip
-ENVIRONMENT = ("ACRLLS_PROFILE", "ACRLLS_DATA", "KERAS_BACKEND")
+ENVIRONMENT = ("ACRLLS_PROFILE", "ACRLLS_DATA", "ACRLLS_ENGINE", "KERAS_BACKEND")
 
 
 class SectionFailed(Exception):

@@ -35,10 +35,10 @@ def train(config: Config, dataset: data.Dataset, folder: Path) -> keras.Model:
 
 
 def train_together(jobs: Sequence[tuple[Config, data.Dataset, Path]]) -> Iterator[tuple[int, keras.Model]]:
-    """Like :func:`train` for several runs, epoch by epoch side by side, each as if it were alone.
+    """Like :func:`train` for several runs, each as if it were alone.
 
-    All pass over a view of the images before any goes on to the next.  So where the views of all epochs take more room
-    than there is, one is computed, used by all and let go.
+    Where there is room to keep the views of the images, one run is trained after the other.  Where there is not, runs
+    go on epoch by epoch side by side: one view is computed, used by all and let go.
 
     Args:
         jobs: (config, data set, folder) of each run.
@@ -46,18 +46,27 @@ def train_together(jobs: Sequence[tuple[Config, data.Dataset, Path]]) -> Iterato
     Yields:
         Position in ``jobs`` and model of each run, as soon as it is done.
     """
-    runs = [_Training(*job) for job in jobs]
-    steps = [run.steps() for run in runs]
-    due = {k: next(step) for k, step in enumerate(steps)}
-    while due:
-        now = min(due.values())
-        for k in [k for k, epoch in due.items() if epoch == now]:
-            try:
-                due[k] = next(steps[k])
-            except StopIteration:
-                del due[k]
-                yield k, runs[k].model
-        for run in runs:
+    waiting = {}  # runs that share views which are let go: their next epoch, themselves and their steps
+    for k, job in enumerate(jobs):
+        run = _Training(*job)
+        steps = run.steps()
+        for epoch in steps:
+            if run.bank.lets_go:
+                waiting[k] = epoch, run, steps
+                break
+        else:
+            yield k, run.model
+    while waiting:
+        now = min(epoch for epoch, *_ in waiting.values())
+        group = {k: entry for k, entry in waiting.items() if entry[0] == now}
+        for k, (_, run, steps) in group.items():
+            epoch = next(steps, None)
+            if epoch is None:
+                del waiting[k]
+                yield k, run.model
+            else:
+                waiting[k] = epoch, run, steps
+        for _, run, _ in group.values():
             run.bank.let_go()
 
 

@@ -11,7 +11,7 @@ from acrlls.config import UserError, configure
 
 @pytest.fixture(scope="module")
 def proposed():
-    return m.build_model(configure("quick", backbone="random"), 4)
+    return m.build_model(configure("quick", backbone="phantom"), 4)
 
 
 def head(model):

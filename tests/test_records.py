@@ -74,6 +74,16 @@ def test_the_shipped_records_hold_no_weights_and_no_images():
         assert len(test.names) == len(test.labels) == len(set(test.names))
 
 
+def test_runs_are_summed_up_over_seeds_by_the_settings_asked_for(recorded):
+    proposed = [done for (_, variant), done in recorded.items() if variant == "proposed"]
+    table = records.over_seeds(proposed, resamples=20, by=("class_weights", "views"))
+    assert list(table.index) == [("yes", "6"), ("no", "6")] and list(table.index.names) == ["class weights", "views"]
+    expected = calibration.accuracy(proposed[0].predictions().probabilities, proposed[0].predictions().labels)
+    assert table.loc[("yes", "6"), ("accuracy", "as trained", "mean")] == expected
+    with pytest.raises(ValueError, match="two runs of seed 0 have {'views': '6'}"):
+        records.over_seeds(proposed, resamples=20, by=("views",))
+
+
 def test_mcnemar_tosses_a_coin_for_the_images_that_one_model_alone_gets_right():
     assert records.mcnemar(0, 0) == 1
     assert records.mcnemar(5, 5) == pytest.approx(2 / 32)

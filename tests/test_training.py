@@ -66,6 +66,7 @@ def test_stored_features_are_those_of_the_network(tiny, phantom_data, layer, vie
     rows = bank.split.train[:16]
     images = data.batch(phantom_data, rows, tiny, view)
     expected = ops.convert_to_numpy(m.between(model, None, layer)(images))
+    assert expected.std() > 0.05
     np.testing.assert_allclose(stored[:16], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -96,7 +97,7 @@ def test_a_killed_filling_goes_on_where_it_stopped(tiny, phantom_data, monkeypat
     resumed = np.array(FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
     assert sum(asked) == len(resumed) - 64  # two chunks were kept
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "other"))
-    np.testing.assert_allclose(resumed, FeatureBank(tiny, phantom_data, model).features("train", "pool", 5), atol=1e-6)
+    np.testing.assert_array_equal(resumed, FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
 
 
 def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
@@ -109,17 +110,19 @@ def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
 
 
 def test_training_on_stored_features_equals_training_on_images(tiny, phantom_data, tmp_path, monkeypatch):
-    """The bank changes the cost, not the result: same losses to rounding, head and suffix alike."""
-    config = tiny.replace(phase1_epochs=1, phase2_epochs=1, batchnorm="frozen")
+    """The bank changes the cost, not the result: a view an epoch is augmentation on the fly, head and suffix alike."""
+    config = tiny.replace(views=None, phase1_epochs=2, batchnorm="frozen")
     histories = {}
-    for kind in ("stored", "recomputed"):
+    for kind in ("stored", "recomputed", "other views"):
         if kind == "recomputed":
             monkeypatch.setattr(training, "frozen_cut", lambda model: None)
         folder = tmp_path / kind
-        training.train(config, phantom_data, folder)
+        training.train(config.replace(augment_seed=1) if kind == "other views" else config, phantom_data, folder)
         histories[kind] = pd.read_csv(folder / "history.csv")
     for column in ("loss", "val_loss"):
-        np.testing.assert_allclose(histories["stored"][column], histories["recomputed"][column], rtol=2e-3)
+        np.testing.assert_allclose(histories["stored"][column], histories["recomputed"][column], rtol=1e-4)
+        # so close only because the images are the same ones
+        assert (abs(histories["other views"][column] / histories["stored"][column] - 1) > 1e-3).all()
 
 
 # ---------------------------------------------------------------- selection and loss
@@ -215,10 +218,11 @@ def test_the_digest_covers_settings_data_weights_and_sources(tiny, phantom_data,
     base = runs.run_digest(tiny, phantom_data)
     assert runs.run_digest(tiny.replace(bins=3), phantom_data) == base
     assert runs.run_digest(tiny.replace(tau=0.3), phantom_data) != base
-    assert runs.run_digest(tiny.replace(backbone="phantom"), phantom_data) != base
+    assert runs.run_digest(tiny.replace(backbone="random"), phantom_data) != base
     other = data.PhantomDataset(160, 1, 48)
     assert runs.run_digest(tiny, other) != base
-    assert m.weights_digest(tiny) != m.weights_digest(tiny.replace(seed=1))  # random weights are another seed's
+    random = tiny.replace(backbone="random")  # another seed's are others
+    assert m.weights_digest(random) != m.weights_digest(random.replace(seed=1))
     monkeypatch.setattr(runs, "_SOURCES", ("layers", "model"))
     assert runs.run_digest(tiny, phantom_data) != base
 
