@@ -157,7 +157,7 @@ def tables(result: dict, epochs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     })  # fmt: skip
     steps = {bn: result["exactness"][f"first_step_{bn}"] for bn in ("frozen", "update")}
     metrics = pd.DataFrame(result["metrics"]["seconds"]).pivot(index="metric", columns="by", values="seconds")
-    rate = cost.rates(epochs)
+    rate = cost.rates(epochs, result["machine"]["head_seconds"])
     whole = {f"BatchNorm {bn}": cost.project(rate, cost.Job(), bn) / [3600, 3600, 1] for bn in ("frozen", "update")}
     return {
         "Measured": measured,

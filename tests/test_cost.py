@@ -41,6 +41,7 @@ def test_rates_leave_out_compiling_and_tell_filling_from_training():
     rate = cost.rates(epochs())
     assert rate["plain", "phase 1"] == pytest.approx(0.1)
     assert rate["bank", "phase 1"] == pytest.approx(0.001)
+    assert cost.rates(epochs(), 0.5)["bank", "phase 1"] == 0.5
     assert rate["bank", "fill pool"] == rate["bank", "fill cut"] == pytest.approx(0.02)
 
 
