@@ -21,8 +21,8 @@ _HOME = {
     "tune": "runs",
 }
 _MODULES = (
-    "bench", "book", "cache", "calibration", "chunked", "config", "cost", "data", "engines", "features", "gradcam", "layers", "model",
-    "paper", "phantom", "plots", "pretrain", "recalibration", "records", "runs", "sections", "suffix", "training",
+    "bench", "book", "cache", "calibration", "chunked", "config", "cost", "data", "engines", "features", "gradcam", "layers",
+    "model", "paper", "phantom", "plots", "pretrain", "recalibration", "records", "runs", "sections", "suffix", "training",
 )  # fmt: skip
 
 _KERAS = ("engines", "features", "gradcam", "layers", "model", "pretrain", "runs", "suffix", "training")

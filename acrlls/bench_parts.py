@@ -150,7 +150,8 @@ def _plain(part: str):
             if part == "phase 1":
                 model.save_weights(kept)
         scale = len(task.grid()) / len(configs) if part == "grid" else 1.0
-        return {"seconds": seconds * scale, "cpu_seconds": cpu * scale, "histories": [d["history"] for d in done], "logits": [d["logits"] for d in done]}
+        return {"seconds": seconds * scale, "cpu_seconds": cpu * scale,
+                "histories": [d["history"] for d in done], "logits": [d["logits"] for d in done]}  # fmt: skip
 
     return work
 

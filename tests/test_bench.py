@@ -10,7 +10,8 @@ from acrlls import bench, bench_parts, data
 
 @pytest.fixture(scope="module")
 def task(tiny):
-    return bench.Task(tiny.replace(views=None, phase1_epochs=2, phase2_epochs=2), images=160, plain_points=1, workers=(1,), seeds=(1,))
+    config = tiny.replace(views=None, phase1_epochs=2, phase2_epochs=2)
+    return bench.Task(config, images=160, plain_points=1, workers=(1,), seeds=(1,))
 
 
 def test_a_sample_has_the_classes_of_the_whole_and_its_own_fingerprint(phantom_data):
