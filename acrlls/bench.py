@@ -122,15 +122,17 @@ def _summary(task: Task, found: dict) -> tuple[dict, pd.DataFrame]:
                 cpu -= found["bank phase 1"]["cpu_seconds"]
             parts.append({"part": part, "side": side, "seconds": seconds, "cpu_seconds": cpu, "images_per_second": passes * train / seconds,
                           "peak_gb": done[side]["peak_bytes"] / 1e9})  # fmt: skip
-            epochs += [{"side": side, "part": part, "run": k, "epoch": r["epoch"], "train": train, "seconds": r["seconds"],
-                        "val_loss": r["val_loss"]} for k, run in enumerate(rows[side]) for r in run]  # fmt: skip
+            epochs += [{"side": side, "part": part, "run": k, "train": train,
+                        **{what: r[what] for what in ("epoch", "seconds", "val_loss")}}
+                       for k, run in enumerate(rows[side]) for r in run]  # fmt: skip
         shared = len(rows["plain"])  # of the grid, plain Keras trained the first points
         plain, bank = (np.array([[r["val_loss"] for r in run] for run in rows[s][:shared]]) for s in SIDES)
         a, b = (np.array(done[s]["logits"][:shared]) for s in SIDES)
         agreement.append({"part": part, "validation_loss": float(np.abs(bank / plain - 1).max()),
                           "test_logits": float(np.linalg.norm(b - a) / np.linalg.norm(a))})  # fmt: skip
-    last = [run[-1]["val_loss"] for run in (found["bank phase 2 frozen"]["histories"][-1], *found["bank seeds"]["histories"])]
-    final = {"plain": found["plain phase 2 frozen"]["histories"][-1][-1]["val_loss"], "bank": last[0], "bank_other_seeds": last[1:]}
+    proposed = {side: found[f"{side} phase 2 frozen"]["histories"][-1] for side in SIDES}
+    final = {**{side: run[-1]["val_loss"] for side, run in proposed.items()},
+             "bank_other_seeds": [run[-1]["val_loss"] for run in found["bank seeds"]["histories"]]}  # fmt: skip
     settings = task.config.as_dict()
     for name in ("data", "backbone", "profile"):  # names, not paths
         settings[name] = Path(str(settings[name])).name
@@ -157,7 +159,7 @@ def tables(result: dict, epochs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     })  # fmt: skip
     steps = {bn: result["exactness"][f"first_step_{bn}"] for bn in ("frozen", "update")}
     metrics = pd.DataFrame(result["metrics"]["seconds"]).pivot(index="metric", columns="by", values="seconds")
-    rate = cost.rates(epochs)
+    rate = cost.rates(epochs, result["machine"]["head_seconds"])
     whole = {f"BatchNorm {bn}": cost.project(rate, cost.Job(), bn) / [3600, 3600, 1] for bn in ("frozen", "update")}
     return {
         "Measured": measured,

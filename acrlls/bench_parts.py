@@ -18,7 +18,7 @@ import pandas as pd
 
 from acrlls import data
 from acrlls.bench import PARTS, Task, sample
-from acrlls.config import Config
+from acrlls.config import Config, UserError
 
 
 def main(folder: Path, name: str) -> None:
@@ -150,7 +150,8 @@ def _plain(part: str):
             if part == "phase 1":
                 model.save_weights(kept)
         scale = len(task.grid()) / len(configs) if part == "grid" else 1.0
-        return {"seconds": seconds * scale, "cpu_seconds": cpu * scale, "histories": [d["history"] for d in done], "logits": [d["logits"] for d in done]}
+        return {"seconds": seconds * scale, "cpu_seconds": cpu * scale,
+                "histories": [d["history"] for d in done], "logits": [d["logits"] for d in done]}  # fmt: skip
 
     return work
 
@@ -174,7 +175,7 @@ def _workers(task: Task, folder: Path) -> dict:
 
 
 def _exactness(task: Task, folder: Path) -> dict:
-    """The head without augmentation from both sides, and the first step of Phase 2 (relative L2 norms)."""
+    """The head without augmentation from both sides, and the first step of Phase 2 without Dropout (relative L2 norms)."""
     import keras
 
     from acrlls.engines import frozen_forward
@@ -192,8 +193,15 @@ def _exactness(task: Task, folder: Path) -> dict:
     for batchnorm in ("frozen", "update"):
         steps = {}
         for precision in ("float32", "float64"):
-            keras.config.set_dtype_policy(precision)
+            keras.config.set_floatx(precision)  # losses
+            keras.config.set_dtype_policy(precision)  # layers
             model = build_model(task.config.replace(variant="proposed"), len(dataset.class_names))
+            for layer in model.layers:  # masks drawn in another precision are other masks
+                if isinstance(layer, keras.layers.Dropout):
+                    layer.rate = 0.0
+            if precision == "float32":
+                weights = model.get_weights()
+            model.set_weights(weights)
             unfreeze_top(model, task.config.unfrozen_layers, batchnorm)
             cut = frozen_cut(model)
             stage = between(model, cut, model.layers[-2].name)
@@ -203,7 +211,8 @@ def _exactness(task: Task, folder: Path) -> dict:
                 steps["plain"] = _first_step(whole, model, images, labels)
             steps[f"bank {precision}"] = _first_step(lean(stage), model, stored, labels)
             steps[f"suffix {precision}"] = _first_step(stage, model, stored, labels)
-        keras.config.set_dtype_policy("float32")
+            keras.config.set_floatx("float32")
+            keras.config.set_dtype_policy("float32")
         result[f"first_step_{batchnorm}"] = {
             "loss": abs(steps["bank float32"][0] / steps["plain"][0] - 1),
             "gradient": _distance(steps["bank float32"][1], steps["plain"][1]),
@@ -218,13 +227,10 @@ def _first_step(network, model, x, labels) -> tuple[float, dict]:
     """Loss and gradient of one step, read off a step of plain gradient descent; the model is put back."""
     import keras
 
-    from acrlls.training import seed_dropout
-
     start = model.get_weights()
     rate = 1e3  # large, so that the difference of the weights is not lost in their rounding
     before = {v.path: keras.ops.convert_to_numpy(v) for v in network.trainable_variables}
     network.compile(keras.optimizers.SGD(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
-    seed_dropout(model, np.random.default_rng(0))
     loss = network.train_on_batch(x, labels)
     after = {v.path: keras.ops.convert_to_numpy(v) for v in network.trainable_variables}
     model.set_weights(start)
@@ -280,7 +286,7 @@ def _machine(task: Task, folder: Path) -> dict:
     import keras
 
     from acrlls import cost, engines, runs
-    from acrlls.model import POOL, backbone_layers, build_model, freeze_backbone, frozen_cut, unfreeze_top
+    from acrlls.model import POOL, backbone_layers, between, build_model, freeze_backbone, frozen_cut, unfreeze_top
 
     a = keras.ops.ones((2048, 2048))
     seconds = []
@@ -290,6 +296,7 @@ def _machine(task: Task, folder: Path) -> dict:
         seconds.append(time.perf_counter() - start)
     model = build_model(task.config.replace(variant="proposed"), 4)
     freeze_backbone(model)
+    head_seconds = _head_seconds(between(model, POOL, model.layers[-2].name), task.config)
     names = [layer.name for layer in model.layers]
     counts = {"frozen forward": sum(map(cost.multiply_adds, backbone_layers(model))),
               "head step": cost.step_multiply_adds(model.layers[names.index(POOL) :])}  # fmt: skip
@@ -300,7 +307,31 @@ def _machine(task: Task, folder: Path) -> dict:
     cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     name = next((line.split(":")[1].strip() for line in cpu.splitlines() if line.startswith("model name")), platform.processor())
     return {"cpu": name, "cores": os.cpu_count(), "engine": engines.engine_version(engines.engine()), **runs.environment(),
-            "matrix_product_flops": 2 * 2048**3 / min(seconds), "multiply_adds": counts}  # fmt: skip
+            "matrix_product_flops": 2 * 2048**3 / min(seconds), "multiply_adds": counts,
+            "head_seconds": head_seconds}  # fmt: skip
+
+
+def _head_seconds(head, config: Config, n: int = 10_000) -> float:
+    """Seconds a training image and epoch of the head on stored features, validation included.
+
+    Measured apart, on random vectors: among few images an epoch of the head is all overhead.
+    """
+    import keras
+
+    from acrlls import engines
+
+    rng = np.random.default_rng(0)
+    x, y = rng.random((n, *head.input_shape[1:]), np.float32), rng.integers(0, 4, n)
+    head.compile(keras.optimizers.Adam(config.phase1_learning_rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                 metrics=["accuracy"], jit_compile=engines.jit_compile())  # fmt: skip
+    share = int(n * config.validation_fraction / config.train_fraction)
+    seconds = []
+    for _ in range(3):  # the first one compiles
+        start = time.perf_counter()
+        head.fit(x, y, batch_size=config.batch_size, verbose=0)
+        head.evaluate(x[:share], y[:share], batch_size=config.batch_size, verbose=0)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:]) / n
 
 
 WORK = {
@@ -314,4 +345,7 @@ WORK = {
 }
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    try:
+        main(Path(sys.argv[1]), sys.argv[2])
+    except UserError as error:
+        sys.exit(str(error))

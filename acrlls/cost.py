@@ -49,7 +49,7 @@ def step_multiply_adds(layers) -> int:
     return total
 
 
-def rates(epochs: pd.DataFrame) -> pd.Series:
+def rates(epochs: pd.DataFrame, head_seconds: float | None = None) -> pd.Series:
     """Seconds for one training image and epoch, its share of validation included, from the epochs of a benchmark.
 
     The first epoch of a run, which compiles, is left out; the rest is summed up by medians.  Views are filled by the
@@ -57,6 +57,7 @@ def rates(epochs: pd.DataFrame) -> pd.Series:
 
     Args:
         epochs: columns side, part, run, epoch, train (images), seconds.
+        head_seconds: for an image and epoch of the head through the bank, if it was measured apart.
 
     Returns:
         By (side, what): for ``"plain"`` and ``"bank"``, ``"phase 1"``, ``"phase 2 frozen"``, ``"phase 2 update"``; for
@@ -73,6 +74,8 @@ def rates(epochs: pd.DataFrame) -> pd.Series:
             if side == "bank" and part != "grid":
                 filling = rows[rows.run == 0].each.median() - others.each.median()
                 found.setdefault(("bank", "fill pool" if part == "phase 1" else "fill cut"), max(filling, 0.0))
+    if head_seconds is not None:
+        found["bank", "phase 1"] = head_seconds
     return pd.Series(found)
 
 

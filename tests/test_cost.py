@@ -1,5 +1,7 @@
 """Costs counted from the network and projected from measured epochs."""
 
+import itertools
+
 import keras
 import pandas as pd
 import pytest
@@ -30,10 +32,11 @@ def test_a_step_costs_a_forward_pass_and_the_gradients_that_learning_needs():
 def epochs(fill=2.0, head=0.1, plain=10.0):
     """Epochs of a made-up benchmark with 100 images; first epochs are slow, the first run of the bank fills views."""
     rows = []
-    for side, part, run, epoch in ((s, p, r, e) for s in ("plain", "bank") for p in ("grid", "phase 1", "phase 2 frozen", "phase 2 update")
-                                   for r in range(3) for e in (1, 2, 3)):  # fmt: skip
+    parts = ("grid", "phase 1", "phase 2 frozen", "phase 2 update")
+    for side, part, run, epoch in itertools.product(("plain", "bank"), parts, range(3), (1, 2, 3)):
         each = plain if side == "plain" else head + (fill if run == 0 else 0.0)
-        rows.append({"side": side, "part": part, "run": run, "epoch": epoch, "train": 100, "seconds": 50.0 if epoch == 1 else each})
+        rows.append({"side": side, "part": part, "run": run, "epoch": epoch, "train": 100,
+                     "seconds": 50.0 if epoch == 1 else each})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -41,6 +44,7 @@ def test_rates_leave_out_compiling_and_tell_filling_from_training():
     rate = cost.rates(epochs())
     assert rate["plain", "phase 1"] == pytest.approx(0.1)
     assert rate["bank", "phase 1"] == pytest.approx(0.001)
+    assert cost.rates(epochs(), 0.5)["bank", "phase 1"] == 0.5
     assert rate["bank", "fill pool"] == rate["bank", "fill cut"] == pytest.approx(0.02)
 
 
