@@ -149,11 +149,20 @@ def _plain(part: str):
             seconds, cpu = seconds + time.perf_counter() - start, cpu + time.process_time() - cpu_start
             if part == "phase 1":
                 model.save_weights(kept)
+        if number == 2:  # Algorithm 1 returns the better of the two bests
+            first = json.loads((folder / "plain phase 1.json").read_text())
+            for now, history, logits in zip(done, first["histories"], first["logits"], strict=True):
+                if _best(history) <= _best(now["history"]):
+                    now["logits"] = logits
         scale = len(task.grid()) / len(configs) if part == "grid" else 1.0
         return {"seconds": seconds * scale, "cpu_seconds": cpu * scale,
                 "histories": [d["history"] for d in done], "logits": [d["logits"] for d in done]}  # fmt: skip
 
     return work
+
+
+def _best(history: list[dict]) -> float:
+    return min(row["val_loss"] for row in history)
 
 
 def _workers(task: Task, folder: Path) -> dict:

@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--evidence", action="store_true", help="show the arithmetic as well")
     sub = command(bench, parameters="a setting, such as `phase2_epochs 3`; may be repeated")
     sub.add_argument("--profile", default=None, help="default: paper where ACRLLS_DATA is set, else quick")
-    sub.add_argument("--quick", action="store_true", help="a few images of the phantom, in about a minute")
+    sub.add_argument("--quick", action="store_true", help="a few images of the phantom, to see that it works; some minutes")
     sub.add_argument("--images", type=int, default=1000, help="images drawn from the data; default: 1000")
     sub.add_argument("--points", type=int, default=2, help="grid points that plain Keras trains; default: 2")
     sub.add_argument(
