@@ -36,6 +36,12 @@ def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple
     return found
 
 
+def tuning(profile: str = "laptop", folder: str | Path = RESULTS) -> pd.DataFrame | None:
+    """The recorded grid of a profile, as :func:`acrlls.tune` gives it; ``None`` where none is recorded."""
+    file = Path(folder) / profile / "tuning.csv"
+    return pd.read_csv(file) if file.is_file() else None
+
+
 def training_weights(done: Run) -> np.ndarray:
     """The class weights `(classes,)` that a run was trained with; ones where it was trained without."""
     if not done.config.class_weights:

@@ -221,6 +221,7 @@ def _train(jobs: dict[Path, tuple[Config, Dataset]]) -> None:
         aside = _aside(folder)
         aside.mkdir(parents=True, exist_ok=True)
         settings = {**config.as_dict(), "data": "phantom" if config.data == "phantom" else "folder"}
+        settings["profile"] = Path(config.profile).name  # names, not folders of this machine
         if config.backbone not in ("imagenet", "phantom", "random"):
             settings["backbone"] = Path(config.backbone).name
         (aside / "config.json").write_text(json.dumps(settings, indent=1))

@@ -39,7 +39,9 @@ def tiny():
     """A config that trains in seconds."""
     from acrlls.config import configure
 
-    return configure("quick", **TINY)
+    with pytest.MonkeyPatch.context() as patch:  # a module's own profile may be in force when it is first asked for
+        patch.delenv("ACRLLS_PROFILE", raising=False)
+        return configure("quick", **TINY)
 
 
 @pytest.fixture(scope="session")

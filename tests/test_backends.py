@@ -15,7 +15,7 @@ TRAIN = """
 import keras, numpy as np
 from acrlls import configure, runs
 done = runs.run(configure("quick", phantom_images=120, image_size=32, backbone="random", phase1_epochs=1,
-                          phase2_epochs=1, views=1, batch_size=16))
+                          phase2_epochs=1, unfrozen_layers=20, views=1, batch_size=16))
 assert done.manifest["backend"] == keras.backend.backend() != "tensorflow"
 assert len(done.history) == 2 and np.isfinite(done.history.val_loss).all()
 assert not np.allclose(done.scales.iloc[:, 2:], 1)

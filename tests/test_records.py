@@ -1,5 +1,7 @@
 """Recorded runs: read back without weights, tabled beside the paper, compared on the same images."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -125,3 +127,10 @@ def test_paired_scores_of_a_model_and_itself_are_nothing():
     table = records.paired_scores(p, p, np.array([0, 1, 0, 1, 0, 1]), resamples=10)
     assert (table[["difference", "low", "high"]] == 0).all(axis=None)
     assert table.loc["Accuracy", "McNemar p"] == 1
+
+
+def test_the_recorded_grid_is_every_published_pair_best_first():
+    grid = records.tuning()
+    assert set(zip(grid.alpha, grid.tau)) == set(itertools.product(paper.GRID_ALPHA, paper.GRID_TAU))
+    assert grid.val_loss.is_monotonic_increasing
+    assert records.tuning("no-such-profile") is None
