@@ -78,7 +78,8 @@ def _keras(part: keras.Model) -> Forward:
 
     def forward(images):
         # by predict_on_batch: each predict makes a data set, which Keras on TensorFlow never lets go of
-        batches = [part.predict_on_batch(images[k : k + _BATCH]) for k in range(0, len(images), _BATCH)]
+        # flattened: of a network with one output it gives the array alone
+        batches = [keras.tree.flatten(part.predict_on_batch(images[k : k + _BATCH])) for k in range(0, len(images), _BATCH)]
         return [np.concatenate(outputs) for outputs in zip(*batches, strict=True)]
 
     return forward

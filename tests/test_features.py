@@ -172,6 +172,16 @@ def test_the_key_covers_what_the_features_follow_from(tiny, phantom_data, monkey
     assert key() != before
 
 
+def test_keras_computes_one_layer_alone_as_with_others_and_in_batches_of_any_size(tiny, monkeypatch):
+    images = np.random.default_rng(0).random((10, 48, 48, 3), np.float32)
+    monkeypatch.setenv("ACRLLS_ENGINE", "keras")
+    monkeypatch.setattr(engines, "_BATCH", 4)
+    (alone,) = engines.frozen_forward(tiny, ("pool",))(images)
+    _, pooled = engines.frozen_forward(tiny, ("block_10_project_BN", "pool"))(images)
+    assert len(alone) == 10
+    np.testing.assert_allclose(alone, pooled, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="openvino is not installed")
 def test_openvino_and_keras_agree_to_rounding(tiny, phantom_data, monkeypatch, small_chunks, tmp_path):
     stored = {}
