@@ -24,6 +24,15 @@ CONTRADICTIONS = {
 }  # fmt: skip
 
 
+def pytest_collection_modifyitems(config, items):
+    """Slow tests run where the real images are, as in continuous integration, or when asked for by ``-m``."""
+    if REAL.is_dir() or config.option.markexpr:
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: runs with -m slow, or where the real images are"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory):
     """No choice of the developer's shell reaches a test, and no test touches the developer's kept runs."""

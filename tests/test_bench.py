@@ -24,6 +24,7 @@ def test_a_sample_has_the_classes_of_the_whole_and_its_own_fingerprint(phantom_d
     assert bench.sample(phantom_data, 1000) is phantom_data
 
 
+@pytest.mark.slow
 def test_plain_keras_sees_the_views_and_the_order_of_training_through_the_bank(task, tmp_path):
     """Same seeds, images, views, order and dropout: the head's losses agree but for rounding."""
     (config,) = task.variants(phase2_epochs=0)[-1:]
@@ -47,6 +48,7 @@ def exactness(task, tmp_path_factory):
         return bench_parts._exactness(task, folder)
 
 
+@pytest.mark.slow
 def test_the_first_step_of_phase_2_is_exact_in_float64(exactness):
     found = exactness
     assert found["head_validation_loss"] < 1e-3
@@ -57,6 +59,7 @@ def test_the_first_step_of_phase_2_is_exact_in_float64(exactness):
         assert step["gradient, bank in float32 to float64"] < 0.05
 
 
+@pytest.mark.slow
 def test_a_failed_part_is_named_with_its_last_words(task, tmp_path):
     (tmp_path / "task.json").write_text(json.dumps({**vars(task), "config": task.config.as_dict()}))
     with pytest.raises(bench.UserError, match="(?s)the part 'nonsense' failed.*KeyError"):
