@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from scipy.special import softmax
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -22,6 +24,18 @@ CONTRADICTIONS = {
     "share.Normal", "table_I.5.val_accuracy", "ece.reduction_up_to", "tuning.region", "lls.below_one",
     "lls.reduced_confidence", "ablation.single_higher", "method.favours_one", "method.minority",
 }  # fmt: skip
+
+
+def random_case(n=600, classes=4, seed=0):
+    """Probabilities `(n, classes)` and labels drawn from others, so that they are miscalibrated."""
+    rng = np.random.default_rng(seed)
+    z = 3 * rng.normal(size=(n, classes))
+    return softmax(z, axis=1), labels_of(softmax(0.6 * z + 0.3, axis=1), rng)
+
+
+def labels_of(p, rng):
+    """One label a row, drawn from its probabilities."""
+    return (rng.random((len(p), 1)) >= p.cumsum(axis=1)[:, :-1]).sum(axis=1)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -6,6 +6,7 @@ Where one of those departs from the definition, the test says in what.
 import calibration as uncertainty_calibration
 import numpy as np
 import pytest
+from conftest import labels_of, random_case
 from relplot import smECE
 from relplot.metrics import binnedECE
 from scipy.special import softmax
@@ -17,16 +18,6 @@ from acrlls._scores import bin_edges, places
 
 P4 = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
 Y4 = np.array([0, 0, 0, 0])  # the third image is predicted wrongly
-
-
-def random_case(n=600, classes=4, seed=0):
-    rng = np.random.default_rng(seed)
-    z = 3 * rng.normal(size=(n, classes))
-    return softmax(z, axis=1), labels_of(softmax(0.6 * z + 0.3, axis=1), rng)
-
-
-def labels_of(p, rng):
-    return (rng.random((len(p), 1)) >= p.cumsum(axis=1)[:, :-1]).sum(axis=1)
 
 
 def adversarial():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import labels_of, random_case
 from scipy.special import softmax
 
 from acrlls import calibration as cal
@@ -11,13 +12,7 @@ from acrlls import resampling, scoring
 
 
 def case(n=300, classes=4, seed=0):
-    rng = np.random.default_rng(seed)
-    z = 3 * rng.normal(size=(n, classes))
-    return softmax(z, axis=1), labels_of(softmax(0.6 * z + 0.3, axis=1), rng)
-
-
-def labels_of(p, rng):
-    return (rng.random((len(p), 1)) >= p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    return random_case(n, classes, seed)
 
 
 def tied_with_an_absent_class():
