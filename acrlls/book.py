@@ -1,19 +1,16 @@
 """The Sphinx extension that brings executed sections into the book.
 
 Named under ``extra_extensions`` in ``_config.yml``, it executes every stale section before Jupyter Book
-reads its sources, in the order of ``_toc.yml``.  An executed section is written to one side and takes its
+reads its sources, several at once.  An executed section is written to one side and takes its
 place in ``book/sections/`` only after its last cell succeeded, so a failed one is never taken for fresh.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 import platform
 import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from importlib import metadata
@@ -24,16 +21,9 @@ import yaml
 
 import acrlls
 from acrlls._quiet import import_keras
-from acrlls.sections import (
-    ENVIRONMENT,
-    Section,
-    SectionFailed,
-    execute,
-    state,
-    stderr,
-    surroundings,
-    versions,
-)
+from acrlls.config import UserError
+from acrlls.sections import ENVIRONMENT, Section, state, stderr, surroundings, versions
+from acrlls.workers import Task, bring_all, jobs
 
 STATUS = "status"
 FINDINGS = "findings"  # what the front page includes
@@ -45,10 +35,11 @@ def setup(app) -> dict[str, Any]:
 
     Configuration: ``acrlls_notebooks``, the folder of the notebooks, relative to the book's;
     ``acrlls_parameters``, papermill parameters by section name, ``all`` for every section that has the
-    parameter.
+    parameter; ``acrlls_first``, names of sections to begin with, because they take longest.
     """
     app.add_config_value("acrlls_notebooks", "../notebooks", "env")
     app.add_config_value("acrlls_parameters", {}, "env")
+    app.add_config_value("acrlls_first", [], "")
     # Before sphinx-external-toc (900) and whatever else reads the sources' folder.
     app.connect("config-inited", bring_sections, priority=100)
     app.connect("config-inited", _local_mathjax, priority=100)
@@ -87,7 +78,7 @@ def _copy_mathjax(app, failure) -> None:
 
 
 def bring_sections(app, config) -> None:
-    """Execute every stale section in the order of the contents, and write the page on their execution.
+    """Execute every stale section, those under ``acrlls_first`` first, and write the page on their execution.
 
     A failing section ends the build, at once or, with ``--keep-going``, after the other sections had their
     turn. What a cell wrote to standard error is shown in the page and is a warning of the build, so an
@@ -114,22 +105,22 @@ def bring_sections(app, config) -> None:
         _warm_fonts()
 
     failures = []
-    for number, section in enumerate(stale, start=1):
-        aside = Path(app.outdir).parent / "unfinished" / section.path.name
-        bar = {
-            "desc": f"[{number}/{len(stale)}] {section.name}",
-            "leave": True,
-            "dynamic_ncols": True,
-            "mininterval": 0.1 if sys.stderr.isatty() else 30,
-        }
-        try:
-            executed[section] = _bring(section, *plan[section], aside, book / "sections", bar)
-        except SectionFailed as failure:
-            log.error("%s", failure.report())
-            log.error("what there is of it: %s\nto run it alone: acrlls run %s\n", aside, section.slug)
-            failures.append(str(failure))
-            if not app.keep_going:
-                break
+    tasks = [
+        Task(section, *plan[section], Path(app.outdir).parent / "unfinished" / section.path.name, book / "sections")
+        for section in sorted(stale, key=lambda section: section.name not in config.acrlls_first)
+    ]
+    at_once = min(_jobs(), len(tasks))
+    started = time.monotonic()
+    for task, outcome in bring_all(tasks, app.keep_going, at_once) if tasks else ():
+        executed[task.section] = outcome.notebook
+        if outcome.failure:
+            log.error("%s", outcome.report)
+            log.error("what there is of it: %s\nto run it alone: acrlls run %s\n", task.aside, task.section.slug)
+            failures.append(outcome.failure)
+        else:
+            log.info("section %s: %.0f s", task.section.name, outcome.notebook.metadata["acrlls"]["seconds"])
+    if tasks:
+        log.info("sections: executed in %.0f s, %d at once", time.monotonic() - started, at_once)
     if failures:
         # Jupyter Book would put its own traceback of an exception below the report of the cell.
         log.error("the book was not built:\n%s", "\n".join(failures))
@@ -201,33 +192,13 @@ def _warm_fonts() -> None:
     import matplotlib.font_manager  # noqa: F401
 
 
-def _bring(section: Section, parameters: dict, state: str, aside: Path, folder: Path, bar: dict):
-    """Execute one section aside, tidy it and move it into the book."""
-    import nbformat
+def _jobs() -> int:
+    from sphinx.errors import ConfigError
 
-    started = time.monotonic()
-    # In an empty folder, so that a section that needs a file beside it fails.
-    with tempfile.TemporaryDirectory(prefix="acrlls-cwd-") as nowhere:
-        notebook = execute(section, aside, parameters, cwd=Path(nowhere), progress=bar)
-    # Papermill's notes hold paths of this machine; its injected cell is no part of the text.
-    notebook.metadata.pop("papermill", None)
-    for cell in notebook.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata.tags.append("remove-cell")
-    notebook.metadata["acrlls"] = {
-        "state": state,
-        "seconds": round(time.monotonic() - started, 1),
-        "finished": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "versions": versions(),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{section.name}.{os.getpid()}"
-    nbformat.write(notebook, part)
-    part.replace(folder / section.path.name)
-    aside.unlink(missing_ok=True)
-    return notebook
+    try:
+        return jobs()
+    except UserError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _status_page(executed: dict, plan: dict) -> str:
@@ -251,9 +222,10 @@ def _status_page(executed: dict, plan: dict) -> str:
     )
     return f"""# Status of this build
 
-The build wrote this page. Every section is a notebook that was executed from its first cell to its last, in
-the order of the table; one that fails ends the build, so no page here is left over from a run that broke.
-The time of a section includes the training of whatever run it was the first to ask for.
+The build wrote this page. Every section is a notebook that was executed from its first cell to its last;
+one that fails ends the build, so no page here is left over from a run that broke. The time of a section
+includes the training of whatever run it was the first to ask for, and waiting for runs that another section
+was training. Sections are executed several at once, so a build takes less than the sum of their times.
 
 | Section | Outcome | Code cells | Parameters | Time | Executed |
 |---|---|---:|---|---:|---|

@@ -186,17 +186,24 @@ def store() -> Path:
 
 
 @contextlib.contextmanager
-def locked(file: Path):
-    """Let one process at a time make what belongs to ``file``; a second one waits.  Freed when a process dies."""
+def locked(file: Path, wait: bool = True):
+    """Let one process at a time make what belongs to ``file``.  Freed when a process dies.
+
+    Gives whether the lock was had: always, if a second process is to ``wait`` for the first.
+    """
     try:
         import fcntl
     except ImportError:  # Windows: two processes at once may do the same work twice
-        yield
+        yield True
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def digest(*parts: Any) -> str:

@@ -134,22 +134,22 @@ def run_all(configs: Iterable[Config]) -> list[Run]:
     """The runs that some configs describe, in their order, each as :func:`run` gives it.
 
     Those that are not kept yet are trained together, so that they share every view of the images even where there is no
-    room to keep the views (:func:`acrlls.training.train_together`).
+    room to keep the views (:func:`acrlls.training.train_together`).  What another process is training is waited for, after
+    all else is done; each run is free for others as soon as it is in its place.
     """
     configs = list(configs)
+    jobs: dict[Path, tuple[Config, Dataset]] = {}
     folders = []
-    missing: dict[Path, tuple[Config, Dataset]] = {}
     for config in configs:
         dataset = load_data(config)
         folders.append(store() / run_digest(config, dataset))
-        if not _is_kept(folders[-1]):
-            missing[folders[-1]] = (config, dataset)
-    with contextlib.ExitStack() as locks:
-        for folder in sorted(missing):  # in one order in every process, so that no two wait for each other
-            locks.enter_context(locked(folder.with_suffix(".lock")))
-        jobs = {folder: job for folder, job in missing.items() if not _is_kept(folder)}
-        if jobs:
-            _train(jobs)
+        jobs[folders[-1]] = (config, dataset)
+    while missing := {folder: job for folder, job in jobs.items() if not _is_kept(folder)}:
+        with contextlib.ExitStack() as stack:
+            mine = _locks(missing, stack)
+            jobs_of_mine = {folder: missing[folder] for folder in mine if not _is_kept(folder)}
+            if jobs_of_mine:
+                _train(jobs_of_mine, mine)
     return [Run(folder, config) for folder, config in zip(folders, configs, strict=True)]
 
 
@@ -208,12 +208,29 @@ def run_digest(config: Config, dataset: Dataset) -> str:
     return digest(config.training_settings(), dataset.fingerprint, weights_digest(config), *sources)
 
 
+def _locks(folders: Iterable[Path], stack: contextlib.ExitStack) -> dict[Path, contextlib.ExitStack]:
+    """The locks of all runs that no other process is training now, or else of the first one as soon as it is free.
+
+    Nobody waits with a lock in hand, so no two processes wait for each other.
+    """
+    held = {}
+    for folder in folders:
+        lock = stack.enter_context(contextlib.ExitStack())
+        if lock.enter_context(locked(folder.with_suffix(".lock"), wait=False)):
+            held[folder] = lock
+    if not held:
+        folder, lock = next(iter(folders)), stack.enter_context(contextlib.ExitStack())
+        lock.enter_context(locked(folder.with_suffix(".lock")))
+        held[folder] = lock
+    return held
+
+
 def _is_kept(folder: Path) -> bool:
     return (folder / "manifest.json").exists()  # the folder is renamed into place when all of it is there
 
 
-def _train(jobs: dict[Path, tuple[Config, Dataset]]) -> None:
-    """Train what each folder is to hold, and put each into place as soon as it is done."""
+def _train(jobs: dict[Path, tuple[Config, Dataset]], locks: dict[Path, contextlib.ExitStack]) -> None:
+    """Train what each folder is to hold, put each into place as soon as it is done, and unlock it."""
     from acrlls import training
 
     start = time.perf_counter()
@@ -231,6 +248,7 @@ def _train(jobs: dict[Path, tuple[Config, Dataset]]) -> None:
     for k, _ in training.train_together([(*jobs[folder], _aside(folder)) for folder in folders]):
         session = {"seconds_in_last_session": round(time.perf_counter() - start, 1), "runs_in_last_session": len(jobs)}
         _put_into_place(folders[k], *jobs[folders[k]], session)
+        locks[folders[k]].close()
 
 
 def _aside(folder: Path) -> Path:

@@ -79,6 +79,11 @@ class Section:
         return heading.group(1).strip() if heading else self.name
 
     @property
+    def cells(self) -> int:
+        """How many cells it has, of code and of text."""
+        return len(self._notebook.cells)
+
+    @property
     def parameters(self) -> dict[str, str]:
         """Names in the cell tagged ``parameters`` and their defaults as Python source."""
         found = {}

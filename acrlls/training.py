@@ -165,6 +165,7 @@ class _Phase:
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
             jit_compile=jit_compile(),
+            steps_per_execution=self._steps_per_execution(),
         )
         train_labels = dataset.labels[bank.split.train]
         weights = data.class_weights(train_labels, len(dataset.class_names))
@@ -201,6 +202,11 @@ class _Phase:
             _log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
         _load(self._best_file, self.model.weights)
         self.best = state["best"]
+
+    def _steps_per_execution(self) -> int:
+        """A step of the head costs as much as its call, so 16 share a call, if enough follow to pay for compiling that."""
+        batches = len(self.bank.split.train) // self.config.batch_size
+        return 16 if self.cut == POOL and batches > 128 and keras.backend.backend() != "torch" else 1
 
     def _out_of_patience(self, epochs_done: int, best: dict | None) -> bool:
         return bool(self.config.patience and best and epochs_done - best["epoch"] >= self.config.patience)

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import yaml
 
-from acrlls import sections
+from acrlls import sections, workers
 from acrlls.config import PROJECT, UserError
 
 PARAMETERS = ('profile = "quick"\nbins = None', ["parameters"])
@@ -175,7 +175,7 @@ def built(tmp_path_factory):
     write("01_a", "# First\n\n$x^2$", PARAMETERS, "print('bins are', bins)")
     finding = "from IPython.display import Markdown\nMarkdown(f'Two and two\\nmake {2 + 2}.')"
     write("02_b", "# Second", "print('second')", (finding, ["finding"]))
-    outcome = build(root)
+    outcome = build(root, ACRLLS_JOBS="1")
     assert outcome.returncode == 0, outcome.text
     return root, outcome.text
 
@@ -193,7 +193,7 @@ def write_cells(root):
     return write
 
 
-def build(root, *flags):
+def build(root, *flags, **environment):
     """`jupyter-book build book` with warnings as errors."""
     command = [
         sys.executable,
@@ -204,7 +204,7 @@ def build(root, *flags):
         "-W",
         *flags,
     ]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PYTHONPATH": str(root), **environment}
     outcome = subprocess.run(
         command,
         cwd=root,
@@ -227,7 +227,7 @@ def copy(built, tmp_path):
 def test_sections_are_executed_in_the_order_of_the_contents_and_reach_the_pages(built):
     root, text = built
     assert "2 to execute, 0 unchanged" in text
-    assert text.index("[1/2] 02_b") < text.index("[2/2] 01_a")
+    assert text.index("section 02_b: ") < text.index("section 01_a: ") < text.index(" s, 1 at once")
     page = (root / "book/_build/html/sections/01_a.html").read_text()
     assert "bins are 12" in page
     assert "Parameters</span>" not in page and "injected" not in page  # papermill's cell is there, unseen
@@ -257,6 +257,46 @@ def test_an_edit_of_the_package_executes_every_section_again(copy):
     outcome = build(copy)
     assert outcome.returncode == 0, outcome.text
     assert "2 to execute, 0 unchanged" in outcome.text
+
+
+@pytest.mark.slow
+def test_sections_are_executed_at_once_and_those_that_take_longest_begin(copy):
+    meet = """import pathlib, time
+here, there = (pathlib.Path({folder!r}) / name for name in {names})
+here.touch()
+end = time.monotonic() + 100
+while not there.exists():
+    assert time.monotonic() < end, "the other section does not run"
+    time.sleep(0.05)"""
+    for name, names in {"01_a": ("a", "b"), "02_b": ("b", "a")}.items():
+        write_cells(copy)(name, "# Title", meet.format(folder=str(copy), names=names))
+    outcome = build(copy, ACRLLS_JOBS="2")
+    assert outcome.returncode == 0, outcome.text
+    assert " s, 2 at once" in outcome.text
+    for name in ("01_a", "02_b"):
+        write_cells(copy)(name, "# Title", "print('again')")
+    config = yaml.safe_load((copy / "book" / "_config.yml").read_text())
+    config["sphinx"]["config"]["acrlls_first"] = ["01_a"]
+    (copy / "book" / "_config.yml").write_text(yaml.safe_dump(config))
+    text = build(copy, ACRLLS_JOBS="1").text
+    assert text.index("section 01_a: ") < text.index("section 02_b: ")
+
+
+@pytest.mark.slow
+def test_after_a_failure_no_other_section_begins(copy):
+    write_cells(copy)("01_a", "# First", "print('changed')")
+    write_cells(copy)("02_b", "# Second", "raise ValueError('on purpose')")
+    outcome = build(copy, ACRLLS_JOBS="1")
+    assert outcome.returncode != 0
+    assert "section 02_b failed" in outcome.text and "section 01_a" not in outcome.text
+    assert "changed" not in (copy / "book/sections/01_a.ipynb").read_text()
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+def test_an_impossible_number_of_sections_at_once_is_an_error_that_names_it(monkeypatch, value):
+    monkeypatch.setenv("ACRLLS_JOBS", value)
+    with pytest.raises(UserError, match=f"ACRLLS_JOBS is '{value}'"):
+        workers.jobs()
 
 
 @pytest.mark.slow

@@ -1,11 +1,14 @@
 """The feature bank: what is stored is what the network computes, survives accidents, and keeps to its bound."""
 
+import contextlib
 import errno
 import importlib.util
 import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -14,7 +17,7 @@ import pytest
 from acrlls import cache, chunked, cli, data, engines, features, runs, training
 from acrlls import model as m
 from acrlls.chunked import ChunkedArray
-from acrlls.config import UserError
+from acrlls.config import UserError, locked
 from acrlls.features import FeatureBank
 
 VALUES = np.arange(60, dtype="float32").reshape(10, 6)  # three chunks of four rows
@@ -259,6 +262,33 @@ def test_runs_side_by_side_on_passing_views_are_what_they_are_alone(tiny, phanto
         np.testing.assert_allclose(a.predictions().logits, b.predictions().logits, rtol=1e-4, atol=1e-5)
     monkeypatch.setattr(training, "train_together", lambda jobs: pytest.fail("trained again"))
     assert [run.config.variant for run in runs.run_all(configs[::-1])] == ["proposed", "baseline"]
+
+
+def test_what_another_process_trains_is_waited_for_after_all_else_is_done(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
+    trained = []
+
+    def train_together(jobs):
+        for k, (config, _, folder) in enumerate(jobs):
+            trained.append(config.variant)
+            (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
+            (folder / "history.csv").write_text("seconds\n1\n")
+            yield k, None
+
+    monkeypatch.setattr(training, "train_together", train_together)
+    configs = [tiny.replace(variant=v) for v in ("baseline", "proposed", "acr_only")]
+    first = chunked.store() / runs.run_digest(configs[0], data.load_data(configs[0]))
+    with ThreadPoolExecutor() as pool, contextlib.ExitStack() as other:
+        other.enter_context(locked(first.with_suffix(".lock")))
+        asked = pool.submit(runs.run_all, configs)
+        end = time.monotonic() + 60
+        while len(trained) < 2 and time.monotonic() < end and not asked.done():
+            time.sleep(0.01)
+        assert trained == ["proposed", "acr_only"]
+        other.close()
+        found = asked.result(timeout=60)
+    assert trained == ["proposed", "acr_only", "baseline"]
+    assert [run.config.variant for run in found] == ["baseline", "proposed", "acr_only"]
 
 
 # ---------------------------------------------------------------- listed and cleared
