@@ -38,8 +38,10 @@ VARIANTS = {
 }
 
 
-def build_model(config: Config, classes: int) -> keras.Model:
+def build_model(config: Config, classes: int, base: keras.Model | None = None) -> keras.Model:
     """The whole network, images `(n, size, size, 3)` to probabilities `(n, classes)`, as one flat functional model.
+
+    Its backbone is ``base``, shared with whoever else has it, or one of its own.
 
     Logits pass ACR, then LLS, then softmax (Fig. 1).  Weights of the head follow from ``config.seed`` alone, so that
     variants of one seed share the start of every layer they share.
@@ -48,7 +50,7 @@ def build_model(config: Config, classes: int) -> keras.Model:
         UserError: the backbone's weights cannot be had; the message says where they were looked for.
     """
     variant = VARIANTS[config.variant]
-    base = build_backbone(config)
+    base = build_backbone(config) if base is None else base
     x = keras.layers.GlobalAveragePooling2D(name=POOL)(base.output)
     for i, (units, rate) in enumerate(zip(variant.dense, variant.dropout, strict=True), start=1):
         start = keras.initializers.GlorotUniform(seed=config.seed * 10 + i)

@@ -17,7 +17,9 @@ from acrlls import data
 from acrlls.config import Config
 from acrlls.engines import jit_compile
 from acrlls.features import FeatureBank
-from acrlls.model import POOL, between, build_model, freeze_backbone, frozen_cut, unfreeze_top
+from acrlls.model import (
+    POOL, between, build_backbone, build_model, freeze_backbone, frozen_cut, unfreeze_top, weights_digest,
+)  # fmt: skip
 from acrlls.suffix import lean
 
 _IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
@@ -46,9 +48,10 @@ def train_together(jobs: Sequence[tuple[Config, data.Dataset, Path]]) -> Iterato
     Yields:
         Position in ``jobs`` and model of each run, as soon as it is done.
     """
+    bases: dict[tuple, keras.Model] = {}  # of runs that leave the backbone as it is, one for all that start from the same
     waiting = {}  # runs that share views which are let go: their next epoch, themselves and their steps
     for k, job in enumerate(jobs):
-        run = _Training(*job)
+        run = _Training(*job, base=_frozen_base(job[0], bases))
         steps = run.steps()
         for epoch in steps:
             if run.bank.lets_go:
@@ -70,12 +73,22 @@ def train_together(jobs: Sequence[tuple[Config, data.Dataset, Path]]) -> Iterato
             run.bank.let_go()
 
 
+def _frozen_base(config: Config, known: dict[tuple, keras.Model]) -> keras.Model | None:
+    """The backbone of a run without Phase 2, built once; None for a run that changes it."""
+    if config.phase2_epochs:
+        return None
+    key = weights_digest(config), config.backbone_width, config.image_size
+    if key not in known:
+        known[key] = build_backbone(config)
+    return known[key]
+
+
 class _Training:
     """One run of Algorithm 1."""
 
-    def __init__(self, config: Config, dataset: data.Dataset, folder: Path):
+    def __init__(self, config: Config, dataset: data.Dataset, folder: Path, base: keras.Model | None = None):
         self.config, self.dataset, self.folder = config, dataset, folder
-        self.model = build_model(config, len(dataset.class_names))
+        self.model = build_model(config, len(dataset.class_names), base)
         self.bank = FeatureBank(config, dataset, self.model)
 
     def steps(self) -> Iterator[tuple[int, int]]:
@@ -163,7 +176,8 @@ class _Phase:
         self.stage.compile(
             keras.optimizers.Adam(plan.learning_rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
+            # by its object, for by its name it would be made in the first step, which TensorFlow then compiles twice
+            metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
             jit_compile=jit_compile(),
             steps_per_execution=self._steps_per_execution(),
         )
@@ -290,7 +304,8 @@ class _Phase:
         return self.folder / f"best_{self.plan.phase}.npz"
 
     def _variables(self) -> list:
-        return [*self.model.weights, *self.stage.optimizer.variables]
+        """What an epoch changes; the frozen rest is as the model was built."""
+        return [*self.stage.weights, *self.stage.optimizer.variables]
 
     def _checkpoint(self, epoch: int, state: dict) -> None:
         _save(self.folder / f"last_{self.plan.phase}.npz", self._variables())
