@@ -85,7 +85,7 @@ def bench(task: Task, output: Path, say=print) -> None:
         (folder / "task.json").write_text(json.dumps({**vars(task), "config": task.config.as_dict()}))
         found = {}
         sides = [f"{side} {part}" for part in PARTS for side in SIDES]
-        for name in ("machine", "plain workers", *sides, "bank seeds", "exactness", "metrics"):
+        for name in ("machine", "plain workers", *sides, "bank seeds", "plain noise", "exactness", "metrics"):
             start = time.perf_counter()
             found[name] = _in_a_process(folder, name)
             say(f"{name:<22} {time.perf_counter() - start:6.0f} s", flush=True)
@@ -102,7 +102,6 @@ def _in_a_process(folder: Path, name: str) -> dict:
     if done.returncode:
         raise UserError(f"the part {name!r} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
     return json.loads((folder / f"{name}.json").read_text())
-
 
 
 
@@ -132,6 +131,7 @@ def _summary(task: Task, found: dict) -> tuple[dict, pd.DataFrame]:
                           "test_logits": float(np.linalg.norm(b - a) / np.linalg.norm(a))})  # fmt: skip
     proposed = {side: found[f"{side} phase 2 frozen"]["histories"][-1] for side in SIDES}
     final = {**{side: run[-1]["val_loss"] for side, run in proposed.items()},
+             "plain_moved_by_rounding": found["plain noise"]["history"][-1]["val_loss"],
              "bank_other_seeds": [run[-1]["val_loss"] for run in found["bank seeds"]["histories"]]}  # fmt: skip
     settings = task.config.as_dict()
     for name in ("data", "backbone", "profile"):  # names, not paths

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import sys
 import time
 from pathlib import Path
@@ -29,8 +28,16 @@ def main(folder: Path, name: str) -> None:
     note = json.loads((folder / "task.json").read_text())
     task = Task(**{**note, "config": Config(**note["config"])})
     result = WORK[name](task, folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    (folder / f"{name}.json").write_text(json.dumps({**result, "peak_bytes": peak}))
+    (folder / f"{name}.json").write_text(json.dumps({**result, "peak_bytes": _peak_bytes()}))
+
+
+def _peak_bytes() -> float:
+    """Largest resident memory of this process; NaN on Windows, where Python does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 # ---------------------------------------------------------------- through the bank
@@ -159,6 +166,20 @@ def _plain(part: str):
                 "histories": [d["history"] for d in done], "logits": [d["logits"] for d in done]}  # fmt: skip
 
     return work
+
+
+def _noise(task: Task, folder: Path) -> dict:
+    """Phase 2 of Proposed in plain Keras once more, from weights that are moved by one rounding."""
+    from acrlls.model import build_model
+
+    (config,) = task.variants(batchnorm="frozen")[-1:]
+    dataset = task.dataset()
+    model = build_model(config, len(dataset.class_names))
+    model.load_weights(folder / f"plain {config.variant}.weights.h5")
+    rng = np.random.default_rng(0)
+    model.set_weights([w * rng.choice(np.float32([1 - 2**-23, 1, 1 + 2**-23]), w.shape) for w in model.get_weights()])
+    workers = json.loads((folder / "plain workers.json").read_text())["best"]
+    return {"history": _plain_phase(config, dataset, model, 2, workers)["history"]}
 
 
 def _best(history: list[dict]) -> float:
@@ -332,7 +353,7 @@ def _head_seconds(head, config: Config, n: int = 10_000) -> float:
     rng = np.random.default_rng(0)
     x, y = rng.random((n, *head.input_shape[1:]), np.float32), rng.integers(0, 4, n)
     head.compile(keras.optimizers.Adam(config.phase1_learning_rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-                 metrics=["accuracy"], jit_compile=engines.jit_compile())  # fmt: skip
+                 metrics=["accuracy"], jit_compile=engines.jit_compile(), steps_per_execution=16)  # fmt: skip
     share = int(n * config.validation_fraction / config.train_fraction)
     seconds = []
     for _ in range(3):  # the first one compiles
@@ -349,6 +370,7 @@ WORK = {
     **{f"plain {part}": _plain(part) for part in PARTS},
     **{f"bank {part}": _bank(part) for part in PARTS},
     "bank seeds": _seeds,
+    "plain noise": _noise,
     "exactness": _exactness,
     "metrics": _metrics,
 }

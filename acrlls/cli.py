@@ -34,7 +34,10 @@ class UsageError(UserError):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; the entry point of the ``acrlls`` script."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    # The parser takes a value such as -1..1 for an option, unless there is a space in it.
+    given = [f" {a}" if "-p" in given[max(0, k - 2) : k - 1] and a.startswith("-") else a for k, a in enumerate(given)]
+    options = _parser().parse_args(given)
     try:
         return options.command(options) or 0
     except UsageError as error:
@@ -324,7 +327,7 @@ def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:
             near = difflib.get_close_matches(name, list(known), n=1)
             hint = f"did you mean {near[0]!r}?" if near else "it has: " + ", ".join(known)
             raise UsageError(f"{where} has no parameter {name!r}; {hint}")
-    return {name: _value(text) for name, text in pairs}
+    return {name: _value(text.strip()) for name, text in pairs}
 
 
 def _value(text: str) -> Any:

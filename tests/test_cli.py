@@ -126,6 +126,11 @@ def test_values_read_as_what_they_look_like(text, value):
     assert cli._value(text) == value and type(cli._value(text)) is type(value)
 
 
+def test_a_value_may_begin_with_a_dash(capsys):
+    assert cli.main(["reproduce", "--profile", "quick", "-p", "input_range", "-1..1", "-p", "alpha", "-1"]) == 2
+    assert "alpha is -1; it must be" in capsys.readouterr().err
+
+
 def test_sections_lists_each_with_its_parameters(notebooks, capsys):
     assert cli.main(["sections"]) == 0
     listed = capsys.readouterr().out
