@@ -182,20 +182,26 @@ def binned_errors(scores, targets, bins, strategy):
     return np.abs(bin_sums(targets - scores, where, bins)).sum(axis=1) / len(scores)
 
 
+def drawn_labels(p, resamples, seed):
+    """Labels drawn from p, in chunks ``(r, n)`` that bound the memory."""
+    rng, left = np.random.default_rng(seed), whole_number("resamples", resamples)
+    ladder = p.cumsum(axis=1)[:, :-1] / p.sum(axis=1, keepdims=True)
+    while left:
+        r = min(left, max(1, 2_000_000 // len(p)))
+        left -= r
+        u = rng.random((r, len(p)))
+        yield sum((u >= rung).astype(np.intp) for rung in ladder.T)
+
+
 def drawn_hits(p, where, bins, resamples, seed):
     """Hits a bin when labels are drawn from p, in chunks ``(r, classes + 1, bins)`` that bound the memory.
 
     ``where`` holds the bins of the classes and, last, of the top label: ``(n, classes + 1)``.
     """
     n, classes = p.shape
-    rng, left = np.random.default_rng(seed), whole_number("resamples", resamples)
-    ladder = p.cumsum(axis=1)[:, :-1] / p.sum(axis=1, keepdims=True)
     top = p.argmax(axis=1)
-    while left:
-        r = min(left, max(1, 2_000_000 // n))
-        left -= r
-        u = rng.random((r, n))
-        labels = sum((u >= ladder[:, k]).astype(np.intp) for k in range(classes - 1))
+    for labels in drawn_labels(p, resamples, seed):
+        r = len(labels)
         start = np.arange(r)[:, None] * (classes + 1) * bins
         own = start + labels * bins + where[np.arange(n), labels]
         right = (start + classes * bins + where[:, -1])[labels == top]
