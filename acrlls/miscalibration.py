@@ -186,7 +186,9 @@ def _debiased(found, squared=False):
     return value if squared else np.sqrt(np.maximum(value, 0))
 
 
-OF_BINS = {"ece": _absolute, "overconfidence": _over, "underconfidence": _under, "mce": _largest, "debiased_ece": _debiased}
+OF_BINS = {
+    "ece": _absolute, "overconfidence": _over, "underconfidence": _under, "mce": _largest, "debiased_ece": _debiased,
+}  # fmt: skip
 
 
 def _smooth(scores, targets):

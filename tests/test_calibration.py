@@ -179,7 +179,8 @@ def test_the_noise_floor_of_every_metric_is_what_it_shows_of_labels_drawn_from_t
 def test_all_noise_floors_of_a_seed_see_the_same_labels_and_their_p_values_have_two_tails():
     p, y = scores(1500)
     flat = softmax(0.5 * np.log(p), axis=1)
-    over, under, both = (cal.noise_floor(p, y, resamples=50, metric=m) for m in ("overconfidence", "underconfidence", "ece"))
+    names = ("overconfidence", "underconfidence", "ece")
+    over, under, both = (cal.noise_floor(p, y, resamples=50, metric=name) for name in names)
     np.testing.assert_allclose(over.classwise + under.classwise, both.classwise, atol=1e-14)
     for metric in ("ece", "mce", "debiased_ece", "smooth_ece"):
         table = cal.noise_floor(flat, y, resamples=40, metric=metric).table("abcd")

@@ -198,7 +198,9 @@ def test_the_interval_takes_what_has_no_noise_or_hardly_any_images():
 
 
 @pytest.mark.parametrize(
-    "given, says", [({"level": 1.0}, "level"), ({"of": "class"}, "classes, mean, top_label"), ({"resamples": 0}, "resamples"), ({"bins": 0}, "bins")]
+    "given, says",
+    [({"level": 1.0}, "level"), ({"of": "class"}, "classes, mean, top_label"), ({"resamples": 0}, "resamples"),
+     ({"bins": 0}, "bins")],
 )
 def test_bad_settings_of_the_interval_are_errors_that_name_them(given, says):
     with pytest.raises(ValueError, match=says):
