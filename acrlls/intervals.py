@@ -8,12 +8,11 @@ more, so a percentile bootstrap misses the truth.  Instead, for each possible tr
 ECE is one that a population with the error t would give; the interval is the set of all t where the answer is yes.
 For that, a population has to be chosen among the many with the error t: as in hybrid resampling [1], the one that
 follows from the data, the observed gaps of the bins shrunk (as the adaptive lasso does [2]) or widened until they
-sum to t.  For the mean over the classes, the bins of all
-classes are taken together, with the luck that they share: an image that is counted as a hit of one class is none of
-another, and it moves the counts of a bin of each.  At t = 0 no choice is left, and the test is that of the noise
-floor.  Which ECEs are "given" by t is decided by the likelihood-ratio order of Feldman and Cousins [3], which turns a
-two-sided interval into an upper limit as t nears zero: the interval is never empty, and its coverage at exactly zero
-is the nominal one.
+sum to t.  For the mean over the classes, the bins of all classes are taken together, with the luck that they share: an
+image that is counted as a hit of one class is none of another, and it moves the counts of a bin of each.  At t = 0 no
+choice is left, and the test is that of the noise floor.  Which ECEs are "given" by t is decided by the likelihood-ratio
+order of Feldman and Cousins [3], which turns a two-sided interval into an upper limit as t nears zero: the interval is
+never empty, and its coverage at exactly zero is the nominal one.
 
 How often it holds the truth is measured by :mod:`acrlls.coverage` and recorded in ``results/coverage``.
 
@@ -22,8 +21,8 @@ Tried and left out, because the intervals did not hold the truth in 93 to 97 % o
 - the difference of two models on the same images, by inversion over the difference with the other error at its most
   likely value, in the order of [3], and by a basic interval around the two estimates.  With one model calibrated and the
   other slightly off, they held the truth in 77 to 88 % of samples of 3,179 images;
-- the debiased l2 error (near 100 % of samples of 300 images: bins with hardly any hits stray further than a normal
-  distribution says) and the maximum error (down to about 75 %), by the inversion of this module.
+- the l2 error that :func:`debiased_ece` estimates (near 100 % of samples of 300 images) and the maximum error (from
+  about 75 % to 100 %), by the inversion of this module.
 
 References:
     - [1] C.-S. Chuang, T. L. Lai, "Hybrid resampling methods for confidence intervals", Statistica Sinica 10, 2000.
@@ -227,7 +226,9 @@ def _populations(held, noise, errors):
 
     Of several columns, a tenth of the error is spread over all bins by their standard errors.  Without it, the interval
     for the mean over the classes held small errors that are spread so in 89 to 92 % of samples only; with two or three
-    tenths it lost those that sit in few bins, as that of a single column does with one.
+    tenths it lost those that sit in few bins, as that of a single column does with one.  The tenth was chosen on
+    populations of four classes; on others with two, three and seven it held the error of the mean in 96 % of samples, at
+    the least in 89 %: seven classes, all of them a little underconfident, in bins of equal mass.
     """
     size = np.maximum(np.abs(held.gap), 1e-300)
     ratio = noise / np.sqrt(size)
