@@ -107,15 +107,11 @@ def places(scores, edges):
     if not (edges == np.linspace(0, 1, bins + 1)).all():
         pairs = zip(scores.T, edges, strict=True)
         return np.column_stack([np.searchsorted(own[1:-1], column, side="left") for column, own in pairs])
-    scaled = np.multiply(scores, bins, order="C")
-    found = scaled.astype(np.intp)
-    scaled -= found
-    # the product is rounded: where it comes close to an edge, the edge itself decides
-    scaled -= 0.5
-    np.abs(scaled, out=scaled)
-    if scaled.max() > 0.5 - 1e-9:
-        near = np.nonzero(scaled > 0.5 - 1e-9)
-        found[near] = np.searchsorted(edges[0, 1:-1], scores[near], side="left")
+    # a product is rounded: where one a little too small and one a little too large part, the edges decide
+    found, above = (np.multiply(scores, bins * by, order="C").astype(np.intp) for by in (1 - 1e-9, 1 + 1e-9))
+    near = np.flatnonzero(found != above)
+    if len(near):
+        found.ravel()[near] = np.searchsorted(edges[0, 1:-1], scores.ravel()[near], side="left")
     return found
 
 
