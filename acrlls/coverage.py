@@ -25,6 +25,7 @@ from acrlls.recalibration import PriorCorrection
 from acrlls.resampling import image_counts
 
 CELLS = ((300, 10, "width"), (1000, 15, "width"), (3179, 15, "width"), (300, 10, "mass"), (3179, 15, "mass"))
+OF = ("classes", "mean", "top_label")
 OFFSETS = np.array([0.5, 1.0, 1.7, -1.6])  # of the logits: shares of the classes near the paper's, the last one rare
 
 
@@ -58,7 +59,7 @@ def draw(p, eta, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
 
 
 def percentile_interval(
-    p, y, bins: int = 15, strategy: str = "width", *, top_label: bool = False, level: float = 0.95,
+    p, y, bins: int = 15, strategy: str = "width", *, of: str = "classes", level: float = 0.95,
     resamples: int = 500, seed: int = 0,
 ):  # fmt: skip
     """The plain percentile bootstrap of the ECE, with the bins of the sample kept: **only to show that it fails**.
@@ -66,21 +67,30 @@ def percentile_interval(
     Arguments and result as those of :func:`acrlls.calibration.ece_interval`.
     """
     scores, targets = p, one_hot(y, p.shape[1])
-    if top_label:
+    if of == "top_label":
         scores, targets = top_label_of(p, targets)
     where = places(scores, bin_edges(scores, bins, strategy))
     residuals = [one_hot(w, bins) * r[:, None] for w, r in zip(where.T, (targets - scores).T, strict=True)]
     drawn = [[np.abs(c @ r).sum(axis=1) / len(y) for r in residuals] for c in image_counts(y, resamples, seed)]
-    low, high = np.quantile(np.concatenate(drawn, axis=1), [(1 - level) / 2, (1 + level) / 2], axis=1)
+    drawn = np.concatenate(drawn, axis=1)
     estimate = np.array([np.abs(r.sum(axis=0)).sum() / len(y) for r in residuals])
+    if of == "mean":
+        drawn, estimate = drawn.mean(axis=0), estimate.mean()
+    low, high = np.quantile(drawn.T, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return calibration.Interval(estimate, low, high)
+
+
+def true_errors(p, eta, bins: int, strategy: str, of: str) -> np.ndarray:
+    """What :func:`acrlls.calibration.ece_interval` is an interval for, as an array."""
+    errors = calibration.true_calibration_error(p, eta, bins, strategy, top_label=of == "top_label")
+    return np.atleast_1d(np.mean(errors) if of == "mean" else errors)
 
 
 def coverage(
     p, eta, n: int, bins: int = 15, strategy: str = "width", *, repetitions: int = 1000, resamples: int = 500,
     seed: int = 0, level: float = 0.95, interval: Callable = calibration.ece_interval,
 ):  # fmt: skip
-    """How often an interval holds the true error, a row a class and the top label.
+    """How often an interval holds the true error: a row a class, one for their mean, and one for the top label.
 
     Args:
         p, eta: the population, both ``(images, classes)``.
@@ -93,31 +103,31 @@ def coverage(
     """
     import pandas as pd
 
-    truth = np.append(*(
-        calibration.true_calibration_error(p, eta, bins, strategy, top_label=top) for top in (False, True)
-    ))  # fmt: skip
+    truth = np.concatenate([true_errors(p, eta, bins, strategy, of) for of in OF])
     rng = np.random.default_rng(seed)
-    lows, highs = np.empty((2, whole_number("repetitions", repetitions), len(truth)))
+    ends = np.empty((whole_number("repetitions", repetitions), 2, len(truth)))
     for i in range(repetitions):
         sample = draw(p, eta, n, rng)
         how = {"level": level, "resamples": resamples, "seed": int(rng.integers(2**32))}
-        parts = [interval(*sample, bins, strategy, top_label=t, **how) for t in (False, True)]
-        lows[i] = np.append(parts[0].low, parts[1].low)
-        highs[i] = np.append(parts[0].high, parts[1].high)
+        found = [interval(*sample, bins, strategy, of=of, **how) for of in OF]
+        ends[i] = np.hstack([[np.atleast_1d(f.low), np.atleast_1d(f.high)] for f in found])
     floor = calibration.noise_floor(draw(p, eta, n, rng)[0], None, bins, 200, strategy=strategy)
+    names = [*(f"class {k}" for k in range(p.shape[1])), "mean", "top label"]
+    table = pd.DataFrame({"truth": truth.round(6)}, index=names)
+    table["floor"] = np.hstack([floor.mean, floor.mean.mean(), floor.top_label.mean()]).round(5)
+    return table.join(_held(ends, truth).set_index(table.index))
+
+
+def _held(ends, truth):
+    """Share of intervals ``(repetitions, 2, columns)`` that hold each truth or miss it, and their mean width."""
+    import pandas as pd
+
     tiny = 1e-12  # a true error of zero is computed as 1e-17
-    above, below = (lows > truth + tiny).mean(axis=0), (highs < truth - tiny).mean(axis=0)
-    return pd.DataFrame(
-        {
-            "truth": truth.round(6),
-            "floor": np.append(floor.mean, floor.top_label.mean()).round(5),
-            "coverage": (1 - above - below).round(4),
-            "low": above.round(4),
-            "high": below.round(4),
-            "width": (highs - lows).mean(axis=0).round(5),
-        },
-        index=[*(f"class {k}" for k in range(p.shape[1])), "top label"],
-    )
+    low, high = ends.swapaxes(0, 1)
+    above, below = (low > truth + tiny).mean(axis=0), (high < truth - tiny).mean(axis=0)
+    columns = {"coverage": 1 - above - below, "low": above, "high": below}
+    width = (high - low).mean(axis=0).round(5)
+    return pd.DataFrame({name: share.round(4) for name, share in columns.items()} | {"width": width})
 
 
 def recorded(folder: Path = PROJECT / "results" / "population") -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -166,19 +166,30 @@ def repeated_intervals(
     return {title: pd.DataFrame(found, columns=["estimate", "low", "high"]) for title, found in rows.items()}
 
 
-def recorded_coverage(folder: str | Path = PROJECT / "results" / "coverage") -> pd.DataFrame:
+def recorded_coverage(folder: str | Path = PROJECT / "results" / "coverage", by: str = "population") -> pd.DataFrame:
     """How often the 95 % intervals held the truth, as recorded by ``python -m acrlls.coverage``.
 
+    Args:
+        by: what a row is for each kind of interval: a ``"population"``, or what the interval is ``"of"``.
+
     Returns:
-        A row a kind of interval and a population, and columns ``cells`` (each a class or the top label, with a number
-        of images and of bins), ``lowest``, ``mean`` and ``highest`` coverage.
+        Columns ``cells`` (each a class, the mean of the classes or the top label, with a number of images and of bins),
+        ``lowest``, ``mean`` and ``highest`` coverage, and ``near``, the share of cells with one of 93 to 97 %.
 
     Raises:
         UserError: there is no record.
+        ValueError: ``by`` is neither.
     """
     file = Path(folder) / "coverage.csv"
     if not file.is_file():
         raise UserError(f"no coverage is recorded in {file.parent.name}/; `python -m acrlls.coverage` records it")
-    table = pd.read_csv(file).groupby(["interval", "population"], sort=False).coverage
+    if by not in ("population", "of"):
+        raise ValueError(f"by is {by!r}; choose one of: population, of")
+    record = pd.read_csv(file)
+    record["of"] = record.of.where(~record.of.str.startswith("class "), "a class")
+    record["near"] = record.coverage.between(0.93, 0.97)
+    groups = record.groupby(["interval", by], sort=False)
+    table = groups.coverage
     summary = pd.DataFrame({"cells": table.size(), "lowest": table.min(), "mean": table.mean(), "highest": table.max()})
+    summary["near"] = groups.near.mean()
     return summary.rename(index=INTERVALS, level="interval")

@@ -8,11 +8,21 @@ more, so a percentile bootstrap misses the truth.  Instead, for each possible tr
 ECE is one that a population with the error t would give; the interval is the set of all t where the answer is yes.
 For that, a population has to be chosen among the many with the error t: as in hybrid resampling [1], the one that
 follows from the data, the observed gaps of the bins shrunk (as the adaptive lasso does [2]) or widened until they
-sum to t.  At t = 0 no choice is left, and the test is that of the noise floor.  Which ECEs are "given" by t is
-decided by the likelihood-ratio order of Feldman and Cousins [3], which turns a two-sided interval into an upper
-limit as t nears zero: the interval is never empty, and its coverage at exactly zero is the nominal one.
+sum to t.  For the mean over the classes, the bins of all classes are taken together, with the luck that they share: an
+image that is counted as a hit of one class is none of another, and it moves the counts of a bin of each.  At t = 0 no
+choice is left, and the test is that of the noise floor.  Which ECEs are "given" by t is decided by the likelihood-ratio
+order of Feldman and Cousins [3], which turns a two-sided interval into an upper limit as t nears zero: the interval is
+never empty, and its coverage at exactly zero is the nominal one.
 
 How often it holds the truth is measured by :mod:`acrlls.coverage` and recorded in ``results/coverage``.
+
+Tried and left out, because the intervals did not hold the truth in 93 to 97 % of samples:
+
+- the difference of two models on the same images, by inversion over the difference with the other error at its most
+  likely value, in the order of [3], and by a basic interval around the two estimates.  With one model calibrated and the
+  other slightly off, they held the truth in 77 to 88 % of samples of 3,179 images;
+- the l2 error that :func:`debiased_ece` estimates (near 100 % of samples of 300 images) and the maximum error (from
+  about 75 % to 100 %), by the inversion of this module.
 
 References:
     - [1] C.-S. Chuang, T. L. Lai, "Hybrid resampling methods for confidence intervals", Statistica Sinica 10, 2000.
@@ -28,17 +38,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acrlls._scores import bin_edges, bin_sums, check, one_hot, places, top_label_of, whole_number
+from acrlls._scores import bin_edges, check, places, whole_number
 from acrlls.resampling import Interval
 
 GRID = 33  # candidate true errors
+EVEN = 0.1  # share of a possible error of several columns that is spread over all bins
 
 
 def ece_interval(
-    p, y, bins: int = 15, strategy: str = "width", *, top_label: bool = False,
+    p, y, bins: int = 15, strategy: str = "width", *, of: str = "classes",
     level: float = 0.95, resamples: int = 1000, seed: int = 0,
 ) -> Interval:  # fmt: skip
-    """Interval for the true class-wise calibration error, or for that of the top label.
+    """Interval for the true calibration error of each class, for the mean over the classes, or for the top label.
 
     The true value is that of :func:`true_calibration_error`: the expected calibration error with these bins of the
     population which the images come from, sum over bins of ``P(bin) · |E[frequency - probability | bin]|``.
@@ -47,80 +58,136 @@ def ece_interval(
     Args:
         p: probabilities, ``(n, classes)``.
         y: labels, ``(n,)``.
-        top_label: of the predicted class in place of each class.
+        of: ``"classes"`` for each class against the rest, ``"mean"`` for the mean of these errors, ``"top_label"`` for
+            the predicted class.
         level: coverage aimed at, in (0, 1).
         resamples: drawings behind each of the tests that are inverted.
 
     Returns:
-        ``low``, ``high`` and ``estimate``, floats for the top label and ``(classes,)`` otherwise.  The estimate is
+        ``low``, ``high`` and ``estimate``, ``(classes,)`` for the classes and floats otherwise.  The estimate is
         the ECE freed of its bias: the true error whose expected ECE is the observed one, or 0 where the observed
         one lies below the mean of the noise floor.  So it is *below* the ECE, and the ECE may lie above ``high``.
         A ``low`` of 0 says that the images do not show any miscalibration at this level.
 
     Raises:
-        ValueError: bad probabilities or labels (the message names the row), bins, strategy or level.
+        ValueError: bad probabilities or labels (the message names the row), bins, strategy, ``of`` or level.
     """
     p, y = check(p, y)
     if not 0 < level < 1:
         raise ValueError(f"level is {level!r}; it must lie between 0 and 1")
-    scores, targets = p, one_hot(y, p.shape[1])
-    if top_label:
-        scores, targets = top_label_of(p, targets)
-    where = places(scores, bin_edges(scores, bins, strategy))
-    sums = [bin_sums(v, where, bins) for v in (np.ones_like(scores), scores, targets, scores * (1 - scores))]
-    draw = np.random.default_rng(seed).standard_normal((2, whole_number("resamples", resamples), bins))
-    ends = np.array([_invert(Bins.of(*column), draw, 1 - level) for column in zip(*sums, strict=True)])
-    return Interval(*(float(e[0]) if top_label else e for e in ends.T))
+    resamples = whole_number("resamples", resamples)
+    ends = []
+    for about in _columns(p, of):
+        held = Bins.of(p, y, about, bins, strategy)
+        ends.append(np.array(_invert(held, *held.luck(resamples, seed), 1 - level)) / held.columns)
+    return Interval(*(np.array(e) if of == "classes" else float(e[0]) for e in zip(*ends, strict=True)))
+
+
+def _columns(p, of):
+    """The class that each column of scores is about, ``(n, columns)``, an array for each interval."""
+    classes = np.tile(np.arange(p.shape[1]), (len(p), 1))
+    if of == "classes":
+        return [classes[:, [k]] for k in range(p.shape[1])]
+    if of == "mean":
+        return [classes]
+    if of == "top_label":
+        return [p.argmax(axis=1)[:, None]]
+    raise ValueError(f"of is {of!r}; choose one of: classes, mean, top_label")
 
 
 @dataclass(frozen=True)
 class Bins:
-    """What the full bins of one column hold; arrays ``(bins,)``.
+    """What the full bins of one column of scores hold, or of several, one after the other; arrays ``(bins,)``.
 
     Attributes:
+        columns: number of columns.
         kept: which of all bins hold anything.
-        n: images in all of them.
+        n: images.
         share: of the images in each bin.
         mean: mean score.
         gap: share · (frequency - mean score), whose absolute values sum to the ECE.
         spread: what the scores' own spread within a bin takes off the variance of a frequency, a factor.
         frequency: shrunk towards the mean score by one image's weight, so that none is 0 or 1.
+        labels: correlation of the gaps of any two bins as the luck of the labels moves them, ``(bins, bins)``.
+        counts: covariance of the counts, each over the root of its mean, ``(bins, bins)``.
+
+    In one column no image is in two bins, so that the luck of the labels is independent from bin to bin and the counts
+    are those of a multinomial.
     """
 
+    columns: int
     kept: np.ndarray
-    n: float
+    n: int
     share: np.ndarray
     mean: np.ndarray
     gap: np.ndarray
     spread: np.ndarray
     frequency: np.ndarray
+    labels: np.ndarray
+    counts: np.ndarray
 
     @classmethod
-    def of(cls, count, total, hits, variance):
-        """From sums over each bin: images, scores, targets and score · (1 - score)."""
-        kept = count > 0
-        count, total, hits, variance = (a[kept] for a in (count, total, hits, variance))
-        n, mean = count.sum(), total / count
+    def of(cls, p, y, about, bins, strategy):
+        """From checked input and the class that each column is about, ``(n, columns)``."""
+        scores = np.take_along_axis(p, about, axis=1)
+        n, size = len(y), whole_number("bins", bins) * about.shape[1]
+        where = places(scores, bin_edges(scores, bins, strategy)) + bins * np.arange(about.shape[1])
+        values = (np.ones_like(scores), scores, about == y[:, None], scores * (1 - scores))
+        sums = np.array([np.bincount(where.ravel(), v.ravel(), minlength=size) for v in values])
+        kept = sums[0] > 0
+        count, total, hits, variance = sums[:, kept]
+        share, mean = count / n, total / count
         most = mean * (1 - mean)
         spread = np.divide(variance / count, most, out=np.ones_like(most), where=most > 0)
-        return cls(kept, n, count / n, mean, (hits - total) / n, spread.clip(0, 1), (hits + mean) / (count + 1))
+        labels, counts = (m[np.ix_(kept, kept)] for m in _together(scores, about, where, size))
+        return cls(about.shape[1], kept, n, share, mean, (hits - total) / n, spread.clip(0, 1),
+                   (hits + mean) / (count + 1), _scaled(labels, labels.diagonal()),
+                   _scaled(counts - n * np.outer(share, share), count))  # fmt: skip
+
+    def luck(self, resamples, seed):
+        """Standard normal luck of the labels and of the counts, each ``(resamples, bins)``, correlated as it is."""
+        draw = np.random.default_rng(seed).standard_normal((2, resamples, len(self.kept)))[:, :, self.kept]
+        return draw[0] @ _root(self.labels), draw[1] @ _root(self.counts)
 
     def variance(self, frequency):
         """Of the gap, given the scores, where the labels come true with these frequencies."""
         return self.share * frequency * (1 - frequency) * self.spread / self.n
 
 
-def _invert(held: Bins, draw, alpha):
-    """Estimate, low and high of one column."""
-    noise = held.variance(held.frequency) + held.gap**2 / (held.share * held.n)
-    observed, reach = np.abs(held.gap).sum(), 5 * np.sqrt(noise.sum())
-    start = max(observed - np.sqrt(noise).sum() - reach, 0)  # no bias is larger than the sum of standard errors
-    errors = np.append(0, np.linspace(start, observed + reach, GRID))  # the first is the noise floor
-    if reach == 0:  # every score is 0 or 1 and right
+def _together(scores, about, where, size):
+    """Covariance of the hits of any two bins if the scores are right, and the images in both, ``(size, size)``.
+
+    Of one image with the scores p, the labels of the classes k and l have the covariance -p_k p_l, and the label of k
+    has the variance p_k - p_k².
+    """
+    labels, counts = np.zeros((2, size * size))
+    for a in range(about.shape[1]):
+        for b in range(about.shape[1]):
+            both = where[:, a] * size + where[:, b]
+            same = np.where(about[:, a] == about[:, b], scores[:, a], 0)
+            labels += np.bincount(both, same - scores[:, a] * scores[:, b], minlength=size * size)
+            counts += np.bincount(both, minlength=size * size)
+    return labels.reshape(size, size), counts.reshape(size, size)
+
+
+def _scaled(covariance, scale):
+    by = np.sqrt(np.where(scale > 0, scale, 1))
+    return covariance / np.outer(by, by)
+
+
+def _root(covariance):
+    """Symmetric square root."""
+    value, vector = np.linalg.eigh(covariance)
+    return (vector * np.sqrt(np.where(value > 1e-12, value, 0))) @ vector.T
+
+
+def _invert(held: Bins, label, count, alpha):
+    """Estimate, low and high of the sum of the absolute gaps."""
+    noise, observed, errors = _candidates(held)
+    if not noise.any():  # every score is 0 or 1 and right
         return observed, observed, observed
-    gaps = _populations(held, noise, errors)
-    errors = np.abs(gaps).sum(axis=1)
-    drawn = _ece_under(held, gaps, draw)
+    gaps = _populations(held, noise, np.append(0, errors))  # the first is the noise floor
+    errors, drawn = np.abs(gaps).sum(axis=1), _ece_under(held, gaps, label, count)
     mean, sd = drawn.mean(axis=1)[:, None], np.maximum(drawn.std(axis=1), 1e-12)[:, None]
 
     def order(value):  # minus twice the log likelihood ratio of normal ECEs: small where the error t explains it best
@@ -135,6 +202,15 @@ def _invert(held: Bins, draw, alpha):
     return estimate, min(low, estimate), max(high, estimate)
 
 
+def _candidates(held):
+    """Variances of the gaps, the sum of their absolute values, and the true sums that may have given it."""
+    noise = held.variance(held.frequency) + held.gap**2 / (held.share * held.n)
+    observed, sd = np.abs(held.gap).sum(), np.sqrt(noise)
+    reach = 5 * np.sqrt(sd @ np.abs(held.labels) @ sd)
+    start = max(observed - sd.sum() - reach, 0)  # no bias is larger than the sum of standard errors
+    return noise, observed, np.linspace(start, observed + reach, GRID)
+
+
 def _crossing(errors, p_value, i, alpha):
     """Where the p-value passes alpha between the candidates i and i + 1."""
     a, b = p_value[i : i + 2]
@@ -147,6 +223,12 @@ def _populations(held, noise, errors):
     Below the observed ECE by the adaptive lasso [2]: a gap d with variance v becomes |d| - c v / |d|^(1/2), or 0.
     With a plain lasso, intervals missed populations whose error sits in few bins; with the exponent 1, they held
     those whose error is spread over all bins too often.
+
+    Of several columns, a tenth of the error is spread over all bins by their standard errors.  Without it, the interval
+    for the mean over the classes held small errors that are spread so in 89 to 92 % of samples only; with two or three
+    tenths it lost those that sit in few bins, as that of a single column does with one.  The tenth was chosen on
+    populations of four classes; on others with two, three and seven it held the error of the mean in 96 % of samples, at
+    the least in 89 %: seven classes, all of them a little underconfident, in bins of equal mass.
     """
     size = np.maximum(np.abs(held.gap), 1e-300)
     ratio = noise / np.sqrt(size)
@@ -157,20 +239,21 @@ def _populations(held, noise, errors):
         low, high = np.where(more, middle, low), np.where(more, high, middle)
     shrunk = np.maximum(size - high[:, None] * ratio, 0)
     widened = size + np.maximum(errors - size.sum(), 0)[:, None] * noise / noise.sum()
-    gaps = np.where(held.gap < 0, -1, 1) * np.where((errors < size.sum())[:, None], shrunk, widened)
-    gaps[0] = 0
+    even = EVEN if held.columns > 1 else 0
+    size = (1 - even) * np.where((errors < size.sum())[:, None], shrunk, widened)
+    size += even * errors[:, None] * np.sqrt(noise) / np.sqrt(noise).sum()
+    gaps = np.where(held.gap < 0, -1, 1) * size
+    gaps[errors == 0] = 0
     return np.clip(gaps, -held.share * held.mean, held.share * (1 - held.mean))
 
 
-def _ece_under(held, gaps, draw):
+def _ece_under(held, gaps, label, count):
     """ECEs of samples from each population, ``(populations, resamples)``.
 
     The gap of a bin is drawn from a normal distribution with the first Cornish-Fisher term for its skewness [4]:
     hits are few where a class is rare.  The counts of the bins vary as well, as a multinomial does.
     """
-    label, count = (d[:, held.kept] for d in draw)
-    root = np.sqrt(held.share)
-    moved = root * (count - np.outer(count @ root, root)) / np.sqrt(held.n)
+    moved = np.sqrt(held.share / held.n) * count
     step = gaps / held.share
     frequency = np.clip(held.mean + step, 0, 1)
     sd = np.sqrt(held.variance(frequency))

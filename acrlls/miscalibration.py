@@ -40,7 +40,7 @@ def ece(p, y, bins: int = 15, strategy: str = "width") -> float:
     Raises:
         ValueError: bad probabilities or labels (the message names the row), bins or strategy.
     """
-    return float(np.abs(_gaps(p, y, bins, strategy, True)).sum())
+    return float(_absolute(_found(p, y, bins, strategy, True))[0])
 
 
 def classwise_ece(p, y, bins: int = 15, strategy: str = "width") -> np.ndarray:
@@ -49,7 +49,7 @@ def classwise_ece(p, y, bins: int = 15, strategy: str = "width") -> np.ndarray:
     For class k it compares ``p[:, k]`` with the share of label k, over all images and not only over those of
     class k.
     """
-    return np.abs(_gaps(p, y, bins, strategy)).sum(axis=1)
+    return _absolute(_found(p, y, bins, strategy))
 
 
 def overconfidence(p, y, bins: int = 15, strategy: str = "width") -> float:
@@ -57,22 +57,22 @@ def overconfidence(p, y, bins: int = 15, strategy: str = "width") -> float:
 
     With :func:`underconfidence` it sums to the ECE.
     """
-    return float(_part(_gaps(p, y, bins, strategy, True), -1)[0])
+    return float(_over(_found(p, y, bins, strategy, True))[0])
 
 
 def underconfidence(p, y, bins: int = 15, strategy: str = "width") -> float:
     """The part of :func:`ece` from bins whose confidence is below their accuracy."""
-    return float(_part(_gaps(p, y, bins, strategy, True), 1)[0])
+    return float(_under(_found(p, y, bins, strategy, True))[0])
 
 
 def classwise_overconfidence(p, y, bins: int = 15, strategy: str = "width") -> np.ndarray:
     """The part of :func:`classwise_ece` from bins whose mean probability is above the frequency of the class."""
-    return _part(_gaps(p, y, bins, strategy), -1)
+    return _over(_found(p, y, bins, strategy))
 
 
 def classwise_underconfidence(p, y, bins: int = 15, strategy: str = "width") -> np.ndarray:
     """The part of :func:`classwise_ece` from bins whose mean probability is below the frequency of the class."""
-    return _part(_gaps(p, y, bins, strategy), 1)
+    return _under(_found(p, y, bins, strategy))
 
 
 def mce(p, y, bins: int = 15, strategy: str = "width") -> float:
@@ -154,25 +154,41 @@ def true_calibration_error(p, eta, bins: int = 15, strategy: str = "width", *, t
     return binned_errors(p, eta, bins, strategy)
 
 
-def _gaps(p, y, bins, strategy, top_label=False):
-    return binned(*check(p, y), bins, strategy, top_label, counts=False).gaps
+def _found(p, y, bins, strategy, top_label=False):
+    return binned(*check(p, y), bins, strategy, top_label, counts=False)
 
 
-def _part(gaps, sign):
-    return np.maximum(sign * gaps, 0).sum(axis=1)
+# Errors of each column from what its bins hold; the arrays may have axes before (columns, bins).
+
+
+def _absolute(found):
+    return np.abs(found.gaps).sum(axis=-1)
+
+
+def _over(found):
+    return np.maximum(-found.gaps, 0).sum(axis=-1)
+
+
+def _under(found):
+    return np.maximum(found.gaps, 0).sum(axis=-1)
 
 
 def _largest(found):
-    return (found.n * np.abs(found.gaps) / np.maximum(found.count, 1)).max(axis=1)
+    return (found.n * np.abs(found.gaps) / np.maximum(found.count, 1)).max(axis=-1)
 
 
-def _debiased(found, squared):
+def _debiased(found, squared=False):
     enough = np.maximum(found.count, 2)
     share = found.hits / enough
     gap2 = ((found.hits - found.total) / enough) ** 2
     terms = np.where(found.count > 1, found.count * (gap2 - share * (1 - share) / (enough - 1)), 0)
-    value = terms.sum(axis=1) / found.n
+    value = terms.sum(axis=-1) / found.n
     return value if squared else np.sqrt(np.maximum(value, 0))
+
+
+OF_BINS = {
+    "ece": _absolute, "overconfidence": _over, "underconfidence": _under, "mce": _largest, "debiased_ece": _debiased,
+}  # fmt: skip
 
 
 def _smooth(scores, targets):

@@ -124,7 +124,8 @@ def side_by_side(columns: dict[str, pd.Series]) -> pd.DataFrame:
 def calibration_table(runs: dict[str, Run], bins: int = 15, resamples: int = 1000) -> pd.DataFrame:
     """One row a run: accuracy, NLL and mean class-wise ECE as trained, its noise floor, and after prior correction.
 
-    ``floor`` is the 95 % quantile of the mean class-wise ECE under perfect calibration with the run's own scores.
+    ``floor`` is the 95 % quantile of the mean class-wise ECE under perfect calibration with the run's own scores;
+    ``low`` and ``high`` are the ends of the 95 % interval for the true mean error, above which the ECE itself may lie.
     """
     rows = {}
     for title, done in runs.items():
@@ -137,6 +138,8 @@ def calibration_table(runs: dict[str, Run], bins: int = 15, resamples: int = 100
             row[("NLL", label)] = calibration.nll(p, test.labels)
             row[("ECE", label)] = calibration.classwise_ece(p, test.labels, bins).mean()
             row[("floor", label)] = np.quantile(floor, 0.95)
+            true = calibration.ece_interval(p, test.labels, bins, of="mean", resamples=resamples)
+            row[("low", label)], row[("high", label)] = true.low, true.high
         rows[title] = row
     return pd.DataFrame(rows).T
 

@@ -17,8 +17,10 @@ import numpy as np
 from scipy.special import ndtri
 
 from acrlls._scores import (
-    bin_edges, bin_sums, binned_errors, check, drawn_hits, one_hot, places, whole_number,
+    Binned, bin_edges, bin_sums, binned_errors, check, drawn_hits, drawn_labels, one_hot, places, whole_number,
 )  # fmt: skip
+from acrlls.miscalibration import OF_BINS, _smooth
+from acrlls.scoring import _parts
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,9 @@ class NoiseFloor:
     """What a perfectly calibrated model with these very scores would show.
 
     Attributes:
-        classwise: class-wise ECE of each drawing of the labels, ``(resamples, classes)``.
-        top_label: top-label ECE of each drawing, ``(resamples,)``.
-        observed: ECE with the real labels, ``(classes + 1,)`` with the top label last, or None.
+        classwise: class-wise ECE (or another metric) of each drawing of the labels, ``(resamples, classes)``.
+        top_label: that of the top label of each drawing, ``(resamples,)``.
+        observed: that with the real labels, ``(classes + 1,)`` with the top label last, or None.
     """
 
     classwise: np.ndarray
@@ -108,30 +110,56 @@ def matched_floor(
 
 
 def noise_floor(
-    p, y=None, bins: int = 15, resamples: int = 1000, seed: int = 0, strategy: str = "width"
+    p, y=None, bins: int = 15, resamples: int = 1000, seed: int = 0, strategy: str = "width", metric: str = "ece"
 ) -> NoiseFloor:
-    """ECE when each label is drawn from the probabilities themselves, that is, under perfect calibration.
+    """A calibration error when each label is drawn from the probabilities themselves: under perfect calibration.
 
-    The floor depends on the class, on how sharp the scores are, on n, and on the bins; an ECE within it shows
+    The floor depends on the class, on how sharp the scores are, on n, and on the bins; an error within it shows
     nothing.
 
     Args:
         p: probabilities, ``(n, classes)``.
-        y: labels, ``(n,)``, only to report the observed ECE beside the floor.
+        y: labels, ``(n,)``, only to report the observed error beside the floor.
         resamples: number of drawings of all labels.
-        seed: seed of the drawings.
+        seed: seed of the drawings, the same for every metric.
+        metric: a name of the registry, of a measure that is ``biased``: ``"ece"``, ``"ece_mass"`` (the same as
+            ``strategy="mass"``), ``"overconfidence"``, ``"underconfidence"``, ``"mce"``, ``"debiased_ece"``,
+            ``"smooth_ece"``, ``"brier_reliability"`` or ``"brier_resolution"``.  Of each class and of the top label
+            in one, so that ``"classwise_ece"`` is ``"ece"``.  The last three, which have no bins, are fitted to every
+            drawing anew: seconds in place of milliseconds.
+
+    Raises:
+        ValueError: bad probabilities, labels or bins, or a metric without a noise floor.
     """
     p, y = (check(p), None) if y is None else check(p, y)
+    name = metric.removeprefix("classwise_")
+    if name.endswith("_mass"):
+        name, strategy = name.removesuffix("_mass"), "mass"
     scores = np.column_stack([p, p.max(axis=1)])
     where = places(scores, bin_edges(scores, bins, strategy))
-    sums = bin_sums(scores, where, bins)
+    if name in OF_BINS:
+        count, total = (bin_sums(v, where, bins) for v in (np.ones_like(scores), scores))
 
-    def errors(hits):
-        return np.abs(hits - sums).sum(axis=-1) / len(p)
+        def errors(hits):
+            return OF_BINS[name](Binned(len(p), count, total, hits))
 
-    draws = np.concatenate([errors(hits) for hits in drawn_hits(p, where, bins, resamples, seed)])
-    observed = None if y is None else errors(bin_sums(_hits(p, y), where, bins))
+        drawn = map(errors, drawn_hits(p, where, bins, resamples, seed))
+        observed = None if y is None else errors(bin_sums(_hits(p, y), where, bins))
+    elif name in _WITHOUT_BINS:
+        function = _WITHOUT_BINS[name]
+        drawn = ([function(scores, _hits(p, one)) for one in labels] for labels in drawn_labels(p, resamples, seed))
+        observed = None if y is None else function(scores, _hits(p, y))
+    else:
+        raise ValueError(f"{metric!r} has no noise floor; choose from: {', '.join([*OF_BINS, *_WITHOUT_BINS])}")
+    draws = np.concatenate(list(drawn))
     return NoiseFloor(draws[:, :-1], draws[:, -1], observed)
+
+
+def _brier(part):
+    return lambda scores, hits: np.array([_parts(*column)[part] for column in zip(scores.T, hits.T, strict=True)])
+
+
+_WITHOUT_BINS = {"smooth_ece": _smooth, "brier_reliability": _brier(0), "brier_resolution": _brier(1)}
 
 
 @dataclass(frozen=True)

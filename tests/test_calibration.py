@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from scipy.special import softmax
+from scipy.stats import ks_2samp
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
@@ -162,6 +163,36 @@ def test_the_noise_floor_is_what_a_plain_loop_over_drawn_labels_gives():
     spread = loop.std(axis=0) * np.sqrt(2 / 400)
     assert (np.abs(floor.mean - loop.mean(axis=0)) < 4 * spread).all()
     assert abs(floor.top_label.mean() - np.mean(top)) < 4 * np.std(top) * np.sqrt(2 / 400)
+
+
+@pytest.mark.parametrize("name", [name for name, metric in cal.METRICS.items() if metric.biased])
+def test_the_noise_floor_of_every_metric_is_what_it_shows_of_labels_drawn_from_the_scores(name):
+    p, y = scores(150, 3)
+    metric, rng = cal.METRICS[name], np.random.default_rng(11)
+    floor = cal.noise_floor(p, y, 10, resamples=50, seed=3, metric=name)
+    loop = np.array([metric(p, calibrated_labels(p, rng), 10) for _ in range(50)])
+    draws, seen = (floor.classwise, floor.observed[:-1]) if metric.per_class else (floor.top_label, floor.observed[-1])
+    np.testing.assert_allclose(seen, metric(p, y, 10), atol=1e-12)
+    assert (ks_2samp(draws, loop).pvalue > 0.001).all()
+
+
+def test_all_noise_floors_of_a_seed_see_the_same_labels_and_their_p_values_have_two_tails():
+    p, y = scores(1500)
+    flat = softmax(0.5 * np.log(p), axis=1)
+    names = ("overconfidence", "underconfidence", "ece")
+    over, under, both = (cal.noise_floor(p, y, resamples=50, metric=name) for name in names)
+    np.testing.assert_allclose(over.classwise + under.classwise, both.classwise, atol=1e-14)
+    for metric in ("ece", "mce", "debiased_ece", "smooth_ece"):
+        table = cal.noise_floor(flat, y, resamples=40, metric=metric).table("abcd")
+        assert (table["p_above"] + table["p_below"] >= 1).all(), metric
+    assert (cal.noise_floor(p, calibrated_labels(flat, np.random.default_rng(2)), resamples=99,
+                            metric="overconfidence").table("abcd")["p_above"] == 0.01).all()  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", ["nll", "classwise_auc", "eec"])
+def test_a_metric_without_a_noise_floor_is_refused(metric):
+    with pytest.raises(ValueError, match=f"'{metric}' has no noise floor; choose from: ece, "):
+        cal.noise_floor(*scores(20), metric=metric)
 
 
 def test_certain_scores_have_no_noise():

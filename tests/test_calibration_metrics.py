@@ -241,3 +241,11 @@ def test_large_inputs_are_binned_in_pieces_that_sum_to_the_whole():
         gaps = np.bincount(where, p[:, k] - (y == k), minlength=15) / len(y)
         assert cal.classwise_ece(p, y)[k] == pytest.approx(np.abs(gaps).sum(), rel=1e-12)
         assert cal.classwise_overconfidence(p, y)[k] == pytest.approx(gaps.clip(0).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("bad, says", [(np.nan, "not finite"), (-0.1, "outside"), (0.9, "does not sum to one")])
+def test_a_bad_row_is_found_and_named_in_any_piece_of_a_large_input(bad, says):
+    p = np.full((40_000, 2), 0.5)
+    p[33_333, 1] = bad
+    with pytest.raises(ValueError, match=f"row 33333 .*{says}"):
+        cal.classwise_ece(p, np.zeros(len(p), int))

@@ -8,7 +8,8 @@ from scipy.special import softmax
 
 from acrlls import calibration as cal
 from acrlls import coverage as cov
-from acrlls import resampling, scoring
+from acrlls import intervals, resampling, scoring
+from acrlls._scores import bin_edges, places
 
 
 def case(n=300, classes=4, seed=0):
@@ -103,7 +104,7 @@ def test_the_interval_excludes_zero_where_the_noise_floor_is_exceeded():
     for softened in (1, 0.9, 0.8, 0.6):
         y = labels_of(softmax(softened * np.log(p), axis=1), rng)
         beyond = cal.noise_floor(p, y, resamples=1000).table("abcd")["p_above"]
-        interval, top = cal.ece_interval(p, y), cal.ece_interval(p, y, top_label=True)
+        interval, top = cal.ece_interval(p, y), cal.ece_interval(p, y, of="top_label")
         for p_above, low in zip(beyond, [*interval.low, top.low], strict=True):
             if not 0.03 < p_above < 0.08:  # between, the two simulations may disagree
                 assert (low > 0) == (p_above < 0.05)
@@ -123,6 +124,58 @@ def test_the_estimate_lies_in_the_interval_below_the_ece_and_nearer_to_the_truth
     assert (np.abs(ours) < 0.5 * plain).all()
 
 
+def columns_of(p, y, about, bins=5):
+    return intervals.Bins.of(p, y, about, bins, "width")
+
+
+def test_the_luck_of_bins_is_correlated_as_that_of_drawn_labels_and_images():
+    p, y = case(400, 3)
+    every = np.tile(np.arange(3), (len(p), 1))
+    held, rng = columns_of(p, y, every), np.random.default_rng(0)
+    where = places(p, bin_edges(p, 5, "width")) + 5 * np.arange(3)
+    inside = np.eye(15)[where][:, :, held.kept]  # (n, classes, bins)
+    hits = np.array([inside[np.arange(len(p)), labels_of(p, rng)].sum(axis=0) for _ in range(4000)])
+    np.testing.assert_allclose(np.corrcoef(hits.T), held.labels, atol=0.07)
+    images = np.array([inside.sum(axis=1)[rng.integers(len(p), size=len(p))].sum(axis=0) for _ in range(4000)])
+    root = np.sqrt(len(p) * held.share)
+    np.testing.assert_allclose(np.cov(images.T) / np.outer(root, root), held.counts, atol=0.1)
+    label, count = held.luck(20_000, 1)
+    np.testing.assert_allclose(np.cov(label.T), held.labels, atol=0.05)
+    np.testing.assert_allclose(np.cov(count.T), held.counts, atol=0.05)
+
+
+def test_in_one_column_labels_are_independent_and_counts_multinomial():
+    p, y = case()
+    held = columns_of(p, y, np.zeros((len(p), 1), int))
+    np.testing.assert_allclose(held.labels, np.eye(len(held.share)), atol=1e-12)
+    multinomial = np.eye(len(held.share)) - np.sqrt(np.outer(held.share, held.share))
+    np.testing.assert_allclose(held.counts, multinomial, atol=1e-12)
+
+
+def test_of_two_classes_the_mean_has_the_interval_of_either(monkeypatch):
+    monkeypatch.setattr(intervals, "EVEN", 0)  # one column has none either
+    p, y = case(800, 2)
+    mean, each = (cal.ece_interval(p, y, of=of, resamples=4000) for of in ("mean", "classes"))
+    width = (each.high - each.low).mean()
+    for k in range(2):  # the gaps of one are those of the other mirrored, so that nothing is averaged out
+        assert mean.estimate == pytest.approx(each.estimate[k], abs=0.03 * width)
+        assert (mean.low, mean.high) == pytest.approx((each.low[k], each.high[k]), abs=0.08 * width)
+
+
+def test_the_interval_for_the_mean_is_narrower_than_the_mean_interval_and_agrees_with_the_noise_floor():
+    rng = np.random.default_rng(1)
+    p, _ = case(1500)
+    for softened in (1, 0.95, 0.9, 0.8, 0.6):
+        y = labels_of(softmax(softened * np.log(p), axis=1), rng)
+        mean, each = (cal.ece_interval(p, y, of=of) for of in ("mean", "classes"))
+        assert mean.high - mean.low < 0.8 * (each.high - each.low).mean()
+        assert mean.low <= mean.estimate <= mean.high and mean.estimate <= cal.classwise_ece(p, y).mean()
+        floor = cal.noise_floor(p).classwise.mean(axis=1)
+        above = (floor >= cal.classwise_ece(p, y).mean()).mean()
+        if not 0.03 < above < 0.08:  # between, the two simulations may disagree
+            assert (mean.low > 0) == (above < 0.05)
+
+
 def test_the_interval_narrows_with_more_images_and_widens_with_the_level():
     p, eta = cov.synthetic(20_000)["strong"]
     few, many = (cal.ece_interval(*cov.draw(p, eta, n, np.random.default_rng(2))) for n in (500, 8000))
@@ -136,7 +189,7 @@ def test_the_interval_narrows_with_more_images_and_widens_with_the_level():
 def test_the_interval_takes_what_has_no_noise_or_hardly_any_images():
     right = cal.ece_interval(np.eye(3)[[0, 1, 2, 2]], [0, 1, 2, 2])
     assert right.low.max() == right.high.max() == 0
-    wrong = cal.ece_interval(np.eye(2)[[0] * 8 + [1] * 8], [1] * 8 + [0] * 8, top_label=True)
+    wrong = cal.ece_interval(np.eye(2)[[0] * 8 + [1] * 8], [1] * 8 + [0] * 8, of="top_label")
     assert wrong.low <= wrong.estimate <= wrong.high and wrong.high == pytest.approx(1, abs=1e-6)
     one = cal.ece_interval([[0.7, 0.2, 0.1]], [0])
     assert np.isfinite([one.low, one.high]).all() and (one.high > 0).all()
@@ -145,7 +198,9 @@ def test_the_interval_takes_what_has_no_noise_or_hardly_any_images():
 
 
 @pytest.mark.parametrize(
-    "given, says", [({"level": 1.0}, "level"), ({"resamples": 0}, "resamples"), ({"bins": 0}, "bins")]
+    "given, says",
+    [({"level": 1.0}, "level"), ({"of": "class"}, "classes, mean, top_label"), ({"resamples": 0}, "resamples"),
+     ({"bins": 0}, "bins")],
 )
 def test_bad_settings_of_the_interval_are_errors_that_name_them(given, says):
     with pytest.raises(ValueError, match=says):
@@ -190,7 +245,8 @@ def test_the_recorded_coverage_is_near_95_per_cent_everywhere_and_that_of_the_pe
     record = pd.read_csv(cov.PROJECT / "results" / "coverage" / "coverage.csv").set_index("interval")
     ours, plain = record.loc["ece_interval"], record.loc["percentile"]
     assert set(ours.population) >= {"none", "slight", "strong", "weighted", "local"} and len(ours) >= 125
-    assert 0.94 < ours.coverage.mean() < 0.97
+    assert set(ours.of) == {*(f"class {k}" for k in range(4)), "mean", "top label"}
+    assert ours.groupby("of").coverage.mean().between(0.93, 0.97).all()
     assert ours.coverage.between(0.91, 0.995).all()  # the table has how far each is from 93 to 97 %
     np.testing.assert_allclose(ours.coverage + ours.low + ours.high, 1, atol=2e-4)
     assert (plain[plain.truth == 0].coverage == 0).all() and (plain[plain.population == "slight"].coverage < 0.6).all()

@@ -73,7 +73,10 @@ def test_recorded_coverage_is_summed_up_a_kind_of_interval_and_population(tmp_pa
               (("ece_interval", 0, 0.94), ("ece_interval", 1, 0.97), ("percentile", 0, 0.1))]  # fmt: skip
     (tmp_path / "coverage.csv").write_text("\n".join(lines))
     table = estimators.recorded_coverage(tmp_path)
-    assert table.loc[("inverted test", "none")].tolist() == pytest.approx([2, 0.94, 0.955, 0.97])
+    assert table.loc[("inverted test", "none")].tolist() == pytest.approx([2, 0.94, 0.955, 0.97, 1])
+    assert estimators.recorded_coverage(tmp_path, by="of").loc[("inverted test", "a class")].tolist()[0] == 2
+    with pytest.raises(ValueError, match="population, of"):
+        estimators.recorded_coverage(tmp_path, by="bins")
     assert table.loc[("percentile bootstrap", "none"), "mean"] == 0.1
     with pytest.raises(UserError, match="no coverage is recorded in nothing/; `python -m acrlls.coverage`"):
         estimators.recorded_coverage(tmp_path / "nothing")

@@ -75,7 +75,7 @@ def test_a_method_that_does_not_exist_is_an_error_with_the_names_of_those_that_d
 
 def test_prior_correction_changes_nothing_without_weights(recorded):
     table = records.calibration_table({"plain": recorded["unweighted", "proposed"]}, resamples=50)
-    for quantity in ("accuracy", "NLL", "ECE"):
+    for quantity in ("accuracy", "NLL", "ECE", "low", "high"):
         assert table.loc["plain", (quantity, "as trained")] == pytest.approx(
             table.loc["plain", (quantity, "prior corrected")]
         )
