@@ -24,10 +24,11 @@ def main(folder: Path, name: str) -> None:
     """Do one part and write its result, its peak memory included."""
     from acrlls._quiet import import_keras
 
+    work = WORK[name]
     import_keras()
     note = json.loads((folder / "task.json").read_text())
     task = Task(**{**note, "config": Config(**note["config"])})
-    result = WORK[name](task, folder)
+    result = work(task, folder)
     (folder / f"{name}.json").write_text(json.dumps({**result, "peak_bytes": _peak_bytes()}))
 
 

@@ -184,7 +184,7 @@ np.save(sys.argv[2], gradcam.gradients(model, images, "relu_2", [0, 1, 2, 3, 1],
 def test_jax_gives_the_same_gradient(model, images, tmp_path):
     pytest.importorskip("jax")
     np.savez(tmp_path / "weights.npz", *model.get_weights())
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     arguments = [sys.executable, "-c", JAX, str(tmp_path / "weights.npz"), str(tmp_path / "jax.npy")]
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     subprocess.run(arguments, env=environment, cwd=root, check=True)

@@ -81,11 +81,21 @@ def tiny_profile(tmp_path_factory):
         yield folder
 
 
+# What takes most of a section's time and changes none of its code.
+QUICKER = {
+    "ablation": {"phase2_epochs": 0},
+    "tuning": {"repeats": 2},
+    "estimators": {"sizes": [100, 1000], "several_bins": [5, 15], "size": 300, "repetitions": 3, "shown": 4},
+    "ledger": {"resamples": 50, "search": "table_III"},
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [p for p in SECTIONS if p.stem != "05_calibration"], ids=lambda path: path.stem)
 def test_a_section_runs_with_tiny_settings(path, tiny_profile, tmp_path):
     section = sections.Section(path)
-    quicker = {"phase2_epochs": 0} if section.slug == "ablation" else {}  # ten runs, most of whose time is compiling
+    quicker = QUICKER.get(section.slug, {})
+    assert quicker.keys() <= section.parameters.keys()
     notebook = sections.execute(section, tmp_path / "out.ipynb", quicker, cwd=tmp_path, progress=False)
     assert not sections.stderr(notebook)
 

@@ -112,17 +112,18 @@ def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
 def test_training_on_stored_features_equals_training_on_images(tiny, phantom_data, tmp_path, monkeypatch):
     """The bank changes the cost, not the result: a view an epoch is augmentation on the fly, head and suffix alike."""
     config = tiny.replace(views=None, phase1_epochs=2, batchnorm="frozen")
+    other = config.replace(augment_seed=1, phase2_epochs=0)
     histories = {}
     for kind in ("stored", "recomputed", "other views"):
         if kind == "recomputed":
             monkeypatch.setattr(training, "frozen_cut", lambda model: None)
         folder = tmp_path / kind
-        training.train(config.replace(augment_seed=1) if kind == "other views" else config, phantom_data, folder)
+        training.train(other if kind == "other views" else config, phantom_data, folder)
         histories[kind] = pd.read_csv(folder / "history.csv")
     for column in ("loss", "val_loss"):
         np.testing.assert_allclose(histories["stored"][column], histories["recomputed"][column], rtol=1e-4)
         # so close only because the images are the same ones
-        assert (abs(histories["other views"][column] / histories["stored"][column] - 1) > 1e-3).all()
+        assert (abs(histories["other views"][column] / histories["stored"][column][:2] - 1) > 1e-3).all()
 
 
 # ---------------------------------------------------------------- selection and loss
