@@ -22,7 +22,7 @@ book: $(VENV)/.book
 	@echo "The book: $(CURDIR)/book/_build/html/index.html"
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 clean:
 	rm -rf book/_build book/sections

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from acrlls.config import Config, UserError, digest
 from acrlls.layers import AdaptiveConfidenceRegularizer, LearnableLogitScaler
@@ -77,13 +78,26 @@ def build_backbone(config: Config) -> keras.Model:
             input_shape=shape, alpha=config.backbone_width, include_top=False, weights=None
         )
         if weights is not None:
-            base.load_weights(weights)
+            base.set_weights(_read_weights(weights, weights.stat().st_mtime_ns, base))
     except (ValueError, OSError, KeyError) as error:
         raise UserError(
             f"the weights {weights} do not fit MobileNetV2 of width {config.backbone_width:g} at "
             f"{config.image_size} px: {error}"
         ) from error
     return base
+
+
+_read: dict[tuple, list[np.ndarray]] = {}  # of the file read last: reading takes as long as building the network
+
+
+def _read_weights(file: Path, changed: int, base: keras.Model) -> list[np.ndarray]:
+    """The arrays of a weights file for a network of ``base``'s shapes."""
+    key = (file, changed, base.count_params(), base.input_shape)
+    if key not in _read:
+        base.load_weights(file)
+        _read.clear()
+        _read[key] = base.get_weights()
+    return _read[key]
 
 
 def weights_file(config: Config) -> Path | None:

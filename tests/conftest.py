@@ -41,8 +41,14 @@ def labels_of(p, rng):
     return (rng.random((len(p), 1)) >= p.cumsum(axis=1)[:, :-1]).sum(axis=1)
 
 
+# Modules that take longest, to begin with, so that two processes end together.
+LONGEST = ("notebooks", "training", "cli", "bench", "book", "features", "backends", "gradcam", "records")
+
+
 def pytest_collection_modifyitems(config, items):
     """Slow tests run where the real images are, as in continuous integration, or when asked for by ``-m``."""
+    names = [f"test_{name}" for name in LONGEST]
+    items.sort(key=lambda item: names.index(item.module.__name__) if item.module.__name__ in names else len(names))
     if REAL.is_dir() or config.option.markexpr:
         return
     for item in items:
