@@ -1,5 +1,6 @@
 # make book    the book, from nothing: environment, sections, pages
 # make test    the tests
+# make thorough   the few that take too long for every day
 # make clean   forget pages and executed sections; kept runs and the environment stay
 #
 # Another Python:         make book PYTHON=/path/to/python3.12
@@ -13,7 +14,7 @@ PYTHON   ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do
 BIN      := $(VENV)/bin
 LOCKED   := constraints.txt pyproject.toml
 
-.PHONY: book test clean distclean
+.PHONY: book test thorough clean distclean
 .DELETE_ON_ERROR:
 
 # Sphinx warns about a page only when it reads it: after a failure, the next build reads all of them again.
@@ -23,6 +24,9 @@ book: $(VENV)/.book
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+thorough: $(VENV)/.test
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m thorough
 
 clean:
 	rm -rf book/_build book/sections

@@ -46,13 +46,16 @@ LONGEST = ("notebooks", "training", "cli", "bench", "book", "features", "backend
 
 
 def pytest_collection_modifyitems(config, items):
-    """Slow tests run where the real images are, as in continuous integration, or when asked for by ``-m``."""
+    """Slow tests run where the real images are, as in continuous integration, or when asked for by ``-m``; thorough ones
+    when asked for alone, as continuous integration does."""
     names = [f"test_{name}" for name in LONGEST]
     items.sort(key=lambda item: names.index(item.module.__name__) if item.module.__name__ in names else len(names))
-    if REAL.is_dir() or config.option.markexpr:
+    if config.option.markexpr:
         return
     for item in items:
-        if item.get_closest_marker("slow"):
+        if item.get_closest_marker("thorough"):
+            item.add_marker(pytest.mark.skip(reason="thorough: runs with make thorough"))
+        elif item.get_closest_marker("slow") and not REAL.is_dir():
             item.add_marker(pytest.mark.skip(reason="slow: runs with -m slow, or where the real images are"))
 
 

@@ -36,7 +36,7 @@ def test_every_statement_about_the_layers_holds(backend):
     run_on(backend, "-m", "pytest", "-p", "no:cacheprovider", str(Path(__file__).with_name("test_layers.py")))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_both_phases_train(backend):
     run_on(backend, "-c", TRAIN)

@@ -49,7 +49,7 @@ def exactness(task, tmp_path_factory):
         return bench_parts._exactness(task, folder)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_first_step_of_phase_2_is_exact_in_float64(exactness):
     found = exactness
     assert found["head_validation_loss"] < 1e-3
@@ -72,7 +72,7 @@ def test_the_plain_side_is_scaled_up_to_all_grid_points(task):
     assert {(c.variant, c.phase2_epochs, c.patience) for c in task.grid()} == {("proposed", 0, None)}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_benchmark_records_what_its_tables_need(task, tmp_path, monkeypatch, exactness):
     """Some parts for one network, in this process: most of the time would go into starting and compiling."""
     parts = ("phase 1", "phase 2 frozen")

@@ -180,7 +180,7 @@ np.save(sys.argv[2], gradcam.gradients(model, images, "relu_2", [0, 1, 2, 3, 1],
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_jax_gives_the_same_gradient(model, images, tmp_path):
     pytest.importorskip("jax")
     np.savez(tmp_path / "weights.npz", *model.get_weights())

@@ -78,6 +78,7 @@ def tiny_profile(tmp_path_factory):
     profile.write_text(yaml.safe_dump({"profile": "quick", **TINY}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACRLLS_PROFILE", str(profile))
+        patch.setenv("ACRLLS_ENGINE", "keras")  # as where only the book's requirements are installed
         yield folder
 
 
