@@ -22,7 +22,7 @@ from acrlls.config import UserError
 from acrlls.sections import Section, SectionFailed, execute, versions
 
 VARIABLE = "ACRLLS_JOBS"
-_MOST = 3  # by default: each kernel takes about a gigabyte
+_MOST = 3  # by default: a kernel takes one to two gigabytes
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
