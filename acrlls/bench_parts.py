@@ -354,7 +354,7 @@ def _head_seconds(head, config: Config, n: int = 10_000) -> float:
     rng = np.random.default_rng(0)
     x, y = rng.random((n, *head.input_shape[1:]), np.float32), rng.integers(0, 4, n)
     head.compile(keras.optimizers.Adam(config.phase1_learning_rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-                 metrics=["accuracy"], jit_compile=engines.jit_compile(), steps_per_execution=16)  # fmt: skip
+                 metrics=["accuracy"], jit_compile=engines.jit_compile(), steps_per_execution=engines.steps_per_execution(n // config.batch_size))  # fmt: skip
     share = int(n * config.validation_fraction / config.train_fraction)
     seconds = []
     for _ in range(3):  # the first one compiles

@@ -126,6 +126,15 @@ def jit_compile() -> bool | str:
     return False if keras.backend.backend() == "tensorflow" else "auto"
 
 
+def steps_per_execution(batches: int) -> int:
+    """Steps of a small network in one call of its compiled function, for Keras's argument of that name.
+
+    A step of the head costs as much as its call, so 16 share one, if an epoch has enough to pay for compiling that.
+    PyTorch knows no other number than 1.
+    """
+    return 16 if batches > 128 and keras.backend.backend() != "torch" else 1
+
+
 def _on_cpu() -> bool:
     """Whether the Keras backend computes on the CPU; each backend names the device of a new array in its way."""
     return "cpu" in str(keras.ops.zeros(1).device).lower()

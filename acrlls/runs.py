@@ -147,9 +147,9 @@ def run_all(configs: Iterable[Config]) -> list[Run]:
     while missing := {folder: job for folder, job in jobs.items() if not _is_kept(folder)}:
         with contextlib.ExitStack() as stack:
             mine = _locks(missing, stack)
-            jobs_of_mine = {folder: missing[folder] for folder in mine if not _is_kept(folder)}
-            if jobs_of_mine:
-                _train(jobs_of_mine, mine)
+            lacking = {folder: missing[folder] for folder in mine if not _is_kept(folder)}
+            if lacking:
+                _train(lacking, mine)
     return [Run(folder, config) for folder, config in zip(folders, configs, strict=True)]
 
 

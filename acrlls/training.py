@@ -15,7 +15,7 @@ import pandas as pd
 
 from acrlls import data
 from acrlls.config import Config
-from acrlls.engines import jit_compile
+from acrlls.engines import jit_compile, steps_per_execution
 from acrlls.features import FeatureBank
 from acrlls.model import (
     POOL, between, build_backbone, build_model, freeze_backbone, frozen_cut, unfreeze_top, weights_digest,
@@ -173,13 +173,14 @@ class _Phase:
         self.cut = frozen_cut(model)
         # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
         self.stage = lean(between(model, self.cut, model.layers[-2].name))
+        batches = len(bank.split.train) // config.batch_size
         self.stage.compile(
             keras.optimizers.Adam(plan.learning_rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             # by its object, for by its name it would be made in the first step, which TensorFlow then compiles twice
             metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
             jit_compile=jit_compile(),
-            steps_per_execution=self._steps_per_execution(),
+            steps_per_execution=steps_per_execution(batches) if self.cut == POOL else 1,
         )
         train_labels = dataset.labels[bank.split.train]
         weights = data.class_weights(train_labels, len(dataset.class_names))
@@ -216,11 +217,6 @@ class _Phase:
             _log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
         _load(self._best_file, self.model.weights)
         self.best = state["best"]
-
-    def _steps_per_execution(self) -> int:
-        """A step of the head costs as much as its call, so 16 share a call, if enough follow to pay for compiling that."""
-        batches = len(self.bank.split.train) // self.config.batch_size
-        return 16 if self.cut == POOL and batches > 128 and keras.backend.backend() != "torch" else 1
 
     def _out_of_patience(self, epochs_done: int, best: dict | None) -> bool:
         return bool(self.config.patience and best and epochs_done - best["epoch"] >= self.config.patience)

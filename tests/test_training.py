@@ -209,6 +209,23 @@ def test_a_run_cut_off_at_any_epoch_ends_like_an_unbroken_one(tiny, phantom_data
         np.testing.assert_allclose(a.filter(like="logit_"), b.filter(like="logit_"), atol=2e-2)
 
 
+def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(tiny, tmp_path, monkeypatch):
+    """Grid points share a frozen backbone, if it is the same; many short steps share a call."""
+    one = tiny.replace(phase2_epochs=0, phase1_epochs=1, batch_size=4)
+    configs = [one, one.replace(backbone="random"), one.replace(tau=0.15)]
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "alone"))
+    alone = [runs.run(config) for config in configs]
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "together"))
+    asked, builds, build = [], [], training.build_backbone
+    monkeypatch.setattr(training, "build_backbone", lambda config: builds.append(config.backbone) or build(config))
+    monkeypatch.setattr(training, "steps_per_execution", lambda batches: asked.append(batches) or 16)
+    together = runs.run_all(configs)
+    assert builds == ["phantom", "random"] and asked == 3 * [27]
+    for a, b in zip(alone, together, strict=True):
+        np.testing.assert_allclose(a.history.val_loss, b.history.val_loss, rtol=1e-5)
+        np.testing.assert_allclose(a.predictions().logits, b.predictions().logits, rtol=1e-3, atol=1e-4)
+
+
 def test_early_stopping_waits_for_its_patience(tiny):
     done = runs.run(tiny.replace(phase1_epochs=6, phase2_epochs=0, patience=1, phase1_learning_rate=5.0))
     best = int(done.best_epoch(1).epoch)
