@@ -220,6 +220,7 @@ def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(tiny,
     monkeypatch.setattr(training, "build_backbone", lambda config: builds.append(config.backbone) or build(config))
     monkeypatch.setattr(training, "steps_per_execution", lambda batches: asked.append(batches) or 16)
     together = runs.run_all(configs)
+    assert training._frozen_base(tiny, {}) is None  # Phase 2 moves it
     assert builds == ["phantom", "random"] and asked == 3 * [27]
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(a.history.val_loss, b.history.val_loss, rtol=1e-5)
