@@ -11,6 +11,7 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from acrlls import calibration as cal
+from acrlls._scores import drawn_labels
 
 # Four images of two classes, all of class 0; the third is predicted wrongly.
 P4 = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
@@ -187,6 +188,14 @@ def test_all_noise_floors_of_a_seed_see_the_same_labels_and_their_p_values_have_
         assert (table["p_above"] + table["p_below"] >= 1).all(), metric
     assert (cal.noise_floor(p, calibrated_labels(flat, np.random.default_rng(2)), resamples=99,
                             metric="overconfidence").table("abcd")["p_above"] == 0.01).all()  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["classwise_mce", "classwise_smooth_ece", "brier_resolution"])
+def test_a_seed_stands_for_the_same_drawn_labels_with_bins_and_without(name):
+    p, _ = scores(200)
+    labels = np.concatenate(list(drawn_labels(p, 10, 4)))
+    expected = [cal.METRICS[name](p, y, 10) for y in labels]
+    np.testing.assert_allclose(cal.noise_floor(p, None, 10, 10, 4, metric=name).classwise, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("metric", ["nll", "classwise_auc", "eec"])

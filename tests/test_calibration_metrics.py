@@ -243,9 +243,12 @@ def test_large_inputs_are_binned_in_pieces_that_sum_to_the_whole():
         assert cal.classwise_overconfidence(p, y)[k] == pytest.approx(gaps.clip(0).sum(), rel=1e-12)
 
 
-@pytest.mark.parametrize("bad, says", [(np.nan, "not finite"), (-0.1, "outside"), (0.9, "does not sum to one")])
+@pytest.mark.parametrize("bad, says", [
+    ((np.nan, 0.5, 0.5), "not finite"), ((-0.1, 0.6, 0.5), "outside"), ((0.9, 0.5, 0), "does not sum to one"),
+    ((0.2, 0.5, 0), "does not sum to one"),
+])  # fmt: skip
 def test_a_bad_row_is_found_and_named_in_any_piece_of_a_large_input(bad, says):
-    p = np.full((40_000, 2), 0.5)
-    p[33_333, 1] = bad
+    p = np.full((40_000, 3), 1 / 3)
+    p[33_333] = bad
     with pytest.raises(ValueError, match=f"row 33333 .*{says}"):
         cal.classwise_ece(p, np.zeros(len(p), int))

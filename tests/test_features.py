@@ -266,7 +266,7 @@ def test_runs_side_by_side_on_passing_views_are_what_they_are_alone(tiny, phanto
 
 def test_what_another_process_trains_is_waited_for_after_all_else_is_done(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    trained = []
+    trained, freed = [], []
 
     def train_together(jobs):
         for k, (config, _, folder) in enumerate(jobs):
@@ -274,6 +274,8 @@ def test_what_another_process_trains_is_waited_for_after_all_else_is_done(tiny, 
             (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
             (folder / "history.csv").write_text("seconds\n1\n")
             yield k, None
+            with locked(folder.with_suffix(".lock"), wait=False) as had:
+                freed.append(had)
 
     monkeypatch.setattr(training, "train_together", train_together)
     configs = [tiny.replace(variant=v) for v in ("baseline", "proposed", "acr_only")]
@@ -288,6 +290,7 @@ def test_what_another_process_trains_is_waited_for_after_all_else_is_done(tiny, 
         other.close()
         found = asked.result(timeout=60)
     assert trained == ["proposed", "acr_only", "baseline"]
+    assert freed == [True] * 3  # each before the next is trained
     assert [run.config.variant for run in found] == ["baseline", "proposed", "acr_only"]
 
 

@@ -1,5 +1,8 @@
 """The architecture of Section II-A, its variants, and what is frozen when."""
 
+import os
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -89,6 +92,19 @@ def test_the_shipped_backbone_loads_and_is_small():
 def test_weights_that_are_not_there(tmp_path):
     with pytest.raises(UserError, match="nothing.h5' is not a weights file; give the path"):
         m.build_backbone(configure("quick", backbone=str(tmp_path / "nothing.h5")))
+
+
+def test_weights_are_those_of_the_file_that_is_named_as_it_is_now(tmp_path):
+    first, second = (m.build_backbone(configure("quick", image_size=48, backbone="random", seed=s)) for s in (1, 2))
+    for base in (first, second):  # the same file, written anew
+        base.save_weights(tmp_path / "own.weights.h5")
+        found = m.build_backbone(configure("quick", image_size=48, backbone=str(tmp_path / "own.weights.h5")))
+        np.testing.assert_array_equal(found.get_weights()[0], base.get_weights()[0])
+    changed = (tmp_path / "own.weights.h5").stat().st_mtime_ns
+    other = shutil.copy(m.weights_file(configure("quick")), tmp_path / "other.weights.h5")
+    os.utime(other, ns=(changed, changed))  # another file of the same age
+    shipped = m.build_backbone(configure("quick", image_size=48, backbone=str(other)))
+    assert not np.array_equal(shipped.get_weights()[0], second.get_weights()[0])
 
 
 def test_weights_of_another_width():
