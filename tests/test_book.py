@@ -193,15 +193,15 @@ def write_cells(root):
     return write
 
 
-def build(root, *flags, **environment):
-    """`jupyter-book build book` with warnings as errors."""
+def build(root, *flags, strict=True, **environment):
+    """`jupyter-book build book`, with warnings as errors if ``strict``."""
     command = [
         sys.executable,
         "-c",
         "from jupyter_book.cli.main import main; main()",
         "build",
         "book",
-        "-W",
+        *(["-W"] if strict else []),
         *flags,
     ]
     environment = {**os.environ, "PYTHONPATH": str(root), **environment}
@@ -286,7 +286,7 @@ while not there.exists():
 def test_after_a_failure_no_other_section_begins(copy):
     write_cells(copy)("01_a", "# First", "print('changed')")
     write_cells(copy)("02_b", "# Second", "raise ValueError('on purpose')")
-    outcome = build(copy, ACRLLS_JOBS="1")
+    outcome = build(copy, strict=False, ACRLLS_JOBS="1")  # with -W, Sphinx itself ends at the first error
     assert outcome.returncode != 0
     assert "section 02_b failed" in outcome.text and "section 01_a" not in outcome.text
     assert "changed" not in (copy / "book/sections/01_a.ipynb").read_text()
