@@ -25,7 +25,7 @@ def test_a_sample_has_the_classes_of_the_whole_and_its_own_fingerprint(phantom_d
     assert bench.sample(phantom_data, 1000) is phantom_data
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_plain_keras_sees_the_views_and_the_order_of_training_through_the_bank(task, tmp_path):
     """Same seeds, images, views, order and dropout: the head's losses agree but for rounding."""
     (config,) = task.variants(phase2_epochs=0)[-1:]

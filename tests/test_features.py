@@ -222,6 +222,7 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
 # ---------------------------------------------------------------- side by side
 
 
+@pytest.mark.thorough
 def test_runs_side_by_side_on_passing_views_are_what_they_are_alone(tiny, phantom_data, tmp_path, monkeypatch):
     """One view at a time on the disk, computed once for all runs; killed and resumed on the way."""
     fresh = tiny.replace(views=None)

@@ -209,6 +209,7 @@ def test_a_run_cut_off_at_any_epoch_ends_like_an_unbroken_one(tiny, phantom_data
         np.testing.assert_allclose(a.filter(like="logit_"), b.filter(like="logit_"), atol=2e-2)
 
 
+@pytest.mark.thorough
 def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(tiny, tmp_path, monkeypatch):
     """Grid points share a frozen backbone, if it is the same; many short steps share a call."""
     one = tiny.replace(phase2_epochs=0, phase1_epochs=1, batch_size=4)
