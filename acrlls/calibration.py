@@ -28,7 +28,7 @@ from acrlls.miscalibration import (
     classwise_underconfidence, debiased_ece, ece, mce, overconfidence, smooth_ece, true_calibration_error,
     underconfidence,
 )  # fmt: skip
-from acrlls.intervals import ece_interval
+from acrlls.intervals import debiased_ece_interval, ece_interval
 from acrlls.reliability import (
     NoiseFloor, Reliability, floor_table, matched_floor, noise_floor, prepare_reliability,
 )  # fmt: skip
@@ -43,9 +43,9 @@ __all__ = [
     "bootstrap_means", "brier_parts", "brier_reliability", "brier_resolution", "brier_score", "brier_uncertainty",
     "check", "classwise_auc", "classwise_brier", "classwise_debiased_ece", "classwise_ece", "classwise_f1",
     "classwise_mce", "classwise_overconfidence", "classwise_precision", "classwise_recall", "classwise_smooth_ece",
-    "classwise_underconfidence", "confusion", "debiased_ece", "ece", "ece_interval", "evaluate", "f1", "floor_table",
-    "holm", "matched_floor", "mce", "nll", "noise_floor", "overconfidence", "prepare_reliability", "report",
-    "smooth_ece", "true_calibration_error", "underconfidence",
+    "classwise_underconfidence", "confusion", "debiased_ece", "debiased_ece_interval", "ece", "ece_interval",
+    "evaluate", "f1", "floor_table", "holm", "matched_floor", "mce", "nll", "noise_floor", "overconfidence",
+    "prepare_reliability", "report", "smooth_ece", "true_calibration_error", "underconfidence",
 ]  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def bootstrap(
 
     **Not for the ECE family**, nor for other measures of calibration by itself.  Resampling adds noise of its own,
     so the replicates lie above the estimate, and near zero the interval misses the truth; a name of that family is
-    refused.  Take :func:`ece_interval` and :func:`noise_floor` instead.
+    refused.  Take :func:`ece_interval`, :func:`debiased_ece_interval` and :func:`noise_floor` instead.
 
     Args:
         metric: a name in :data:`METRICS`, or ``function(p, y)`` returning a number or an array, which is called once a

@@ -1,4 +1,4 @@
-"""How often the interval for the calibration error holds the true value, measured on populations that are known.
+"""How often the intervals for the calibration error hold the true value, measured on populations that are known.
 
 ``python -m acrlls.coverage`` makes ``results/coverage/coverage.csv`` again; beside it stands what made it.
 
@@ -13,6 +13,7 @@ import argparse
 import json
 import platform
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -80,41 +81,68 @@ def percentile_interval(
     return calibration.Interval(estimate, low, high)
 
 
-def true_errors(p, eta, bins: int, strategy: str, of: str) -> np.ndarray:
-    """What :func:`acrlls.calibration.ece_interval` is an interval for, as an array."""
-    errors = calibration.true_calibration_error(p, eta, bins, strategy, top_label=of == "top_label")
-    return np.atleast_1d(np.mean(errors) if of == "mean" else errors)
+@dataclass(frozen=True)
+class Way:
+    """A kind of interval.
+
+    Attributes:
+        title: its name in tables.
+        function: with the arguments of :func:`acrlls.calibration.ece_interval`.
+        norm: of the true error that it is for, as in :func:`acrlls.calibration.true_calibration_error`.
+        of: what it can be of.
+    """
+
+    title: str
+    function: Callable
+    norm: str = "l1"
+    of: tuple[str, ...] = OF
+
+    def truth(self, p, eta, bins: int, strategy: str, of: str) -> np.ndarray:
+        """The true error of a population, as an array."""
+        errors = calibration.true_calibration_error(p, eta, bins, strategy, top_label=of == "top_label", norm=self.norm)
+        return np.atleast_1d(np.mean(errors) if of == "mean" else errors)
+
+
+WAYS = {
+    "ece_interval": Way("inverted test", calibration.ece_interval),
+    "debiased_ece_interval": Way("inverted test, l2 error", calibration.debiased_ece_interval, "l2", ("classes", "top_label")),
+    "percentile": Way("percentile bootstrap", percentile_interval),
+}  # fmt: skip
 
 
 def coverage(
     p, eta, n: int, bins: int = 15, strategy: str = "width", *, repetitions: int = 1000, resamples: int = 500,
-    seed: int = 0, level: float = 0.95, interval: Callable = calibration.ece_interval,
+    seed: int = 0, level: float = 0.95, way: str = "ece_interval",
 ):  # fmt: skip
-    """How often an interval holds the true error: a row a class, one for their mean, and one for the top label.
+    """How often an interval holds the true error: a row for each class, for their mean, and for the top label.
 
     Args:
         p, eta: the population, both ``(images, classes)``.
         n: images of each sample.
-        interval: function with the arguments of :func:`acrlls.calibration.ece_interval`.
+        way: the kind of interval, a name in :data:`WAYS`.
 
     Returns:
-        DataFrame: ``truth``; ``floor``, the mean ECE of a calibrated model with these scores; ``coverage``; ``low``
-        and ``high``, the shares of samples whose interval lies above and below the truth; and the mean ``width``.
+        DataFrame: ``truth``; ``floor``, what its estimator shows on average of a calibrated model with these scores;
+        ``coverage``; ``low`` and ``high``, the shares of samples whose interval lies above and below the truth; and
+        the mean ``width``.
     """
     import pandas as pd
 
-    truth = np.concatenate([true_errors(p, eta, bins, strategy, of) for of in OF])
+    kind = WAYS[way]
+    truth = np.concatenate([kind.truth(p, eta, bins, strategy, of) for of in kind.of])
     rng = np.random.default_rng(seed)
     ends = np.empty((whole_number("repetitions", repetitions), 2, len(truth)))
     for i in range(repetitions):
         sample = draw(p, eta, n, rng)
         how = {"level": level, "resamples": resamples, "seed": int(rng.integers(2**32))}
-        found = [interval(*sample, bins, strategy, of=of, **how) for of in OF]
+        found = [kind.function(*sample, bins, strategy, of=of, **how) for of in kind.of]
         ends[i] = np.hstack([[np.atleast_1d(f.low), np.atleast_1d(f.high)] for f in found])
-    floor = calibration.noise_floor(draw(p, eta, n, rng)[0], None, bins, 200, strategy=strategy)
-    names = [*(f"class {k}" for k in range(p.shape[1])), "mean", "top label"]
-    table = pd.DataFrame({"truth": truth.round(6)}, index=names)
-    table["floor"] = np.hstack([floor.mean, floor.mean.mean(), floor.top_label.mean()]).round(5)
+    metric = "ece" if kind.norm == "l1" else "debiased_ece"
+    floor = calibration.noise_floor(draw(p, eta, n, rng)[0], None, bins, 200, strategy=strategy, metric=metric)
+    of_each = {"classes": floor.mean, "mean": floor.mean.mean(), "top_label": floor.top_label.mean()}
+    names = {"classes": [f"class {k}" for k in range(p.shape[1])], "mean": ["mean"], "top_label": ["top label"]}
+    table = pd.DataFrame({"truth": truth.round(6)}, index=[name for of in kind.of for name in names[of]])
+    table["floor"] = np.hstack([of_each[of] for of in kind.of]).round(5)
     return table.join(_held(ends, truth).set_index(table.index))
 
 
@@ -142,20 +170,19 @@ def recorded(folder: Path = PROJECT / "results" / "population") -> dict[str, tup
 
 
 def study(populations: Mapping[str, tuple], cells=CELLS, repetitions: int = 1000, seed: int = 0, jobs: int = 2):
-    """:func:`coverage` of every population in every cell ``(n, bins, strategy)``, one long table.
+    """:func:`coverage` of every kind of interval and population in every cell ``(n, bins, strategy)``, one long table.
 
-    The last of the cells of equal width also has a tenth as many repetitions with :func:`percentile_interval`.
+    Of :func:`percentile_interval` the last of the cells of equal width alone, with a tenth as many repetitions.
     """
     import pandas as pd
     from joblib import Parallel, delayed
 
-    ways = {"ece_interval": (calibration.ece_interval, repetitions, cells),
-            "percentile": (percentile_interval, max(repetitions // 10, 1), [c for c in cells if c[2] == "width"][-1:])}  # fmt: skip
-    keys = [(way, name, *cell) for way, (_, _, chosen) in ways.items() for name in populations for cell in chosen]
+    fewer = {"percentile": (max(repetitions // 10, 1), [c for c in cells if c[2] == "width"][-1:])}
+    keys = [(way, name, *cell) for way in WAYS for name in populations for cell in fewer.get(way, (0, cells))[1]]
 
     def one(way, name, *cell):
-        interval, times, _ = ways[way]
-        return coverage(*populations[name], *cell, repetitions=times, seed=seed, interval=interval)
+        times, _ = fewer.get(way, (repetitions, cells))
+        return coverage(*populations[name], *cell, repetitions=times, seed=seed, way=way)
 
     tables = Parallel(jobs, verbose=10)(delayed(one)(*key) for key in keys)
     names = ["interval", "population", "n", "bins", "strategy", "of"]
@@ -163,7 +190,7 @@ def study(populations: Mapping[str, tuple], cells=CELLS, repetitions: int = 1000
 
 
 def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m acrlls.coverage", description="Coverage of the interval for the ECE.")
+    parser = argparse.ArgumentParser(prog="python -m acrlls.coverage", description="Coverage of the intervals for the calibration error.")
     parser.add_argument("-o", "--output", type=Path, default=PROJECT / "results" / "coverage")
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)

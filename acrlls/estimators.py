@@ -23,15 +23,12 @@ import pandas as pd
 from sklearn.isotonic import IsotonicRegression
 
 from acrlls import calibration, coverage
-from acrlls._scores import bin_edges, bin_sums, places, whole_number
+from acrlls._scores import whole_number
 from acrlls.config import PROJECT, UserError
 from acrlls.miscalibration import _smooth
 
 # Drawings behind each estimate that needs some; few, for what they add to the spread is averaged over the test sets.
 _FLOOR_DRAWS, _INTERVAL_DRAWS = 10, 100
-# Kinds of interval by their name in the record, and their titles.
-INTERVALS = {"percentile": "percentile bootstrap", "ece_interval": "inverted test"}
-_INTERVAL_FUNCTIONS = {"percentile": coverage.percentile_interval, "ece_interval": calibration.ece_interval}
 
 
 @dataclass(frozen=True)
@@ -63,13 +60,6 @@ def _freed(p, y, bins):
     return calibration.ece_interval(p, y, bins, resamples=_INTERVAL_DRAWS).estimate.mean()
 
 
-def _true_l2(p, eta, bins):
-    """Root of the mean squared gap of a bin."""
-    where = places(p, bin_edges(p, bins, "width"))
-    count, gap = (bin_sums(v, where, bins) for v in (np.ones_like(p), eta - p))
-    return np.sqrt((gap**2 / np.maximum(count, 1)).sum(axis=1) / len(p)).mean()
-
-
 def _true_reliability(p, eta, bins):
     """Mean squared distance of p from the best non-decreasing function of it, eta for labels."""
     parts = []
@@ -85,7 +75,8 @@ ESTIMATORS: dict[str, Estimator] = {
     "minus_floor": Estimator("ECE minus its floor", _minus_floor, _ece("width")[1]),
     "freed": Estimator("ECE freed of its bias", _freed, _ece("width")[1]),
     "debiased": Estimator(
-        "debiased l2 error", lambda p, y, bins: calibration.classwise_debiased_ece(p, y, bins).mean(), _true_l2
+        "debiased l2 error", lambda p, y, bins: calibration.classwise_debiased_ece(p, y, bins).mean(),
+        lambda p, eta, bins: calibration.true_calibration_error(p, eta, bins, norm="l2").mean(),
     ),
     "smooth": Estimator(
         "smooth ECE", lambda p, y, bins: calibration.classwise_smooth_ece(p, y).mean(),
@@ -156,13 +147,14 @@ def repeated_intervals(
         row a test set.
     """
     rng = np.random.default_rng(seed)
-    rows = {title: [] for title in INTERVALS.values()}
+    ways = [coverage.WAYS[name] for name in ("percentile", "ece_interval")]
+    rows = {way.title: [] for way in ways}
     for _ in range(whole_number("repetitions", repetitions)):
         scores, labels = coverage.draw(p, eta, n, rng)
         how = {"resamples": resamples, "seed": int(rng.integers(2**32))}
-        for name, title in INTERVALS.items():
-            found = _INTERVAL_FUNCTIONS[name](scores, labels, bins, **how)
-            rows[title].append([found.estimate[k], found.low[k], found.high[k]])
+        for way in ways:
+            found = way.function(scores, labels, bins, **how)
+            rows[way.title].append([found.estimate[k], found.low[k], found.high[k]])
     return {title: pd.DataFrame(found, columns=["estimate", "low", "high"]) for title, found in rows.items()}
 
 
@@ -192,4 +184,4 @@ def recorded_coverage(folder: str | Path = PROJECT / "results" / "coverage", by:
     table = groups.coverage
     summary = pd.DataFrame({"cells": table.size(), "lowest": table.min(), "mean": table.mean(), "highest": table.max()})
     summary["near"] = groups.near.mean()
-    return summary.rename(index=INTERVALS, level="interval")
+    return summary.rename(index={name: way.title for name, way in coverage.WAYS.items()}, level="interval")

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.fft import dct, idct
 from scipy.optimize import brentq
 
-from acrlls._scores import binned, binned_errors, check, one_hot, top_label_of
+from acrlls._scores import bin_edges, bin_sums, binned, binned_errors, check, one_hot, places, top_label_of
 
 MESH = 1 << 12  # cells of [0, 1] on which the smooth ECE is computed
 
@@ -130,7 +130,9 @@ def classwise_smooth_ece(p, y) -> np.ndarray:
     return _smooth(p, one_hot(y, p.shape[1]))
 
 
-def true_calibration_error(p, eta, bins: int = 15, strategy: str = "width", *, top_label: bool = False):
+def true_calibration_error(
+    p, eta, bins: int = 15, strategy: str = "width", *, top_label: bool = False, norm: str = "l1"
+):  # fmt: skip
     """Calibration error with the true probabilities in place of labels.
 
     Estimates E|E[eta_k | bin of p_k] - E[p_k | bin of p_k]| from draws whose true probabilities are known
@@ -142,6 +144,8 @@ def true_calibration_error(p, eta, bins: int = 15, strategy: str = "width", *, t
         p: probabilities of the model, ``(n, classes)``.
         eta: true probabilities given everything that the label depends on, ``(n, classes)``.
         top_label: of the predicted class in place of each class.
+        norm: ``"l1"`` for the mean over the images of the absolute difference in their bin, which :func:`ece` estimates,
+            ``"l2"`` for the root of the mean square, which :func:`debiased_ece` estimates.
 
     Returns:
         ``(classes,)``, or a float for the top label.
@@ -149,9 +153,17 @@ def true_calibration_error(p, eta, bins: int = 15, strategy: str = "width", *, t
     p, eta = check(p), check(eta, name="eta")
     if p.shape != eta.shape:
         raise ValueError(f"p has shape {p.shape} and eta {eta.shape}; they must be equal")
-    if top_label:
-        return float(binned_errors(*top_label_of(p, eta), bins, strategy)[0])
-    return binned_errors(p, eta, bins, strategy)
+    if norm not in ("l1", "l2"):
+        raise ValueError(f"norm is {norm!r}; choose one of: l1, l2")
+    scores, targets = top_label_of(p, eta) if top_label else (p, eta)
+    errors = (binned_errors if norm == "l1" else _root_mean_square)(scores, targets, bins, strategy)
+    return float(errors[0]) if top_label else errors
+
+
+def _root_mean_square(scores, targets, bins, strategy):
+    where = places(scores, bin_edges(scores, bins, strategy))
+    count, gap = (bin_sums(v, where, bins) for v in (np.ones_like(scores), targets - scores))
+    return np.sqrt((gap**2 / np.maximum(count, 1)).sum(axis=1) / len(scores))
 
 
 def _found(p, y, bins, strategy, top_label=False):

@@ -224,6 +224,17 @@ def test_the_true_calibration_error_of_the_true_probabilities_is_zero():
     assert cal.true_calibration_error(p, p, top_label=True) == pytest.approx(0)
 
 
+def test_the_true_error_in_the_l2_norm_is_the_root_of_the_mean_squared_gap():
+    p = np.array([[0.2, 0.8], [0.2, 0.8], [0.2, 0.8], [0.7, 0.3]])  # gaps of the first class: 0.1 in three, 0.4 in one
+    eta = np.array([[0.3, 0.7], [0.1, 0.9], [0.5, 0.5], [0.3, 0.7]])
+    by_hand = np.sqrt((3 * 0.1**2 + 0.4**2) / 4)
+    np.testing.assert_allclose(cal.true_calibration_error(p, eta, 10, norm="l2"), by_hand)
+    assert cal.true_calibration_error(p, eta, 10, norm="l2", top_label=True) == pytest.approx(by_hand)
+    np.testing.assert_allclose(cal.true_calibration_error(p, eta, 10), (3 * 0.1 + 0.4) / 4)
+    with pytest.raises(ValueError, match="l1, l2"):
+        cal.true_calibration_error(p, eta, norm="2")
+
+
 def test_a_calibrated_model_that_sees_little_has_a_small_true_error_and_a_large_distance_from_eta():
     rng = np.random.default_rng(0)
     seen = rng.random(200_000)  # the model's score; eta spreads around it by what the model does not see

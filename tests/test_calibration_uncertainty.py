@@ -1,5 +1,7 @@
 """Bootstrap, Holm's correction and the interval for the calibration error."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -197,6 +199,71 @@ def test_the_interval_takes_what_has_no_noise_or_hardly_any_images():
     assert np.isfinite([absent.low, absent.high]).all()
 
 
+def test_the_interval_of_the_l2_error_lies_about_the_debiased_error():
+    p, eta = cov.synthetic(20_000)["strong"]
+    p, y = cov.draw(p, eta, 1500, np.random.default_rng(0))
+    for strategy in ("width", "mass"):
+        each = cal.debiased_ece_interval(p, y, 12, strategy)
+        top = cal.debiased_ece_interval(p, y, 12, strategy, of="top_label")
+        np.testing.assert_allclose(each.estimate, cal.classwise_debiased_ece(p, y, 12, strategy))
+        assert top.estimate == pytest.approx(cal.debiased_ece(p, y, 12, strategy))
+        for found in (each, top):
+            assert (np.less_equal(found.low, found.estimate) & np.less_equal(found.estimate, found.high)).all()
+            assert (np.subtract(found.high, found.low) > 0).all()
+
+
+@pytest.mark.parametrize("population", ["none", "strong"])
+def test_debiased_squares_under_a_population_are_those_of_samples_drawn_from_it(population):
+    """Where there is an error its square varies with the counts of the bins as well."""
+    p, eta = cov.synthetic(50_000)[population]
+    rng, found = np.random.default_rng(0), []
+    for _ in range(1500):
+        sample = cov.draw(p, eta, 1000, rng)
+        found.append(cal.classwise_debiased_ece(*sample, 8, squared=True)[0])
+    q, y = cov.draw(p, eta, 200_000, rng)
+    held = intervals.Bins.of(q, y, np.zeros((len(q), 1), int), 8, "width")
+    held = dataclasses.replace(held, n=1000)
+    gaps = held.gap[None] * (population != "none")
+    drawn = intervals._debiased_under(held, gaps, *held.luck(20_000, 1))[0]
+    assert drawn.mean() == pytest.approx(np.mean(found), abs=5 * np.std(found) / np.sqrt(1500))
+    assert drawn.std() == pytest.approx(np.std(found), rel=0.08)
+
+
+def test_possible_l2_errors_are_those_of_their_populations():
+    p, y = case(800)
+    held = columns_of(p, y, np.zeros((len(p), 1), int), 10)
+    errors = np.array([0, 0.01, 0.05])
+    gaps = intervals._scaled_populations(held, held.variance(held.frequency), errors)
+    np.testing.assert_allclose(np.sqrt((gaps**2 / held.share).sum(axis=1)), errors, atol=1e-12)
+    assert (np.sign(gaps[1:]) == np.sign(held.gap)).all()
+
+
+def test_the_interval_of_the_l2_error_excludes_zero_where_its_noise_floor_is_exceeded():
+    rng = np.random.default_rng(1)
+    p, _ = case(1500)
+    for softened in (1, 0.9, 0.8, 0.6):
+        y = labels_of(softmax(softened * np.log(p), axis=1), rng)
+        floor = cal.noise_floor(p, metric="debiased_ece")
+        above = (np.c_[floor.classwise, floor.top_label] >= np.r_[cal.classwise_debiased_ece(p, y), cal.debiased_ece(p, y)])
+        interval, top = cal.debiased_ece_interval(p, y), cal.debiased_ece_interval(p, y, of="top_label")
+        for p_above, low in zip(above.mean(axis=0), [*interval.low, top.low], strict=True):
+            if not 0.03 < p_above < 0.08:  # between, the two simulations may disagree
+                assert (low > 0) == (p_above < 0.05)
+
+
+def test_the_interval_of_the_l2_error_takes_what_has_no_noise_or_hardly_any_images():
+    right = cal.debiased_ece_interval(np.eye(3)[[0, 1, 2, 2]], [0, 1, 2, 2])
+    assert right.low.max() == right.high.max() == 0
+    wrong = cal.debiased_ece_interval(np.eye(2)[[0] * 8 + [1] * 8], [1] * 8 + [0] * 8)
+    assert (wrong.low > 0.5).all() and wrong.high == pytest.approx(np.ones(2))
+    one = cal.debiased_ece_interval([[0.7, 0.2, 0.1]], [0])
+    assert (one.low == 0).all() and (one.high > 0).all()
+    absent = cal.debiased_ece_interval(*tied_with_an_absent_class(), 10, "mass")
+    assert np.isfinite([absent.low, absent.high]).all()
+    with pytest.raises(ValueError, match="choose one of: classes, top_label"):
+        cal.debiased_ece_interval(*case(50), of="mean")
+
+
 @pytest.mark.parametrize(
     "given, says",
     [({"level": 1.0}, "level"), ({"of": "class"}, "classes, mean, top_label"), ({"resamples": 0}, "resamples"),
@@ -236,17 +303,23 @@ def test_the_interval_holds_the_true_error_as_often_as_it_says_and_a_percentile_
     off = 4 * np.sqrt(0.95 * 0.05 / repetitions)  # Monte-Carlo error, for 20 numbers at once
     assert (found.coverage > 0.93 - off).all()
     assert found.coverage.mean() > 0.93 and found.coverage.mean() < 0.99
-    bootstrap = cov.coverage(p, eta, 800, 10, repetitions=30, resamples=200, interval=cov.percentile_interval)
+    squares = cov.coverage(p, eta, 800, 10, repetitions=repetitions, resamples=300, way="debiased_ece_interval")
+    assert (squares.coverage > 0.93 - off).all() and list(squares.index) == [*found.index[:-2], "top label"]
+    assert (squares.truth >= found.truth[squares.index]).all()  # another quantity, never below but for rounding
+    assert squares.coverage.mean() > 0.93 and squares.coverage.mean() < 0.99
+    bootstrap = cov.coverage(p, eta, 800, 10, repetitions=30, resamples=200, way="percentile")
     if population in ("none", "slight"):
         assert (bootstrap.coverage < 0.6).all() and (bootstrap.high == 0).all()
 
 
 def test_the_recorded_coverage_is_near_95_per_cent_everywhere_and_that_of_the_percentile_bootstrap_is_not():
     record = pd.read_csv(cov.PROJECT / "results" / "coverage" / "coverage.csv").set_index("interval")
-    ours, plain = record.loc["ece_interval"], record.loc["percentile"]
+    ours, squares, plain = (record.loc[way] for way in cov.WAYS)
     assert set(ours.population) >= {"none", "slight", "strong", "weighted", "local"} and len(ours) >= 125
     assert set(ours.of) == {*(f"class {k}" for k in range(4)), "mean", "top label"}
     assert ours.groupby("of").coverage.mean().between(0.93, 0.97).all()
     assert ours.coverage.between(0.91, 0.995).all()  # the table has how far each is from 93 to 97 %
     np.testing.assert_allclose(ours.coverage + ours.low + ours.high, 1, atol=2e-4)
+    assert len(squares) == len(ours) - (ours.of == "mean").sum()
+    assert squares.groupby("of").coverage.mean().between(0.93, 0.97).all() and squares.coverage.between(0.9, 0.98).all()
     assert (plain[plain.truth == 0].coverage == 0).all() and (plain[plain.population == "slight"].coverage < 0.6).all()
