@@ -10,8 +10,8 @@ confidence of exactly 0 belongs to the first bin and of exactly 1 to the last.  
 number of bins nor their kind: 15 of equal width is our choice.
 
 The functions live in modules of their own, by what they do: :mod:`acrlls.miscalibration`, :mod:`acrlls.scoring`,
-:mod:`acrlls.resampling`, :mod:`acrlls.reliability` and :mod:`acrlls.intervals`.  This one has the registry from
-which tables are built, and is what callers import.
+:mod:`acrlls.resampling`, :mod:`acrlls.reliability`, :mod:`acrlls.intervals` and :mod:`acrlls.squares`.  This one has the
+registry from which tables are built, and is what callers import.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from acrlls.miscalibration import (
     classwise_underconfidence, debiased_ece, ece, mce, overconfidence, smooth_ece, true_calibration_error,
     underconfidence,
 )  # fmt: skip
-from acrlls.intervals import debiased_ece_interval, ece_interval
+from acrlls.intervals import ece_interval
 from acrlls.reliability import (
     NoiseFloor, Reliability, floor_table, matched_floor, noise_floor, prepare_reliability,
 )  # fmt: skip
@@ -37,14 +37,15 @@ from acrlls.scoring import (
     BrierParts, accuracy, brier_parts, brier_reliability, brier_resolution, brier_score, brier_uncertainty,
     classwise_auc, classwise_brier, classwise_f1, classwise_precision, classwise_recall, confusion, f1, nll, report,
 )  # fmt: skip
+from acrlls.squares import calibration_difference, debiased_ece_interval
 
 __all__ = [
     "METRICS", "BrierParts", "Interval", "Metric", "NoiseFloor", "Reliability", "accuracy", "bootstrap",
     "bootstrap_means", "brier_parts", "brier_reliability", "brier_resolution", "brier_score", "brier_uncertainty",
-    "check", "classwise_auc", "classwise_brier", "classwise_debiased_ece", "classwise_ece", "classwise_f1",
-    "classwise_mce", "classwise_overconfidence", "classwise_precision", "classwise_recall", "classwise_smooth_ece",
-    "classwise_underconfidence", "confusion", "debiased_ece", "debiased_ece_interval", "ece", "ece_interval",
-    "evaluate", "f1", "floor_table", "holm", "matched_floor", "mce", "nll", "noise_floor", "overconfidence",
+    "calibration_difference", "check", "classwise_auc", "classwise_brier", "classwise_debiased_ece", "classwise_ece",
+    "classwise_f1", "classwise_mce", "classwise_overconfidence", "classwise_precision", "classwise_recall",
+    "classwise_smooth_ece", "classwise_underconfidence", "confusion", "debiased_ece", "debiased_ece_interval", "ece",
+    "ece_interval", "evaluate", "f1", "floor_table", "holm", "matched_floor", "mce", "nll", "noise_floor", "overconfidence",
     "prepare_reliability", "report", "smooth_ece", "true_calibration_error", "underconfidence",
 ]  # fmt: skip
 

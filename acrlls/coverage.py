@@ -27,6 +27,7 @@ from acrlls.resampling import image_counts
 
 CELLS = ((300, 10, "width"), (1000, 15, "width"), (3179, 15, "width"), (300, 10, "mass"), (3179, 15, "mass"))
 OF = ("classes", "mean", "top_label")
+PAIRED = "calibration_difference"  # name in the record of the interval that is for two models
 OFFSETS = np.array([0.5, 1.0, 1.7, -1.6])  # of the logits: shares of the classes near the paper's, the last one rare
 
 
@@ -49,6 +50,30 @@ def synthetic(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarra
         "strong": (p, softmax(z / 1.8, axis=1)),
         "weighted": (p, softmax(z - 0.5 * np.log([1.44, 0.88, 0.52, 3.94]), axis=1)),
         "local": (p, local),
+    }
+
+
+def pairs(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Two models of the same images, by name: ``(p, p2, eta)``, each ``(images, 4)``, with classes as in :func:`synthetic`.
+
+    Of ``calibrated, coarser`` both are calibrated, the second tells pairs of images apart no more; of ``calibrated,
+    slight`` and ``calibrated, strong`` the second is overconfident as there; the two of ``weighted, calibrated`` differ by
+    a shift as there; those of ``alike`` are slightly overconfident and stray to opposite sides.
+    """
+    rng = np.random.default_rng(seed)
+    z, stray = (scale * rng.normal(size=(whole_number("images", images), 4)) for scale in (2.5, 0.3))
+    z += OFFSETS
+    p, slight, strong = (softmax(z / temperature, axis=1) for temperature in (1, 1.1, 1.8))
+    order = p[:, 0].argsort()
+    coarser = np.empty_like(p)
+    coarser[order] = np.repeat(p[order].reshape(-1, 2, 4).mean(axis=1), 2, axis=0)
+    weighted = softmax(z + 0.5 * np.log([1.44, 0.88, 0.52, 3.94]), axis=1)
+    return {
+        "calibrated, coarser": (p, coarser, p),
+        "calibrated, slight": (slight, p, slight),
+        "calibrated, strong": (strong, p, strong),
+        "weighted, calibrated": (weighted, p, p),
+        "alike": (softmax(z + stray, axis=1), softmax(z - stray, axis=1), slight),
     }
 
 
@@ -146,6 +171,34 @@ def coverage(
     return table.join(_held(ends, truth).set_index(table.index))
 
 
+def paired_coverage(
+    p, p2, eta, n: int, bins: int = 15, strategy: str = "width", *, repetitions: int = 1000, resamples: int = 500,
+    seed: int = 0, level: float = 0.95,
+):  # fmt: skip
+    """How often :func:`acrlls.calibration.calibration_difference` holds the true difference of two models.
+
+    Args:
+        p, p2, eta: the population, all ``(images, classes)``.
+
+    Returns:
+        As :func:`coverage`, a row for the sum over the classes and one for the top label.
+    """
+    import pandas as pd
+
+    squares = [[WAYS["debiased_ece_interval"].truth(q, eta, bins, strategy, of) ** 2 for q in (p, p2)] for of in OF[::2]]
+    truth = np.array([first.sum() - second.sum() for first, second in squares])
+    rng = np.random.default_rng(seed)
+    ends = np.empty((whole_number("repetitions", repetitions), 2, len(truth)))
+    for i in range(repetitions):
+        both, y = draw(np.hstack([p, p2]), eta, n, rng)
+        first, second = np.hsplit(both, 2)
+        how = {"level": level, "resamples": resamples, "seed": int(rng.integers(2**32))}
+        found = [calibration.calibration_difference(first, y, second, bins, strategy, of=of, **how) for of in OF[::2]]
+        ends[i] = [[f.low for f in found], [f.high for f in found]]
+    table = pd.DataFrame({"truth": truth.round(6), "floor": 0.0}, index=["sum over classes", "top label"])
+    return table.join(_held(ends, truth).set_index(table.index))
+
+
 def _held(ends, truth):
     """Share of intervals ``(repetitions, 2, columns)`` that hold each truth or miss it, and their mean width."""
     import pandas as pd
@@ -169,8 +222,12 @@ def recorded(folder: Path = PROJECT / "results" / "population") -> dict[str, tup
     return {"phantom": (kept.probabilities, kept.eta), "phantom, prior corrected": (corrected, kept.eta)}
 
 
-def study(populations: Mapping[str, tuple], cells=CELLS, repetitions: int = 1000, seed: int = 0, jobs: int = 2):
-    """:func:`coverage` of every kind of interval and population in every cell ``(n, bins, strategy)``, one long table.
+def study(
+    populations: Mapping[str, tuple], models: Mapping[str, tuple], cells=CELLS, repetitions: int = 1000, seed: int = 0,
+    jobs: int = 2,
+):  # fmt: skip
+    """:func:`coverage` of every kind of interval and population in every cell ``(n, bins, strategy)``, and
+    :func:`paired_coverage` of every pair of models, one long table.
 
     Of :func:`percentile_interval` the last of the cells of equal width alone, with a tenth as many repetitions.
     """
@@ -179,8 +236,11 @@ def study(populations: Mapping[str, tuple], cells=CELLS, repetitions: int = 1000
 
     fewer = {"percentile": (max(repetitions // 10, 1), [c for c in cells if c[2] == "width"][-1:])}
     keys = [(way, name, *cell) for way in WAYS for name in populations for cell in fewer.get(way, (0, cells))[1]]
+    keys += [(PAIRED, name, *cell) for name in models for cell in cells]
 
     def one(way, name, *cell):
+        if way == PAIRED:
+            return paired_coverage(*models[name], *cell, repetitions=repetitions, seed=seed)
         times, _ = fewer.get(way, (repetitions, cells))
         return coverage(*populations[name], *cell, repetitions=times, seed=seed, way=way)
 
@@ -197,12 +257,13 @@ def main(arguments=None) -> None:
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args(arguments)
     populations = synthetic() | recorded()
-    table = study(populations, CELLS, given.repetitions, given.seed, given.jobs)
+    models = pairs()
+    table = study(populations, models, CELLS, given.repetitions, given.seed, given.jobs)
     given.output.mkdir(parents=True, exist_ok=True)
     table.to_csv(given.output / "coverage.csv")
     made_by = {
         "command": f"python -m acrlls.coverage --repetitions {given.repetitions} --seed {given.seed}",
-        "images": {name: len(p) for name, (p, _) in populations.items()},
+        "images": {name: len(p) for name, (p, *_) in (populations | models).items()},
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
     }
     (given.output / "manifest.json").write_text(json.dumps(made_by, indent=1) + "\n")

@@ -165,7 +165,7 @@ def recorded_coverage(folder: str | Path = PROJECT / "results" / "coverage", by:
         by: what a row is for each kind of interval: a ``"population"``, or what the interval is ``"of"``.
 
     Returns:
-        Columns ``cells`` (each a class, the mean of the classes or the top label, with a number of images and of bins),
+        Columns ``cells`` (each a class, the mean or sum of the classes or the top label, with a number of images and of bins),
         ``lowest``, ``mean`` and ``highest`` coverage, and ``near``, the share of cells with one of 93 to 97 %.
 
     Raises:
@@ -184,4 +184,5 @@ def recorded_coverage(folder: str | Path = PROJECT / "results" / "coverage", by:
     table = groups.coverage
     summary = pd.DataFrame({"cells": table.size(), "lowest": table.min(), "mean": table.mean(), "highest": table.max()})
     summary["near"] = groups.near.mean()
-    return summary.rename(index={name: way.title for name, way in coverage.WAYS.items()}, level="interval")
+    titles = {name: way.title for name, way in coverage.WAYS.items()} | {coverage.PAIRED: "difference of two models"}
+    return summary.rename(index=titles, level="interval")

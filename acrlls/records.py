@@ -19,6 +19,7 @@ from acrlls.recalibration import METHODS, PriorCorrection, Recalibrator
 from acrlls.runs import Run, load_run
 
 RESULTS = PROJECT / "results"
+MISCALIBRATION = "Brier, miscalibration"  # the row of a paired difference that is not in the registry of metrics
 
 
 def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple[str, str], Run]:
@@ -178,7 +179,7 @@ def _setting(name: str, value) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def paired(first: Run, second: Run, resamples: int = 1000) -> pd.DataFrame:
+def paired(first: Run, second: Run, resamples: int = 1000, bins: int = 15) -> pd.DataFrame:
     """``second`` minus ``first`` on the same test images, as in :func:`paired_scores`.
 
     Raises:
@@ -187,16 +188,22 @@ def paired(first: Run, second: Run, resamples: int = 1000) -> pd.DataFrame:
     a, b = first.predictions("test"), second.predictions("test")
     if not np.array_equal(a.names, b.names):
         raise ValueError("the runs were tested on different images")
-    return paired_scores(a.probabilities, b.probabilities, a.labels, resamples)
+    return paired_scores(a.probabilities, b.probabilities, a.labels, resamples, bins)
 
 
-def paired_scores(first, second, labels, resamples: int = 1000) -> pd.DataFrame:
+def paired_scores(first, second, labels, resamples: int = 1000, bins: int = 15) -> pd.DataFrame:
     """Probabilities ``second`` minus ``first``, each `(n, classes)`: accuracy, NLL and Brier score with a 95 % paired
-    bootstrap interval, and the exact McNemar p-value of the accuracies."""
+    bootstrap interval, and the exact McNemar p-value of the accuracies.
+
+    The last row is the part of the Brier score that the bins see as miscalibration, with the 95 % interval of
+    :func:`acrlls.calibration.calibration_difference`.
+    """
     rows = {}
     for name in ("accuracy", "nll", "brier"):
         interval = calibration.bootstrap(second, labels, name, resamples=resamples, p2=first)
         rows[calibration.METRICS[name].title] = [interval.estimate, interval.low, interval.high, np.nan]
+    interval = calibration.calibration_difference(second, labels, first, bins, resamples=resamples)
+    rows[MISCALIBRATION] = [interval.estimate, interval.low, interval.high, np.nan]
     right, right_then = first.argmax(axis=1) == labels, second.argmax(axis=1) == labels
     won, differ = int((right_then & ~right).sum()), int((right_then != right).sum())
     rows[calibration.METRICS["accuracy"].title][-1] = mcnemar(won, differ)

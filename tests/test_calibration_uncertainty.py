@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from acrlls import calibration as cal
 from acrlls import coverage as cov
-from acrlls import intervals, resampling, scoring
+from acrlls import intervals, resampling, scoring, squares
 from acrlls._scores import bin_edges, places
 
 
@@ -224,7 +224,7 @@ def test_debiased_squares_under_a_population_are_those_of_samples_drawn_from_it(
     held = intervals.Bins.of(q, y, np.zeros((len(q), 1), int), 8, "width")
     held = dataclasses.replace(held, n=1000)
     gaps = held.gap[None] * (population != "none")
-    drawn = intervals._debiased_under(held, gaps, *held.luck(20_000, 1))[0]
+    drawn = squares._debiased_under(held, gaps, *held.luck(20_000, 1))[0]
     assert drawn.mean() == pytest.approx(np.mean(found), abs=5 * np.std(found) / np.sqrt(1500))
     assert drawn.std() == pytest.approx(np.std(found), rel=0.08)
 
@@ -233,7 +233,7 @@ def test_possible_l2_errors_are_those_of_their_populations():
     p, y = case(800)
     held = columns_of(p, y, np.zeros((len(p), 1), int), 10)
     errors = np.array([0, 0.01, 0.05])
-    gaps = intervals._scaled_populations(held, held.variance(held.frequency), errors)
+    gaps = squares._populations(held, held.variance(held.frequency), errors)
     np.testing.assert_allclose(np.sqrt((gaps**2 / held.share).sum(axis=1)), errors, atol=1e-12)
     assert (np.sign(gaps[1:]) == np.sign(held.gap)).all()
 
@@ -262,6 +262,49 @@ def test_the_interval_of_the_l2_error_takes_what_has_no_noise_or_hardly_any_imag
     assert np.isfinite([absent.low, absent.high]).all()
     with pytest.raises(ValueError, match="choose one of: classes, top_label"):
         cal.debiased_ece_interval(*case(50), of="mean")
+
+
+def test_the_difference_of_two_models_is_that_of_their_debiased_squares_and_turns_with_them():
+    p, y = case(900)
+    q = softmax(1.6 * np.log(p), axis=1)
+    for of, square in (("classes", lambda p: cal.classwise_debiased_ece(p, y, 12, squared=True).sum()),
+                       ("top_label", lambda p: cal.debiased_ece(p, y, 12, squared=True))):  # fmt: skip
+        found, turned = (cal.calibration_difference(a, y, b, 12, of=of) for a, b in ((p, q), (q, p)))
+        assert found.estimate == pytest.approx(square(p) - square(q))
+        assert found.low < found.estimate < found.high < 0  # the second is far too sure
+        assert (turned.estimate, turned.low, turned.high) == pytest.approx((-found.estimate, -found.high, -found.low))
+
+
+def test_what_two_models_share_is_not_in_their_difference():
+    p, eta = cov.synthetic(20_000)["slight"]
+    p, y = cov.draw(p, eta, 2000, np.random.default_rng(0))
+    near, far = (softmax(np.log(p) + s * np.random.default_rng(1).normal(size=p.shape), axis=1) for s in (0.02, 1))
+    narrow, wide = (cal.calibration_difference(p, y, q) for q in (near, far))
+    assert narrow.high - narrow.low < 0.5 * (wide.high - wide.low)
+    same = cal.calibration_difference(p, y, p)
+    assert same.low == same.estimate == same.high == 0
+    certain = np.eye(3)[[0, 1, 2, 2]]
+    right = cal.calibration_difference(certain, [0, 1, 2, 2], certain)
+    assert right.low == right.high == 0
+
+
+def test_a_difference_of_two_models_wants_the_same_images_and_a_known_kind():
+    p, y = case(50)
+    with pytest.raises(ValueError, match="must be equal"):
+        cal.calibration_difference(p, y, np.full((50, 5), 1 / 5))
+    with pytest.raises(ValueError, match="choose one of: classes, top_label"):
+        cal.calibration_difference(p, y, p, of="mean")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["calibrated, coarser", "calibrated, slight", "weighted, calibrated", "alike"])
+def test_the_interval_of_a_difference_holds_the_truth_about_as_often_as_it_says(name):
+    models = cov.pairs(50_000)[name]
+    repetitions = 120
+    found = cov.paired_coverage(*models, 1000, 10, repetitions=repetitions, resamples=300)
+    assert (found.coverage > 0.9 - 4 * np.sqrt(0.95 * 0.05 / repetitions)).all()
+    expected = sum(np.subtract(*(cal.true_calibration_error(q, models[2], 10, norm="l2") ** 2 for q in models[:2])))
+    assert found.truth["sum over classes"] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -303,10 +346,10 @@ def test_the_interval_holds_the_true_error_as_often_as_it_says_and_a_percentile_
     off = 4 * np.sqrt(0.95 * 0.05 / repetitions)  # Monte-Carlo error, for 20 numbers at once
     assert (found.coverage > 0.93 - off).all()
     assert found.coverage.mean() > 0.93 and found.coverage.mean() < 0.99
-    squares = cov.coverage(p, eta, 800, 10, repetitions=repetitions, resamples=300, way="debiased_ece_interval")
-    assert (squares.coverage > 0.93 - off).all() and list(squares.index) == [*found.index[:-2], "top label"]
-    assert (squares.truth >= found.truth[squares.index]).all()  # another quantity, never below but for rounding
-    assert squares.coverage.mean() > 0.93 and squares.coverage.mean() < 0.99
+    l2 = cov.coverage(p, eta, 800, 10, repetitions=repetitions, resamples=300, way="debiased_ece_interval")
+    assert (l2.coverage > 0.93 - off).all() and list(l2.index) == [*found.index[:-2], "top label"]
+    assert (l2.truth >= found.truth[l2.index]).all()  # another quantity, never below but for rounding
+    assert l2.coverage.mean() > 0.93 and l2.coverage.mean() < 0.99
     bootstrap = cov.coverage(p, eta, 800, 10, repetitions=30, resamples=200, way="percentile")
     if population in ("none", "slight"):
         assert (bootstrap.coverage < 0.6).all() and (bootstrap.high == 0).all()
@@ -314,12 +357,14 @@ def test_the_interval_holds_the_true_error_as_often_as_it_says_and_a_percentile_
 
 def test_the_recorded_coverage_is_near_95_per_cent_everywhere_and_that_of_the_percentile_bootstrap_is_not():
     record = pd.read_csv(cov.PROJECT / "results" / "coverage" / "coverage.csv").set_index("interval")
-    ours, squares, plain = (record.loc[way] for way in cov.WAYS)
+    ours, of_squares, plain = (record.loc[way] for way in cov.WAYS)
+    assert record.loc[cov.PAIRED].coverage.mean() == pytest.approx(0.95, abs=0.02)
+    assert set(record.loc[cov.PAIRED].population) == set(cov.pairs(10))
     assert set(ours.population) >= {"none", "slight", "strong", "weighted", "local"} and len(ours) >= 125
     assert set(ours.of) == {*(f"class {k}" for k in range(4)), "mean", "top label"}
     assert ours.groupby("of").coverage.mean().between(0.93, 0.97).all()
     assert ours.coverage.between(0.91, 0.995).all()  # the table has how far each is from 93 to 97 %
     np.testing.assert_allclose(ours.coverage + ours.low + ours.high, 1, atol=2e-4)
-    assert len(squares) == len(ours) - (ours.of == "mean").sum()
-    assert squares.groupby("of").coverage.mean().between(0.93, 0.97).all() and squares.coverage.between(0.9, 0.98).all()
+    assert len(of_squares) == len(ours) - (ours.of == "mean").sum()
+    assert of_squares.groupby("of").coverage.mean().between(0.93, 0.97).all() and of_squares.coverage.between(0.9, 0.98).all()
     assert (plain[plain.truth == 0].coverage == 0).all() and (plain[plain.population == "slight"].coverage < 0.6).all()

@@ -89,6 +89,9 @@ def test_a_paired_difference_is_second_minus_first(recorded):
         metric = calibration.METRICS[name]
         expected = metric(pb.probabilities, pb.labels, 15) - metric(pa.probabilities, pa.labels, 15)
         assert table.loc[metric.title, "difference"] == pytest.approx(float(expected))
+    squared = [calibration.classwise_debiased_ece(q.probabilities, q.labels, 10, squared=True).sum() for q in (pa, pb)]
+    part = records.paired(a, b, resamples=50, bins=10).loc[records.MISCALIBRATION]
+    assert part.difference == pytest.approx(squared[1] - squared[0]) and part.low < part.difference < part.high
     only_b = ((pb.classes == pb.labels) & (pa.classes != pa.labels)).sum()
     only_a = ((pa.classes == pa.labels) & (pb.classes != pb.labels)).sum()
     expected = binomtest(int(only_b), int(only_a + only_b)).pvalue if only_a + only_b else 1.0
