@@ -20,6 +20,11 @@ class Job:
     phase1_epochs: int = 30
     phase2_epochs: int = 50
 
+    @property
+    def shared_views(self) -> int:
+        """How many views both the grid and Phase 1 see."""
+        return min(self.grid_epochs, self.phase1_epochs)
+
 
 def multiply_adds(layer) -> int:
     """Multiply-adds of a Keras layer for one image: convolutions and dense layers, the rest counts as nothing."""
@@ -82,8 +87,9 @@ def rates(epochs: pd.DataFrame, head_seconds: float | None = None) -> pd.Series:
 def project(rate: pd.Series, job: Job, batchnorm: str = "frozen") -> pd.DataFrame:
     """Seconds of a job by part (grid, Phase 1, Phase 2, whole job) in plain Keras and through the bank.
 
-    A fresh view every epoch, shared by grid points and by variants; the grid and Phase 1 fill views of their own.
-    Building and compiling are left out, on both sides.
+    A fresh view every epoch, shared by grid points and by variants.  The views of the grid are the first ones of Phase 1
+    too, so that the whole job, its parts' sum otherwise, fills them once.  Building and compiling are left out, on both
+    sides.
     """
     n, second = job.train, f"phase 2 {batchnorm}"
     head, suffix = ("phase 1", second)
@@ -101,6 +107,7 @@ def project(rate: pd.Series, job: Job, batchnorm: str = "frozen") -> pd.DataFram
     }
     table = pd.DataFrame(rows).T
     table.loc["whole job"] = table.sum()
+    table.loc["whole job", "bank"] -= n * job.shared_views * rate["bank", "fill pool"]
     return table.assign(ratio=table.plain / table.bank)
 
 
@@ -118,7 +125,7 @@ def arithmetic(counts: dict[str, int], job: Job) -> pd.Series:
         "Phase 2": job.phase2_epochs * (counts["cut forward"] + VARIANTS * counts["suffix step"]),
     }
     flops = pd.Series(parts, dtype=float) * 2 * n
-    flops["whole job"] = flops.sum()
+    flops["whole job"] = flops.sum() - job.shared_views * counts["frozen forward"] * 2 * n
     return flops
 
 

@@ -239,12 +239,11 @@ class _Phase:
         seed_dropout(self.model, rng)
         order = rng.permutation(len(self.bank.split.train))
         batches = self._batches("train", self.plan.view(epoch, c), order)
-        self._feed(self.stage.fit, batches, class_weight=self.class_weight, shuffle=False, verbose=0)
+        logs = self._pass(batches, train=True)
         batches.fetch = None  # a view that is let go takes room for as long as it is mapped
-        logs = {k: v[-1] for k, v in self.stage.history.history.items()}
         # Without class weights and, the layer being silent outside training, without ACR.
         plain = self._batches("validation", None, np.arange(len(self.bank.split.validation)))
-        checked = self._feed(self.stage.evaluate, plain, verbose=0, return_dict=True)
+        checked = self._pass(plain, train=False)
         return {"loss": logs["loss"], "accuracy": logs["accuracy"], "val_loss": checked["loss"],
                 "val_accuracy": checked["accuracy"], "seconds": time.perf_counter() - start}  # fmt: skip
 
@@ -288,12 +287,29 @@ class _Phase:
         """What is stored in the same pass over a view, because Phase 2 will see it."""
         return self._later if view is None or view in self._later_views else ()
 
-    def _feed(self, verb: Callable, batches: Batches, **arguments):
-        """Call ``fit`` or ``evaluate`` with one array where it is small, else batch by batch from the disk."""
-        if self.cut is None or len(batches.order) * np.prod(self.stage.input_shape[1:]) * 4 > _IN_MEMORY:
-            return verb(batches, **arguments)
-        return verb(batches.fetch(batches.order), batches.labels[batches.order],
-                    batch_size=self.config.batch_size, **arguments)  # fmt: skip
+    def _pass(self, batches: Batches, train: bool) -> dict[str, float]:
+        """Train on all batches, or evaluate them; means over the images.
+
+        Step by step, where a call does not hold many: at the end of ``fit`` and ``evaluate`` TensorFlow 2.21 now and then
+        sleeps until the next round of tuning its input pipeline, and the rounds double, so that an epoch takes up to
+        twice its time.
+        """
+        stage, weighted = self.stage, {"class_weight": self.class_weight} if train else {}
+        if stage.steps_per_execution == 1:
+            step = stage.train_on_batch if train else stage.test_on_batch
+            sizes, each = [], []  # each call answers for its own batch
+            for x, labels in map(batches.__getitem__, range(len(batches))):
+                sizes.append(len(labels))
+                each.append(step(x, labels, return_dict=True, **weighted))
+            return {name: float(np.average([means[name] for means in each], weights=sizes)) for name in each[0]}
+        if len(batches.order) * np.prod(stage.input_shape[1:]) * 4 <= _IN_MEMORY:
+            given = {"x": batches.fetch(batches.order), "y": batches.labels[batches.order], "batch_size": batches.batch_size}
+        else:
+            given = {"x": batches}
+        if not train:
+            return stage.evaluate(**given, verbose=0, return_dict=True)
+        history = stage.fit(**given, **weighted, shuffle=False, verbose=0).history
+        return {name: values[-1] for name, values in history.items()}
 
     @property
     def _best_file(self) -> Path:

@@ -8,6 +8,7 @@ import pytest
 
 from acrlls import cost
 from acrlls.config import configure
+from acrlls.training import phases
 
 
 def test_the_multiply_adds_of_mobilenet_v2_are_the_published_three_hundred_million():
@@ -55,6 +56,25 @@ def test_a_grid_point_more_costs_the_bank_no_view_more():
     assert two.bank["grid"] - one.bank["grid"] == pytest.approx(1.0)  # ten epochs of the head
     assert one.bank["grid"] == pytest.approx(10 * (2.0 + 0.1))
     assert one.plain["whole job"] == pytest.approx(one.plain.drop("whole job").sum())
+
+
+def test_views_of_the_grid_that_phase_1_sees_again_are_filled_once():
+    rate = cost.rates(epochs())
+    for grid, phase1 in ((10, 30), (30, 10), (10, 0)):
+        table = cost.project(rate, cost.Job(train=100, grid_epochs=grid, phase1_epochs=phase1))
+        parts = table.bank.drop("whole job").sum()
+        assert parts - table.bank["whole job"] == pytest.approx(min(grid, phase1) * 2.0)
+    counts = {"frozen forward": 300, "cut forward": 150, "head step": 1, "suffix step": 400}
+    flops = cost.arithmetic(counts, cost.Job(train=100))
+    assert flops.drop("whole job").sum() - flops["whole job"] == pytest.approx(10 * 300 * 2 * 100)
+
+
+def test_the_grid_and_phase_1_see_the_same_views():
+    c = configure("paper", data="phantom", backbone="random")
+    grid, first = (phases(c.replace(phase1_epochs=n))[0] for n in (c.grid_epochs, c.phase1_epochs))
+    seen, again = ([plan.view(epoch, c) for epoch in range(plan.epochs)] for plan in (grid, first))
+    assert seen == again[: len(seen)] and len(set(again)) == len(again)  # fresh ones every epoch
+    assert cost.Job().shared_views == len(set(seen) & set(again))
 
 
 def test_cost_grows_with_each_thing_that_is_turned():
