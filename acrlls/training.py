@@ -291,8 +291,8 @@ class _Phase:
         """Train on all batches, or evaluate them; means over the images.
 
         Step by step, where a call does not hold many: at the end of ``fit`` and ``evaluate`` TensorFlow 2.21 now and then
-        sleeps until the next round of tuning its input pipeline, and the rounds double, so that an epoch takes up to
-        twice its time.
+        sleeps until the next round of tuning its input pipeline (``tf.data``'s autotuning), and the rounds double, so
+        that an epoch may take up to twice its time.
         """
         stage, weighted = self.stage, {"class_weight": self.class_weight} if train else {}
         if stage.steps_per_execution == 1:

@@ -296,7 +296,7 @@ def test_a_difference_of_two_models_wants_the_same_images_and_a_known_kind():
         cal.calibration_difference(p, y, p, of="mean")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["calibrated, coarser", "calibrated, slight", "weighted, calibrated", "alike"])
 def test_the_interval_of_a_difference_holds_the_truth_about_as_often_as_it_says(name):
     models = cov.pairs(50_000)[name]
@@ -337,7 +337,7 @@ def test_samples_of_a_population_have_its_true_probabilities():
     np.testing.assert_allclose(cal.classwise_ece(drawn_p, y), cal.true_calibration_error(p, eta), atol=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("population", ["none", "slight", "strong", "local"])
 def test_the_interval_holds_the_true_error_as_often_as_it_says_and_a_percentile_bootstrap_does_not(population):
     p, eta = cov.synthetic(50_000)[population]

@@ -158,6 +158,32 @@ def test_validation_loss_has_neither_class_weights_nor_acr(tiny):
         assert log_loss(p.labels, p.probabilities, labels=range(4)) == pytest.approx(best.val_loss, rel=1e-3)
 
 
+def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tmp_path):
+    """Same order, class weights and dropout; the last batch is smaller than the others."""
+    config, ends = tiny.replace(batch_size=16), []
+    for by_fit in (False, True):
+        model = m.build_model(config, len(phantom_data.class_names))
+        m.freeze_backbone(model)
+        bank = FeatureBank(config, phantom_data, model)
+        phase = training._Phase(training.phases(config)[0], config, phantom_data, model, bank, tmp_path)
+        rng = np.random.default_rng(3)
+        training.seed_dropout(model, rng)
+        train = phase._batches("train", 0, rng.permutation(len(bank.split.train)))
+        assert len(train.order) % train.batch_size and len(train) > 2
+        plain = phase._batches("validation", None, np.arange(len(bank.split.validation)))
+        if by_fit:
+            history = phase.stage.fit(train, class_weight=phase.class_weight, shuffle=False, verbose=0).history
+            means = {name: values[-1] for name, values in history.items()}
+            checked = phase.stage.evaluate(plain, verbose=0, return_dict=True)
+        else:
+            means, checked = phase._pass(train, train=True), phase._pass(plain, train=False)
+        ends.append((means, checked, phase.stage.get_weights()))
+    (means, checked, weights), (expected, expected_checked, expected_weights) = ends
+    assert means == pytest.approx(expected, rel=1e-5) and checked == pytest.approx(expected_checked, rel=1e-5)
+    for ours, theirs in zip(weights, expected_weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
 def test_class_weights_weigh_the_training_loss(tiny, phantom_data, tmp_path):
     """With a learning rate of almost nothing the first epoch's loss is the weighted mean cross-entropy."""
     config = tiny.replace(variant="baseline", augment=False, phase1_epochs=1, phase1_learning_rate=1e-12)
