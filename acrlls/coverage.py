@@ -185,7 +185,8 @@ def paired_coverage(
     """
     import pandas as pd
 
-    squares = [[WAYS["debiased_ece_interval"].truth(q, eta, bins, strategy, of) ** 2 for q in (p, p2)] for of in OF[::2]]
+    l2 = WAYS["debiased_ece_interval"]
+    squares = [[l2.truth(q, eta, bins, strategy, of) ** 2 for q in (p, p2)] for of in l2.of]
     truth = np.array([first.sum() - second.sum() for first, second in squares])
     rng = np.random.default_rng(seed)
     ends = np.empty((whole_number("repetitions", repetitions), 2, len(truth)))
@@ -193,7 +194,7 @@ def paired_coverage(
         both, y = draw(np.hstack([p, p2]), eta, n, rng)
         first, second = np.hsplit(both, 2)
         how = {"level": level, "resamples": resamples, "seed": int(rng.integers(2**32))}
-        found = [calibration.calibration_difference(first, y, second, bins, strategy, of=of, **how) for of in OF[::2]]
+        found = [calibration.calibration_difference(first, y, second, bins, strategy, of=of, **how) for of in l2.of]
         ends[i] = [[f.low for f in found], [f.high for f in found]]
     table = pd.DataFrame({"truth": truth.round(6), "floor": 0.0}, index=["sum over classes", "top label"])
     return table.join(_held(ends, truth).set_index(table.index))

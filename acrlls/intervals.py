@@ -84,11 +84,11 @@ def by_inversion(invert, p, y, bins, strategy, of, known, level, resamples, seed
     p, y = check(p, y)
     check_settings(of, known, level)
     resamples = whole_number("resamples", resamples)
-    ends = []
+    found = []
     for about in _columns(p, of):
         held = Bins.of(p, y, about, bins, strategy)
-        ends.append(np.array(invert(held, *held.luck(resamples, seed), 1 - level)) / held.columns)
-    return Interval(*(np.array(e) if of == "classes" else float(e[0]) for e in zip(*ends, strict=True)))
+        found.append(np.array(invert(held, *held.luck(resamples, seed), 1 - level)) / held.columns)
+    return Interval(*(np.array(e) if of == "classes" else float(e[0]) for e in zip(*found, strict=True)))
 
 
 def check_settings(of, known, level) -> None:
@@ -218,11 +218,19 @@ def accepted(errors, drawn, observed, estimate, alpha):
         return ((value - mean) / sd) ** 2 - np.minimum((value - mean[0]) / sd[0], 0) ** 2
 
     p_value = (1 + (order(drawn) >= order(observed)).sum(axis=1)) / (1 + drawn.shape[1])
-    inside = np.flatnonzero(p_value > alpha)
-    first, last = (inside[0], inside[-1]) if len(inside) else (p_value.argmax(),) * 2
-    low = errors[0] if first == 0 else crossing(errors, p_value, first - 1, alpha)
-    high = errors[-1] if last == len(errors) - 1 else crossing(errors, p_value, last, alpha)
+    low, high = ends(errors, p_value, alpha)
     return min(low, estimate), max(high, estimate)
+
+
+def ends(possible, p_value, alpha):
+    """From where to where the p-values of the possible values, in order, are above alpha; where none is, the greatest."""
+    inside = np.flatnonzero(p_value > alpha)
+    if not len(inside):
+        return (possible[p_value.argmax()],) * 2
+    first, last = inside[0], inside[-1]
+    low = possible[0] if first == 0 else _crossing(possible, p_value, first - 1, alpha)
+    high = possible[-1] if last == len(possible) - 1 else _crossing(possible, p_value, last, alpha)
+    return low, high
 
 
 def _candidates(held):
@@ -234,7 +242,7 @@ def _candidates(held):
     return noise, observed, np.linspace(start, observed + reach, GRID)
 
 
-def crossing(errors, p_value, i, alpha):
+def _crossing(errors, p_value, i, alpha):
     """Where the p-value passes alpha between the candidates i and i + 1."""
     a, b = p_value[i : i + 2]
     return errors[i] + (errors[i + 1] - errors[i]) * (alpha - a) / (b - a)

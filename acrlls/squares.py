@@ -22,7 +22,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from acrlls._scores import bin_edges, check, one_hot, places, top_label_of, whole_number
-from acrlls.intervals import GRID, Bins, accepted, by_inversion, check_settings, crossing
+from acrlls.intervals import GRID, Bins, accepted, by_inversion, check_settings, ends
 from acrlls.resampling import Interval, image_counts
 
 EVEN = 0.2  # share of a possible squared error that is spread over the bins as their noise is
@@ -77,8 +77,7 @@ def calibration_difference(
     if p.shape != p2.shape:
         raise ValueError(f"p has shape {p.shape} and p2 {p2.shape}; they must be equal")
     check_settings(of, ("classes", "top_label"), level)
-    counts = list(image_counts(np.zeros(len(y)), resamples, seed))
-    first, second = (_Luck.of(q, y, bins, strategy, of, counts) for q in (p, p2))
+    first, second = (_Luck.of(q, y, bins, strategy, of, resamples, seed) for q in (p, p2))
     observed = first.square - second.square
     spread = np.std(first.of_square(max(first.square, 0)) - second.of_square(max(second.square, 0)))
     if spread == 0:
@@ -92,10 +91,8 @@ def calibration_difference(
         above, below = (drawn >= observed).sum(), (drawn <= observed).sum()
         p_value.append(2 * (1 + min(above, below)) / (1 + len(drawn)))
     p_value, alpha = np.array(p_value), 1 - level
-    inside = np.flatnonzero(p_value > alpha)
-    low = possible[0] if inside[0] == 0 else crossing(possible, p_value, inside[0] - 1, alpha)
-    high = possible[-1] if inside[-1] == GRID - 1 else crossing(possible, p_value, inside[-1], alpha)
-    return Interval(float(observed), float(low), float(high))
+    low, high = ends(possible, p_value, alpha)
+    return Interval(float(observed), float(min(low, observed)), float(max(high, observed)))
 
 
 # --- One model ----------------------------------------------------------------------------------------------
@@ -173,7 +170,7 @@ class _Luck:
     grown: np.ndarray
 
     @classmethod
-    def of(cls, p, y, bins, strategy, of, counts):
+    def of(cls, p, y, bins, strategy, of, resamples, seed):
         scores, targets = p, one_hot(y, p.shape[1])
         if of == "top_label":
             scores, targets = top_label_of(scores, targets)
@@ -183,7 +180,9 @@ class _Luck:
         held = [csr_array((v.ravel(), (rows, where)), shape=(n, size)) for v in (np.ones_like(scores), targets, scores)]
         count, hits, total = (h.sum(axis=0) for h in held)
         kept = count > 0
-        drawn = [np.concatenate([c @ h for c in counts])[:, kept] for h in held]
+        # of all images alike, not within classes; drawn again for each model, for they would fill the memory
+        counts = image_counts(np.zeros(n), resamples, seed)
+        drawn = [np.concatenate(part)[:, kept] for part in zip(*([c @ h for h in held] for c in counts), strict=True)]
         count, hits, total = count[kept], hits[kept], total[kept]
         share, gap, mean = count / n, (hits - total) / n, total / count
         frequency = (hits + mean) / (count + 1)

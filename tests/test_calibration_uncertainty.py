@@ -288,6 +288,13 @@ def test_what_two_models_share_is_not_in_their_difference():
     assert right.low == right.high == 0
 
 
+def test_the_interval_of_a_difference_holds_its_estimate_at_any_level_and_widens_with_it():
+    p, y = case(200)
+    found = [cal.calibration_difference(p, y, softmax(1.3 * np.log(p), axis=1), 10, level=v) for v in (0.001, 0.5, 0.95)]
+    assert all(f.low <= f.estimate <= f.high for f in found)
+    assert np.all(np.diff([f.high - f.low for f in found]) > 0)
+
+
 def test_a_difference_of_two_models_wants_the_same_images_and_a_known_kind():
     p, y = case(50)
     with pytest.raises(ValueError, match="must be equal"):
