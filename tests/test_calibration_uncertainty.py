@@ -288,17 +288,20 @@ def test_what_two_models_share_is_not_in_their_difference():
     assert right.low == right.high == 0
 
 
-@pytest.mark.parametrize("name", ["calibrated, coarser", "calibrated, strong"])
-def test_the_interval_of_a_difference_is_about_as_wide_as_its_estimate_varies(name):
-    """The luck alone moves it where both models are calibrated, and luck times the error where one is far off."""
+@pytest.mark.parametrize(("name", "at_most"), [("calibrated, coarser", 1.8), ("calibrated, strong", 1.3)])
+def test_the_interval_of_a_difference_is_about_as_wide_as_its_estimate_varies(name, at_most):
+    """The luck alone moves it where both models are calibrated, and luck times the error where one is far off.
+
+    Of two calibrated models it is wider: a difference away from zero asks for an error, which varies more.
+    """
     p, p2, eta = cov.pairs(20_000)[name]
     rng, found = np.random.default_rng(0), []
-    for _ in range(250):
+    for _ in range(150):
         both, y = cov.draw(np.hstack([p, p2]), eta, 1000, rng)
         first, second = np.hsplit(both, 2)
         found.append(cal.calibration_difference(first, y, second, 10, resamples=200))
     ratio = np.mean([f.high - f.low for f in found]) / (2 * 1.96 * np.std([f.estimate for f in found]))
-    assert 0.85 < ratio < 1.4  # near zero error it is wider than it must be: its coverage is above the nominal one
+    assert 0.85 < ratio < at_most
 
 
 def test_the_interval_of_a_difference_holds_its_estimate_at_any_level_and_widens_with_it():
