@@ -22,11 +22,11 @@ _HOME = {
 }
 _MODULES = (
     "bench", "book", "cache", "calibration", "chunked", "config", "cost", "data", "engines", "estimators",
-    "features", "gradcam", "layers", "model", "paper", "phantom", "plots", "population", "pretrain",
-    "recalibration", "records", "runs", "sections", "suffix", "training",
+    "features", "folding", "gradcam", "layers", "model", "paper", "phantom", "plots", "population", "pretrain",
+    "recalibration", "records", "runs", "sections", "training",
 )  # fmt: skip
 
-_KERAS = ("engines", "features", "gradcam", "layers", "model", "pretrain", "runs", "suffix", "training")
+_KERAS = ("engines", "features", "folding", "gradcam", "layers", "model", "pretrain", "runs", "training")
 
 __all__ = [*_HOME, *_MODULES]
 
@@ -36,7 +36,7 @@ def __getattr__(name):
     if home not in (*_HOME.values(), *_MODULES):
         raise AttributeError(f"module 'acrlls' has no attribute {name!r}")
     if home in _KERAS:
-        from acrlls._quiet import import_keras
+        from acrlls._start import import_keras
 
         import_keras()
     module = import_module(f"acrlls.{home}")

@@ -4,6 +4,9 @@ The plain side is what a good Keras user writes: ``fit`` on a ``PyDataset`` that
 (:func:`acrlls.data.batch`), with the number of workers that serves it best.  Both sides take the same images, seeds,
 views, order and BatchNormalization setting; validation, prediction and the filling of the bank count.  Every part of
 each side runs in a process of its own, so that its peak memory is its own.
+
+The plain side has TensorFlow as it is installed, the bank's side switches its faster kernels on (``acrlls._start``).
+What plain Keras gains by the same switch is measured on its first variant.
 """
 
 from __future__ import annotations
@@ -49,6 +52,12 @@ class Task:
         c = self.config.replace(variant="proposed", phase1_epochs=self.config.grid_epochs, phase2_epochs=0, patience=None)
         return [c.replace(alpha=alpha, tau=tau) for alpha in c.grid_alpha for tau in c.grid_tau]
 
+    def of_part(self, part: str) -> list[Config]:
+        """The runs of one of the parts."""
+        if part == "grid":
+            return self.grid()
+        return self.variants(**({"phase2_epochs": 0} if part == "phase 1" else {"batchnorm": part.split()[-1]}))
+
     def variants(self, **changes) -> list[Config]:
         return [self.config.replace(variant=v, patience=None, **changes) for v in VARIANTS]
 
@@ -85,7 +94,7 @@ def bench(task: Task, output: Path, say=print) -> None:
         (folder / "task.json").write_text(json.dumps({**vars(task), "config": task.config.as_dict()}))
         found = {}
         sides = [f"{side} {part}" for part in PARTS for side in SIDES]
-        for name in ("machine", "plain workers", *sides, "bank seeds", "plain noise", "exactness", "metrics"):
+        for name in ("machine", "plain workers", *sides, "tuned plain", "bank seeds", "plain noise", "exactness", "metrics"):
             start = time.perf_counter()
             found[name] = _in_a_process(folder, name)
             say(f"{name:<22} {time.perf_counter() - start:6.0f} s", flush=True)
@@ -102,7 +111,6 @@ def _in_a_process(folder: Path, name: str) -> dict:
     if done.returncode:
         raise UserError(f"the part {name!r} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
     return json.loads((folder / f"{name}.json").read_text())
-
 
 
 def _summary(task: Task, found: dict) -> tuple[dict, pd.DataFrame]:
@@ -124,6 +132,9 @@ def _summary(task: Task, found: dict) -> tuple[dict, pd.DataFrame]:
             epochs += [{"side": side, "part": part, "run": k, "train": train,
                         **{what: r[what] for what in ("epoch", "seconds", "val_loss")}}
                        for k, run in enumerate(rows[side]) for r in run]  # fmt: skip
+        tuned = found["tuned plain"]["histories"].get(part, [])
+        epochs += [{"side": cost.TUNED, "part": part, "run": 0, "train": train,
+                    **{what: r[what] for what in ("epoch", "seconds", "val_loss")}} for r in tuned]  # fmt: skip
         shared = len(rows["plain"])  # of the grid, plain Keras trained the first points
         plain, bank = (np.array([[r["val_loss"] for r in run] for run in rows[s][:shared]]) for s in SIDES)
         a, b = (np.array(done[s]["logits"][:shared]) for s in SIDES)
@@ -161,7 +172,8 @@ def tables(result: dict, epochs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     metrics = pd.DataFrame(result["metrics"]["seconds"]).pivot(index="metric", columns="by", values="seconds")
     rate = cost.rates(epochs, result["machine"]["head_seconds"])
     timed = [bn for bn in steps if f"phase 2 {bn}" in PARTS]
-    whole = {f"BatchNorm {bn}": cost.project(rate, cost.Job(), bn) / [3600, 3600, 1] for bn in timed}
+    whole = {f"BatchNorm {bn}": cost.project(rate, cost.Job(), bn) for bn in timed}
+    whole = {name: t / [1 if c.startswith("ratio") else 3600 for c in t] for name, t in whole.items()}
     return {
         "Measured": measured,
         "Bank beside plain Keras, relative difference": pd.DataFrame(result["agreement"]).set_index("part"),

@@ -22,10 +22,13 @@ from acrlls.config import Config, UserError
 
 def main(folder: Path, name: str) -> None:
     """Do one part and write its result, its peak memory included."""
-    from acrlls._quiet import import_keras
+    from acrlls._start import import_keras
 
     work = WORK[name]
-    import_keras()
+    if name.startswith("plain"):
+        import keras  # noqa: F401  # as a user has it
+    else:
+        import_keras()
     note = json.loads((folder / "task.json").read_text())
     task = Task(**{**note, "config": Config(**note["config"])})
     result = work(task, folder)
@@ -46,13 +49,7 @@ def _peak_bytes() -> float:
 
 def _bank(part: str):
     def work(task: Task, folder: Path) -> dict:
-        if part == "grid":
-            configs = task.grid()
-        elif part == "phase 1":
-            configs = task.variants(phase2_epochs=0)
-        else:
-            configs = task.variants(batchnorm=part.split()[-1])
-        return _through_bank(task, configs, folder / f"bank {part}")
+        return _through_bank(task, task.of_part(part), folder / f"bank {part}")
 
     return work
 
@@ -136,28 +133,36 @@ def _plain_phase(config: Config, dataset: data.Dataset, model, number: int, work
     return {"history": history, "logits": logits.predict(test, verbose=0).tolist()}
 
 
+def _plain_run(task: Task, folder: Path, part: str, config: Config, dataset: data.Dataset):
+    """The model and what :func:`_plain_phase` gives; Phase 2 goes on from the kept weights of Phase 1."""
+    from acrlls.model import build_model
+
+    number = 2 if part.startswith("phase 2") else 1
+    model = build_model(config, len(dataset.class_names))
+    if number == 2:
+        model.load_weights(_kept(folder, config))
+    workers = json.loads((folder / "plain workers.json").read_text())["best"]
+    return model, _plain_phase(config, dataset, model, number, workers)
+
+
+def _kept(folder: Path, config: Config) -> Path:
+    return folder / f"plain {config.variant}.weights.h5"
+
+
 def _plain(part: str):
     def work(task: Task, folder: Path) -> dict:
-        from acrlls.model import build_model
-
-        dataset = task.dataset()
-        workers = json.loads((folder / "plain workers.json").read_text())["best"]
-        configs = {
-            "grid": task.grid()[: task.plain_points],
-            "phase 1": task.variants(phase2_epochs=0),
-        }.get(part) or task.variants(batchnorm=part.split()[-1])
-        number, done, seconds, cpu = (2 if part.startswith("phase 2") else 1), [], 0.0, 0.0
+        configs, dataset = task.of_part(part), task.dataset()
+        if part == "grid":
+            configs = configs[: task.plain_points]
+        done, seconds, cpu = [], 0.0, 0.0
         for config in configs:
             start, cpu_start = time.perf_counter(), time.process_time()
-            model = build_model(config, len(dataset.class_names))
-            kept = folder / f"plain {config.variant}.weights.h5"
-            if number == 2:
-                model.load_weights(kept)
-            done.append(_plain_phase(config, dataset, model, number, workers))
+            model, found = _plain_run(task, folder, part, config, dataset)
+            done.append(found)
             seconds, cpu = seconds + time.perf_counter() - start, cpu + time.process_time() - cpu_start
             if part == "phase 1":
-                model.save_weights(kept)
-        if number == 2:  # Algorithm 1 returns the better of the two bests
+                model.save_weights(_kept(folder, config))
+        if part.startswith("phase 2"):  # Algorithm 1 returns the better of the two bests
             first = json.loads((folder / "plain phase 1.json").read_text())
             for now, history, logits in zip(done, first["histories"], first["logits"], strict=True):
                 if _best(history) <= _best(now["history"]):
@@ -169,6 +174,13 @@ def _plain(part: str):
     return work
 
 
+def _tuned(task: Task, folder: Path) -> dict:
+    """Epochs of the first variant in plain Keras with TensorFlow's faster kernels, by part; the grid's are Phase 1's."""
+    dataset = task.dataset()
+    return {"histories": {part: _plain_run(task, folder, part, task.of_part(part)[0], dataset)[1]["history"]
+                          for part in PARTS if part != "grid"}}  # fmt: skip
+
+
 def _noise(task: Task, folder: Path) -> dict:
     """Phase 2 of Proposed in plain Keras once more, from weights that are moved by one rounding."""
     from acrlls.model import build_model
@@ -176,7 +188,7 @@ def _noise(task: Task, folder: Path) -> dict:
     (config,) = task.variants(batchnorm="frozen")[-1:]
     dataset = task.dataset()
     model = build_model(config, len(dataset.class_names))
-    model.load_weights(folder / f"plain {config.variant}.weights.h5")
+    model.load_weights(_kept(folder, config))
     rng = np.random.default_rng(0)
     model.set_weights([w * rng.choice(np.float32([1 - 2**-23, 1, 1 + 2**-23]), w.shape) for w in model.get_weights()])
     workers = json.loads((folder / "plain workers.json").read_text())["best"]
@@ -211,7 +223,7 @@ def _exactness(task: Task, folder: Path) -> dict:
 
     from acrlls.engines import frozen_forward
     from acrlls.model import between, build_model, frozen_cut, unfreeze_top
-    from acrlls.suffix import lean
+    from acrlls.folding import lean
 
     dataset = task.dataset()
     config = task.config.replace(variant="proposed", augment=False, bank_dtype="float32", phase2_epochs=0, patience=None)
@@ -370,6 +382,7 @@ WORK = {
     "plain workers": _workers,
     **{f"plain {part}": _plain(part) for part in PARTS},
     **{f"bank {part}": _bank(part) for part in PARTS},
+    "tuned plain": _tuned,
     "bank seeds": _seeds,
     "plain noise": _noise,
     "exactness": _exactness,

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 import acrlls
-from acrlls._quiet import import_keras
+from acrlls._start import import_keras
 from acrlls.config import UserError
 from acrlls.sections import ENVIRONMENT, Section, state, stderr, surroundings, versions
 from acrlls.workers import Task, bring_all, jobs

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import acrlls
-from acrlls._quiet import import_keras
+from acrlls._start import import_keras
 from acrlls.cache import CLEARED_BY_DEFAULT, KINDS
 from acrlls.chunked import LIMIT_VARIABLE, limit, readable
 from acrlls.config import PROJECT, Config, UserError, configure, profiles, store

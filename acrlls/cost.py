@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 VARIANTS = 3  # Baseline, Single Dense, Proposed
+TUNED = "plain, oneDNN"  # plain Keras with the kernels of TensorFlow that the bank's side switches on
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,17 @@ def rates(epochs: pd.DataFrame, head_seconds: float | None = None) -> pd.Series:
         head_seconds: for an image and epoch of the head through the bank, if it was measured apart.
 
     Returns:
-        By (side, what): for ``"plain"`` and ``"bank"``, ``"phase 1"``, ``"phase 2 frozen"``, ``"phase 2 update"``; for
-        ``"bank"`` also ``"fill pool"`` and ``"fill cut"``.
+        By (side, what): for each side, ``"phase 1"``, ``"phase 2 frozen"``, ``"phase 2 update"``; for ``"bank"`` also
+        ``"fill pool"`` and ``"fill cut"``.
     """
     steady = epochs[epochs.epoch > 1].assign(each=lambda t: t.seconds / t.train)
     found = {}
-    for side in ("plain", "bank"):
-        for part in steady.part.unique():
-            rows = steady[(steady.side == side) & (steady.part == part)]
-            others = rows if side == "plain" else rows[rows.run > 0]
-            if part != "grid":
-                found[side, part] = others.each.median()
-            if side == "bank" and part != "grid":
-                filling = rows[rows.run == 0].each.median() - others.each.median()
-                found.setdefault(("bank", "fill pool" if part == "phase 1" else "fill cut"), max(filling, 0.0))
+    for (side, part), rows in steady[steady.part != "grid"].groupby(["side", "part"], sort=False):
+        others = rows[rows.run > 0] if side == "bank" else rows
+        found[side, part] = others.each.median()
+        if side == "bank":
+            filling = rows[rows.run == 0].each.median() - others.each.median()
+            found.setdefault(("bank", "fill pool" if part == "phase 1" else "fill cut"), max(filling, 0.0))
     if head_seconds is not None:
         found["bank", "phase 1"] = head_seconds
     return pd.Series(found)
@@ -90,6 +88,9 @@ def project(rate: pd.Series, job: Job, batchnorm: str = "frozen") -> pd.DataFram
     A fresh view every epoch, shared by grid points and by variants.  The views of the grid are the first ones of Phase 1
     too, so that the whole job, its parts' sum otherwise, fills them once.  Building and compiling are left out, on both
     sides.
+
+    Returns:
+        Columns ``plain``, ``bank`` and their ``ratio``; where the rates have :data:`TUNED`, its seconds and ratio too.
     """
     n, second = job.train, f"phase 2 {batchnorm}"
     head, suffix = ("phase 1", second)
@@ -98,9 +99,10 @@ def project(rate: pd.Series, job: Job, batchnorm: str = "frozen") -> pd.DataFram
         "Phase 1": (VARIANTS, job.phase1_epochs, head, "fill pool"),
         "Phase 2": (VARIANTS, job.phase2_epochs, suffix, "fill cut"),
     }
+    plain = [side for side in ("plain", TUNED) if (side, head) in rate]
     rows = {
         part: {
-            "plain": runs * epochs * n * rate["plain", what],
+            **{side: runs * epochs * n * rate[side, what] for side in plain},
             "bank": n * epochs * (runs * rate["bank", what] + rate["bank", fill]),
         }
         for part, (runs, epochs, what, fill) in trainings.items()
@@ -108,7 +110,8 @@ def project(rate: pd.Series, job: Job, batchnorm: str = "frozen") -> pd.DataFram
     table = pd.DataFrame(rows).T
     table.loc["whole job"] = table.sum()
     table.loc["whole job", "bank"] -= n * job.shared_views * rate["bank", "fill pool"]
-    return table.assign(ratio=table.plain / table.bank)
+    table = table[["plain", "bank"]].assign(ratio=table.plain / table.bank).join(table.drop(columns=["plain", "bank"]))
+    return table.assign(**{f"ratio, {side}": table[side] / table.bank for side in plain[1:]})
 
 
 def arithmetic(counts: dict[str, int], job: Job) -> pd.Series:

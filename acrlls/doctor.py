@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from acrlls._quiet import import_keras
+from acrlls._start import import_keras
 from acrlls.chunked import limit, readable, used
 from acrlls.config import PROJECT, Config, UserError, store
 from acrlls.sections import versions

@@ -28,7 +28,7 @@ from sklearn.model_selection import ParameterGrid
 from acrlls.config import PROJECT, Config, digest, locked, store
 from acrlls.data import Dataset, load_data
 
-_SOURCES = ("layers", "model", "data", "chunked", "engines", "features", "suffix", "training")
+_SOURCES = ("layers", "model", "data", "chunked", "engines", "features", "folding", "training")
 _RECORDED = ("config.json", "manifest.json", "history.csv", "scales.csv", "predictions.csv.gz")
 
 

@@ -20,7 +20,7 @@ from acrlls.features import FeatureBank
 from acrlls.model import (
     POOL, between, build_backbone, build_model, freeze_backbone, frozen_cut, unfreeze_top, weights_digest,
 )  # fmt: skip
-from acrlls.suffix import lean
+from acrlls.folding import lean
 
 _IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
 _log = logging.getLogger(__name__)

@@ -91,7 +91,8 @@ def test_the_benchmark_records_what_its_tables_need(task, tmp_path, monkeypatch,
     few = functools.partial(bench_parts._metrics, n=1000)
     monkeypatch.setitem(bench_parts.WORK, "metrics", few)
     monkeypatch.setattr(bench, "VARIANTS", ("proposed",))
-    monkeypatch.setattr(bench, "PARTS", parts)
+    for module in (bench, bench_parts):
+        monkeypatch.setattr(module, "PARTS", parts)
     monkeypatch.setattr(bench, "_in_a_process", here)
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))  # which the parts turn for themselves
     said = []
@@ -100,6 +101,8 @@ def test_the_benchmark_records_what_its_tables_need(task, tmp_path, monkeypatch,
     for table in bench.tables(result, epochs).values():
         assert np.isfinite(table.drop(columns="relplot", errors="ignore").to_numpy(float)).all()
     assert len(result["parts"]) == 2 * len(parts)
+    whole = bench.tables(result, epochs)["The whole job at the paper's size, hours"]["BatchNorm frozen"]
+    np.testing.assert_allclose(whole["ratio, plain, oneDNN"] * whole.bank, whole["plain, oneDNN"])
     assert str(data.store()) not in json.dumps(result)
     assert result["machine"]["multiply_adds"]["frozen forward"] > result["machine"]["multiply_adds"]["cut forward"]
     assert any("whole job" in text for text in said)
