@@ -21,7 +21,7 @@ from acrlls.chunked import CHUNK, ChunkedArray, bank_folder, require_room, room
 from acrlls.config import Config, digest, locked
 from acrlls.model import weights_digest
 
-_SOURCES = ("data", "engines", "model")  # whose code decides what is stored
+_SOURCES = ("data", "engines", "folding", "model")  # whose code decides what is stored
 _log = logging.getLogger(__name__)
 
 
