@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -94,7 +95,9 @@ def _read_weights(file: Path, changed: int, base: keras.Model) -> list[np.ndarra
     """The arrays of a weights file for a network of ``base``'s shapes."""
     key = (file, changed, base.count_params(), base.input_shape)
     if key not in _read:
-        base.load_weights(file)
+        with warnings.catch_warnings():  # of a file that does not fit Keras tells a hundred times before it fails
+            warnings.filterwarnings("ignore", "Skipping nested container")
+            base.load_weights(file)
         _read.clear()
         _read[key] = base.get_weights()
     return _read[key]

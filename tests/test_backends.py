@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from acrlls import _start
+
 BACKENDS = [pytest.param(name, marks=pytest.mark.skipif(not importlib.util.find_spec(name), reason=f"{name} is not installed"))
             for name in ("jax", "torch")]  # fmt: skip
 
@@ -40,3 +42,13 @@ def test_every_statement_about_the_layers_holds(backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_both_phases_train(backend):
     run_on(backend, "-c", TRAIN)
+
+
+@pytest.mark.parametrize(("set_by_user", "seen"), [(None, "1"), ("0", "0")])
+def test_faster_kernels_are_switched_on_before_keras_but_not_against_the_user(monkeypatch, set_by_user, seen):
+    monkeypatch.setenv(_start.ONEDNN_VARIABLE, set_by_user or "")
+    if not set_by_user:
+        monkeypatch.delenv(_start.ONEDNN_VARIABLE)
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setattr(_start.importlib, "import_module", lambda name: (name, os.environ[_start.ONEDNN_VARIABLE]))
+    assert _start.import_keras() == ("keras", seen)

@@ -49,6 +49,16 @@ def test_rates_leave_out_compiling_and_tell_filling_from_training():
     assert rate["bank", "fill pool"] == rate["bank", "fill cut"] == pytest.approx(0.02)
 
 
+def test_plain_keras_with_faster_kernels_stands_beside_the_other_two():
+    plain = epochs()[lambda t: t.side == "plain"]
+    faster = plain[plain.part != "grid"].assign(side=cost.TUNED, seconds=plain.seconds / 4)
+    table = cost.project(cost.rates(pd.concat([epochs(), faster])), cost.Job())
+    without = cost.project(cost.rates(epochs()), cost.Job())
+    pd.testing.assert_frame_equal(table[without.columns], without)
+    assert (table[cost.TUNED] * 4).tolist() == pytest.approx(table.plain.tolist())
+    assert (table[f"ratio, {cost.TUNED}"] * 4).tolist() == pytest.approx(table.ratio.tolist())
+
+
 def test_a_grid_point_more_costs_the_bank_no_view_more():
     rate = cost.rates(epochs())
     one, two = (cost.project(rate, cost.Job(train=100, grid_points=g, grid_epochs=10)) for g in (1, 2))

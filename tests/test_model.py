@@ -107,9 +107,10 @@ def test_weights_are_those_of_the_file_that_is_named_as_it_is_now(tmp_path):
     assert not np.array_equal(shipped.get_weights()[0], second.get_weights()[0])
 
 
-def test_weights_of_another_width():
+def test_weights_of_another_width_are_one_message(recwarn):
     with pytest.raises(UserError, match="do not fit MobileNetV2 of width 1"):
         m.build_backbone(configure("quick", backbone_width=1.0))
+    assert not [w for w in recwarn if "Skipping" in str(w.message)]
 
 
 def test_imagenet_weights_without_a_network(monkeypatch):
