@@ -192,7 +192,7 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
 
     styler = frame.style.format({c: formatted(c) for c in frame.columns})
     # shorter, for a table of three scores to fit the page
-    styler.format_index(lambda label: "diff." if label == "difference" else label, axis=1, level=-1)
+    styler.format_index(lambda label: "diff." if label == "difference" else label, axis=1, level=frame.columns.nlevels - 1)
     return styler.set_caption(caption) if caption else styler
 
 
