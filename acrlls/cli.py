@@ -280,7 +280,7 @@ def claims(options) -> int:
 def bench(options) -> None:
     """Time the whole job, scaled down, in plain Keras and through the feature bank.
 
-    Two epochs a phase and a grid point, fresh views; about a quarter of an hour for 1,000 images of 224 px on
+    Two epochs a phase and a grid point, fresh views; half an hour to three quarters for 1,000 images of 224 px on
     two cores.
     """
     from acrlls.bench import Task, bench
