@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -155,6 +156,26 @@ def test_the_bank_mends_itself_and_says_so(small_chunks, tiny, phantom_data, cap
     file.write_bytes(content)
     np.testing.assert_array_equal(bank.features("test", "pool"), stored)
     assert "1 chunks are damaged" in caplog.text
+
+
+def test_filling_holds_a_few_images_at_a_time_however_many_there_are(small_chunks, tiny, phantom_data, monkeypatch):
+    make, made, most, rows = data.batch, [], [], []
+
+    def watched(*arguments):
+        images = make(*arguments)
+        made.append(weakref.ref(images))
+        rows.extend(arguments[1])
+        most.append(sum(batch() is not None for batch in made))
+        return images
+
+    monkeypatch.setattr(features, "_PIECE", 3)  # does not divide the chunk of four
+    monkeypatch.setattr(data, "batch", watched)
+    bank = FeatureBank(tiny, phantom_data, m.build_model(tiny, 4))
+    stored = bank.features("train", "pool", 1)
+    assert len(made) > 10 and max(most) <= 3  # in use, next, and being made
+    np.testing.assert_array_equal(rows, bank.split.train)
+    images = make(phantom_data, rows, tiny, 1)
+    np.testing.assert_allclose(stored, engines.frozen_forward(tiny, ("pool",))(images)[0], rtol=1e-5, atol=1e-6)
 
 
 def test_the_key_covers_what_the_features_follow_from(tiny, phantom_data, monkeypatch):
