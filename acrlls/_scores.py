@@ -143,6 +143,21 @@ class Binned:
         return (self.hits - self.total) / self.n
 
 
+PARTS = {"all": 0, "over": -1, "under": 1}  # of a calibration error, and the sign of the gaps that each counts
+
+
+def sign_of(part) -> int:
+    """Sign of the gaps (frequency - score) that belong to a part of the calibration error; 0 for either sign."""
+    if part not in PARTS:
+        raise ValueError(f"part is {part!r}; choose one of: {', '.join(PARTS)}")
+    return PARTS[part]
+
+
+def counted_gaps(gaps, sign):
+    """Sizes of the gaps of a sign, 0 where they have the other; of all gaps for the sign 0."""
+    return np.maximum(sign * gaps, 0) if sign else np.abs(gaps)
+
+
 def binned(p, y, bins, strategy, top_label=False, counts=True) -> Binned:
     """Bin the probability of each class, or the confidence alone, from checked ``p`` and ``y``.
 
@@ -169,13 +184,13 @@ def binned(p, y, bins, strategy, top_label=False, counts=True) -> Binned:
     return Binned(len(p), *(a.reshape(columns, bins) for a in (count, total, hits)))
 
 
-def binned_errors(scores, targets, bins, strategy):
-    """Expected calibration error of each column, ``(columns,)``, from two arrays ``(n, columns)``.
+def binned_errors(scores, targets, bins, strategy, part="all"):
+    """Expected calibration error of each column or a part of it, ``(columns,)``, from two arrays ``(n, columns)``.
 
     Targets need not be 0 or 1: true probabilities serve as well.
     """
     where = places(scores, bin_edges(scores, bins, strategy))
-    return np.abs(bin_sums(targets - scores, where, bins)).sum(axis=1) / len(scores)
+    return counted_gaps(bin_sums(targets - scores, where, bins), sign_of(part)).sum(axis=1) / len(scores)
 
 
 def drawn_labels(p, resamples, seed):

@@ -10,8 +10,8 @@ confidence of exactly 0 belongs to the first bin and of exactly 1 to the last.  
 number of bins nor their kind: 15 of equal width is our choice.
 
 The functions live in modules of their own, by what they do: :mod:`acrlls.miscalibration`, :mod:`acrlls.scoring`,
-:mod:`acrlls.resampling`, :mod:`acrlls.reliability`, :mod:`acrlls.intervals` and :mod:`acrlls.squares`.  This one has the
-registry from which tables are built, and is what callers import.
+:mod:`acrlls.resampling`, :mod:`acrlls.reliability`, :mod:`acrlls.intervals`, :mod:`acrlls.squares` and
+:mod:`acrlls.simulation`.  This one has the registry from which tables are built, and is what callers import.
 """
 
 from __future__ import annotations
@@ -37,16 +37,18 @@ from acrlls.scoring import (
     BrierParts, accuracy, brier_parts, brier_reliability, brier_resolution, brier_score, brier_uncertainty,
     classwise_auc, classwise_brier, classwise_f1, classwise_precision, classwise_recall, confusion, f1, nll, report,
 )  # fmt: skip
+from acrlls.simulation import brier_reliability_interval, smooth_ece_interval
 from acrlls.squares import calibration_difference, debiased_ece_interval
 
 __all__ = [
     "METRICS", "BrierParts", "Interval", "Metric", "NoiseFloor", "Reliability", "accuracy", "bootstrap",
-    "bootstrap_means", "brier_parts", "brier_reliability", "brier_resolution", "brier_score", "brier_uncertainty",
+    "bootstrap_means", "brier_parts", "brier_reliability", "brier_reliability_interval",
+    "brier_resolution", "brier_score", "brier_uncertainty",
     "calibration_difference", "check", "classwise_auc", "classwise_brier", "classwise_debiased_ece", "classwise_ece",
     "classwise_f1", "classwise_mce", "classwise_overconfidence", "classwise_precision", "classwise_recall",
     "classwise_smooth_ece", "classwise_underconfidence", "confusion", "debiased_ece", "debiased_ece_interval", "ece",
-    "ece_interval", "evaluate", "f1", "floor_table", "holm", "matched_floor", "mce", "nll", "noise_floor", "overconfidence",
-    "prepare_reliability", "report", "smooth_ece", "true_calibration_error", "underconfidence",
+    "ece_interval", "evaluate", "f1", "floor_table", "holm", "interval", "matched_floor", "mce", "nll", "noise_floor", "overconfidence",
+    "prepare_reliability", "report", "smooth_ece", "smooth_ece_interval", "true_calibration_error", "underconfidence",
 ]  # fmt: skip
 
 
@@ -144,7 +146,7 @@ def bootstrap(
 
     **Not for the ECE family**, nor for other measures of calibration by itself.  Resampling adds noise of its own,
     so the replicates lie above the estimate, and near zero the interval misses the truth; a name of that family is
-    refused.  Take :func:`ece_interval`, :func:`debiased_ece_interval` and :func:`noise_floor` instead.
+    refused.  Take :func:`interval` and :func:`noise_floor` instead.
 
     Args:
         metric: a name in :data:`METRICS`, or ``function(p, y)`` returning a number or an array, which is called once a
@@ -158,9 +160,8 @@ def bootstrap(
     p, y = check(p, y)
     if isinstance(metric, str):
         if _metric(metric).biased:
-            raise ValueError(
-                f"a bootstrap interval of {metric!r} is biased upwards; use ece_interval(p, y) or noise_floor(p, y)"
-            )
+            instead = f"interval(p, y, {metric!r}) or " if _inverted(metric) else ""
+            raise ValueError(f"a bootstrap interval of {metric!r} is biased upwards; use {instead}noise_floor(p, y)")
         metric = _metric(metric).function
     models = [p]
     if p2 is not None:
@@ -172,6 +173,44 @@ def bootstrap(
         replicates(metric, models, y, resamples, seed), [(1 - level) / 2, (1 + level) / 2], axis=0
     )
     return Interval(estimate, low, high)
+
+
+_INVERTED = {  # intervals of what is biased, by the names of noise_floor
+    "ece": ece_interval, "ece_mass": partial(ece_interval, strategy="mass"),
+    "overconfidence": partial(ece_interval, part="over"), "underconfidence": partial(ece_interval, part="under"),
+    "debiased_ece": debiased_ece_interval, "smooth_ece": smooth_ece_interval, "brier_reliability": brier_reliability_interval,
+}  # fmt: skip
+
+
+def interval(
+    p, y, metric: str, bins: int = 15, *, level: float = 0.95, resamples: int = 1000, seed: int = 0
+) -> Interval:
+    """Interval for the true value of a metric of the registry, of whatever kind it needs.
+
+    :func:`bootstrap` where that is not biased.  Of a calibration error an inverted test: :func:`ece_interval`,
+    :func:`debiased_ece_interval`, :func:`smooth_ece_interval` or :func:`brier_reliability_interval`, whose estimate
+    is freed of its bias.
+
+    Args:
+        metric: a name in :data:`METRICS`.  The maximum error has no interval, for none that was tried held the true value
+            as often as it said, and the Brier resolution has none, for it is no error: both have :func:`noise_floor`.
+        level: coverage aimed at, in (0, 1).
+
+    Raises:
+        ValueError: an unknown metric, one without an interval, or bad input.
+    """
+    known = _metric(metric)
+    if not known.biased:
+        return bootstrap(p, y, metric, resamples, seed, level=level)
+    invert = _inverted(metric)
+    if invert is None:
+        raise ValueError(f"there is no interval for {metric!r} that can be relied on; use noise_floor(p, y)")
+    how = {"of": "classes" if known.per_class else "top_label", "level": level, "resamples": resamples, "seed": seed}
+    return invert(p, y, bins, **how) if known.binned else invert(p, y, **how)
+
+
+def _inverted(metric: str) -> Callable | None:
+    return _INVERTED.get(metric.removeprefix("classwise_"))
 
 
 def _metric(name: str) -> Metric:

@@ -14,6 +14,9 @@ choice is left, and the test is that of the noise floor.  Which ECEs are "given"
 order of Feldman and Cousins [3], which turns a two-sided interval into an upper limit as t nears zero: the interval is
 never empty, and its coverage at exactly zero is the nominal one.
 
+Of over- or underconfidence alone the other sign's gaps are a nuisance: not asked about, but they decide how far luck can
+reach.  They are taken as observed, shrunk as above, so that those below two standard errors count as none.
+
 The l2 error and the difference of two models have :mod:`acrlls.squares`.  How often the intervals hold the truth is
 measured by :mod:`acrlls.coverage` and recorded in ``results/coverage``.
 
@@ -39,21 +42,23 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from acrlls._scores import bin_edges, check, places, whole_number
+from acrlls._scores import bin_edges, check, counted_gaps, places, sign_of, whole_number
 from acrlls.resampling import Interval
 
 GRID = 33  # candidate true errors
-EVEN = 0.1  # share of a possible error of several columns that is spread over all bins
+EVEN = 0.1  # share of a possible error of several columns, or of one sign, that is spread over all bins
 
 
 def ece_interval(
-    p, y, bins: int = 15, strategy: str = "width", *, of: str = "classes",
+    p, y, bins: int = 15, strategy: str = "width", *, of: str = "classes", part: str = "all",
     level: float = 0.95, resamples: int = 1000, seed: int = 0,
 ) -> Interval:  # fmt: skip
-    """Interval for the true calibration error of each class, for the mean over the classes, or for the top label.
+    """Interval for the true calibration error of each class, for the mean over the classes, or for the top label; or
+    for its part of over- or underconfidence.
 
     The true value is that of :func:`true_calibration_error`: the expected calibration error with these bins of the
     population which the images come from, sum over bins of ``P(bin) · |E[frequency - probability | bin]|``.
@@ -64,6 +69,8 @@ def ece_interval(
         y: labels, ``(n,)``.
         of: ``"classes"`` for each class against the rest, ``"mean"`` for the mean of these errors, ``"top_label"`` for
             the predicted class.
+        part: ``"all"``; ``"over"`` for what :func:`classwise_overconfidence` estimates, ``"under"`` for
+            :func:`classwise_underconfidence`.  Of the mean over the classes there is no interval for a part.
         level: coverage aimed at, in (0, 1).
         resamples: drawings behind each of the tests that are inverted.
 
@@ -74,20 +81,29 @@ def ece_interval(
         A ``low`` of 0 says that the images do not show any miscalibration at this level.
 
     Raises:
-        ValueError: bad probabilities or labels (the message names the row), bins, strategy, ``of`` or level.
+        ValueError: bad probabilities or labels (the message names the row), bins, strategy, ``of``, part or level.
     """
-    return by_inversion(_absolute, p, y, bins, strategy, of, ("classes", "mean", "top_label"), level, resamples, seed)
+    sign = sign_of(part)
+    known = ("classes", "top_label") if sign else ("classes", "mean", "top_label")
+    return by_inversion(partial(_summed, sign=sign), p, y, bins, strategy, of, known, level, resamples, seed)
 
 
 def by_inversion(invert, p, y, bins, strategy, of, known, level, resamples, seed) -> Interval:
     """An interval by ``invert`` for each array of columns that ``of``, one of ``known``, names, all from the same draws."""
     p, y = check(p, y)
-    check_settings(of, known, level)
     resamples = whole_number("resamples", resamples)
-    found = []
-    for about in _columns(p, of):
+
+    def of_bins(about):
         held = Bins.of(p, y, about, bins, strategy)
-        found.append(np.array(invert(held, *held.luck(resamples, seed), 1 - level)) / held.columns)
+        return np.array(invert(held, *held.luck(resamples, seed), 1 - level)) / held.columns
+
+    return by_columns(of_bins, p, of, known, level)
+
+
+def by_columns(invert, p, of, known, level) -> Interval:
+    """An interval from the estimate, low and high that ``invert`` gives for each array of columns."""
+    check_settings(of, known, level)
+    found = [invert(about) for about in _columns(p, of)]
     return Interval(*(np.array(e) if of == "classes" else float(e[0]) for e in zip(*found, strict=True)))
 
 
@@ -192,13 +208,18 @@ def _root(covariance):
     return (vector * np.sqrt(np.where(value > 1e-12, value, 0))) @ vector.T
 
 
-def _absolute(held: Bins, label, count, alpha):
-    """Estimate, low and high of the sum of the absolute gaps."""
-    noise, observed, errors = _candidates(held)
+def _summed(held: Bins, label, count, alpha, sign):
+    """Estimate, low and high of the sum of the sizes of the gaps that are counted."""
+    noise, observed, errors = candidates(held, sign)
     if not noise.any():  # every score is 0 or 1 and right
         return observed, observed, observed
-    gaps = _populations(held, noise, np.append(0, errors))  # the first is the noise floor
-    errors, drawn = np.abs(gaps).sum(axis=1), _ece_under(held, gaps, label, count)
+    gaps = populations(held, noise, np.append(0, errors), sign)  # the first is the noise floor
+    errors, drawn = counted_gaps(gaps, sign).sum(axis=1), _ece_under(held, gaps, label, count, sign)
+    return accepted_errors(errors, drawn, observed, alpha)
+
+
+def accepted_errors(errors, drawn, observed, alpha):
+    """The true error whose mean is the observed one, and the ends of the interval of :func:`accepted`."""
     mean = drawn.mean(axis=1)
     estimate = np.interp(observed, np.maximum.accumulate(mean), errors) if observed > mean[0] else 0.0
     return estimate, *accepted(errors, drawn, observed, estimate, alpha)
@@ -233,10 +254,10 @@ def ends(possible, p_value, alpha):
     return low, high
 
 
-def _candidates(held):
-    """Variances of the gaps, the sum of their absolute values, and the true sums that may have given it."""
+def candidates(held, sign=0):
+    """Variances of the gaps, the sum of those counted, and the true sums that may have given it."""
     noise = held.variance(held.frequency) + held.gap**2 / (held.share * held.n)
-    observed, sd = np.abs(held.gap).sum(), np.sqrt(noise)
+    observed, sd = counted_gaps(held.gap, sign).sum(), np.sqrt(noise)
     reach = 5 * np.sqrt(sd @ np.abs(held.labels) @ sd)
     start = max(observed - sd.sum() - reach, 0)  # no bias is larger than the sum of standard errors
     return noise, observed, np.linspace(start, observed + reach, GRID)
@@ -248,8 +269,8 @@ def _crossing(errors, p_value, i, alpha):
     return errors[i] + (errors[i + 1] - errors[i]) * (alpha - a) / (b - a)
 
 
-def _populations(held, noise, errors):
-    """Gaps of the bins whose absolute values sum to each error, ``(errors, bins)``.
+def populations(held, noise, errors, sign=0):
+    """Gaps of the bins of which those that are counted sum to each error, ``(errors, bins)``.
 
     Below the observed ECE by the adaptive lasso [2]: a gap d with variance v becomes |d| - c v / |d|^(1/2), or 0.
     With a plain lasso, intervals missed populations whose error sits in few bins; with the exponent 1, they held
@@ -259,27 +280,38 @@ def _populations(held, noise, errors):
     for the mean over the classes held small errors that are spread so in 89 to 92 % of samples only; with two or three
     tenths it lost those that sit in few bins, as that of a single column does with one.  The tenth was chosen on
     populations of four classes; on others with two, three and seven it held the error of the mean in 96 % of samples, at
-    the least in 89 %: seven classes, all of them a little underconfident, in bins of equal mass.
+    the least in 89 %: seven classes, all of them a little underconfident, in bins of equal mass.  Of one sign alone, a
+    tenth is spread over the bins that show no clear gap of the other.
     """
-    size = np.maximum(np.abs(held.gap), 1e-300)
-    ratio = noise / np.sqrt(size)
-    low, high = np.zeros(len(errors)), np.full(len(errors), (size / np.maximum(ratio, 1e-300)).max())
+    counted, other = counted_gaps(held.gap, sign), np.zeros_like(held.gap)
+    if sign:
+        against = np.maximum(counted_gaps(held.gap, -sign), 1e-300)
+        other = np.maximum(against - (4 * noise) ** 0.75 / np.sqrt(against), 0)  # 0 below two standard errors
+    ratio = np.where(counted > 0, noise / np.sqrt(np.maximum(counted, 1e-300)), 0)
+    low = np.zeros(len(errors))
+    high = np.full(len(errors), (counted / np.maximum(ratio, 1e-300)).max())
     for _ in range(50):  # the sum falls as the shrinkage grows
         middle = (low + high) / 2
-        more = np.maximum(size - middle[:, None] * ratio, 0).sum(axis=1) > errors
+        more = np.maximum(counted - middle[:, None] * ratio, 0).sum(axis=1) > errors
         low, high = np.where(more, middle, low), np.where(more, high, middle)
-    shrunk = np.maximum(size - high[:, None] * ratio, 0)
-    widened = size + np.maximum(errors - size.sum(), 0)[:, None] * noise / noise.sum()
-    even = EVEN if held.columns > 1 else 0
-    size = (1 - even) * np.where((errors < size.sum())[:, None], shrunk, widened)
-    size += even * errors[:, None] * np.sqrt(noise) / np.sqrt(noise).sum()
-    gaps = np.where(held.gap < 0, -1, 1) * size
-    gaps[errors == 0] = 0
+    shrunk = np.maximum(counted - high[:, None] * ratio, 0)
+    free = _unless_none(noise * (other == 0), noise)
+    wide = _unless_none(free * (counted > 0), free) if sign else free
+    widened = counted + np.maximum(errors - counted.sum(), 0)[:, None] * wide / wide.sum()
+    even = EVEN if held.columns > 1 or sign else 0
+    size = (1 - even) * np.where((errors < counted.sum())[:, None], shrunk, widened)
+    size += even * errors[:, None] * np.sqrt(free) / np.sqrt(free).sum()
+    size[errors == 0] = 0
+    gaps = (sign or np.where(held.gap < 0, -1, 1)) * np.where(size > 0, size, -other)
     return np.clip(gaps, -held.share * held.mean, held.share * (1 - held.mean))
 
 
-def _ece_under(held, gaps, label, count):
-    """ECEs of samples from each population, ``(populations, resamples)``.
+def _unless_none(values, otherwise):
+    return values if values.any() else otherwise
+
+
+def _ece_under(held, gaps, label, count, sign):
+    """Sums of the gaps that are counted in samples from each population, ``(populations, resamples)``.
 
     The gap of a bin is drawn from a normal distribution with the first Cornish-Fisher term for its skewness [4]:
     hits are few where a class is rare.  The counts of the bins vary as well, as a multinomial does.
@@ -294,5 +326,5 @@ def _ece_under(held, gaps, label, count):
     of_draw = np.stack([np.ones_like(label), label, (label**2 - 1) / 6, moved]).transpose(2, 0, 1)
     total = np.zeros((len(gaps), len(label)))
     for left, right in zip(of_population, of_draw, strict=True):
-        total += np.abs(left @ right)
+        total += counted_gaps(left @ right, sign)
     return total

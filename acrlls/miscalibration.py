@@ -15,11 +15,15 @@ References:
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from scipy.fft import dct, idct
-from scipy.optimize import brentq
+from scipy.optimize.elementwise import find_root
 
-from acrlls._scores import bin_edges, bin_sums, binned, binned_errors, check, one_hot, places, top_label_of
+from acrlls._scores import (
+    bin_edges, bin_sums, binned, binned_errors, check, counted_gaps, one_hot, places, sign_of, top_label_of,
+)  # fmt: skip
 
 MESH = 1 << 12  # cells of [0, 1] on which the smooth ECE is computed
 
@@ -131,7 +135,7 @@ def classwise_smooth_ece(p, y) -> np.ndarray:
 
 
 def true_calibration_error(
-    p, eta, bins: int = 15, strategy: str = "width", *, top_label: bool = False, norm: str = "l1"
+    p, eta, bins: int = 15, strategy: str = "width", *, top_label: bool = False, norm: str = "l1", part: str = "all"
 ):  # fmt: skip
     """Calibration error with the true probabilities in place of labels.
 
@@ -146,17 +150,24 @@ def true_calibration_error(
         top_label: of the predicted class in place of each class.
         norm: ``"l1"`` for the mean over the images of the absolute difference in their bin, which :func:`ece` estimates,
             ``"l2"`` for the root of the mean square, which :func:`debiased_ece` estimates.
+        part: of the l1 error: ``"all"``, ``"over"`` for bins whose probability is above the truth, or ``"under"``.
 
     Returns:
         ``(classes,)``, or a float for the top label.
+
+    Raises:
+        ValueError: bad probabilities, bins, strategy, norm or part, or a part of the l2 error.
     """
     p, eta = check(p), check(eta, name="eta")
     if p.shape != eta.shape:
         raise ValueError(f"p has shape {p.shape} and eta {eta.shape}; they must be equal")
     if norm not in ("l1", "l2"):
         raise ValueError(f"norm is {norm!r}; choose one of: l1, l2")
+    if norm == "l2" and part != "all":
+        raise ValueError(f"part is {part!r}; the l2 error has no parts")
     scores, targets = top_label_of(p, eta) if top_label else (p, eta)
-    errors = (binned_errors if norm == "l1" else _root_mean_square)(scores, targets, bins, strategy)
+    found = scores, targets, bins, strategy
+    errors = binned_errors(*found, part) if norm == "l1" else _root_mean_square(*found)
     return float(errors[0]) if top_label else errors
 
 
@@ -173,16 +184,11 @@ def _found(p, y, bins, strategy, top_label=False):
 # Errors of each column from what its bins hold; the arrays may have axes before (columns, bins).
 
 
-def _absolute(found):
-    return np.abs(found.gaps).sum(axis=-1)
+def _absolute(found, part="all"):
+    return counted_gaps(found.gaps, sign_of(part)).sum(axis=-1)
 
 
-def _over(found):
-    return np.maximum(-found.gaps, 0).sum(axis=-1)
-
-
-def _under(found):
-    return np.maximum(found.gaps, 0).sum(axis=-1)
+_over, _under = partial(_absolute, part="over"), partial(_absolute, part="under")
 
 
 def _largest(found):
@@ -203,30 +209,39 @@ OF_BINS = {
 }  # fmt: skip
 
 
-def _smooth(scores, targets):
+def _smooth(scores, targets, mesh=MESH):
     """Smooth ECE of each column.
 
     A Gaussian reflected at both ends is diagonal in the cosine basis, so that one transform serves every width.
     """
-    return np.array([_fixed_width(dct(_on_mesh(s, t - s), type=1)) for s, t in zip(scores.T, targets.T, strict=True)])
+    columns = zip(scores.T, targets.T, strict=True)
+    return _fixed_width(dct(np.array([_on_mesh(s, t - s, mesh) for s, t in columns]), type=1))
 
 
-def _on_mesh(at, weights):
+def _on_mesh(at, weights, mesh):
     """Weights a share of n shared between the two nearest knots; an end knot stands for half a cell, so it doubles."""
-    left = np.minimum((at * MESH).astype(np.intp), MESH - 1)
-    right_share = at * MESH - left
-    knots = np.bincount(left, weights * (1 - right_share), minlength=MESH + 1)
-    knots += np.bincount(left + 1, weights * right_share, minlength=MESH + 1)
+    left = np.minimum((at * mesh).astype(np.intp), mesh - 1)
+    right_share = at * mesh - left
+    knots = np.bincount(left, weights * (1 - right_share), minlength=mesh + 1)
+    knots += np.bincount(left + 1, weights * right_share, minlength=mesh + 1)
     knots[[0, -1]] *= 2
     return knots / len(at)
 
 
-def _fixed_width(spectrum):
-    frequency = np.pi * np.arange(MESH + 1)
+def _fixed_width(spectra):
+    """The width at which the integral equals it, for each row of cosine coefficients."""
+    mesh = spectra.shape[1] - 1
+    frequency = np.pi * np.arange(mesh + 1)
 
-    def excess(width):
-        smoothed = np.abs(idct(spectrum * np.exp(-((width * frequency) ** 2) / 2), type=1))
-        return smoothed.sum() - smoothed[[0, -1]].sum() / 2 - width
+    def excess(width, row):
+        smoothed = spectra[row.astype(int)] * np.exp(-((width[:, None] * frequency) ** 2) / 2)
+        smoothed = np.abs(idct(smoothed, type=1))
+        return smoothed.sum(axis=1) - smoothed[:, [0, -1]].sum(axis=1) / 2 - width
 
-    narrowest = 1 / MESH  # below one cell there is nothing to tell apart
-    return brentq(excess, narrowest, 1.0, xtol=1e-7) if excess(narrowest) > 0 else max(excess(0.0), 0.0)
+    rows, narrowest = np.arange(len(spectra)), np.full(len(spectra), 1 / mesh)
+    found = np.maximum(excess(np.zeros(len(spectra)), rows), 0)
+    wide = rows[excess(narrowest, rows) > 0]  # below one cell there is nothing to tell apart
+    if len(wide):
+        bracket = narrowest[wide], np.ones(len(wide))
+        found[wide] = find_root(excess, bracket, args=(wide,), tolerances={"xatol": 1e-7}).x
+    return found

@@ -145,12 +145,12 @@ def noise_floor(
 
         drawn = map(errors, drawn_hits(p, where, bins, resamples, seed))
         observed = None if y is None else errors(bin_sums(_hits(p, y), where, bins))
-    elif name in _WITHOUT_BINS:
-        function = _WITHOUT_BINS[name]
+    elif name in WITHOUT_BINS:
+        function = WITHOUT_BINS[name]
         drawn = ([function(scores, _hits(p, one)) for one in labels] for labels in drawn_labels(p, resamples, seed))
         observed = None if y is None else function(scores, _hits(p, y))
     else:
-        raise ValueError(f"{metric!r} has no noise floor; choose from: {', '.join([*OF_BINS, *_WITHOUT_BINS])}")
+        raise ValueError(f"{metric!r} has no noise floor; choose from: {', '.join([*OF_BINS, *WITHOUT_BINS])}")
     draws = np.concatenate(list(drawn))
     return NoiseFloor(draws[:, :-1], draws[:, -1], observed)
 
@@ -159,7 +159,7 @@ def _brier(part):
     return lambda scores, hits: np.array([_parts(*column)[part] for column in zip(scores.T, hits.T, strict=True)])
 
 
-_WITHOUT_BINS = {"smooth_ece": _smooth, "brier_reliability": _brier(0), "brier_resolution": _brier(1)}
+WITHOUT_BINS = {"smooth_ece": _smooth, "brier_reliability": _brier(0), "brier_resolution": _brier(1)}
 
 
 @dataclass(frozen=True)

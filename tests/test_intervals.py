@@ -1,0 +1,203 @@
+"""Intervals for over- and underconfidence, and for the measures without bins; one function for every metric."""
+
+import numpy as np
+import pytest
+from conftest import labels_of, random_case
+from scipy.special import softmax
+
+from acrlls import calibration as cal
+from acrlls import coverage as cov
+from acrlls import intervals, simulation
+from acrlls.reliability import WITHOUT_BINS
+
+
+@pytest.fixture(scope="module")
+def strong():
+    """Samples of 1,200 images from an overconfident population, and that population."""
+    p, eta = cov.synthetic(20_000)["strong"]
+    rng = np.random.default_rng(0)
+    return [cov.draw(p, eta, 1200, rng) for _ in range(12)], p, eta
+
+
+def held_of(p, y, k=0, bins=10):
+    return intervals.Bins.of(p, y, np.full((len(p), 1), k), bins, "width")
+
+
+# ---------------------------------------------------------------- over- and underconfidence
+
+
+@pytest.mark.parametrize("top_label", [False, True])
+@pytest.mark.parametrize("strategy", ["width", "mass"])
+def test_the_parts_of_the_true_error_sum_to_it_and_are_what_a_large_sample_shows(strong, top_label, strategy):
+    _, p, eta = strong
+    whole, over, under = (
+        cal.true_calibration_error(p, eta, 10, strategy, top_label=top_label, part=part) for part in ("all", "over", "under")
+    )
+    np.testing.assert_allclose(over + under, whole, atol=1e-12)
+    q, y = cov.draw(p, eta, 200_000, np.random.default_rng(1))
+    shown = cal.overconfidence if top_label else cal.classwise_overconfidence
+    np.testing.assert_allclose(shown(q, y, 10, strategy), over, atol=0.006)
+
+
+def test_a_part_that_there_is_not_is_an_error(strong):
+    (sample, *_), p, eta = strong
+    for wrong in (lambda: cal.ece_interval(*sample, part="both"), lambda: cal.true_calibration_error(p, eta, part="both")):
+        with pytest.raises(ValueError, match="'both'; choose one of: all, over, under"):
+            wrong()
+    with pytest.raises(ValueError, match="of is 'mean'; choose one of: classes, top_label"):
+        cal.ece_interval(*sample, part="over", of="mean")
+    with pytest.raises(ValueError, match="l2 error has no parts"):
+        cal.true_calibration_error(p, eta, norm="l2", part="over")
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_possible_populations_have_the_error_of_one_sign_and_of_the_other_what_is_clearly_shown(strong, sign):
+    (sample, *_), *_ = strong
+    held = held_of(*sample)
+    noise, observed, errors = intervals.candidates(held, sign)
+    errors = np.append(0, np.linspace(0.1, 1, 5) * observed)
+    gaps = intervals.populations(held, noise, errors, sign)
+    np.testing.assert_allclose(np.maximum(sign * gaps, 0).sum(axis=1), errors, atol=1e-9)
+    against, clear = np.maximum(-sign * held.gap, 0), 2 * np.sqrt(noise)
+    assert (against > clear).any() and (against < clear).any()
+    assert (-sign * gaps[:, against > clear] > 0).all() and (-sign * gaps[:, against < clear] <= 0).all()
+    assert (-sign * gaps <= against + 1e-12).all()  # shrunk
+
+
+def test_an_overconfident_model_is_shown_as_such_and_as_nothing_else(strong):
+    samples, p, eta = strong
+    truth = cal.true_calibration_error(p, eta, top_label=True, part="over")
+    for sample in samples:
+        over, under = (cal.ece_interval(*sample, of="top_label", part=part, resamples=200) for part in ("over", "under"))
+        assert 0 < over.low <= over.estimate <= over.high and under.low == 0
+        assert abs(over.estimate - truth) < 0.25 * truth and over.high - over.low < truth
+
+
+def test_swapping_what_is_said_and_what_is_not_swaps_the_parts():
+    """Of two classes the one is as often too probable as the other too improbable."""
+    p, y = random_case(400, 2, 3)
+    over, under = (cal.ece_interval(p, y, 10, part=part, resamples=2000) for part in ("over", "under"))
+    for end in ("low", "estimate", "high"):
+        np.testing.assert_allclose(getattr(over, end)[0], getattr(under, end)[1], atol=0.004)
+
+
+def test_the_interval_of_a_part_excludes_zero_where_its_noise_floor_is_exceeded():
+    rng, judged = np.random.default_rng(1), 0
+    p, _ = random_case(1500, 4, 0)
+    for softened in (1, 0.8, 0.6):
+        y = labels_of(softmax(softened * np.log(p), axis=1), rng)
+        for part in ("over", "under"):
+            beyond = cal.noise_floor(p, y, metric=f"{part}confidence").table("abcd")["p_above"]
+            for p_above, low in zip(beyond, cal.ece_interval(p, y, part=part).low, strict=False):
+                if p_above > 0.3 or p_above < 0.005:  # gaps of the other sign part the two in between
+                    assert (low > 0) == (p_above < 0.05)
+                    judged += 1
+    assert judged > 10
+
+
+# ---------------------------------------------------------------- without bins
+
+
+@pytest.mark.parametrize("metric", ["smooth_ece", "brier_reliability"])
+def test_simulated_samples_show_what_samples_of_that_population_show(metric):
+    p, eta = cov.synthetic(1500)["slight"]
+    measure, rng = WITHOUT_BINS[metric], np.random.default_rng(0)
+    drawn = simulation._drawn(measure, p[:, 1], eta[:, 1], 300, seed=1)
+    shown = []
+    for _ in range(300):
+        q, y = cov.draw(p, eta, len(p), rng)
+        shown.append(measure(q[:, [1]], (y == 1)[:, None] * 1.0)[0])
+    assert drawn.mean() == pytest.approx(np.mean(shown), abs=4 * np.std(shown) / np.sqrt(150))
+    assert drawn.std() == pytest.approx(np.std(shown), rel=0.2)
+    np.testing.assert_array_equal(drawn, simulation._drawn(measure, p[:, 1], eta[:, 1], 300, seed=1))
+
+
+def test_simulation_in_pieces_is_bounded_in_memory(monkeypatch):
+    sizes = []
+
+    def measure(scores, targets):
+        sizes.append(scores.size)
+        return (targets - scores).mean(axis=0)
+
+    monkeypatch.setattr(simulation, "_AT_ONCE", 100)
+    s = np.full(30, 0.5)
+    assert simulation._drawn(measure, s, s, 10, 0).shape == (10,)
+    assert sizes == [90, 90, 90, 30]
+
+
+@pytest.mark.parametrize(
+    "function, measure",
+    [(cal.smooth_ece_interval, cal.classwise_smooth_ece), (cal.brier_reliability_interval, cal.brier_reliability)],
+)
+def test_intervals_without_bins_hold_a_large_error_and_reach_zero_where_there_is_none(strong, function, measure):
+    (sample, *_), p, eta = strong
+    name = "smooth_ece" if function is cal.smooth_ece_interval else "brier_reliability"
+    found, shown, truth = function(*sample, resamples=60), measure(*sample), WITHOUT_BINS[name](p, eta)
+    assert ((0 < found.low) & (found.low <= found.estimate) & (found.estimate <= found.high)).all()
+    assert ((found.low < truth) & (truth < found.high)).sum() >= 3
+    assert (found.estimate < shown + 0.003).all()  # freed of the bias, but for the few drawings
+    q, _ = sample
+    right = function(q, labels_of(q, np.random.default_rng(3)), of="top_label", resamples=60)
+    assert right.low == 0 < right.high < truth.max()
+
+
+@pytest.mark.parametrize("function", [cal.smooth_ece_interval, cal.brier_reliability_interval])
+def test_intervals_without_bins_take_what_has_no_noise_or_hardly_any_images(function):
+    right = function(np.eye(3)[[0, 1, 2, 2]], [0, 1, 2, 2])
+    assert right.low.max() == right.high.max() == 0
+    wrong = function(np.eye(2)[[0] * 8 + [1] * 8], [1] * 8 + [0] * 8, resamples=100)
+    assert (wrong.low > 0.1).all() and (wrong.high <= 1).all()
+    one = function([[0.7, 0.2, 0.1]], [0], resamples=20)
+    assert (one.low == 0).all() and (one.high >= one.estimate).all()
+    with pytest.raises(ValueError, match="row 0"):
+        function([[0.7, 0.2, 0.2]], [0])
+    with pytest.raises(ValueError, match="of is 'mean'; choose one of: classes, top_label"):
+        function([[0.7, 0.2, 0.1]], [0], of="mean")
+    with pytest.raises(ValueError, match="level"):
+        function([[0.7, 0.2, 0.1]], [0], level=95)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("way", ["overconfidence", "underconfidence", "smooth_ece_interval", "brier_reliability_interval"])
+@pytest.mark.parametrize("population", ["none", "strong"])
+def test_the_interval_holds_the_true_value_as_often_as_it_says(way, population):
+    p, eta = cov.synthetic(50_000)[population]
+    slow = way.endswith("_interval")
+    repetitions = 25 if slow else 150
+    found = cov.coverage(p, eta, 400, 10, repetitions=repetitions, resamples=60 if slow else 300, way=way)
+    off = 4 * np.sqrt(0.95 * 0.05 / repetitions)
+    assert (found.coverage > 0.93 - off).all() and found.coverage.mean() > 0.9
+
+
+# ---------------------------------------------------------------- one function for all
+
+
+@pytest.mark.parametrize("metric", cal.METRICS)
+def test_every_metric_has_an_interval_or_says_that_it_has_none(metric):
+    p, y = random_case(150, 3, 0)
+    if metric in ("mce", "classwise_mce", "brier_resolution"):
+        with pytest.raises(ValueError, match="noise_floor"):
+            cal.interval(p, y, metric)
+        return
+    found = cal.interval(p, y, metric, 10, resamples=30)
+    assert np.shape(found.low) == np.shape(found.high) == np.shape(cal.METRICS[metric](p, y, 10))
+    assert (np.asarray(found.low) <= found.estimate).all() and (np.asarray(found.estimate) <= found.high).all()
+
+
+def test_the_interval_of_a_metric_is_that_of_the_function_for_it():
+    p, y = random_case(200, 3, 1)
+    pairs = {
+        "classwise_ece_mass": cal.ece_interval(p, y, 10, "mass", resamples=50),
+        "overconfidence": cal.ece_interval(p, y, 10, part="over", of="top_label", resamples=50),
+        "classwise_underconfidence": cal.ece_interval(p, y, 10, part="under", resamples=50),
+        "debiased_ece": cal.debiased_ece_interval(p, y, 10, of="top_label", resamples=50),
+        "brier": cal.bootstrap(p, y, "brier", 50),
+    }
+    for metric, expected in pairs.items():
+        found = cal.interval(p, y, metric, 10, resamples=50)
+        for end in ("low", "estimate", "high"):
+            np.testing.assert_array_equal(getattr(found, end), getattr(expected, end))
+    narrow, wide = (cal.interval(p, y, "classwise_ece", level=level).high for level in (0.5, 0.99))
+    assert (narrow < wide).all()
+    with pytest.raises(ValueError, match="no metric 'eec'"):
+        cal.interval(p, y, "eec")
