@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"  # of no effect where TensorFlow is built without oneDNN
+_set_here: set[str] = set()
 
 
 def import_keras():
@@ -25,9 +26,16 @@ def import_keras():
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault(ONEDNN_VARIABLE, "1")
+    if ONEDNN_VARIABLE not in os.environ:
+        os.environ[ONEDNN_VARIABLE] = "1"
+        _set_here.add(ONEDNN_VARIABLE)
     with _native_stderr_off():
         return importlib.import_module("keras")
+
+
+def environment_as_found() -> dict[str, str]:
+    """The environment for another process that is to choose its kernels itself."""
+    return {name: value for name, value in os.environ.items() if name not in _set_here}
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls import cost, data
+from acrlls._start import environment_as_found
 from acrlls.config import Config, UserError, digest
 
 VARIANTS = ("baseline", "single_dense", "proposed")
@@ -107,7 +108,8 @@ def bench(task: Task, output: Path, say=print) -> None:
 
 
 def _in_a_process(folder: Path, name: str) -> dict:
-    done = subprocess.run([sys.executable, "-m", "acrlls.bench_parts", str(folder), name], capture_output=True, text=True)
+    command = [sys.executable, "-m", "acrlls.bench_parts", str(folder), name]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment_as_found())
     if done.returncode:
         raise UserError(f"the part {name!r} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
     return json.loads((folder / f"{name}.json").read_text())

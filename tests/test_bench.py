@@ -2,11 +2,14 @@
 
 import functools
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from acrlls import bench, bench_parts, data
+from acrlls import _start, bench, bench_parts, data
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,39 @@ def test_a_failed_part_is_named_with_its_last_words(task, tmp_path):
     (tmp_path / "task.json").write_text(json.dumps({**vars(task), "config": task.config.as_dict()}))
     with pytest.raises(bench.UserError, match="(?s)the part 'nonsense' failed.*KeyError"):
         bench._in_a_process(tmp_path, "nonsense")
+
+
+def test_plain_keras_is_timed_with_the_kernels_that_tensorflow_chooses_itself(task, tmp_path, monkeypatch):
+    """Whoever starts the benchmark may have switched others on for itself."""
+    variable, seen = _start.ONEDNN_VARIABLE, {}
+    monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(_start, "_set_here", set())
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setattr(_start.importlib, "import_module", lambda name: name)
+    _start.import_keras()
+    assert os.environ[variable] == "1"
+
+    def started(command, env, **_):
+        seen[command[-1]] = env.get(variable)
+        (tmp_path / f"{command[-1]}.json").write_text("{}")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(bench.subprocess, "run", started)
+    bench._in_a_process(tmp_path, "plain phase 1")
+    monkeypatch.setenv(variable, "0")
+    monkeypatch.setattr(_start, "_set_here", set())
+    bench._in_a_process(tmp_path, "plain grid")
+    assert seen == {"plain phase 1": None, "plain grid": "0"}  # what the user sets stays
+
+
+@pytest.mark.parametrize("name, switched_on", [("plain phase 1", False), ("tuned plain", True), ("bank phase 1", True)])
+def test_of_the_sides_plain_keras_alone_is_imported_as_it_is(task, tmp_path, monkeypatch, name, switched_on):
+    calls = []
+    monkeypatch.setattr(_start, "import_keras", lambda: calls.append(name))
+    monkeypatch.setitem(bench_parts.WORK, name, lambda task, folder: {})
+    (tmp_path / "task.json").write_text(json.dumps({**vars(task), "config": task.config.as_dict()}))
+    bench_parts.main(tmp_path, name)
+    assert bool(calls) == switched_on and "peak_bytes" in json.loads((tmp_path / f"{name}.json").read_text())
 
 
 def test_the_plain_side_is_scaled_up_to_all_grid_points(task):
