@@ -75,6 +75,11 @@ def whole_number(name, value) -> int:
     return int(value)
 
 
+def check_level(level) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level!r}; it must lie between 0 and 1")
+
+
 def one_hot(y, classes):
     return np.eye(classes)[y]
 

@@ -22,7 +22,7 @@ from functools import partial
 
 import numpy as np
 
-from acrlls._scores import check
+from acrlls._scores import check, check_level
 from acrlls.miscalibration import (
     classwise_debiased_ece, classwise_ece, classwise_mce, classwise_overconfidence, classwise_smooth_ece,
     classwise_underconfidence, debiased_ece, ece, mce, overconfidence, smooth_ece, true_calibration_error,
@@ -42,13 +42,13 @@ from acrlls.squares import calibration_difference, debiased_ece_interval
 
 __all__ = [
     "METRICS", "BrierParts", "Interval", "Metric", "NoiseFloor", "Reliability", "accuracy", "bootstrap",
-    "bootstrap_means", "brier_parts", "brier_reliability", "brier_reliability_interval",
-    "brier_resolution", "brier_score", "brier_uncertainty",
-    "calibration_difference", "check", "classwise_auc", "classwise_brier", "classwise_debiased_ece", "classwise_ece",
-    "classwise_f1", "classwise_mce", "classwise_overconfidence", "classwise_precision", "classwise_recall",
-    "classwise_smooth_ece", "classwise_underconfidence", "confusion", "debiased_ece", "debiased_ece_interval", "ece",
-    "ece_interval", "evaluate", "f1", "floor_table", "holm", "interval", "matched_floor", "mce", "nll", "noise_floor", "overconfidence",
-    "prepare_reliability", "report", "smooth_ece", "smooth_ece_interval", "true_calibration_error", "underconfidence",
+    "bootstrap_means", "brier_parts", "brier_reliability", "brier_reliability_interval", "brier_resolution",
+    "brier_score", "brier_uncertainty", "calibration_difference", "check", "classwise_auc", "classwise_brier",
+    "classwise_debiased_ece", "classwise_ece", "classwise_f1", "classwise_mce", "classwise_overconfidence",
+    "classwise_precision", "classwise_recall", "classwise_smooth_ece", "classwise_underconfidence", "confusion",
+    "debiased_ece", "debiased_ece_interval", "ece", "ece_interval", "evaluate", "f1", "floor_table", "holm",
+    "interval", "matched_floor", "mce", "nll", "noise_floor", "overconfidence", "prepare_reliability", "report",
+    "smooth_ece", "smooth_ece_interval", "true_calibration_error", "underconfidence",
 ]  # fmt: skip
 
 
@@ -158,10 +158,11 @@ def bootstrap(
         ValueError: a metric of the ECE family by name, an unknown name, or bad input.
     """
     p, y = check(p, y)
+    check_level(level)
     if isinstance(metric, str):
         if _metric(metric).biased:
             instead = f"interval(p, y, {metric!r}) or " if _inverted(metric) else ""
-            raise ValueError(f"a bootstrap interval of {metric!r} is biased upwards; use {instead}noise_floor(p, y)")
+            raise ValueError(f"a bootstrap interval of {metric!r} is biased upwards; use {instead}{_floor(metric)}")
         metric = _metric(metric).function
     models = [p]
     if p2 is not None:
@@ -183,30 +184,38 @@ _INVERTED = {  # intervals of what is biased, by the names of noise_floor
 
 
 def interval(
-    p, y, metric: str, bins: int = 15, *, level: float = 0.95, resamples: int = 1000, seed: int = 0
+    p, y, metric: str, bins: int = 15, *, level: float = 0.95, resamples: int | None = None, seed: int = 0
 ) -> Interval:
-    """Interval for the true value of a metric of the registry, of whatever kind it needs.
+    """Interval for the true value of a metric of the registry, of the kind that it needs.
 
-    :func:`bootstrap` where that is not biased.  Of a calibration error an inverted test: :func:`ece_interval`,
-    :func:`debiased_ece_interval`, :func:`smooth_ece_interval` or :func:`brier_reliability_interval`, whose estimate
-    is freed of its bias.
+    :func:`bootstrap` where that is not biased; it keeps the class counts as they are, so that of ``brier_uncertainty``,
+    which follows from them, a point is left.  Of a calibration error an inverted test, in which they vary:
+    :func:`ece_interval`, :func:`debiased_ece_interval`, :func:`smooth_ece_interval` or :func:`brier_reliability_interval`,
+    whose estimate is freed of its bias.
 
     Args:
         metric: a name in :data:`METRICS`.  The maximum error has no interval, for none that was tried held the true value
             as often as it said, and the Brier resolution has none, for it is no error: both have :func:`noise_floor`.
+        bins: of the metrics that have any.
         level: coverage aimed at, in (0, 1).
+        resamples: None for the number of each kind's own.
 
     Raises:
         ValueError: an unknown metric, one without an interval, or bad input.
     """
     known = _metric(metric)
+    how = {"level": level, "seed": seed} | ({} if resamples is None else {"resamples": resamples})
     if not known.biased:
-        return bootstrap(p, y, metric, resamples, seed, level=level)
+        return bootstrap(p, y, metric, **how)
     invert = _inverted(metric)
     if invert is None:
-        raise ValueError(f"there is no interval for {metric!r} that can be relied on; use noise_floor(p, y)")
-    how = {"of": "classes" if known.per_class else "top_label", "level": level, "resamples": resamples, "seed": seed}
+        raise ValueError(f"there is no interval for {metric!r} that can be relied on; use {_floor(metric)}")
+    how["of"] = "classes" if known.per_class else "top_label"
     return invert(p, y, bins, **how) if known.binned else invert(p, y, **how)
+
+
+def _floor(metric: str) -> str:
+    return f"noise_floor(p, y, metric={metric.removeprefix('classwise_')!r})"
 
 
 def _inverted(metric: str) -> Callable | None:

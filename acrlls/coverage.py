@@ -14,6 +14,7 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from acrlls import calibration
 from acrlls._scores import bin_edges, one_hot, places, top_label_of, whole_number
 from acrlls.config import PROJECT
 from acrlls.recalibration import PriorCorrection
+from acrlls.reliability import WITHOUT_BINS
 from acrlls.resampling import image_counts
 
 CELLS = ((300, 10, "width"), (1000, 15, "width"), (3179, 15, "width"), (300, 10, "mass"), (3179, 15, "mass"))
@@ -35,8 +37,9 @@ def synthetic(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarra
     """Populations with four classes, the last of them rare, by name: ``(p, eta)``, both ``(images, 4)``.
 
     ``none`` is calibrated exactly; ``slight`` and ``strong`` are overconfident: their true temperatures are 1.1 and
-    1.8; ``weighted`` is shifted as class-weighted training does, half as far; and ``local`` is calibrated except
-    where the confidence is between 0.6 and 0.8, which is 0.1 to 0.2 too much: most bins are right.
+    1.8; ``weighted`` is shifted as class-weighted training does, half as far; ``local`` is calibrated except
+    where the confidence is between 0.6 and 0.8, which is 0.1 to 0.2 too much: most bins are right; and ``timid`` is so
+    underconfident, with a true temperature of 0.4, that it errs differently within each of the few bins that it fills.
     """
     z = OFFSETS + 2.5 * np.random.default_rng(seed).normal(size=(whole_number("images", images), 4))
     p = softmax(z, axis=1)
@@ -50,6 +53,7 @@ def synthetic(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarra
         "strong": (p, softmax(z / 1.8, axis=1)),
         "weighted": (p, softmax(z - 0.5 * np.log([1.44, 0.88, 0.52, 3.94]), axis=1)),
         "local": (p, local),
+        "timid": (softmax(0.4 * z, axis=1), p),
     }
 
 
@@ -112,25 +116,37 @@ class Way:
 
     Attributes:
         title: its name in tables.
-        function: with the arguments of :func:`acrlls.calibration.ece_interval`.
-        norm: of the true error that it is for, as in :func:`acrlls.calibration.true_calibration_error`.
+        function: with the arguments of :func:`acrlls.calibration.ece_interval`, without those of bins where the metric has
+            none.
+        metric: what it is for, as :func:`acrlls.calibration.noise_floor` names it.
         of: what it can be of.
     """
 
     title: str
     function: Callable
-    norm: str = "l1"
+    metric: str = "ece"
     of: tuple[str, ...] = OF
 
     def truth(self, p, eta, bins: int, strategy: str, of: str) -> np.ndarray:
         """The true error of a population, as an array."""
-        errors = calibration.true_calibration_error(p, eta, bins, strategy, top_label=of == "top_label", norm=self.norm)
+        if self.metric in WITHOUT_BINS:
+            return WITHOUT_BINS[self.metric](*(top_label_of(p, eta) if of == "top_label" else (p, eta)))
+        kind = _TRUE[self.metric]
+        errors = calibration.true_calibration_error(p, eta, bins, strategy, top_label=of == "top_label", **kind)
         return np.atleast_1d(np.mean(errors) if of == "mean" else errors)
 
 
+_TRUE = {"ece": {}, "debiased_ece": {"norm": "l2"}, "overconfidence": {"part": "over"}, "underconfidence": {"part": "under"}}
+_EACH = ("classes", "top_label")
 WAYS = {
     "ece_interval": Way("inverted test", calibration.ece_interval),
-    "debiased_ece_interval": Way("inverted test, l2 error", calibration.debiased_ece_interval, "l2", ("classes", "top_label")),
+    "debiased_ece_interval": Way("inverted test, l2 error", calibration.debiased_ece_interval, "debiased_ece", _EACH),
+    **{metric: Way(f"inverted test, {metric}", partial(calibration.ece_interval, **_TRUE[metric]), metric, _EACH)
+       for metric in ("overconfidence", "underconfidence")},
+    "smooth_ece_interval": Way("inverted test, smooth ECE", calibration.smooth_ece_interval, "smooth_ece", _EACH),
+    "brier_reliability_interval": Way(
+        "inverted test, Brier reliability", calibration.brier_reliability_interval, "brier_reliability", _EACH
+    ),
     "percentile": Way("percentile bootstrap", percentile_interval),
 }  # fmt: skip
 
@@ -148,8 +164,8 @@ def coverage(
 
     Returns:
         DataFrame: ``truth``; ``floor``, what its estimator shows on average of a calibrated model with these scores;
-        ``coverage``; ``low`` and ``high``, the shares of samples whose interval lies above and below the truth; and
-        the mean ``width``.
+        ``coverage``; ``low`` and ``high``, the shares of samples whose interval lies above and below the truth; the mean
+        ``width``; and ``repetitions``.
     """
     import pandas as pd
 
@@ -160,10 +176,10 @@ def coverage(
     for i in range(repetitions):
         sample = draw(p, eta, n, rng)
         how = {"level": level, "resamples": resamples, "seed": int(rng.integers(2**32))}
-        found = [kind.function(*sample, bins, strategy, of=of, **how) for of in kind.of]
+        binned = () if kind.metric in WITHOUT_BINS else (bins, strategy)
+        found = [kind.function(*sample, *binned, of=of, **how) for of in kind.of]
         ends[i] = np.hstack([[np.atleast_1d(f.low), np.atleast_1d(f.high)] for f in found])
-    metric = "ece" if kind.norm == "l1" else "debiased_ece"
-    floor = calibration.noise_floor(draw(p, eta, n, rng)[0], None, bins, 200, strategy=strategy, metric=metric)
+    floor = calibration.noise_floor(draw(p, eta, n, rng)[0], None, bins, 200, strategy=strategy, metric=kind.metric)
     of_each = {"classes": floor.mean, "mean": floor.mean.mean(), "top_label": floor.top_label.mean()}
     names = {"classes": [f"class {k}" for k in range(p.shape[1])], "mean": ["mean"], "top_label": ["top label"]}
     table = pd.DataFrame({"truth": truth.round(6)}, index=[name for of in kind.of for name in names[of]])
@@ -206,10 +222,11 @@ def _held(ends, truth):
 
     tiny = 1e-12  # a true error of zero is computed as 1e-17
     low, high = ends.swapaxes(0, 1)
-    above, below = (low > truth + tiny).mean(axis=0), (high < truth - tiny).mean(axis=0)
-    columns = {"coverage": 1 - above - below, "low": above, "high": below}
-    width = (high - low).mean(axis=0).round(5)
-    return pd.DataFrame({name: share.round(4) for name, share in columns.items()} | {"width": width})
+    above, below = low > truth + tiny, high < truth - tiny
+    within = (low <= truth + tiny) & (high >= truth - tiny)  # not what is left: of NaN nothing holds
+    columns = {"coverage": within.mean(axis=0), "low": above.mean(axis=0), "high": below.mean(axis=0)}
+    others = {"width": (high - low).mean(axis=0).round(5), "repetitions": len(ends)}
+    return pd.DataFrame({name: share.round(4) for name, share in columns.items()} | others)
 
 
 def recorded(folder: Path = PROJECT / "results" / "population") -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -230,20 +247,24 @@ def study(
     """:func:`coverage` of every kind of interval and population in every cell ``(n, bins, strategy)``, and
     :func:`paired_coverage` of every pair of models, one long table.
 
-    Of :func:`percentile_interval` the last of the cells of equal width alone, with a tenth as many repetitions.
+    A tenth as many repetitions have :func:`percentile_interval`, in the last of the cells of equal width alone, and what has
+    no bins, once for each of those cells and with 60 drawings, for it is slow.
     """
     import pandas as pd
     from joblib import Parallel, delayed
 
-    fewer = {"percentile": (max(repetitions // 10, 1), [c for c in cells if c[2] == "width"][-1:])}
-    keys = [(way, name, *cell) for way in WAYS for name in populations for cell in fewer.get(way, (0, cells))[1]]
+    widths = [c for c in cells if c[2] == "width"]
+    without_bins = {way: widths for way, kind in WAYS.items() if kind.metric in WITHOUT_BINS}
+    fewer = {"percentile": widths[-1:], **without_bins}
+    keys = [(way, name, *cell) for way in WAYS for name in populations for cell in fewer.get(way, cells)]
     keys += [(PAIRED, name, *cell) for name in models for cell in cells]
 
     def one(way, name, *cell):
         if way == PAIRED:
             return paired_coverage(*models[name], *cell, repetitions=repetitions, seed=seed)
-        times, _ = fewer.get(way, (repetitions, cells))
-        return coverage(*populations[name], *cell, repetitions=times, seed=seed, way=way)
+        times = max(repetitions // 10, 1) if way in fewer else repetitions
+        drawings = {"resamples": 60} if way in without_bins else {}
+        return coverage(*populations[name], *cell, repetitions=times, seed=seed, way=way, **drawings)
 
     tables = Parallel(jobs, verbose=10)(delayed(one)(*key) for key in keys)
     names = ["interval", "population", "n", "bins", "strategy", "of"]
@@ -251,7 +272,9 @@ def study(
 
 
 def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m acrlls.coverage", description="Coverage of the intervals for the calibration error.")
+    parser = argparse.ArgumentParser(
+        prog="python -m acrlls.coverage", description="Coverage of the intervals for the calibration error."
+    )
     parser.add_argument("-o", "--output", type=Path, default=PROJECT / "results" / "coverage")
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)

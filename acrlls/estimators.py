@@ -20,12 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.isotonic import IsotonicRegression
 
 from acrlls import calibration, coverage
 from acrlls._scores import whole_number
 from acrlls.config import PROJECT, UserError
-from acrlls.miscalibration import _smooth
+from acrlls.reliability import WITHOUT_BINS
 
 # Drawings behind each estimate that needs some; few, for what they add to the spread is averaged over the test sets.
 _FLOOR_DRAWS, _INTERVAL_DRAWS = 10, 100
@@ -60,15 +59,6 @@ def _freed(p, y, bins):
     return calibration.ece_interval(p, y, bins, resamples=_INTERVAL_DRAWS).estimate.mean()
 
 
-def _true_reliability(p, eta, bins):
-    """Mean squared distance of p from the best non-decreasing function of it, eta for labels."""
-    parts = []
-    for scores, target in zip(p.T, eta.T, strict=True):
-        best = IsotonicRegression().fit_transform(scores, target)
-        parts.append(((scores - target) ** 2 - (best - target) ** 2).mean())
-    return np.mean(parts)
-
-
 ESTIMATORS: dict[str, Estimator] = {
     "width": Estimator("ECE, equal width", *_ece("width")),
     "mass": Estimator("ECE, equal mass", *_ece("mass")),
@@ -80,10 +70,11 @@ ESTIMATORS: dict[str, Estimator] = {
     ),
     "smooth": Estimator(
         "smooth ECE", lambda p, y, bins: calibration.classwise_smooth_ece(p, y).mean(),
-        lambda p, eta, bins: _smooth(p, eta).mean(),
+        lambda p, eta, bins: WITHOUT_BINS["smooth_ece"](p, eta).mean(),
     ),
     "reliability": Estimator(
-        "Brier reliability", lambda p, y, bins: calibration.brier_parts(p, y).reliability.mean(), _true_reliability
+        "Brier reliability", lambda p, y, bins: calibration.brier_parts(p, y).reliability.mean(),
+        lambda p, eta, bins: WITHOUT_BINS["brier_reliability"](p, eta).mean(),
     ),
 }  # fmt: skip
 
@@ -166,7 +157,8 @@ def recorded_coverage(folder: str | Path = PROJECT / "results" / "coverage", by:
 
     Returns:
         Columns ``cells`` (each a class, the mean or sum of the classes or the top label, with a number of images and of bins),
-        ``lowest``, ``mean`` and ``highest`` coverage, and ``near``, the share of cells with one of 93 to 97 %.
+        ``repetitions`` of a cell, ``lowest``, ``mean`` and ``highest`` coverage, ``near``, the share of cells with one of 93 to
+        97 %, and ``within error``, of those no further from that than two standard errors of that many samples.
 
     Raises:
         UserError: there is no record.
@@ -179,10 +171,15 @@ def recorded_coverage(folder: str | Path = PROJECT / "results" / "coverage", by:
         raise ValueError(f"by is {by!r}; choose one of: population, of")
     record = pd.read_csv(file)
     record["of"] = record.of.where(~record.of.str.startswith("class "), "a class")
+    if "repetitions" not in record:
+        raise UserError(f"the record in {file.parent.name}/ is an older one; `python -m acrlls.coverage` makes it again")
+    error = np.sqrt(0.95 * 0.05 / record.repetitions)
     record["near"] = record.coverage.between(0.93, 0.97)
+    record["within error"] = record.coverage.between(0.93 - 2 * error, 0.97 + 2 * error)
     groups = record.groupby(["interval", by], sort=False)
     table = groups.coverage
-    summary = pd.DataFrame({"cells": table.size(), "lowest": table.min(), "mean": table.mean(), "highest": table.max()})
-    summary["near"] = groups.near.mean()
+    columns = {"cells": table.size(), "repetitions": groups.repetitions.first()}
+    summary = pd.DataFrame({**columns, "lowest": table.min(), "mean": table.mean(), "highest": table.max()})
+    summary = summary.join(groups[["near", "within error"]].mean())
     titles = {name: way.title for name, way in coverage.WAYS.items()} | {coverage.PAIRED: "difference of two models"}
     return summary.rename(index=titles, level="interval")

@@ -46,7 +46,7 @@ from functools import partial
 
 import numpy as np
 
-from acrlls._scores import bin_edges, check, counted_gaps, places, sign_of, whole_number
+from acrlls._scores import bin_edges, check, check_level, counted_gaps, places, sign_of, whole_number
 from acrlls.resampling import Interval
 
 GRID = 33  # candidate true errors
@@ -81,7 +81,8 @@ def ece_interval(
         A ``low`` of 0 says that the images do not show any miscalibration at this level.
 
     Raises:
-        ValueError: bad probabilities or labels (the message names the row), bins, strategy, ``of``, part or level.
+        ValueError: bad probabilities or labels (the message names the row), bins, strategy, ``of``, part or level, or too few
+            ``resamples`` for the level.
     """
     sign = sign_of(part)
     known = ("classes", "top_label") if sign else ("classes", "mean", "top_label")
@@ -97,21 +98,22 @@ def by_inversion(invert, p, y, bins, strategy, of, known, level, resamples, seed
         held = Bins.of(p, y, about, bins, strategy)
         return np.array(invert(held, *held.luck(resamples, seed), 1 - level)) / held.columns
 
-    return by_columns(of_bins, p, of, known, level)
+    return by_columns(of_bins, p, of, known, level, resamples)
 
 
-def by_columns(invert, p, of, known, level) -> Interval:
+def by_columns(invert, p, of, known, level, resamples) -> Interval:
     """An interval from the estimate, low and high that ``invert`` gives for each array of columns."""
-    check_settings(of, known, level)
+    check_settings(of, known, level, resamples)
     found = [invert(about) for about in _columns(p, of)]
     return Interval(*(np.array(e) if of == "classes" else float(e[0]) for e in zip(*found, strict=True)))
 
 
-def check_settings(of, known, level) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level!r}; it must lie between 0 and 1")
+def check_settings(of, known, level, resamples) -> None:
+    check_level(level)
     if of not in known:
         raise ValueError(f"of is {of!r}; choose one of: {', '.join(known)}")
+    if (1 - level) * (resamples + 1) < 1:
+        raise ValueError(f"resamples is {resamples}; level {level} needs {int(np.ceil(1 / (1 - level) - 1 - 1e-6))} or more")
 
 
 def _columns(p, of):

@@ -238,10 +238,13 @@ def _fixed_width(spectra):
         smoothed = np.abs(idct(smoothed, type=1))
         return smoothed.sum(axis=1) - smoothed[:, [0, -1]].sum(axis=1) / 2 - width
 
-    rows, narrowest = np.arange(len(spectra)), np.full(len(spectra), 1 / mesh)
-    found = np.maximum(excess(np.zeros(len(spectra)), rows), 0)
-    wide = rows[excess(narrowest, rows) > 0]  # below one cell there is nothing to tell apart
-    if len(wide):
-        bracket = narrowest[wide], np.ones(len(wide))
-        found[wide] = find_root(excess, bracket, args=(wide,), tolerances={"xatol": 1e-7}).x
+    rows, narrowest = np.arange(len(spectra)), 1 / mesh
+    found = excess(np.full(len(rows), narrowest), rows) + narrowest
+    wide = found > narrowest  # below one cell there is nothing to tell apart
+    if wide.any():
+        # no root is above that integral, for it falls; where all residuals have one sign it is the root itself
+        bracket = np.full(wide.sum(), narrowest), found[wide] * (1 + 1e-6) + 1e-9
+        found[wide] = find_root(excess, bracket, args=(rows[wide],), tolerances={"xatol": 1e-6}).x
+    if not wide.all():
+        found[~wide] = excess(np.zeros((~wide).sum()), rows[~wide])
     return found

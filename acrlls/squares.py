@@ -76,7 +76,7 @@ def calibration_difference(
     p2, _ = check(p2, y, name="p2")
     if p.shape != p2.shape:
         raise ValueError(f"p has shape {p.shape} and p2 {p2.shape}; they must be equal")
-    check_settings(of, ("classes", "top_label"), level)
+    check_settings(of, ("classes", "top_label"), level, whole_number("resamples", resamples))
     first, second = (_Luck.of(q, y, bins, strategy, of, resamples, seed) for q in (p, p2))
     observed = first.square - second.square
     spread = np.std(first.of_square(max(first.square, 0)) - second.of_square(max(second.square, 0)))

@@ -73,7 +73,8 @@ def test_a_failed_part_is_named_with_its_last_words(task, tmp_path):
 def test_plain_keras_is_timed_with_the_kernels_that_tensorflow_chooses_itself(task, tmp_path, monkeypatch):
     """Whoever starts the benchmark may have switched others on for itself."""
     variable, seen = _start.ONEDNN_VARIABLE, {}
-    monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv(variable, "as found")  # so that it is as before afterwards, set or not
+    monkeypatch.delenv(variable)
     monkeypatch.setattr(_start, "_set_here", set())
     monkeypatch.delitem(sys.modules, "keras", raising=False)
     monkeypatch.setattr(_start.importlib, "import_module", lambda name: name)

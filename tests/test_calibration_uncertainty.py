@@ -63,8 +63,11 @@ def test_a_paired_difference_sees_the_same_images_for_both_models():
 
 @pytest.mark.parametrize("name", [name for name, metric in cal.METRICS.items() if metric.biased])
 def test_the_bootstrap_refuses_what_resampling_biases_and_says_what_to_use(name):
-    with pytest.raises(ValueError, match="ece_interval.*noise_floor"):
+    floor = f"noise_floor\\(p, y, metric='{name.removeprefix('classwise_')}'\\)"
+    with pytest.raises(ValueError, match=f"use .*{floor}") as refused:
         cal.bootstrap(*case(), name)
+    instead = name not in ("mce", "classwise_mce", "brier_resolution")
+    assert (f"interval(p, y, '{name}')" in str(refused.value)) == instead
 
 
 @pytest.mark.parametrize("name", ["classwise_ece", "classwise_ece_mass", "classwise_mce", "brier_reliability"])
@@ -332,7 +335,7 @@ def test_the_interval_of_a_difference_holds_the_truth_about_as_often_as_it_says(
 
 @pytest.mark.parametrize(
     "given, says",
-    [({"level": 1.0}, "level"), ({"of": "class"}, "classes, mean, top_label"), ({"resamples": 0}, "resamples"),
+    [({"level": 1.0}, "level"), ({"level": 0.999, "resamples": 500}, "level 0.999 needs 999 or more"), ({"of": "class"}, "classes, mean, top_label"), ({"resamples": 0}, "resamples"),
      ({"bins": 0}, "bins")],
 )
 def test_bad_settings_of_the_interval_are_errors_that_name_them(given, says):
@@ -380,7 +383,7 @@ def test_the_interval_holds_the_true_error_as_often_as_it_says_and_a_percentile_
 
 def test_the_recorded_coverage_is_near_95_per_cent_everywhere_and_that_of_the_percentile_bootstrap_is_not():
     record = pd.read_csv(cov.PROJECT / "results" / "coverage" / "coverage.csv").set_index("interval")
-    ours, of_squares, plain = (record.loc[way] for way in cov.WAYS)
+    ours, of_squares, over, under, smooth, brier, plain = (record.loc[way] for way in cov.WAYS)
     assert record.loc[cov.PAIRED].coverage.mean() == pytest.approx(0.95, abs=0.02)
     assert set(record.loc[cov.PAIRED].population) == set(cov.pairs(10))
     assert set(ours.population) >= {"none", "slight", "strong", "weighted", "local"} and len(ours) >= 125
@@ -390,4 +393,7 @@ def test_the_recorded_coverage_is_near_95_per_cent_everywhere_and_that_of_the_pe
     np.testing.assert_allclose(ours.coverage + ours.low + ours.high, 1, atol=2e-4)
     assert len(of_squares) == len(ours) - (ours.of == "mean").sum()
     assert of_squares.groupby("of").coverage.mean().between(0.93, 0.97).all() and of_squares.coverage.between(0.9, 0.98).all()
+    for found in (over, under, smooth, brier):
+        assert set(found.population) == set(ours.population) and "mean" not in set(found.of)
+        assert found.coverage.mean() == pytest.approx(0.95, abs=0.02)
     assert (plain[plain.truth == 0].coverage == 0).all() and (plain[plain.population == "slight"].coverage < 0.6).all()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import softmax
+from sklearn.isotonic import IsotonicRegression
 
 from acrlls import calibration, estimators
 from acrlls.config import UserError
@@ -22,6 +23,15 @@ def test_every_estimator_nears_its_truth_as_test_sets_grow(bent):
         small, large = table.loc[(name, 200, 10)], table.loc[(name, 20_000, 10)]
         assert large.rmse < 0.5 * small.rmse
         assert abs(large.bias) < 0.15 * large.truth
+
+
+def test_the_true_reliability_is_what_the_best_rising_recalibration_gains(bent):
+    p, eta = bent
+    gained = []
+    for scores, target in zip(p.T, eta.T, strict=True):
+        best = IsotonicRegression().fit_transform(scores, target)
+        gained.append(((scores - target) ** 2 - (best - target) ** 2).mean())
+    assert ESTIMATORS["reliability"].truth(p, eta, 15) == pytest.approx(np.mean(gained), rel=1e-9)
 
 
 def test_of_perfect_calibration_the_truth_is_nothing_and_the_ece_shows_the_floor(bent):
@@ -68,18 +78,22 @@ def test_the_inverted_test_holds_the_truth_more_often_than_the_percentile_bootst
 
 
 def test_recorded_coverage_is_summed_up_a_kind_of_interval_and_population(tmp_path):
-    lines = ["interval,population,n,bins,strategy,of,truth,floor,coverage"]
-    lines += [f"{way},none,300,10,width,class {k},0,0.01,{c}" for way, k, c in
-              (("ece_interval", 0, 0.94), ("ece_interval", 1, 0.97), ("percentile", 0, 0.1))]  # fmt: skip
+    lines = ["interval,population,n,bins,strategy,of,truth,floor,coverage,repetitions"]
+    lines += [f"{way},none,300,10,width,class {k},0,0.01,{c},100" for way, k, c in
+              (("ece_interval", 0, 0.89), ("ece_interval", 1, 0.97), ("percentile", 0, 0.1))]  # fmt: skip
     (tmp_path / "coverage.csv").write_text("\n".join(lines))
     table = estimators.recorded_coverage(tmp_path)
-    assert table.loc[("inverted test", "none")].tolist() == pytest.approx([2, 0.94, 0.955, 0.97, 1])
-    assert estimators.recorded_coverage(tmp_path, by="of").loc[("inverted test", "a class")].tolist()[0] == 2
+    assert table.loc[("inverted test", "none")].tolist() == pytest.approx([2, 100, 0.89, 0.93, 0.97, 0.5, 1])  # .89 is .93 less 1.8 errors
+    by_column = estimators.recorded_coverage(tmp_path, by="of")
+    assert by_column.loc[("inverted test", "a class"), "cells"] == 2
     with pytest.raises(ValueError, match="population, of"):
         estimators.recorded_coverage(tmp_path, by="bins")
-    assert table.loc[("percentile bootstrap", "none"), "mean"] == 0.1
+    assert table.loc[("percentile bootstrap", "none"), ["mean", "within error"]].tolist() == [0.1, 0]
     with pytest.raises(UserError, match="no coverage is recorded in nothing/; `python -m acrlls.coverage`"):
         estimators.recorded_coverage(tmp_path / "nothing")
+    (tmp_path / "coverage.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    with pytest.raises(UserError, match="an older one; `python -m acrlls.coverage` makes it again"):
+        estimators.recorded_coverage(tmp_path)
 
 
 def test_bad_input_is_an_error_that_says_what_would_be_right(bent):

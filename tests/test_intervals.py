@@ -100,16 +100,70 @@ def test_the_interval_of_a_part_excludes_zero_where_its_noise_floor_is_exceeded(
 
 @pytest.mark.parametrize("metric", ["smooth_ece", "brier_reliability"])
 def test_simulated_samples_show_what_samples_of_that_population_show(metric):
-    p, eta = cov.synthetic(1500)["slight"]
+    p, eta = cov.synthetic(100_000)["none"]  # new images, which repeat no score
     measure, rng = WITHOUT_BINS[metric], np.random.default_rng(0)
-    drawn = simulation._drawn(measure, p[:, 1], eta[:, 1], 300, seed=1)
-    shown = []
-    for _ in range(300):
-        q, y = cov.draw(p, eta, len(p), rng)
+    drawn, shown = [], []
+    for seed in range(300):
+        q, y = cov.draw(p, eta, 150, rng)
         shown.append(measure(q[:, [1]], (y == 1)[:, None] * 1.0)[0])
-    assert drawn.mean() == pytest.approx(np.mean(shown), abs=4 * np.std(shown) / np.sqrt(150))
-    assert drawn.std() == pytest.approx(np.std(shown), rel=0.2)
-    np.testing.assert_array_equal(drawn, simulation._drawn(measure, p[:, 1], eta[:, 1], 300, seed=1))
+        drawn.extend(simulation._drawn(measure, np.sort(q[:, 1]), np.zeros(150), 4, seed))
+    assert np.mean(drawn) == pytest.approx(np.mean(shown), abs=4 * np.std(shown) / np.sqrt(300))
+    assert np.std(drawn) == pytest.approx(np.std(shown), rel=0.2)
+
+
+def test_simulation_moves_scores_between_their_neighbours_and_leaves_ties():
+    scores, seen = np.array([0.1, 0.2, 0.2, 0.6, 1.0]), []
+
+    def measure(drawn, targets):
+        seen.append((drawn, targets))
+        return np.zeros(drawn.shape[1])
+
+    simulation._drawn(measure, scores, np.array([0, 0, 0, -0.3, 0]), 4000, seed=1)
+    ((drawn, targets),) = seen
+    assert drawn.min() >= 0.1 and drawn.max() <= 1.0
+    assert not ((drawn > 0.15) & (drawn < 0.2)).any() and not ((drawn > 0.2) & (drawn < 0.4)).any()
+    assert (drawn == 0.2).mean() == pytest.approx(0.4, abs=0.02)
+    middle = (drawn > 0.4) & (drawn < 0.8)
+    assert drawn[middle].min() < 0.41 and drawn[middle].max() > 0.79
+    assert targets[middle].mean() == pytest.approx(0.3, abs=0.03)  # 0.6 less 0.3
+    assert targets[drawn == 0.2].mean() == pytest.approx(0.2, abs=0.02)
+
+
+@pytest.mark.parametrize("mesh", [512, 4096])
+def test_the_smooth_ece_of_errors_of_one_sign_is_their_mean(mesh):
+    """Then no width cancels anything."""
+    rng = np.random.default_rng(0)
+    s = rng.beta(2, 2, (1500, 60))
+    target = np.clip(s + rng.choice([-1, 1], 60) * rng.uniform(0.02, 0.3, 60), 0, 1)
+    found = WITHOUT_BINS["smooth_ece"](s, target, mesh)
+    np.testing.assert_allclose(found, np.abs((target - s).mean(axis=0)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("function", [cal.smooth_ece_interval, cal.brier_reliability_interval])
+def test_intervals_without_bins_see_errors_within_a_bin_of_equal_width(function):
+    rng = np.random.default_rng(0)
+    name = "smooth_ece" if function is cal.smooth_ece_interval else "brier_reliability"
+    s = rng.choice([0.405, 0.46], 1500)  # in one bin of fifteen
+    eta = np.where(s < 0.43, 0.2, 0.66)
+    p = np.column_stack([1 - s, s])
+    found = function(p, (rng.random(1500) < eta).astype(int), resamples=60)
+    truth = WITHOUT_BINS[name](p, np.column_stack([1 - eta, eta]))
+    assert ((0.5 * truth < found.low) & (found.low < truth) & (truth < found.high) & (found.high < 2 * truth)).all()
+
+
+def test_an_error_beyond_all_possible_populations_is_not_bounded(monkeypatch):
+    monkeypatch.setattr(simulation, "BINS", 1)
+    s = np.random.default_rng(0).uniform(size=400)
+    found = cal.brier_reliability_interval(np.column_stack([1 - s, s]), (s > 0.5).astype(int), resamples=60)
+    assert (found.low == 0).all() and (found.high == 1).all()
+
+
+@pytest.mark.parametrize("function", [cal.smooth_ece_interval, cal.brier_reliability_interval])
+def test_of_tied_probabilities_too_the_least_error_is_zero_itself(function):
+    rng = np.random.default_rng(0)
+    s = np.round(rng.beta(0.5, 0.5, 400), 1)
+    found = function(np.column_stack([1 - s, s]), (rng.random(400) < s).astype(int), resamples=60)
+    assert (found.low == 0).all()
 
 
 def test_simulation_in_pieces_is_bounded_in_memory(monkeypatch):
@@ -121,7 +175,7 @@ def test_simulation_in_pieces_is_bounded_in_memory(monkeypatch):
 
     monkeypatch.setattr(simulation, "_AT_ONCE", 100)
     s = np.full(30, 0.5)
-    assert simulation._drawn(measure, s, s, 10, 0).shape == (10,)
+    assert simulation._drawn(measure, s, 0 * s, 10, 0).shape == (10,)
     assert sizes == [90, 90, 90, 30]
 
 
@@ -129,13 +183,25 @@ def test_simulation_in_pieces_is_bounded_in_memory(monkeypatch):
     "function, measure",
     [(cal.smooth_ece_interval, cal.classwise_smooth_ece), (cal.brier_reliability_interval, cal.brier_reliability)],
 )
-def test_intervals_without_bins_hold_a_large_error_and_reach_zero_where_there_is_none(strong, function, measure):
+def test_estimates_without_bins_are_freed_of_most_of_the_bias(function, measure):
+    p, eta = cov.synthetic(20_000)["slight"]
+    name = "smooth_ece" if function is cal.smooth_ece_interval else "brier_reliability"
+    rng, ours, plain = np.random.default_rng(0), [], []
+    for _ in range(8):
+        sample = cov.draw(p, eta, 400, rng)
+        ours.append(function(*sample, resamples=40).estimate)
+        plain.append(measure(*sample))
+    bias, plain_bias = (np.mean(found, axis=0).mean() - WITHOUT_BINS[name](p, eta).mean() for found in (ours, plain))
+    assert abs(bias) < 0.5 * plain_bias
+
+
+@pytest.mark.parametrize("function", [cal.smooth_ece_interval, cal.brier_reliability_interval])
+def test_intervals_without_bins_hold_a_large_error_and_reach_zero_where_there_is_none(strong, function):
     (sample, *_), p, eta = strong
     name = "smooth_ece" if function is cal.smooth_ece_interval else "brier_reliability"
-    found, shown, truth = function(*sample, resamples=60), measure(*sample), WITHOUT_BINS[name](p, eta)
+    found, truth = function(*sample, resamples=60), WITHOUT_BINS[name](p, eta)
     assert ((0 < found.low) & (found.low <= found.estimate) & (found.estimate <= found.high)).all()
     assert ((found.low < truth) & (truth < found.high)).sum() >= 3
-    assert (found.estimate < shown + 0.003).all()  # freed of the bias, but for the few drawings
     q, _ = sample
     right = function(q, labels_of(q, np.random.default_rng(3)), of="top_label", resamples=60)
     assert right.low == 0 < right.high < truth.max()
