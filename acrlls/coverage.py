@@ -247,8 +247,8 @@ def study(
     """:func:`coverage` of every kind of interval and population in every cell ``(n, bins, strategy)``, and
     :func:`paired_coverage` of every pair of models, one long table.
 
-    A tenth as many repetitions have :func:`percentile_interval`, in the last of the cells of equal width alone, and what has
-    no bins, once for each of those cells and with 60 drawings, for it is slow.
+    Of :func:`percentile_interval` the last of the cells of equal width alone, with a tenth as many repetitions; of what has
+    no bins, each of those cells with a twentieth as many and 60 drawings, for it is slow.
     """
     import pandas as pd
     from joblib import Parallel, delayed
@@ -262,7 +262,7 @@ def study(
     def one(way, name, *cell):
         if way == PAIRED:
             return paired_coverage(*models[name], *cell, repetitions=repetitions, seed=seed)
-        times = max(repetitions // 10, 1) if way in fewer else repetitions
+        times = max(repetitions // (20 if way in without_bins else 10 if way in fewer else 1), 1)
         drawings = {"resamples": 60} if way in without_bins else {}
         return coverage(*populations[name], *cell, repetitions=times, seed=seed, way=way, **drawings)
 

@@ -56,8 +56,8 @@ def frozen_forward(config: Config, layers: tuple[str, ...]) -> Forward:
     """The backbone that ``config`` names, pooling included, in inference mode, from images to some of its layers.
 
     It is a network of its own, not the one in training, whose later layers move.  A process makes it once for all
-    variants, grid points and seeds of the head.  Both engines compute in float32 and fold BatchNormalization into the convolutions; they add in another
-    order, so they differ by rounding, about 1e-6 in relative L2 norm.
+    variants, grid points and seeds of the head.  Both engines compute in float32 and fold BatchNormalization into the
+    convolutions; they add in another order, so they differ by rounding, about 1e-6 in relative L2 norm.
     """
     seed = config.seed if config.backbone == "random" else 0
     names = ("image_size", "backbone", "backbone_width")

@@ -153,7 +153,8 @@ def recorded_coverage(folder: str | Path = PROJECT / "results" / "coverage", by:
     """How often the 95 % intervals held the truth, as recorded by ``python -m acrlls.coverage``.
 
     Args:
-        by: what a row is for each kind of interval: a ``"population"``, or what the interval is ``"of"``.
+        by: what a row is for each kind of interval: a ``"population"``, a number ``"n"`` of images, or what the interval is
+            ``"of"``.
 
     Returns:
         Columns ``cells`` (each a class, the mean or sum of the classes or the top label, with a number of images and of bins),
@@ -162,13 +163,13 @@ def recorded_coverage(folder: str | Path = PROJECT / "results" / "coverage", by:
 
     Raises:
         UserError: there is no record.
-        ValueError: ``by`` is neither.
+        ValueError: ``by`` is none of these.
     """
     file = Path(folder) / "coverage.csv"
     if not file.is_file():
         raise UserError(f"no coverage is recorded in {file.parent.name}/; `python -m acrlls.coverage` records it")
-    if by not in ("population", "of"):
-        raise ValueError(f"by is {by!r}; choose one of: population, of")
+    if by not in ("population", "n", "of"):
+        raise ValueError(f"by is {by!r}; choose one of: population, n, of")
     record = pd.read_csv(file)
     record["of"] = record.of.where(~record.of.str.startswith("class "), "a class")
     if "repetitions" not in record:

@@ -5,9 +5,10 @@ gradients included; the input pipeline costs two percent and the depthwise convo
 
 - A convolution of single pixels is a product of matrices, and so are its two gradients.  TensorFlow's convolution copies
   its input first, most of all for the gradient of the kernel.
-- BatchNormalization Keras writes as separate passes over the activations.  In inference mode, behind a convolution, it is a scale and an offset a channel.  The scale goes into the convolution's
-  kernel, the offset becomes its bias (Jacob et al. 2018, Section 3.2, do it for inference).  The gradient of the kernel
-  itself follows through ``kernel * scale``, which is as small as the kernel.
+- BatchNormalization Keras writes as separate passes over the activations.  In inference mode, behind a convolution, it is
+  a scale and an offset a channel.  The scale goes into the convolution's kernel, the offset becomes its bias (Jacob et al.
+  2018, Section 3.2, do it for inference).  The gradient of the kernel itself follows through ``kernel * scale``, which is
+  as small as the kernel.
 - BatchNormalization that follows its batches (Ioffe & Szegedy 2015) is one operation of TensorFlow, and its gradient one.
 
 All are exact algebra: in float64 losses and gradients are those of the plain network.  In float32 they differ by

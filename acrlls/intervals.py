@@ -158,9 +158,14 @@ class Bins:
     @classmethod
     def of(cls, p, y, about, bins, strategy):
         """From checked input and the class that each column is about, ``(n, columns)``."""
-        scores = np.take_along_axis(p, about, axis=1)
-        n, size = len(y), whole_number("bins", bins) * about.shape[1]
-        where = places(scores, bin_edges(scores, bins, strategy)) + bins * np.arange(about.shape[1])
+        return cls.within(p, y, about, bin_edges(np.take_along_axis(p, about, axis=1), bins, strategy))
+
+    @classmethod
+    def within(cls, p, y, about, edges):
+        """The same with the ends of each column's bins, ``(columns, bins + 1)``."""
+        scores, bins = np.take_along_axis(p, about, axis=1), edges.shape[1] - 1
+        n, size = len(y), bins * about.shape[1]
+        where = places(scores, edges) + bins * np.arange(about.shape[1])
         values = (np.ones_like(scores), scores, about == y[:, None], scores * (1 - scores))
         sums = np.array([np.bincount(where.ravel(), v.ravel(), minlength=size) for v in values])
         kept = sums[0] > 0

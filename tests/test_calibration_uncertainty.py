@@ -392,8 +392,9 @@ def test_the_recorded_coverage_is_near_95_per_cent_everywhere_and_that_of_the_pe
     assert ours.coverage.between(0.91, 0.995).all()  # the table has how far each is from 93 to 97 %
     np.testing.assert_allclose(ours.coverage + ours.low + ours.high, 1, atol=2e-4)
     assert len(of_squares) == len(ours) - (ours.of == "mean").sum()
-    assert of_squares.groupby("of").coverage.mean().between(0.93, 0.97).all() and of_squares.coverage.between(0.9, 0.98).all()
+    assert of_squares.groupby("of").coverage.mean().between(0.93, 0.97).all() and of_squares.coverage.between(0.9, 0.99).all()
     for found in (over, under, smooth, brier):
         assert set(found.population) == set(ours.population) and "mean" not in set(found.of)
         assert found.coverage.mean() == pytest.approx(0.95, abs=0.02)
+        assert (found.coverage > 0.88 - 4 * np.sqrt(0.05 * 0.95 / found.repetitions)).all()  # few samples of a slow kind
     assert (plain[plain.truth == 0].coverage == 0).all() and (plain[plain.population == "slight"].coverage < 0.6).all()

@@ -86,7 +86,8 @@ def test_recorded_coverage_is_summed_up_a_kind_of_interval_and_population(tmp_pa
     assert table.loc[("inverted test", "none")].tolist() == pytest.approx([2, 100, 0.89, 0.93, 0.97, 0.5, 1])  # .89 is .93 less 1.8 errors
     by_column = estimators.recorded_coverage(tmp_path, by="of")
     assert by_column.loc[("inverted test", "a class"), "cells"] == 2
-    with pytest.raises(ValueError, match="population, of"):
+    assert estimators.recorded_coverage(tmp_path, by="n").loc[("inverted test", 300), "mean"] == pytest.approx(0.93)
+    with pytest.raises(ValueError, match="population, n, of"):
         estimators.recorded_coverage(tmp_path, by="bins")
     assert table.loc[("percentile bootstrap", "none"), ["mean", "within error"]].tolist() == [0.1, 0]
     with pytest.raises(UserError, match="no coverage is recorded in nothing/; `python -m acrlls.coverage`"):

@@ -7,7 +7,7 @@ from scipy.special import softmax
 
 from acrlls import calibration as cal
 from acrlls import coverage as cov
-from acrlls import intervals, simulation
+from acrlls import intervals, miscalibration, simulation
 from acrlls.reliability import WITHOUT_BINS
 
 
@@ -129,7 +129,7 @@ def test_simulation_moves_scores_between_their_neighbours_and_leaves_ties():
     assert targets[drawn == 0.2].mean() == pytest.approx(0.2, abs=0.02)
 
 
-@pytest.mark.parametrize("mesh", [512, 4096])
+@pytest.mark.parametrize("mesh", [simulation.MESH, miscalibration.MESH])
 def test_the_smooth_ece_of_errors_of_one_sign_is_their_mean(mesh):
     """Then no width cancels anything."""
     rng = np.random.default_rng(0)
