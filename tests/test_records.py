@@ -127,7 +127,7 @@ def test_mcnemar_tosses_a_coin_for_the_images_that_one_model_alone_gets_right():
 
 def test_paired_scores_of_a_model_and_itself_are_nothing():
     p = np.full((6, 2), 0.5)
-    table = records.paired_scores(p, p, np.array([0, 1, 0, 1, 0, 1]), resamples=10)
+    table = records.paired_scores(p, p, np.array([0, 1, 0, 1, 0, 1]), resamples=20)
     assert (table[["difference", "low", "high"]] == 0).all(axis=None)
     assert table.loc["Accuracy", "McNemar p"] == 1
 
