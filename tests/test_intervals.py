@@ -235,6 +235,12 @@ def test_the_interval_holds_the_true_value_as_often_as_it_says(way, population):
     assert (found.coverage > 0.93 - off).all() and found.coverage.mean() > 0.9
 
 
+def test_an_interval_without_ends_holds_nothing():
+    ends = np.array([[[0.0], [0.2]], [[np.nan], [np.nan]], [[0.1], [0.3]], [[0.2], [0.3]]])
+    row = cov._held(ends, np.array([0.15])).iloc[0]
+    assert row[["coverage", "low", "high", "repetitions"]].tolist() == [0.5, 0.25, 0, 4]
+
+
 # ---------------------------------------------------------------- one function for all
 
 
