@@ -211,7 +211,8 @@ def test_intervals_without_bins_hold_a_large_error_and_reach_zero_where_there_is
 
 @pytest.mark.parametrize("function", [cal.smooth_ece_interval, cal.brier_reliability_interval])
 def test_intervals_without_bins_take_what_has_no_noise_or_hardly_any_images(function):
-    right = function(np.eye(3)[[0, 1, 2, 2]], [0, 1, 2, 2])
+    with np.errstate(all="raise"):
+        right = function(np.eye(3)[[0, 1, 2, 2]], [0, 1, 2, 2])
     assert right.low.max() == right.high.max() == 0
     wrong = function(np.eye(2)[[0] * 8 + [1] * 8], [1] * 8 + [0] * 8, resamples=100)
     assert (wrong.low > 0.1).all() and (wrong.high <= 1).all()
@@ -273,5 +274,8 @@ def test_the_interval_of_a_metric_is_that_of_the_function_for_it():
             np.testing.assert_array_equal(getattr(found, end), getattr(expected, end))
     narrow, wide = (cal.interval(p, y, "classwise_ece", level=level).high for level in (0.5, 0.99))
     assert (narrow < wide).all()
+    for metric in ("accuracy", "classwise_ece", "smooth_ece"):
+        with pytest.raises(ValueError, match="level is 95; it must lie between 0 and 1"):
+            cal.interval(p, y, metric, level=95)
     with pytest.raises(ValueError, match="no metric 'eec'"):
         cal.interval(p, y, "eec")
