@@ -10,8 +10,9 @@ confidence of exactly 0 belongs to the first bin and of exactly 1 to the last.  
 number of bins nor their kind: 15 of equal width is our choice.
 
 The functions live in modules of their own, by what they do: :mod:`acrlls.miscalibration`, :mod:`acrlls.scoring`,
-:mod:`acrlls.resampling`, :mod:`acrlls.reliability`, :mod:`acrlls.intervals`, :mod:`acrlls.squares` and
-:mod:`acrlls.simulation`.  This one has the registry from which tables are built, and is what callers import.
+:mod:`acrlls.resampling`, :mod:`acrlls.reliability`, :mod:`acrlls.intervals`, :mod:`acrlls.squares`,
+:mod:`acrlls.simulation` and :mod:`acrlls.maximum`.  This one has the registry from which tables are built, and is what
+callers import.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from acrlls.miscalibration import (
     underconfidence,
 )  # fmt: skip
 from acrlls.intervals import ece_interval
+from acrlls.maximum import mce_interval
 from acrlls.reliability import (
     NoiseFloor, Reliability, floor_table, matched_floor, noise_floor, prepare_reliability,
 )  # fmt: skip
@@ -37,17 +39,17 @@ from acrlls.scoring import (
     BrierParts, accuracy, brier_parts, brier_reliability, brier_resolution, brier_score, brier_uncertainty,
     classwise_auc, classwise_brier, classwise_f1, classwise_precision, classwise_recall, confusion, f1, nll, report,
 )  # fmt: skip
-from acrlls.simulation import brier_reliability_interval, smooth_ece_interval
+from acrlls.simulation import brier_reliability_interval, brier_resolution_interval, smooth_ece_interval
 from acrlls.squares import calibration_difference, debiased_ece_interval
 
 __all__ = [
     "METRICS", "BrierParts", "Interval", "Metric", "NoiseFloor", "Reliability", "accuracy", "bootstrap",
     "bootstrap_means", "brier_parts", "brier_reliability", "brier_reliability_interval", "brier_resolution",
-    "brier_score", "brier_uncertainty", "calibration_difference", "check", "classwise_auc", "classwise_brier",
+    "brier_resolution_interval", "brier_score", "brier_uncertainty", "calibration_difference", "check", "classwise_auc", "classwise_brier",
     "classwise_debiased_ece", "classwise_ece", "classwise_f1", "classwise_mce", "classwise_overconfidence",
     "classwise_precision", "classwise_recall", "classwise_smooth_ece", "classwise_underconfidence", "confusion",
     "debiased_ece", "debiased_ece_interval", "ece", "ece_interval", "evaluate", "f1", "floor_table", "holm",
-    "interval", "matched_floor", "mce", "nll", "noise_floor", "overconfidence", "prepare_reliability", "report",
+    "interval", "matched_floor", "mce", "mce_interval", "nll", "noise_floor", "overconfidence", "prepare_reliability", "report",
     "smooth_ece", "smooth_ece_interval", "true_calibration_error", "underconfidence",
 ]  # fmt: skip
 
@@ -161,8 +163,8 @@ def bootstrap(
     check_level(level)
     if isinstance(metric, str):
         if _metric(metric).biased:
-            instead = f"interval(p, y, {metric!r}) or " if _inverted(metric) else ""
-            raise ValueError(f"a bootstrap interval of {metric!r} is biased upwards; use {instead}{_floor(metric)}")
+            floor = f"noise_floor(p, y, metric={_plain(metric)!r})"
+            raise ValueError(f"a bootstrap interval of {metric!r} is biased upwards; use interval(p, y, {metric!r}) or {floor}")
         metric = _metric(metric).function
     models = [p]
     if p2 is not None:
@@ -176,10 +178,11 @@ def bootstrap(
     return Interval(estimate, low, high)
 
 
-_INVERTED = {  # intervals of what is biased, by the names of noise_floor
+_INTERVALS = {  # of what is biased, by the names of noise_floor
     "ece": ece_interval, "ece_mass": partial(ece_interval, strategy="mass"),
     "overconfidence": partial(ece_interval, part="over"), "underconfidence": partial(ece_interval, part="under"),
-    "debiased_ece": debiased_ece_interval, "smooth_ece": smooth_ece_interval, "brier_reliability": brier_reliability_interval,
+    "debiased_ece": debiased_ece_interval, "mce": mce_interval, "smooth_ece": smooth_ece_interval,
+    "brier_reliability": brier_reliability_interval, "brier_resolution": brier_resolution_interval,
 }  # fmt: skip
 
 
@@ -189,37 +192,33 @@ def interval(
     """Interval for the true value of a metric of the registry, of the kind that it needs.
 
     :func:`bootstrap` where that is not biased; it keeps the class counts as they are, so that of ``brier_uncertainty``,
-    which follows from them, a point is left.  Of a calibration error an inverted test, in which they vary:
-    :func:`ece_interval`, :func:`debiased_ece_interval`, :func:`smooth_ece_interval` or :func:`brier_reliability_interval`,
-    whose estimate is freed of its bias.
+    which follows from them, a point is left.  Otherwise an inverted test, in which they vary, and whose estimate is freed of
+    its bias: :func:`ece_interval`, :func:`debiased_ece_interval`, :func:`smooth_ece_interval`,
+    :func:`brier_reliability_interval` or :func:`brier_resolution_interval`; of the maximum error the exact, wide
+    :func:`mce_interval`.
 
     Args:
-        metric: a name in :data:`METRICS`.  The maximum error has no interval, for none that was tried held the true value
-            as often as it said, and the Brier resolution has none, for it is no error: both have :func:`noise_floor`.
+        metric: a name in :data:`METRICS`.
         bins: of the metrics that have any.
         level: coverage aimed at, in (0, 1).
-        resamples: None for the number of each kind's own.
+        resamples: None for the number of each kind's own; :func:`mce_interval` draws nothing.
 
     Raises:
-        ValueError: an unknown metric, one without an interval, or bad input.
+        ValueError: an unknown metric, or bad input.
     """
     known = _metric(metric)
     how = {"level": level, "seed": seed} | ({} if resamples is None else {"resamples": resamples})
     if not known.biased:
         return bootstrap(p, y, metric, **how)
-    invert = _inverted(metric)
-    if invert is None:
-        raise ValueError(f"there is no interval for {metric!r} that can be relied on; use {_floor(metric)}")
+    name = _plain(metric)
+    if name == "mce":
+        how = {"level": level}
     how["of"] = "classes" if known.per_class else "top_label"
-    return invert(p, y, bins, **how) if known.binned else invert(p, y, **how)
+    return _INTERVALS[name](p, y, bins, **how) if known.binned else _INTERVALS[name](p, y, **how)
 
 
-def _floor(metric: str) -> str:
-    return f"noise_floor(p, y, metric={metric.removeprefix('classwise_')!r})"
-
-
-def _inverted(metric: str) -> Callable | None:
-    return _INVERTED.get(metric.removeprefix("classwise_"))
+def _plain(metric: str) -> str:
+    return metric.removeprefix("classwise_")
 
 
 def _metric(name: str) -> Metric:

@@ -136,7 +136,14 @@ class Way:
         return np.atleast_1d(np.mean(errors) if of == "mean" else errors)
 
 
-_TRUE = {"ece": {}, "debiased_ece": {"norm": "l2"}, "overconfidence": {"part": "over"}, "underconfidence": {"part": "under"}}
+def _without_luck(exact):
+    return lambda p, y, bins, strategy, *, of, level, resamples, seed: exact(p, y, bins, strategy, of=of, level=level)
+
+
+_TRUE = {
+    "ece": {}, "debiased_ece": {"norm": "l2"}, "mce": {"norm": "max"}, "overconfidence": {"part": "over"},
+    "underconfidence": {"part": "under"},
+}  # fmt: skip
 _EACH = ("classes", "top_label")
 WAYS = {
     "ece_interval": Way("inverted test", calibration.ece_interval),
@@ -147,6 +154,10 @@ WAYS = {
     "brier_reliability_interval": Way(
         "inverted test, Brier reliability", calibration.brier_reliability_interval, "brier_reliability", _EACH
     ),
+    "brier_resolution_interval": Way(
+        "inverted test, Brier resolution", calibration.brier_resolution_interval, "brier_resolution", _EACH
+    ),
+    "mce_interval": Way("exact limits, maximum error", _without_luck(calibration.mce_interval), "mce", _EACH),
     "percentile": Way("percentile bootstrap", percentile_interval),
 }  # fmt: skip
 
@@ -247,22 +258,23 @@ def study(
     """:func:`coverage` of every kind of interval and population in every cell ``(n, bins, strategy)``, and
     :func:`paired_coverage` of every pair of models, one long table.
 
-    Of :func:`percentile_interval` the last of the cells of equal width alone, with a tenth as many repetitions; of what has
-    no bins, each of those cells with a twentieth as many and 60 drawings, for it is slow.
+    Of :func:`percentile_interval` the last of the cells of equal width alone, and of what has no bins each of those cells
+    with 60 drawings, both with a tenth as many repetitions, for they are slow; of the maximum error the cells of equal mass,
+    for a sample may leave bins of equal width empty.
     """
     import pandas as pd
     from joblib import Parallel, delayed
 
-    widths = [c for c in cells if c[2] == "width"]
-    without_bins = {way: widths for way, kind in WAYS.items() if kind.metric in WITHOUT_BINS}
-    fewer = {"percentile": widths[-1:], **without_bins}
-    keys = [(way, name, *cell) for way in WAYS for name in populations for cell in fewer.get(way, cells)]
+    widths, masses = ([c for c in cells if c[2] == strategy] for strategy in ("width", "mass"))
+    without_bins = [way for way, kind in WAYS.items() if kind.metric in WITHOUT_BINS]
+    those = {"percentile": widths[-1:], "mce_interval": masses} | dict.fromkeys(without_bins, widths)
+    keys = [(way, name, *cell) for way in WAYS for name in populations for cell in those.get(way, cells)]
     keys += [(PAIRED, name, *cell) for name in models for cell in cells]
 
     def one(way, name, *cell):
         if way == PAIRED:
             return paired_coverage(*models[name], *cell, repetitions=repetitions, seed=seed)
-        times = max(repetitions // (20 if way in without_bins else 10 if way in fewer else 1), 1)
+        times = max(repetitions // 10, 1) if way in (*without_bins, "percentile") else repetitions
         drawings = {"resamples": 60} if way in without_bins else {}
         return coverage(*populations[name], *cell, repetitions=times, seed=seed, way=way, **drawings)
 

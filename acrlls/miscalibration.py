@@ -22,7 +22,7 @@ from scipy.fft import dct, idct
 from scipy.optimize.elementwise import find_root
 
 from acrlls._scores import (
-    bin_edges, bin_sums, binned, binned_errors, check, counted_gaps, one_hot, places, sign_of, top_label_of,
+    bin_edges, bin_sums, binned, check, counted_gaps, one_hot, places, sign_of, top_label_of,
 )  # fmt: skip
 
 MESH = 1 << 12  # cells of [0, 1] on which the smooth ECE is computed
@@ -149,32 +149,33 @@ def true_calibration_error(
         eta: true probabilities given everything that the label depends on, ``(n, classes)``.
         top_label: of the predicted class in place of each class.
         norm: ``"l1"`` for the mean over the images of the absolute difference in their bin, which :func:`ece` estimates,
-            ``"l2"`` for the root of the mean square, which :func:`debiased_ece` estimates.
+            ``"l2"`` for the root of the mean square, which :func:`debiased_ece` estimates, ``"max"`` for the largest of a bin
+            that holds any image, which :func:`mce` estimates.
         part: of the l1 error: ``"all"``, ``"over"`` for bins whose probability is above the truth, or ``"under"``.
 
     Returns:
         ``(classes,)``, or a float for the top label.
 
     Raises:
-        ValueError: bad probabilities, bins, strategy, norm or part, or a part of the l2 error.
+        ValueError: bad probabilities, bins, strategy, norm or part, or a part of another than the l1 error.
     """
     p, eta = check(p), check(eta, name="eta")
     if p.shape != eta.shape:
         raise ValueError(f"p has shape {p.shape} and eta {eta.shape}; they must be equal")
-    if norm not in ("l1", "l2"):
-        raise ValueError(f"norm is {norm!r}; choose one of: l1, l2")
-    if norm == "l2" and part != "all":
-        raise ValueError(f"part is {part!r}; the l2 error has no parts")
+    if norm not in ("l1", "l2", "max"):
+        raise ValueError(f"norm is {norm!r}; choose one of: l1, l2, max")
+    if norm != "l1" and part != "all":
+        raise ValueError(f"part is {part!r}; the {norm} error has no parts")
     scores, targets = top_label_of(p, eta) if top_label else (p, eta)
-    found = scores, targets, bins, strategy
-    errors = binned_errors(*found, part) if norm == "l1" else _root_mean_square(*found)
-    return float(errors[0]) if top_label else errors
-
-
-def _root_mean_square(scores, targets, bins, strategy):
     where = places(scores, bin_edges(scores, bins, strategy))
     count, gap = (bin_sums(v, where, bins) for v in (np.ones_like(scores), targets - scores))
-    return np.sqrt((gap**2 / np.maximum(count, 1)).sum(axis=1) / len(scores))
+    if norm == "l1":
+        errors = counted_gaps(gap, sign_of(part)).sum(axis=1) / len(p)
+    elif norm == "l2":
+        errors = np.sqrt((gap**2 / np.maximum(count, 1)).sum(axis=1) / len(p))
+    else:
+        errors = (np.abs(gap) / np.maximum(count, 1)).max(axis=1)
+    return float(errors[0]) if top_label else errors
 
 
 def _found(p, y, bins, strategy, top_label=False):
@@ -210,21 +211,26 @@ OF_BINS = {
 
 
 def _smooth(scores, targets, mesh=MESH):
-    """Smooth ECE of each column.
+    """Smooth ECE of each column of scores ``(n, columns)`` for targets ``(…, n, columns)``: ``(…, columns)``.
 
     A Gaussian reflected at both ends is diagonal in the cosine basis, so that one transform serves every width.
     """
-    columns = zip(scores.T, targets.T, strict=True)
-    return _fixed_width(dct(np.array([_on_mesh(s, t - s, mesh) for s, t in columns]), type=1))
+    residuals = np.moveaxis(targets - scores, -1, 0)
+    knots = [_on_mesh(s, r.reshape(-1, len(s)), mesh) for s, r in zip(scores.T, residuals, strict=True)]
+    found = _fixed_width(dct(np.concatenate(knots), type=1)).reshape(len(residuals), *residuals.shape[1:-1])
+    return np.moveaxis(found, 0, -1)
 
 
 def _on_mesh(at, weights, mesh):
-    """Weights a share of n shared between the two nearest knots; an end knot stands for half a cell, so it doubles."""
+    """Weights ``(rows, n)`` a share of n shared between the two nearest knots; an end knot stands for half a cell, so
+    it doubles."""
     left = np.minimum((at * mesh).astype(np.intp), mesh - 1)
     right_share = at * mesh - left
-    knots = np.bincount(left, weights * (1 - right_share), minlength=mesh + 1)
-    knots += np.bincount(left + 1, weights * right_share, minlength=mesh + 1)
-    knots[[0, -1]] *= 2
+    right, left_share = left + 1, 1 - right_share
+    knots = [np.bincount(left, w * left_share, minlength=mesh + 1) + np.bincount(right, w * right_share, minlength=mesh + 1)
+             for w in weights]  # fmt: skip
+    knots = np.array(knots)
+    knots[:, [0, -1]] *= 2
     return knots / len(at)
 
 

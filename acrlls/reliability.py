@@ -20,7 +20,7 @@ from acrlls._scores import (
     Binned, bin_edges, bin_sums, binned_errors, check, drawn_hits, drawn_labels, one_hot, places, whole_number,
 )  # fmt: skip
 from acrlls.miscalibration import OF_BINS, _smooth
-from acrlls.scoring import _parts
+from acrlls.scoring import isotonic_parts
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def noise_floor(
 
 
 def _brier(part):
-    return lambda scores, hits: np.array([_parts(*column)[part] for column in zip(scores.T, hits.T, strict=True)])
+    return lambda scores, targets: isotonic_parts(scores, targets)[part]
 
 
 WITHOUT_BINS = {"smooth_ece": _smooth, "brier_reliability": _brier(0), "brier_resolution": _brier(1)}

@@ -65,19 +65,37 @@ def brier_parts(p, y) -> BrierParts:
     reliability is above zero for perfectly calibrated probabilities too.
     """
     p, y = check(p, y)
-    columns = [_parts(score, hit) for score, hit in zip(p.T, one_hot(y, p.shape[1]).T, strict=True)]
-    return BrierParts(*np.array(columns).T)
+    reliability, resolution = isotonic_parts(p, one_hot(y, p.shape[1]))
+    return BrierParts(reliability, resolution, brier_uncertainty(p, y))
 
 
-def _parts(score, hit):
-    """Parts of one class.  Images of equal probability are recalibrated alike, hence the grouping."""
-    values, group, count = np.unique(score, return_inverse=True, return_counts=True)
-    share = np.bincount(group, hit) / count
-    fitted = isotonic_regression(share, weights=count).x
-    # the spread of the labels within a group is in both scores and cancels
-    reliability = np.average((values - share) ** 2 - (fitted - share) ** 2, weights=count)
-    base = hit.mean()
-    return max(reliability, 0.0), np.average((fitted - base) ** 2, weights=count), base * (1 - base)
+def isotonic_parts(scores, targets) -> tuple[np.ndarray, np.ndarray]:
+    """Reliability and resolution [3] of each column of scores ``(n, columns)`` for targets ``(…, n, columns)``.
+
+    Targets are labels or true probabilities; those of equal scores are taken together, for they are recalibrated alike.
+    Two arrays ``(…, columns)``.
+    """
+    n, columns = scores.shape
+    shape = *targets.shape[:-2], columns
+    targets, scores = np.swapaxes(targets, -1, -2).reshape(-1, columns * n), scores.T
+    order = scores.argsort(axis=1, kind="stable") + n * np.arange(columns)[:, None]
+    scores, targets = scores.ravel()[order.ravel()], targets[:, order.ravel()]
+    start = np.flatnonzero((np.diff(scores, prepend=-1) != 0) | (np.arange(columns * n) % n == 0))
+    count, value, column = np.diff(start, append=columns * n), scores[start], start // n
+    share = np.add.reduceat(targets, start, axis=1) / count
+    # one call for all: shares are at most 1, so that a step of 2 keeps a column from being pooled with the next
+    step = 2.0 * (column + columns * np.arange(len(share))[:, None])
+    fitted = isotonic_regression((share + step).ravel(), weights=np.tile(count, len(share))).x.reshape(step.shape) - step
+    first = np.searchsorted(column, np.arange(columns))
+
+    def mean(values):
+        return np.add.reduceat(values * count, first, axis=1) / n
+
+    # fitted averages what it pools, so that E[fitted · share] = E[fitted²]
+    square = mean(fitted**2)
+    reliability = mean(value * (value - 2 * share)) + square
+    resolution = square - mean(share) ** 2
+    return reliability.clip(0).reshape(shape), resolution.clip(0).reshape(shape)
 
 
 def brier_reliability(p, y) -> np.ndarray:
