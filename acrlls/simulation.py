@@ -103,12 +103,7 @@ def _simulated(measure, family, p, y, of, level, resamples, seed):
         values, first = np.unique(values, return_index=True)
         if len(values) == 1:
             return observed, observed, observed
-        steps = steps[first]
-        if often is None:
-            drawn = _drawn(measure, scores, steps, resamples, seed)
-        else:
-            each = zip(steps, often[first], strict=True)
-            drawn = np.concatenate([_drawn(measure, scores, step[None], resamples, seed, share) for step, share in each])
+        drawn = _drawn(measure, scores, steps[first], resamples, seed, None if often is None else often[first])
         if (drawn >= observed).mean(axis=1).max() <= (1 - level) / 2:
             return observed, 0.0, 1.0
         # of the same luck, samples of populations in between show what is in between
@@ -196,26 +191,33 @@ def _told_apart(measure, scores, hits):
 
 
 def _drawn(measure, scores, steps, resamples, seed, often=None):
-    """The measure of samples from populations, ``(populations, resamples)``, of the same images and luck for all.
+    """The measure of samples from populations, ``(populations, resamples)``, of the same luck for all.
 
     Args:
         scores: rising, ``(n,)``.
         steps: true probabilities minus scores, ``(populations, n)``.
-        often: share of each image, ``(n,)``; None for 1/n.
+        often: share of each image in each population, ``(populations, n)``; None for 1/n, and so the same images for all.
     """
     rng, found, n = np.random.default_rng(seed), [], len(scores)
     gap = np.diff(scores)
     alone = np.append(True, gap > 0) & np.append(gap > 0, True)
     down, up = (np.where(alone, room / 2, 0) for room in (np.append(0, gap), np.append(gap, 0)))
-    until = None if often is None else often.cumsum()[:-1]
-    at_once = max(1, _AT_ONCE // steps.size)
+    at_once = max(1, _AT_ONCE // (n if often is not None else steps.size))
     for left in range(resamples, 0, -at_once):
         size = min(left, at_once), n
         wait = rng.standard_exponential((size[0], n + 1)).cumsum(axis=1)
-        luck = wait[:, :-1] / wait[:, -1:]  # sorted uniform numbers, so that the rows are sorted and the scores nearly so
-        rows = np.searchsorted(until, luck, side="right") if often is not None else (luck * n).astype(np.intp).clip(max=n - 1)
-        moved = rng.uniform(-1, 1, size)
-        drawn = scores[rows] + moved * np.where(moved < 0, down[rows], up[rows])
-        labels = rng.random(size) < drawn + steps[:, rows]
-        found.append(measure(drawn.T, labels.swapaxes(-1, -2).astype(float)))
+        which = wait[:, :-1] / wait[:, -1:]  # sorted uniform numbers, so that the rows are sorted and the scores nearly so
+        moved, luck = rng.uniform(-1, 1, size), rng.random(size)
+
+        def shown(rows, steps, moved=moved, luck=luck):
+            drawn = scores[rows] + moved * np.where(moved < 0, down[rows], up[rows])
+            labels = luck < drawn + steps[:, rows]
+            return measure(drawn.T, labels.swapaxes(-1, -2).astype(float))
+
+        if often is None:
+            found.append(shown((which * n).astype(np.intp).clip(max=n - 1), steps))
+        else:
+            ends = often.cumsum(axis=1)[:, :-1]
+            each = [np.searchsorted(end, which, side="right") for end in ends]
+            found.append(np.concatenate([shown(rows, steps[[i]]) for i, rows in enumerate(each)]))
     return np.concatenate(found, axis=1)
