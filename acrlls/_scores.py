@@ -189,13 +189,13 @@ def binned(p, y, bins, strategy, top_label=False, counts=True) -> Binned:
     return Binned(len(p), *(a.reshape(columns, bins) for a in (count, total, hits)))
 
 
-def binned_errors(scores, targets, bins, strategy, part="all"):
-    """Expected calibration error of each column or a part of it, ``(columns,)``, from two arrays ``(n, columns)``.
+def binned_errors(scores, targets, bins, strategy):
+    """Expected calibration error of each column, ``(columns,)``, from two arrays ``(n, columns)``.
 
     Targets need not be 0 or 1: true probabilities serve as well.
     """
     where = places(scores, bin_edges(scores, bins, strategy))
-    return counted_gaps(bin_sums(targets - scores, where, bins), sign_of(part)).sum(axis=1) / len(scores)
+    return np.abs(bin_sums(targets - scores, where, bins)).sum(axis=1) / len(scores)
 
 
 def drawn_labels(p, resamples, seed):

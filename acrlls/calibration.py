@@ -45,12 +45,12 @@ from acrlls.squares import calibration_difference, debiased_ece_interval
 __all__ = [
     "METRICS", "BrierParts", "Interval", "Metric", "NoiseFloor", "Reliability", "accuracy", "bootstrap",
     "bootstrap_means", "brier_parts", "brier_reliability", "brier_reliability_interval", "brier_resolution",
-    "brier_resolution_interval", "brier_score", "brier_uncertainty", "calibration_difference", "check", "classwise_auc", "classwise_brier",
-    "classwise_debiased_ece", "classwise_ece", "classwise_f1", "classwise_mce", "classwise_overconfidence",
+    "brier_resolution_interval", "brier_score", "brier_uncertainty", "calibration_difference", "check",
+    "classwise_auc", "classwise_brier", "classwise_debiased_ece", "classwise_ece", "classwise_f1", "classwise_mce", "classwise_overconfidence",
     "classwise_precision", "classwise_recall", "classwise_smooth_ece", "classwise_underconfidence", "confusion",
     "debiased_ece", "debiased_ece_interval", "ece", "ece_interval", "evaluate", "f1", "floor_table", "holm",
-    "interval", "matched_floor", "mce", "mce_interval", "nll", "noise_floor", "overconfidence", "prepare_reliability", "report",
-    "smooth_ece", "smooth_ece_interval", "true_calibration_error", "underconfidence",
+    "interval", "matched_floor", "mce", "mce_interval", "nll", "noise_floor", "overconfidence",
+    "prepare_reliability", "report", "smooth_ece", "smooth_ece_interval", "true_calibration_error", "underconfidence",
 ]  # fmt: skip
 
 
