@@ -91,6 +91,11 @@ class Config:
     phase2_learning_rate: float = _setting(1e-4, **_number(0, 10, open_low=True))
     unfrozen_layers: int = _setting(50, **_number(0, 154, integer=True))
     batchnorm: str = _setting("update", choices=("update", "frozen"))
+    # Momenta, or "reestimated": what BatchNormalization uses at prediction after Phase 2.  The first is the run's own; the
+    # others are measured on the same training.  0.999 is what Keras gives MobileNetV2.
+    batchnorm_statistics: tuple[float | str, ...] = _setting(
+        (0.999,), each={"words": ("reestimated",), **_number(0, 1)}
+    )
     patience: int | None = _setting(None, **_number(1, 10_000, integer=True, optional=True))
 
     # Tuning (Section III-B)
@@ -233,6 +238,8 @@ def _checked(name: str, value: Any, meta) -> Any:
         if not values:
             raise UserError(f"{name} is empty; give at least one value")
         return tuple(_checked(name, v, meta["each"]) for v in values)
+    if value in meta.get("words", ()):
+        return value
     if "choices" in meta and value not in meta["choices"]:
         raise UserError(f"{name} is {value!r}; choose one of: {', '.join(meta['choices'])}")
     if "boolean" in meta and not isinstance(value, bool):

@@ -22,15 +22,18 @@ import keras
 from keras import ops
 
 
-def lean(network: keras.Model) -> keras.Model:
+def lean(network: keras.Model, momenta: tuple[float, ...] = ()) -> keras.Model:
     """A model equal to ``network``, a flat functional one, that shares its variables; ``network`` itself if nothing can
     be won.
 
-    Read is what is trainable now: call it again after layers were frozen or unfrozen.
+    Uses the layers' current ``trainable`` flags: call it again after layers were frozen or unfrozen.
+
+    Args:
+        momenta: of moving averages to keep beside each updating BatchNormalization's own.
     """
     norms = _foldable(network)
     convolutions = {layer.name for layer in network.layers if layer.name in norms or _is_product(layer)}
-    fused = _fusible(network)
+    fused = _fusible(network, always=bool(momenta))
     if not convolutions and not fused:
         return network
 
@@ -40,7 +43,7 @@ def lean(network: keras.Model) -> keras.Model:
         if layer in norms.values():
             return keras.layers.Identity(name=f"{layer.name}_in_kernel")
         if layer.name in fused:
-            return FusedBatchNormalization(layer, name=f"{layer.name}_fused")
+            return FusedBatchNormalization(layer, momenta, name=f"{layer.name}_fused")
         return layer
 
     def call(layer, *inputs, **_):  # without the keyword arguments of the replaced layer, a mask of None
@@ -78,15 +81,18 @@ def _foldable(network: keras.Model) -> dict[str, keras.Layer]:
     return found
 
 
-def _fusible(network: keras.Model) -> set[str]:
-    """Names of the BatchNormalization layers that follow their batches, where the backend is TensorFlow in float32."""
-    if keras.backend.backend() != "tensorflow":  # elsewhere the compiler fuses, or the operation is one already
-        return set()
+def _fusible(network: keras.Model, always: bool) -> set[str]:
+    """Names of the BatchNormalization layers that follow their batches: ``always``, or else those that TensorFlow's
+    operation makes faster.  Other backends' compilers fuse, or their operation is one already."""
     return {
         layer.name
         for layer in network.layers
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and layer.compute_dtype == "float32"
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and (always or _has_operation(layer))
     }
+
+
+def _has_operation(layer: keras.Layer) -> bool:
+    return keras.backend.backend() == "tensorflow" and layer.compute_dtype == "float32"
 
 
 class LeanConvolution(keras.layers.Layer):
@@ -124,21 +130,47 @@ class LeanConvolution(keras.layers.Layer):
 
 
 class FusedBatchNormalization(keras.layers.Layer):
-    """A BatchNormalization that follows its batches, by TensorFlow's one operation for it.
+    """A BatchNormalization that follows its batches, on TensorFlow in float32 by its one operation for it.
 
     The only place of the package that names a backend to compute: ``keras.ops`` has no such operation, and written in it
     with a gradient of its own it saved half as much.
+
+    Args:
+        norm: the BatchNormalization, over the last axis.
+        momenta: of moving averages kept beside its own, in ``means`` and ``variances``, `(len(momenta), channels)`.
     """
 
-    def __init__(self, norm, **kwargs):
+    def __init__(self, norm, momenta=(), **kwargs):
         super().__init__(**kwargs)
         self.norm = norm
         self.built = True
+        self._kept = ops.reshape(ops.convert_to_tensor(momenta, "float32"), (-1, 1)) if momenta else None
+        if momenta:
+            for name, moving in (("means", norm.moving_mean), ("variances", norm.moving_variance)):
+                variable = self.add_weight(name=name, shape=(len(momenta), *moving.shape), trainable=False)
+                variable.assign(ops.broadcast_to(moving, variable.shape))
+                setattr(self, name, variable)
 
     def call(self, x, training=False):
         norm = self.norm
         if not training:
             return norm(x, training=False)
+        y, mean, variance = self._normalize(x)
+        mean, variance = ops.stop_gradient(mean), ops.stop_gradient(variance)
+        for moving, value in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
+            moving.assign(moving * norm.momentum + value * (1 - norm.momentum))
+        if self._kept is not None:
+            self.means.assign(self.means * self._kept + mean * (1 - self._kept))
+            self.variances.assign(self.variances * self._kept + variance * (1 - self._kept))
+        return y
+
+    def _normalize(self, x):
+        """The normalized batch, its mean and its mean squared deviation."""
+        norm = self.norm
+        if not _has_operation(norm):
+            mean, variance = ops.moments(x, tuple(range(len(x.shape) - 1)))
+            y = ops.batch_normalization(x, mean, variance, -1, norm.beta, norm.gamma, norm.epsilon)
+            return y, mean, variance
         from tensorflow import raw_ops
 
         nothing = ops.zeros((0,))
@@ -146,10 +178,7 @@ class FusedBatchNormalization(keras.layers.Layer):
             x=x, scale=norm.gamma * 1, offset=norm.beta * 1, mean=nothing, variance=nothing, epsilon=norm.epsilon
         )
         n = ops.cast(ops.prod(ops.shape(x)[:-1]), x.dtype)
-        # the operation divides by n - 1, Keras's moving variance is of the mean square
-        for moving, value in ((norm.moving_mean, mean), (norm.moving_variance, unbiased * (n - 1) / n)):
-            moving.assign(moving * norm.momentum + ops.stop_gradient(value) * (1 - norm.momentum))
-        return y
+        return y, mean, unbiased * (n - 1) / n  # the operation divides by n - 1
 
     def compute_output_shape(self, input_shape):
         return input_shape

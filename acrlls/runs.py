@@ -28,8 +28,9 @@ from sklearn.model_selection import ParameterGrid
 from acrlls.config import PROJECT, Config, digest, locked, store
 from acrlls.data import Dataset, load_data
 
-_SOURCES = ("layers", "model", "data", "chunked", "engines", "features", "folding", "training")
+_SOURCES = ("layers", "model", "data", "chunked", "engines", "features", "folding", "batchnorm", "training")
 _RECORDED = ("config.json", "manifest.json", "history.csv", "scales.csv", "predictions.csv.gz")
+_RECORDED_IF_THERE = ("statistics.csv", "statistics_predictions.csv.gz")
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,9 @@ def record(done: Run, folder: str | Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in _RECORDED:
         shutil.copyfile(done.folder / name, folder / name)
+    for name in _RECORDED_IF_THERE:
+        if (done.folder / name).exists():
+            shutil.copyfile(done.folder / name, folder / name)
     return folder
 
 

@@ -16,12 +16,14 @@ import pandas as pd
 from acrlls import data
 from acrlls.config import Config
 from acrlls.engines import jit_compile, steps_per_execution
+from acrlls.batchnorm import Readings, tracked
 from acrlls.features import FeatureBank
 from acrlls.model import (
     POOL, between, build_backbone, build_model, freeze_backbone, frozen_cut, unfreeze_top, weights_digest,
 )  # fmt: skip
 from acrlls.folding import lean
 
+_DONE = "best.json"  # written when all else is
 _IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
 _log = logging.getLogger(__name__)
 
@@ -95,8 +97,11 @@ class _Training:
         """Train; stops before each epoch to say (phase, epoch), the epoch from 0."""
         config, model, folder = self.config, self.model, self.folder
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / _DONE).exists():  # cut off while it was tidied up
+            model.load_weights(folder / "model.weights.h5")
+            return self._tidy_up()
         plans = [plan for plan in phases(config) if plan.epochs]
-        tables, bests = [], {}
+        tables, bests, others = [], {}, []
         for plan in plans:
             if plan.phase == 1:
                 freeze_backbone(model)
@@ -107,18 +112,23 @@ class _Training:
                 yield plan.phase, epoch
             bests[plan.phase] = phase.best
             tables.append(phase.predictions(("validation", "test")))
+            others += phase.other_predictions(("validation", "test"))
         selected = min(bests, key=lambda p: (bests[p]["val_loss"], p))
         if selected != plans[-1].phase:
             _load(folder / f"best_{selected}.npz", model.weights)
             # the returned model is Phase 1's, so what phase 2 stands for in the tables is too
             tables[-1] = tables[0].assign(phase=plans[-1].phase)
         pd.concat(tables).to_csv(folder / "predictions.csv.gz", index=False, float_format="%.7g")
+        if others:
+            pd.concat(others).to_csv(folder / "statistics_predictions.csv.gz", index=False, float_format="%.5g")
         model.save_weights(folder / "model.weights.h5")
         note = {"phases": bests, "selected": selected, "engines": sorted(self.bank.engines)}
-        (folder / "best.json").write_text(json.dumps(note, indent=1))
-        for checkpoint in folder.glob("*.npz"):
+        _replace_text(folder / _DONE, json.dumps(note, indent=1))
+        self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        for checkpoint in (*self.folder.glob("best_?.npz"), *self.folder.glob("last_?.npz")):
             checkpoint.unlink()
-        (folder / "checkpoint.json").unlink()
 
 
 @dataclass(frozen=True)
@@ -172,7 +182,8 @@ class _Phase:
         self._fed: dict[str, Batches] = {}
         self.cut = frozen_cut(model)
         # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
-        self.stage = lean(between(model, self.cut, model.layers[-2].name))
+        self.stage = lean(between(model, self.cut, model.layers[-2].name), tracked(config.batchnorm_statistics))
+        self.readings = Readings(self.stage, config.batchnorm_statistics)
         batches = len(bank.split.train) // config.batch_size
         self.stage.compile(
             keras.optimizers.Adam(plan.learning_rate),
@@ -210,9 +221,10 @@ class _Phase:
                 values = keras.ops.convert_to_numpy(self.model.get_layer("lls").scale).tolist()
                 scales.append({"phase": row["phase"], "epoch": row["epoch"],
                                **dict(zip(self.dataset.class_names, values, strict=True))})  # fmt: skip
-            if state["best"] is None or row["val_loss"] < state["best"]["val_loss"]:
+            if _better(row, state["best"]):
                 state["best"] = row
                 _save(self._best_file, self.model.weights)
+            self._try_others(epoch, state["others"])
             self._checkpoint(epoch + 1, state)
             _log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
         _load(self._best_file, self.model.weights)
@@ -232,6 +244,34 @@ class _Phase:
                                         "label": self.dataset.labels[rows], **columns}))  # fmt: skip
         return pd.concat(tables)
 
+    def _try_others(self, epoch: int, kept: list[dict]) -> None:
+        """What the other readings of BatchNormalization's statistics say of the validation images, and their best."""
+        for name in self.readings.others:
+            before = [row for row in kept if row["statistics"] == name]
+            with self.readings.applied(name):
+                checked = self._pass(self._plain("validation"), train=False)
+                kept.append({"statistics": name, "phase": self.plan.phase, "epoch": epoch + 1,
+                             "val_loss": checked["loss"], "val_accuracy": checked["accuracy"]})  # fmt: skip
+                if all(_better(kept[-1], row) for row in before):
+                    _save(self._other_file(name), self.model.weights)
+
+    def other_predictions(self, parts) -> list[pd.DataFrame]:
+        """Like :meth:`predictions`, of the best epoch by each other reading of BatchNormalization's statistics."""
+        own = [keras.ops.convert_to_numpy(v).copy() for v in self.model.weights]
+        tables = []
+        for name in self.readings.others:
+            _load(self._other_file(name), self.model.weights)
+            tables.append(self.predictions(parts).assign(statistics=name))
+        for variable, value in zip(self.model.weights, own, strict=True):
+            variable.assign(value)
+        return tables
+
+    def _other_file(self, name) -> Path:
+        return self.folder / f"statistics_{name}.npz"
+
+    def _plain(self, part: str) -> Batches:
+        return self._batches(part, None, np.arange(len(getattr(self.bank.split, part))))
+
     def _epoch(self, epoch: int) -> dict[str, float]:
         start = time.perf_counter()
         c = self.config
@@ -240,10 +280,10 @@ class _Phase:
         order = rng.permutation(len(self.bank.split.train))
         batches = self._batches("train", self.plan.view(epoch, c), order)
         logs = self._pass(batches, train=True)
+        self.readings.end_epoch(batches)
         batches.fetch = None  # a view that is let go takes room for as long as it is mapped
         # Without class weights and, the layer being silent outside training, without ACR.
-        plain = self._batches("validation", None, np.arange(len(self.bank.split.validation)))
-        checked = self._pass(plain, train=False)
+        checked = self._pass(self._plain("validation"), train=False)
         return {"loss": logs["loss"], "accuracy": logs["accuracy"], "val_loss": checked["loss"],
                 "val_accuracy": checked["accuracy"], "seconds": time.perf_counter() - start}  # fmt: skip
 
@@ -320,26 +360,30 @@ class _Phase:
         return [*self.stage.weights, *self.stage.optimizer.variables]
 
     def _checkpoint(self, epoch: int, state: dict) -> None:
-        _save(self.folder / f"last_{self.plan.phase}.npz", self._variables())
         pd.DataFrame(state["history"]).to_csv(self.folder / "history.csv", index=False)
         pd.DataFrame(state["scales"]).to_csv(self.folder / "scales.csv", index=False)
-        note = {"phase": self.plan.phase, "epoch": epoch, **{k: state[k] for k in ("best", "history", "scales")}}
-        _replace_text(self.folder / "checkpoint.json", json.dumps(note))
+        if state["others"]:
+            pd.DataFrame(state["others"]).to_csv(self.folder / "statistics.csv", index=False)
+        # weights and what belongs to them in one file, so that a stop never parts them
+        _save(self._last_file(self.plan.phase), self._variables(), {**state, "epoch": epoch})
 
     def _resume(self) -> dict:
         """Where this phase stands: epochs done, best row, and the rows so far of both phases."""
-        file = self.folder / "checkpoint.json"
-        fresh = {"epoch": 0, "best": None, "history": [], "scales": []}
-        if not file.exists():
-            return fresh
-        note = json.loads(file.read_text())
-        if note["phase"] < self.plan.phase:
-            return {**fresh, "history": note["history"], "scales": note["scales"]}
-        if note["phase"] > self.plan.phase:  # done earlier; its best epoch is on disk
-            best = min((r for r in note["history"] if r["phase"] == self.plan.phase), key=lambda r: r["val_loss"])
-            return {**fresh, "epoch": self.plan.epochs, "best": best}
-        _load(self.folder / f"last_{self.plan.phase}.npz", self._variables())
-        return {k: note[k] for k in fresh}
+        state = {"epoch": 0, "best": None, "history": [], "scales": [], "others": []}
+        if self._last_file(self.plan.phase).exists():
+            return _load(self._last_file(self.plan.phase), self._variables())
+        if self.plan.phase == 2 and self._last_file(1).exists():
+            earlier = _load(self._last_file(1), [])
+            return {**state, "history": earlier["history"], "scales": earlier["scales"]}
+        return state
+
+    def _last_file(self, phase: int) -> Path:
+        return self.folder / f"last_{phase}.npz"
+
+
+def _better(row: dict, best: dict | None) -> bool:
+    """Whether an epoch's validation loss beats the best one; a loss that is no number is worse than any."""
+    return best is None or np.nan_to_num(row["val_loss"], nan=np.inf) < np.nan_to_num(best["val_loss"], nan=np.inf)
 
 
 def seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
@@ -350,16 +394,19 @@ def seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
             generator.state.assign(rng.integers(0, 2**31, size=2).astype("uint32"))
 
 
-def _save(file: Path, variables) -> None:
+def _save(file: Path, variables, note: dict | None = None) -> None:
+    """Values of variables and what is known beside them, in one file that is there as a whole or not at all."""
     aside = file.with_suffix(".aside.npz")
-    np.savez(aside, *[keras.ops.convert_to_numpy(v) for v in variables])
+    np.savez(aside, *[keras.ops.convert_to_numpy(v) for v in variables], note=json.dumps(note))
     aside.replace(file)
 
 
-def _load(file: Path, variables) -> None:
+def _load(file: Path, variables) -> dict | None:
+    """Give variables their saved values; returns the note."""
     with np.load(file) as kept:
         for k, variable in enumerate(variables):
             variable.assign(kept[f"arr_{k}"])
+        return json.loads(str(kept["note"]))
 
 
 def _replace_text(file: Path, text: str) -> None:
