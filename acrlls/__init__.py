@@ -12,31 +12,40 @@ _HOME = {
     "UserError": "config",
     "configure": "config",
     "load_data": "data",
-    "AdaptiveConfidenceRegularizer": "layers",
-    "LearnableLogitScaler": "layers",
-    "VARIANTS": "model",
-    "build_model": "model",
+    "AdaptiveConfidenceRegularizer": "method",
+    "LearnableLogitScaler": "method",
+    "VARIANTS": "method",
+    "build_model": "method",
     "run": "runs",
     "run_all": "runs",
     "tune": "runs",
 }
-_MODULES = (
-    "bench", "book", "cache", "calibration", "chunked", "config", "cost", "data", "engines", "estimators",
-    "features", "folding", "gradcam", "layers", "model", "paper", "phantom", "plots", "population", "pretrain",
-    "recalibration", "records", "runs", "sections", "training",
-)  # fmt: skip
+_ROOMS = (
+    "bench",
+    "book",
+    "calibration",
+    "config",
+    "data",
+    "figures",
+    "ledger",
+    "method",
+    "paper",
+    "phantom",
+    "runs",
+    "store",
+    "training",
+)
+_KERAS = ("method", "runs", "training")
 
-_KERAS = ("engines", "features", "folding", "gradcam", "layers", "model", "pretrain", "runs", "training")
-
-__all__ = [*_HOME, *_MODULES]
+__all__ = [*_HOME, *_ROOMS]
 
 
 def __getattr__(name):
     home = _HOME.get(name, name)
-    if home not in (*_HOME.values(), *_MODULES):
+    if home not in (*_HOME.values(), *_ROOMS):
         raise AttributeError(f"module 'acrlls' has no attribute {name!r}")
     if home in _KERAS:
-        from acrlls._start import import_keras
+        from acrlls.backend import import_keras
 
         import_keras()
     module = import_module(f"acrlls.{home}")

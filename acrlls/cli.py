@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import acrlls
-from acrlls._start import import_keras
-from acrlls.cache import CLEARED_BY_DEFAULT, KINDS
-from acrlls.chunked import LIMIT_VARIABLE, limit, readable
-from acrlls.config import PROJECT, Config, UserError, configure, profiles, store
-from acrlls.sections import Section, SectionFailed, all_sections, execute
+from acrlls.backend import import_keras
+from acrlls.book.sections import Section, SectionFailed, all_sections, execute
+from acrlls.config import PROJECT, Config, UserError, configure, profiles
+from acrlls.runs.cache import CLEARED_BY_DEFAULT, KINDS
+from acrlls.store import store
+from acrlls.training.chunked import LIMIT_VARIABLE, limit, readable
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
 PUBLISHED = ("baseline", "single_dense", "proposed")
@@ -36,7 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; the entry point of the ``acrlls`` script."""
     given = sys.argv[1:] if arguments is None else arguments
     # The parser takes a value such as -1..1 for an option, unless there is a space in it.
-    given = [f" {a}" if "-p" in given[max(0, k - 2) : k - 1] and a.startswith("-") else a for k, a in enumerate(given)]
+    given = [
+        f" {a}" if "-p" in given[max(0, k - 2) : k - 1] and a.startswith("-") else a
+        for k, a in enumerate(given)
+    ]
     options = _parser().parse_args(given)
     try:
         return options.command(options) or 0
@@ -47,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"acrlls {options.name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\nacrlls {options.name}: interrupted; what was trained so far is kept", file=sys.stderr)
+        print(
+            f"\nacrlls {options.name}: interrupted; what was trained so far is kept",
+            file=sys.stderr,
+        )
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="acrlls", description="Sections, runs and checks of the ACR-LLS-MNetCal companion."
     )
     parser.add_argument("--version", action="version", version=f"acrlls {acrlls.__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="name")
+    commands = parser.add_subparsers(
+        title="commands", required=True, metavar="COMMAND", dest="name"
+    )
 
     def command(function, *, parameters: str | None = None):
         name = function.__name__
@@ -96,47 +105,99 @@ def _parser() -> argparse.ArgumentParser:
     )
     command(sections)
     sub = command(reproduce, parameters="a setting, such as `seed 1`; may be repeated")
-    sub.add_argument("--profile", default="paper", help="default: paper; known: " + ", ".join(profiles()))
     sub.add_argument(
-        "--variants", nargs="+", default=PUBLISHED, metavar="VARIANT",
-        choices=FIELDS["variant"].metadata["choices"], help="default: the three published ones; known: " +
-        ", ".join(FIELDS["variant"].metadata["choices"]),
-    )  # fmt: skip
+        "--profile", default="paper", help="default: paper; known: " + ", ".join(profiles())
+    )
+    sub.add_argument(
+        "--variants",
+        nargs="+",
+        default=PUBLISHED,
+        metavar="VARIANT",
+        choices=FIELDS["variant"].metadata["choices"],
+        help="default: the three published ones; known: "
+        + ", ".join(FIELDS["variant"].metadata["choices"]),
+    )
     sub.add_argument("--tune", action="store_true", help="run the tuning grid as well")
     sub.add_argument(
-        "-o", "--output", type=Path, metavar="FOLDER", help="where to record; default: results/<profile>"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="where to record; default: results/<profile>",
     )
-    sub = command(population, parameters="a setting of the run, such as `variant baseline`; may be repeated")
-    sub.add_argument("--profile", default="quick", help="default: quick; known: " + ", ".join(profiles()))
-    sub.add_argument("--images", type=int, default=100_000, metavar="N", help="number of phantoms; default: 100000")
-    sub.add_argument("--phantom-seed", type=int, default=2, metavar="S", help="of the fresh phantoms; default: 2")
+    sub = command(
+        population, parameters="a setting of the run, such as `variant baseline`; may be repeated"
+    )
     sub.add_argument(
-        "-o", "--output", type=Path, metavar="FOLDER", help="where to record; default: results/population"
+        "--profile", default="quick", help="default: quick; known: " + ", ".join(profiles())
+    )
+    sub.add_argument(
+        "--images",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="number of phantoms; default: 100000",
+    )
+    sub.add_argument(
+        "--phantom-seed", type=int, default=2, metavar="S", help="of the fresh phantoms; default: 2"
+    )
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="where to record; default: results/population",
     )
     sub = command(cache)
     sub.add_argument(
-        "chosen", nargs="*", metavar="WHAT",
+        "chosen",
+        nargs="*",
+        metavar="WHAT",
         help=f"a kind ({', '.join(KINDS)}), or the name of an entry or its beginning; default: all of them, and the "
         f"{' and '.join(CLEARED_BY_DEFAULT)} for --clear and --check",
-    )  # fmt: skip
+    )
     act = sub.add_mutually_exclusive_group()
-    act.add_argument("--clear", action="store_true", help="delete what is chosen; runs only if they are named")
-    act.add_argument("--check", action="store_true", help="compare stored features with their digests")
-    command(pretrain, parameters="an argument of acrlls.pretrain.pretrain; may be repeated")
+    act.add_argument(
+        "--clear", action="store_true", help="delete what is chosen; runs only if they are named"
+    )
+    act.add_argument(
+        "--check", action="store_true", help="compare stored features with their digests"
+    )
+    command(
+        pretrain, parameters="an argument of acrlls.training.pretrain.pretrain; may be repeated"
+    )
     sub = command(claims)
-    sub.add_argument("words", metavar="WORD", nargs="*", help="show claims that hold all these words")
+    sub.add_argument(
+        "words", metavar="WORD", nargs="*", help="show claims that hold all these words"
+    )
     sub.add_argument("--verdict", help="show claims with this verdict")
     sub.add_argument("--evidence", action="store_true", help="show the arithmetic as well")
     sub = command(bench, parameters="a setting, such as `phase2_epochs 3`; may be repeated")
-    sub.add_argument("--profile", default=None, help="default: paper where ACRLLS_DATA is set, else quick")
-    sub.add_argument("--quick", action="store_true", help="a few images of the phantom, to see that it works; some minutes")
-    sub.add_argument("--images", type=int, default=1000, help="images drawn from the data; default: 1000")
-    sub.add_argument("--points", type=int, default=2, help="grid points that plain Keras trains; default: 2")
     sub.add_argument(
-        "-o", "--output", type=Path, metavar="FOLDER", help="where to record; default: results/bench/<profile>"
+        "--profile", default=None, help="default: paper where ACRLLS_DATA is set, else quick"
+    )
+    sub.add_argument(
+        "--quick",
+        action="store_true",
+        help="a few images of the phantom, to see that it works; some minutes",
+    )
+    sub.add_argument(
+        "--images", type=int, default=1000, help="images drawn from the data; default: 1000"
+    )
+    sub.add_argument(
+        "--points", type=int, default=2, help="grid points that plain Keras trains; default: 2"
+    )
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="where to record; default: results/bench/<profile>",
     )
     sub = command(doctor)
-    sub.add_argument("--profile", default=None, help="profile to look at; default: quick, or ACRLLS_PROFILE")
+    sub.add_argument(
+        "--profile", default=None, help="profile to look at; default: quick, or ACRLLS_PROFILE"
+    )
     return parser
 
 
@@ -169,7 +230,10 @@ def sections(options) -> None:
     """List the sections and their parameters."""
     for section in all_sections():
         print(f"{section.name:<20} {section.title}")
-        print(f"{'':<20} " + ", ".join(f"{name}={default}" for name, default in section.parameters.items()))
+        print(
+            f"{'':<20} "
+            + ", ".join(f"{name}={default}" for name, default in section.parameters.items())
+        )
 
 
 def reproduce(options) -> None:
@@ -178,13 +242,16 @@ def reproduce(options) -> None:
     A run that is already kept is recorded as it is; one that was cut off goes on from its last epoch.
     """
     given = _values(
-        options.parameters, [name for name in FIELDS if name not in ("profile", "variant")], "reproduce"
+        options.parameters,
+        [name for name in FIELDS if name not in ("profile", "variant")],
+        "reproduce",
     )
     configs = {v: _usage(configure, options.profile, variant=v, **given) for v in options.variants}
     folder = options.output or PROJECT / "results" / options.profile
 
     import_keras()
-    from acrlls import calibration, runs
+    from acrlls.calibration import registry as calibration
+    from acrlls.runs import runs
 
     print(f"{', '.join(configs)}: training, or taking what is kept in {store()}", flush=True)
     for variant, done in zip(configs, runs.run_all(configs.values()), strict=True):
@@ -208,10 +275,12 @@ def population(options) -> None:
 
     Drawing 100,000 phantoms takes a quarter of an hour on two cores.  What was cut off goes on where it was.
     """
-    given = _values(options.parameters, [name for name in FIELDS if name != "profile"], "population")
+    given = _values(
+        options.parameters, [name for name in FIELDS if name != "profile"], "population"
+    )
     config = _usage(configure, options.profile, **given)
     import_keras()
-    from acrlls.population import FOLDER, record_population
+    from acrlls.phantom.population import FOLDER, record_population
 
     folder = options.output or FOLDER
     found = record_population(config, options.images, options.phantom_seed, folder)
@@ -226,7 +295,7 @@ def cache(options) -> int:
     acrlls cache 3f2a --clear       delete the entries whose name begins so
     acrlls cache unfinished --clear delete runs that were cut off
     """
-    from acrlls import cache as kept
+    from acrlls.runs import cache as kept
 
     chosen = options.chosen or (CLEARED_BY_DEFAULT if options.clear or options.check else ())
     found = _usage(kept.entries, chosen)
@@ -237,7 +306,9 @@ def cache(options) -> int:
         if options.check and entry.kind == "features":
             bad = kept.damaged(entry)
             status = 1 if bad else status
-            line += f"\n{'':<10} " + (f"not whole: {', '.join(bad)}; computed again when asked for" if bad else "whole")
+            line += f"\n{'':<10} " + (
+                f"not whole: {', '.join(bad)}; computed again when asked for" if bad else "whole"
+            )
         if options.clear:
             entry.delete()
         print(line)
@@ -251,7 +322,7 @@ def cache(options) -> int:
 def pretrain(options) -> None:
     """Train the phantom backbone that the package ships, by its recipe."""
     import_keras()
-    from acrlls.pretrain import pretrain as recipe
+    from acrlls.training.pretrain import pretrain as recipe
 
     known = list(inspect.signature(recipe).parameters)
     result = recipe(**_values(options.parameters, known, "pretrain"))
@@ -265,10 +336,12 @@ def claims(options) -> int:
     Exit status 1 if a claim has no check or a check no claim.
     acrlls claims ece --verdict "does not follow" --evidence
     """
-    from acrlls import ledger
+    from acrlls.ledger import ledger
 
     if options.verdict is not None and options.verdict not in ledger.VERDICTS:
-        raise UsageError(f"there is no verdict {options.verdict!r}; known: {', '.join(ledger.VERDICTS)}")
+        raise UsageError(
+            f"there is no verdict {options.verdict!r}; known: {', '.join(ledger.VERDICTS)}"
+        )
     problems = ledger.audit()
     entries = ledger.Ledger().search(*options.words, verdict=options.verdict)
     print(ledger.text(entries, options.evidence))
@@ -283,17 +356,32 @@ def bench(options) -> None:
     Two epochs a phase and a grid point, fresh views; half an hour to three quarters for 1,000 images of 224 px on
     two cores.
     """
-    from acrlls.bench import Task, bench
+    from acrlls.bench.bench import Task, bench
 
     given = {"grid_epochs": 2, "phase1_epochs": 2, "phase2_epochs": 2, "views": None}
     size = {"images": options.images, "plain_points": options.points}
     profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
     if options.quick:
-        profile, size = "quick", {"images": 160, "plain_points": 1, "workers": (1, 2), "seeds": (1,)}
-        given |= {"data": "phantom", "phantom_images": 160, "grid_alpha": [0.08], "grid_tau": [0.15, 0.25]}
-    given |= _values(options.parameters, [name for name in FIELDS if name not in ("profile", "variant")], "bench")
-    config = _usage(configure, profile, **given).replace(views=given["views"])  # None: a fresh one every epoch
-    bench(Task(config, **size), options.output or PROJECT / "results" / "bench" / ("quick" if options.quick else profile))
+        profile, size = (
+            "quick",
+            {"images": 160, "plain_points": 1, "workers": (1, 2), "seeds": (1,)},
+        )
+        given |= {
+            "data": "phantom",
+            "phantom_images": 160,
+            "grid_alpha": [0.08],
+            "grid_tau": [0.15, 0.25],
+        }
+    given |= _values(
+        options.parameters, [name for name in FIELDS if name not in ("profile", "variant")], "bench"
+    )
+    config = _usage(configure, profile, **given).replace(
+        views=given["views"]
+    )  # None: a fresh one every epoch
+    bench(
+        Task(config, **size),
+        options.output or PROJECT / "results" / "bench" / ("quick" if options.quick else profile),
+    )
 
 
 def doctor(options) -> int:

@@ -7,11 +7,8 @@ line and the tests speak of a parameter by the same name.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
-import hashlib
-import json
 import math
 import os
 from dataclasses import dataclass, field
@@ -28,9 +25,22 @@ class UserError(Exception):
     """A mistake that the user can mend.  Shown as its message alone, without a traceback, at the command line."""
 
 
-def _number(low: float, high: float, *, integer: bool = False, optional: bool = False, open_low: bool = False):
+def _number(
+    low: float,
+    high: float,
+    *,
+    integer: bool = False,
+    optional: bool = False,
+    open_low: bool = False,
+):
     """Metadata of a numeric field: its allowed range, closed unless ``open_low``."""
-    return {"low": low, "high": high, "integer": integer, "optional": optional, "open_low": open_low}
+    return {
+        "low": low,
+        "high": high,
+        "integer": integer,
+        "optional": optional,
+        "open_low": open_low,
+    }
 
 
 def _setting(default, *, training: bool = True, **check):
@@ -51,7 +61,9 @@ class Config:
     profile: str = _setting("paper", training=False)
 
     # Data (Section III-A)
-    data: str | None = _setting(None, training=False)  # "phantom", "kaggle", a folder; None: ACRLLS_DATA
+    data: str | None = _setting(
+        None, training=False
+    )  # "phantom", "kaggle", a folder; None: ACRLLS_DATA
     phantom_images: int = _setting(4000, training=False, **_number(40, 10_000_000, integer=True))
     phantom_seed: int = _setting(0, training=False, **_number(0, 2**31 - 1, integer=True))
     image_size: int = _setting(224, **_number(32, 1024, integer=True))
@@ -67,18 +79,31 @@ class Config:
     shift: float = _setting(0.10, **_number(0, 1))  # share of the side, either way, each axis
     shear: float = _setting(0.10, **_number(0, 1))  # tangent of the shear angle, either way
     zoom: float = _setting(0.15, **_number(0, 0.9))  # relative, either way
-    views: int | None = _setting(None, **_number(1, 10_000, integer=True, optional=True))  # None: one an epoch
+    views: int | None = _setting(
+        None, **_number(1, 10_000, integer=True, optional=True)
+    )  # None: one an epoch
     augment_seed: int = _setting(0, **_number(0, 2**31 - 1, integer=True))
-    bank_dtype: str = _setting("float32", choices=("float16", "float32"))  # of stored features of augmented views
+    bank_dtype: str = _setting(
+        "float32", choices=("float16", "float32")
+    )  # of stored features of augmented views
 
     # Model (Section II)
     variant: str = _setting(
         "proposed",
-        choices=("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls"),
+        choices=(
+            "baseline",
+            "single_dense",
+            "proposed",
+            "acr_only",
+            "lls_only",
+            "single_dense_acr_lls",
+        ),
     )
     alpha: float = _setting(0.08, **_number(0, 100))  # strength of ACR, eq. (3)
     tau: float = _setting(0.25, **_number(0, 1))  # margin that ACR aims at, eqs. (1)-(2)
-    backbone: str = _setting("imagenet", training=False)  # "imagenet", "phantom", "random", or a weights file
+    backbone: str = _setting(
+        "imagenet", training=False
+    )  # "imagenet", "phantom", "random", or a weights file
     backbone_width: float = _setting(1.0, **_number(0.1, 2.0))  # MobileNetV2's own alpha
 
     # Training (Section II-D, Algorithm 1)
@@ -99,14 +124,22 @@ class Config:
     patience: int | None = _setting(None, **_number(1, 10_000, integer=True, optional=True))
 
     # Tuning (Section III-B)
-    grid_alpha: tuple[float, ...] = _setting((0.08, 0.10, 0.15, 0.20), training=False, each=_number(0, 100))
-    grid_tau: tuple[float, ...] = _setting((0.15, 0.20, 0.25, 0.30), training=False, each=_number(0, 1))
+    grid_alpha: tuple[float, ...] = _setting(
+        (0.08, 0.10, 0.15, 0.20), training=False, each=_number(0, 100)
+    )
+    grid_tau: tuple[float, ...] = _setting(
+        (0.15, 0.20, 0.25, 0.30), training=False, each=_number(0, 1)
+    )
     grid_epochs: int = _setting(10, training=False, **_number(1, 10_000, integer=True))
-    grid_patience: int | None = _setting(3, training=False, **_number(1, 10_000, integer=True, optional=True))
+    grid_patience: int | None = _setting(
+        3, training=False, **_number(1, 10_000, integer=True, optional=True)
+    )
 
     # Evaluation (Section IV)
     bins: int = _setting(15, training=False, **_number(1, 1000, integer=True))
-    resamples: int = _setting(1000, training=False, **_number(19, 1_000_000, integer=True))  # fewer tell no 5 %
+    resamples: int = _setting(
+        1000, training=False, **_number(19, 1_000_000, integer=True)
+    )  # fewer tell no 5 %
     gradcam_layer: str = _setting("out_relu", training=False)
 
     def __post_init__(self):
@@ -125,7 +158,11 @@ class Config:
 
     def training_settings(self) -> dict[str, Any]:
         """The settings that reach training, those that the digest of a run covers."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata["training"]}
+        return {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.metadata["training"]
+        }
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -133,7 +170,11 @@ class Config:
 
 def profiles() -> list[str]:
     """Names of the profiles that ship with the package."""
-    return sorted(p.name.removesuffix(".yml") for p in (resources.files("acrlls") / "profiles").iterdir() if p.name.endswith(".yml"))
+    return sorted(
+        p.name.removesuffix(".yml")
+        for p in (resources.files("acrlls") / "profiles").iterdir()
+        if p.name.endswith(".yml")
+    )
 
 
 def configure(profile: str | None = None, **overrides: Any) -> Config:
@@ -185,49 +226,16 @@ def _settings_in(file) -> dict[str, Any]:
     return settings
 
 
-def store() -> Path:
-    """Folder that keeps runs, drawn phantoms and feature banks: ``ACRLLS_STORE``, or ``runs/`` in the project."""
-    return Path(os.environ.get("ACRLLS_STORE") or PROJECT / "runs")
-
-
-@contextlib.contextmanager
-def locked(file: Path, wait: bool = True):
-    """Let one process at a time make what belongs to ``file``.  Freed when a process dies.
-
-    Gives whether the lock was had: always, if a second process is to ``wait`` for the first.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes at once may do the same work twice
-        yield True
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
-def digest(*parts: Any) -> str:
-    """Short hexadecimal digest of JSON-serialisable values, paths (their contents) and bytes."""
-    h = hashlib.blake2b(digest_size=10)
-    for part in parts:
-        if isinstance(part, Path):
-            part = part.read_bytes()
-        h.update(part if isinstance(part, bytes) else json.dumps(part, sort_keys=True, default=str).encode())
-        h.update(b"\0")
-    return h.hexdigest()
-
-
 def _refuse_unknown(names) -> None:
     known = [f.name for f in dataclasses.fields(Config)]
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known parameters: {', '.join(known)}"
+            hint = (
+                f"; did you mean {near[0]!r}?"
+                if near
+                else f"; known parameters: {', '.join(known)}"
+            )
             raise UserError(f"there is no parameter {name!r}{hint}")
 
 

@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from acrlls._start import import_keras
-from acrlls.chunked import limit, readable, used
-from acrlls.config import PROJECT, Config, UserError, store
-from acrlls.sections import versions
+from acrlls.backend import import_keras
+from acrlls.book.sections import versions
+from acrlls.config import PROJECT, Config, UserError
+from acrlls.store import store
+from acrlls.training.chunked import limit, readable, used
 
 
 def examine(config: Config) -> Iterator[tuple[str, bool, str]]:
@@ -34,10 +35,12 @@ def _check_backend(config: Config) -> str:
 
     keras = import_keras()
     keras.ops.convert_to_numpy(keras.ops.softmax(np.ones((1, 4), "float32")))
-    from acrlls import engines
+    from acrlls.training import engines
 
     by = engines.engine_version(engines.engine())
-    return f"Keras {keras.__version__} computes on {keras.backend.backend()}, the frozen part by {by}"
+    return (
+        f"Keras {keras.__version__} computes on {keras.backend.backend()}, the frozen part by {by}"
+    )
 
 
 def _check_data(config: Config) -> str:
@@ -45,7 +48,7 @@ def _check_data(config: Config) -> str:
         return f"phantom, {config.phantom_images} images drawn on demand"
     if config.data == "kaggle":
         return "kaggle, fetched by kagglehub when a section asks for it"
-    from acrlls.data import load_data
+    from acrlls.data.dataset import load_data
 
     data = load_data(config)
     return f"{len(data.names)} images of {', '.join(data.class_names)}"
@@ -55,16 +58,22 @@ def _check_weights(config: Config) -> str:
     if config.backbone == "phantom":
         shipped = sorted((PROJECT / "acrlls" / "weights").glob("*.h5"))
         if not shipped:
-            raise UserError("the phantom backbone is not in acrlls/weights/; `acrlls pretrain` trains it")
+            raise UserError(
+                "the phantom backbone is not in acrlls/weights/; `acrlls pretrain` trains it"
+            )
         return "phantom, shipped: " + ", ".join(
             f"{p.name} ({p.stat().st_size / 1e6:.1f} MB)" for p in shipped
         )
     if config.backbone == "imagenet":
         cached = list(
-            (Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models").glob("mobilenet_v2*")
+            (Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models").glob(
+                "mobilenet_v2*"
+            )
         )
         return "imagenet, " + (
-            "in Keras's cache" if cached else "not in Keras's cache: downloaded when first asked for"
+            "in Keras's cache"
+            if cached
+            else "not in Keras's cache: downloaded when first asked for"
         )
     if config.backbone != "random" and not Path(config.backbone).is_file():
         raise UserError(f"backbone {config.backbone} is no file")

@@ -9,7 +9,9 @@ import pytest
 from scipy.special import softmax
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:  # several processes share the cores already
+if (
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
+):  # several processes share the cores already
     for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(_name, "1")
 
@@ -19,14 +21,30 @@ REAL = Path(os.environ.get("ACRLLS_DATA") or Path(__file__).parents[2] / "shared
 
 # Settings with which everything trains in seconds.  Not with a random backbone: untrained, it maps every image to 1e-12,
 # and whatever is said about its features holds.
-TINY = {"phantom_images": 160, "image_size": 48, "backbone": "phantom", "phase1_epochs": 2, "phase2_epochs": 1,
-        "grid_epochs": 1, "grid_alpha": [0.08], "grid_tau": [0.15, 0.25], "resamples": 20}  # fmt: skip
+TINY = {
+    "phantom_images": 160,
+    "image_size": 48,
+    "backbone": "phantom",
+    "phase1_epochs": 2,
+    "phase2_epochs": 1,
+    "grid_epochs": 1,
+    "grid_alpha": [0.08],
+    "grid_tau": [0.15, 0.25],
+    "resamples": 20,
+}
 
 # Claims of the paper that its own other numbers contradict.
 CONTRADICTIONS = {
-    "share.Normal", "table_I.5.val_accuracy", "ece.reduction_up_to", "tuning.region", "lls.below_one",
-    "lls.reduced_confidence", "ablation.single_higher", "method.favours_one", "method.minority",
-}  # fmt: skip
+    "share.Normal",
+    "table_I.5.val_accuracy",
+    "ece.reduction_up_to",
+    "tuning.region",
+    "lls.below_one",
+    "lls.reduced_confidence",
+    "ablation.single_higher",
+    "method.favours_one",
+    "method.minority",
+}
 
 
 def random_case(n=600, classes=4, seed=0):
@@ -42,21 +60,37 @@ def labels_of(p, rng):
 
 
 # Modules that take longest, to begin with, so that two processes end together.
-LONGEST = ("notebooks", "training", "cli", "bench", "book", "features", "backends", "gradcam", "records")
+LONGEST = (
+    "notebooks",
+    "training",
+    "cli",
+    "bench",
+    "book",
+    "features",
+    "backends",
+    "gradcam",
+    "records",
+)
 
 
 def pytest_collection_modifyitems(config, items):
     """Slow tests run where the real images are, as in continuous integration, or when asked for by ``-m``; thorough ones
     when asked for alone, as continuous integration does."""
     names = [f"test_{name}" for name in LONGEST]
-    items.sort(key=lambda item: names.index(item.module.__name__) if item.module.__name__ in names else len(names))
+    items.sort(
+        key=lambda item: (
+            names.index(item.module.__name__) if item.module.__name__ in names else len(names)
+        )
+    )
     if config.option.markexpr:
         return
     for item in items:
         if item.get_closest_marker("thorough"):
             item.add_marker(pytest.mark.skip(reason="thorough: runs with make thorough"))
         elif item.get_closest_marker("slow") and not REAL.is_dir():
-            item.add_marker(pytest.mark.skip(reason="slow: runs with -m slow, or where the real images are"))
+            item.add_marker(
+                pytest.mark.skip(reason="slow: runs with -m slow, or where the real images are")
+            )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,7 +108,9 @@ def tiny():
     """A config that trains in seconds."""
     from acrlls.config import configure
 
-    with pytest.MonkeyPatch.context() as patch:  # a module's own profile may be in force when it is first asked for
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # a module's own profile may be in force when it is first asked for
         patch.delenv("ACRLLS_PROFILE", raising=False)
         return configure("quick", **TINY)
 
@@ -82,7 +118,7 @@ def tiny():
 @pytest.fixture(scope="session")
 def phantom_data(tiny):
     """The tiny config's data set."""
-    from acrlls.data import load_data
+    from acrlls.data.dataset import load_data
 
     return load_data(tiny)
 
@@ -98,7 +134,7 @@ def real_folder():
 @pytest.fixture(scope="session")
 def entries():
     """The ledger with few resamples."""
-    from acrlls.ledger import Facts, Ledger
+    from acrlls.ledger.ledger import Facts, Ledger
 
     return Ledger(Facts(resamples=100))
 
@@ -112,7 +148,11 @@ def write_notebook():
         nodes = []
         for cell in cells:
             text, tags = (cell, []) if isinstance(cell, str) else cell
-            new = nbformat.v4.new_markdown_cell if text.startswith("# ") else nbformat.v4.new_code_cell
+            new = (
+                nbformat.v4.new_markdown_cell
+                if text.startswith("# ")
+                else nbformat.v4.new_code_cell
+            )
             nodes.append(new(text, metadata={"tags": tags} if tags else {}))
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         path.parent.mkdir(parents=True, exist_ok=True)

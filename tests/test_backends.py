@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from acrlls import _start
+from acrlls import backend as _start
 
-BACKENDS = [pytest.param(name, marks=pytest.mark.skipif(not importlib.util.find_spec(name), reason=f"{name} is not installed"))
-            for name in ("jax", "torch")]  # fmt: skip
+BACKENDS = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            not importlib.util.find_spec(name), reason=f"{name} is not installed"
+        ),
+    )
+    for name in ("jax", "torch")
+]
 
 TRAIN = """
 import keras, numpy as np
@@ -27,15 +34,28 @@ np.testing.assert_allclose(done.model().predict(np.zeros((1, 32, 32, 3)), verbos
 
 def run_on(backend, *arguments):
     # most of the time would go into optimising code that runs once
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3",
-                   "XLA_FLAGS": "--xla_backend_optimization_level=0"}  # fmt: skip
-    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    }
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_statement_about_the_layers_holds(backend):
-    run_on(backend, "-m", "pytest", "-p", "no:cacheprovider", str(Path(__file__).with_name("test_layers.py")))
+    run_on(
+        backend,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        str(Path(__file__).with_name("test_layers.py")),
+    )
 
 
 @pytest.mark.thorough
@@ -45,10 +65,14 @@ def test_both_phases_train(backend):
 
 
 @pytest.mark.parametrize(("set_by_user", "seen"), [(None, "1"), ("0", "0")])
-def test_faster_kernels_are_switched_on_before_keras_but_not_against_the_user(monkeypatch, set_by_user, seen):
+def test_faster_kernels_are_switched_on_before_keras_but_not_against_the_user(
+    monkeypatch, set_by_user, seen
+):
     monkeypatch.setenv(_start.ONEDNN_VARIABLE, set_by_user or "")
     if not set_by_user:
         monkeypatch.delenv(_start.ONEDNN_VARIABLE)
     monkeypatch.delitem(sys.modules, "keras", raising=False)
-    monkeypatch.setattr(_start.importlib, "import_module", lambda name: (name, os.environ[_start.ONEDNN_VARIABLE]))
+    monkeypatch.setattr(
+        _start.importlib, "import_module", lambda name: (name, os.environ[_start.ONEDNN_VARIABLE])
+    )
     assert _start.import_keras() == ("keras", seen)

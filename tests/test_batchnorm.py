@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from keras import ops
 
-from acrlls import model as m
-from acrlls import training
-from acrlls.batchnorm import Readings, tracked
 from acrlls.config import UserError
-from acrlls.folding import FusedBatchNormalization, lean
+from acrlls.method import model as m
+from acrlls.training import algorithm as training
+from acrlls.training.batchnorm import Readings, tracked
+from acrlls.training.folding import FusedBatchNormalization, lean
 
 PARTS = ["part", "name", "label"]
 
@@ -30,24 +30,40 @@ def several(tiny, phantom_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
     config = tiny.replace(phase2_epochs=2, batchnorm_statistics=(0.999, 0.9, "reestimated"))
     predictions, history = trained(config, phantom_data, folder)
-    return config, predictions, history, pd.read_csv(folder / "statistics_predictions.csv.gz"), pd.read_csv(folder / "statistics.csv")
+    return (
+        config,
+        predictions,
+        history,
+        pd.read_csv(folder / "statistics_predictions.csv.gz"),
+        pd.read_csv(folder / "statistics.csv"),
+    )
 
 
 def test_further_readings_leave_the_run_as_it_is(several, phantom_data, tmp_path):
     config, predictions, history, *_ = several
-    alone, history_alone = trained(config.replace(batchnorm_statistics=(0.999,)), phantom_data, tmp_path / "alone")
+    alone, history_alone = trained(
+        config.replace(batchnorm_statistics=(0.999,)), phantom_data, tmp_path / "alone"
+    )
     assert predictions[PARTS].equals(alone[PARTS])
     np.testing.assert_allclose(logits(predictions), logits(alone), atol=1e-5)
     np.testing.assert_allclose(history.val_loss, history_alone.val_loss, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", [0.9, "reestimated"])
-def test_a_further_reading_is_what_a_training_of_its_own_gives(several, phantom_data, tmp_path, name):
+def test_a_further_reading_is_what_a_training_of_its_own_gives(
+    several, phantom_data, tmp_path, name
+):
     config, predictions, history, others, other_history = several
-    alone, history_alone = trained(config.replace(batchnorm_statistics=(name,)), phantom_data, tmp_path / "alone")
+    alone, history_alone = trained(
+        config.replace(batchnorm_statistics=(name,)), phantom_data, tmp_path / "alone"
+    )
     found = other_history[other_history.statistics.astype(str) == str(name)]
-    np.testing.assert_allclose(found.val_loss, history_alone[history_alone.phase == 2].val_loss, rtol=1e-4)
-    np.testing.assert_allclose(logits(others, statistics=name), logits(alone, phase=2), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        found.val_loss, history_alone[history_alone.phase == 2].val_loss, rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        logits(others, statistics=name), logits(alone, phase=2), rtol=1e-3, atol=1e-3
+    )
     assert not np.allclose(found.val_loss, history[history.phase == 2].val_loss, rtol=1e-2)
     np.testing.assert_allclose(history_alone.loss, history.loss, rtol=1e-4)  # training is the same
 
@@ -64,10 +80,16 @@ def test_statistics_computed_afresh_are_the_moments_of_what_enters(tiny, phantom
     readings.end_epoch([(x, None)])
     first = next(layer for layer in stage.layers if isinstance(layer, FusedBatchNormalization))
     before = ops.convert_to_numpy(first.norm.moving_mean)
-    entering = ops.convert_to_numpy(m.between(model, cut, first.norm._inbound_nodes[0].parent_nodes[0].operation.name)(x))
+    entering = ops.convert_to_numpy(
+        m.between(model, cut, first.norm._inbound_nodes[0].parent_nodes[0].operation.name)(x)
+    )
     with readings.applied("reestimated"):
-        np.testing.assert_allclose(first.norm.moving_mean, entering.mean((0, 1, 2)), rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(first.norm.moving_variance, entering.var((0, 1, 2)), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            first.norm.moving_mean, entering.mean((0, 1, 2)), rtol=1e-3, atol=1e-4
+        )
+        np.testing.assert_allclose(
+            first.norm.moving_variance, entering.var((0, 1, 2)), rtol=1e-3, atol=1e-4
+        )
     np.testing.assert_array_equal(first.norm.moving_mean, before)
 
 
@@ -87,8 +109,12 @@ def test_a_training_cut_off_goes_on_with_all_readings(several, phantom_data, tmp
     monkeypatch.setattr(training._Phase, "_epoch", whole)
     resumed, _ = trained(config, phantom_data, tmp_path / "p")
     np.testing.assert_array_equal(logits(resumed), logits(predictions))
-    np.testing.assert_array_equal(logits(pd.read_csv(tmp_path / "p" / "statistics_predictions.csv.gz")), logits(others))
-    np.testing.assert_array_equal(pd.read_csv(tmp_path / "p" / "statistics.csv").val_loss, other_history.val_loss)
+    np.testing.assert_array_equal(
+        logits(pd.read_csv(tmp_path / "p" / "statistics_predictions.csv.gz")), logits(others)
+    )
+    np.testing.assert_array_equal(
+        pd.read_csv(tmp_path / "p" / "statistics.csv").val_loss, other_history.val_loss
+    )
 
 
 def test_a_loss_that_is_no_number_is_beaten_by_any_other():
@@ -97,9 +123,13 @@ def test_a_loss_that_is_no_number_is_beaten_by_any_other():
     assert not training._better(rows[0], rows[1])
 
 
-def test_a_stop_while_a_finished_run_is_tidied_up_costs_nothing(tiny, phantom_data, tmp_path, monkeypatch):
+def test_a_stop_while_a_finished_run_is_tidied_up_costs_nothing(
+    tiny, phantom_data, tmp_path, monkeypatch
+):
     config = tiny.replace(phase2_epochs=0)
-    monkeypatch.setattr(training._Training, "_tidy_up", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        training._Training, "_tidy_up", lambda self: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         training.train(config, phantom_data, tmp_path)
     monkeypatch.undo()

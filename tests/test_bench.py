@@ -9,7 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from acrlls import _start, bench, bench_parts, data
+from acrlls import backend as _start
+from acrlls.bench import bench
+from acrlls.bench import parts as bench_parts
+from acrlls.data import dataset as data
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def test_plain_keras_sees_the_views_and_the_order_of_training_through_the_bank(t
     """Same seeds, images, views, order and dropout: the head's losses agree but for rounding."""
     (config,) = task.variants(phase2_epochs=0)[-1:]
     dataset = task.dataset()
-    from acrlls.model import build_model
+    from acrlls.method.model import build_model
 
     plain = bench_parts._plain_phase(config, dataset, build_model(config, 4), 1, 2)
     with pytest.MonkeyPatch.context() as patch:
@@ -70,7 +73,9 @@ def test_a_failed_part_is_named_with_its_last_words(task, tmp_path):
         bench._in_a_process(tmp_path, "nonsense")
 
 
-def test_plain_keras_is_timed_with_the_kernels_that_tensorflow_chooses_itself(task, tmp_path, monkeypatch):
+def test_plain_keras_is_timed_with_the_kernels_that_tensorflow_chooses_itself(
+    task, tmp_path, monkeypatch
+):
     """Whoever starts the benchmark may have switched others on for itself."""
     variable, seen = _start.ONEDNN_VARIABLE, {}
     monkeypatch.setenv(variable, "as found")  # so that it is as before afterwards, set or not
@@ -94,19 +99,27 @@ def test_plain_keras_is_timed_with_the_kernels_that_tensorflow_chooses_itself(ta
     assert seen == {"plain phase 1": None, "plain grid": "0"}  # what the user sets stays
 
 
-@pytest.mark.parametrize("name, switched_on", [("plain phase 1", False), ("tuned plain", True), ("bank phase 1", True)])
-def test_of_the_sides_plain_keras_alone_is_imported_as_it_is(task, tmp_path, monkeypatch, name, switched_on):
+@pytest.mark.parametrize(
+    "name, switched_on", [("plain phase 1", False), ("tuned plain", True), ("bank phase 1", True)]
+)
+def test_of_the_sides_plain_keras_alone_is_imported_as_it_is(
+    task, tmp_path, monkeypatch, name, switched_on
+):
     calls = []
     monkeypatch.setattr(_start, "import_keras", lambda: calls.append(name))
     monkeypatch.setitem(bench_parts.WORK, name, lambda task, folder: {})
     (tmp_path / "task.json").write_text(json.dumps({**vars(task), "config": task.config.as_dict()}))
     bench_parts.main(tmp_path, name)
-    assert bool(calls) == switched_on and "peak_bytes" in json.loads((tmp_path / f"{name}.json").read_text())
+    assert bool(calls) == switched_on and "peak_bytes" in json.loads(
+        (tmp_path / f"{name}.json").read_text()
+    )
 
 
 def test_the_plain_side_is_scaled_up_to_all_grid_points(task):
     assert len(task.grid()) == len(task.config.grid_alpha) * len(task.config.grid_tau)
-    assert {(c.variant, c.phase2_epochs, c.patience) for c in task.grid()} == {("proposed", 0, None)}
+    assert {(c.variant, c.phase2_epochs, c.patience) for c in task.grid()} == {
+        ("proposed", 0, None)
+    }
 
 
 @pytest.mark.thorough
@@ -120,7 +133,9 @@ def test_the_benchmark_records_what_its_tables_need(task, tmp_path, monkeypatch,
             return exactness
         bench_parts.main(folder, name)
         found = json.loads((folder / f"{name}.json").read_text())
-        if name in sides:  # the one that fills the bank, and another as the rates of the suffix need it
+        if (
+            name in sides
+        ):  # the one that fills the bank, and another as the rates of the suffix need it
             assert len(found["histories"]) == len(found["logits"]) == 1
             return {**found, "histories": 2 * found["histories"], "logits": 2 * found["logits"]}
         return found
@@ -131,16 +146,25 @@ def test_the_benchmark_records_what_its_tables_need(task, tmp_path, monkeypatch,
     for module in (bench, bench_parts):
         monkeypatch.setattr(module, "PARTS", parts)
     monkeypatch.setattr(bench, "_in_a_process", here)
-    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))  # which the parts turn for themselves
+    monkeypatch.setenv(
+        "ACRLLS_STORE", str(tmp_path / "store")
+    )  # which the parts turn for themselves
     said = []
     bench.bench(task, tmp_path, say=lambda text, **_: said.append(text))
     result, epochs = bench.load(tmp_path)
     for table in bench.tables(result, epochs).values():
         assert np.isfinite(table.drop(columns="relplot", errors="ignore").to_numpy(float)).all()
     assert len(result["parts"]) == 2 * len(parts)
-    whole = bench.tables(result, epochs)["The whole job at the paper's size, hours"]["BatchNorm frozen"]
+    whole = bench.tables(result, epochs)["The whole job at the paper's size, hours"][
+        "BatchNorm frozen"
+    ]
     np.testing.assert_allclose(whole["ratio, plain, oneDNN"] * whole.bank, whole["plain, oneDNN"])
     assert str(data.store()) not in json.dumps(result)
-    assert result["machine"]["multiply_adds"]["frozen forward"] > result["machine"]["multiply_adds"]["cut forward"]
+    assert (
+        result["machine"]["multiply_adds"]["frozen forward"]
+        > result["machine"]["multiply_adds"]["cut forward"]
+    )
     assert any("whole job" in text for text in said)
-    assert result["final_loss"]["plain_moved_by_rounding"] == pytest.approx(result["final_loss"]["plain"], rel=0.1)
+    assert result["final_loss"]["plain_moved_by_rounding"] == pytest.approx(
+        result["final_loss"]["plain"], rel=0.1
+    )

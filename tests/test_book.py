@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import yaml
 
-from acrlls import sections, workers
+from acrlls.book import sections, workers
 from acrlls.config import PROJECT, UserError
 
 PARAMETERS = ('profile = "quick"\nbins = None', ["parameters"])
@@ -74,7 +74,8 @@ def test_the_kernel_is_this_python_whatever_python3_means_on_the_machine(
 
 def test_python_warnings_reach_the_page_and_what_libraries_print_does_not(tmp_path, write_notebook):
     path = write_notebook(
-        tmp_path / "01_a.ipynb", "import os, warnings\nos.write(2, b'native')\nwarnings.warn('mind this')"
+        tmp_path / "01_a.ipynb",
+        "import os, warnings\nos.write(2, b'native')\nwarnings.warn('mind this')",
     )
     notebook = sections.execute(section(path), tmp_path / "out.ipynb", progress=False)
     ((cell, text),) = sections.stderr(notebook)
@@ -82,7 +83,9 @@ def test_python_warnings_reach_the_page_and_what_libraries_print_does_not(tmp_pa
 
 
 def test_a_failing_cell_is_named_with_its_source_and_traceback(tmp_path, write_notebook):
-    path = write_notebook(tmp_path / "01_a.ipynb", "# Title", "x = 1", "1 / (x - 1)", "print('never')")
+    path = write_notebook(
+        tmp_path / "01_a.ipynb", "# Title", "x = 1", "1 / (x - 1)", "print('never')"
+    )
     with pytest.raises(sections.SectionFailed) as caught:
         sections.execute(section(path), tmp_path / "out.ipynb", progress=False)
     assert caught.value.cell == 3 and not caught.value.is_user_error
@@ -106,7 +109,7 @@ def test_a_kernel_that_dies_is_a_failure_of_its_cell(tmp_path, write_notebook):
 def project(tmp_path):
     """A project of one module, one recorded result and one data folder."""
     for name in (
-        "acrlls/layers.py",
+        "acrlls/method/layers.py",
         "acrlls/profiles/quick.yml",
         "results/paper/history.csv",
         "data/COVID/1.png",
@@ -117,7 +120,13 @@ def project(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["acrlls/layers.py", "acrlls/profiles/quick.yml", "results/paper/history.csv", "data/COVID/1.png"]
+    "name",
+    [
+        "acrlls/method/layers.py",
+        "acrlls/profiles/quick.yml",
+        "results/paper/history.csv",
+        "data/COVID/1.png",
+    ],
 )
 def test_package_results_and_data_are_part_of_the_state(project, monkeypatch, name):
     monkeypatch.setenv("ACRLLS_DATA", str(project / "data"))
@@ -143,7 +152,10 @@ def test_caches_of_python_are_no_part_of_the_state(project):
 
 def test_notebook_and_parameters_are_part_of_the_state(tmp_path, write_notebook):
     path = write_notebook(tmp_path / "01_a.ipynb", PARAMETERS)
-    states = [sections.state(section(path), {}, {}), sections.state(section(path), {"bins": 20}, {})]
+    states = [
+        sections.state(section(path), {}, {}),
+        sections.state(section(path), {"bins": 20}, {}),
+    ]
     write_notebook(path, PARAMETERS, "1 + 1")
     states.append(sections.state(section(path), {}, {}))
     assert len(set(states)) == 3
@@ -156,7 +168,9 @@ def test_notebook_and_parameters_are_part_of_the_state(tmp_path, write_notebook)
 def built(tmp_path_factory):
     """A project with a book of two sections and its own copy of the package, built once; tests copy it."""
     root = tmp_path_factory.mktemp("project")
-    shutil.copytree(PROJECT / "acrlls", root / "acrlls", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        PROJECT / "acrlls", root / "acrlls", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (root / "book").mkdir()
     config = yaml.safe_load((PROJECT / "_config.yml").read_text())
     config["sphinx"]["config"]["acrlls_parameters"] = {"all": {"bins": 12}}
@@ -185,7 +199,11 @@ def write_cells(root):
         nodes = []
         for cell in cells:
             text, tags = (cell, []) if isinstance(cell, str) else cell
-            new = nbformat.v4.new_markdown_cell if text.startswith("# ") else nbformat.v4.new_code_cell
+            new = (
+                nbformat.v4.new_markdown_cell
+                if text.startswith("# ")
+                else nbformat.v4.new_code_cell
+            )
             nodes.append(new(text, metadata={"tags": tags}))
         (root / "notebooks").mkdir(exist_ok=True)
         nbformat.write(nbformat.v4.new_notebook(cells=nodes), root / "notebooks" / f"{name}.ipynb")
@@ -230,7 +248,9 @@ def test_sections_are_executed_in_the_order_of_the_contents_and_reach_the_pages(
     assert text.index("section 02_b: ") < text.index("section 01_a: ") < text.index(" s, 1 at once")
     page = (root / "book/_build/html/sections/01_a.html").read_text()
     assert "bins are 12" in page
-    assert "Parameters</span>" not in page and "injected" not in page  # papermill's cell is there, unseen
+    assert (
+        "Parameters</span>" not in page and "injected" not in page
+    )  # papermill's cell is there, unseen
     assert "injected-parameters" in (root / "book/sections/01_a.ipynb").read_text()
     assert str(root) not in (root / "book/sections/01_a.ipynb").read_text()
     status = (root / "book/_build/html/sections/status.html").read_text()
@@ -286,7 +306,9 @@ while not there.exists():
 def test_after_a_failure_no_other_section_begins(copy):
     write_cells(copy)("01_a", "# First", "print('changed')")
     write_cells(copy)("02_b", "# Second", "raise ValueError('on purpose')")
-    outcome = build(copy, strict=False, ACRLLS_JOBS="1")  # with -W, Sphinx itself ends at the first error
+    outcome = build(
+        copy, strict=False, ACRLLS_JOBS="1"
+    )  # with -W, Sphinx itself ends at the first error
     assert outcome.returncode != 0
     assert "section 02_b failed" in outcome.text and "section 01_a" not in outcome.text
     assert "changed" not in (copy / "book/sections/01_a.ipynb").read_text()
@@ -328,7 +350,8 @@ def test_a_message_on_standard_error_is_a_warning_of_every_build(copy):
         outcome = build(copy, "--keep-going")
         assert outcome.returncode != 0
         assert (
-            "section 02_b wrote to standard error in cell 2" in outcome.text and "mind this" in outcome.text
+            "section 02_b wrote to standard error in cell 2" in outcome.text
+            and "mind this" in outcome.text
         )
     assert "mind this" in (copy / "book/_build/html/sections/02_b.html").read_text()
 

@@ -10,8 +10,8 @@ from scipy.stats import ks_2samp
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from acrlls import calibration as cal
-from acrlls._scores import drawn_labels
+from acrlls.calibration import registry as cal
+from acrlls.calibration.checks import drawn_labels
 
 # Four images of two classes, all of class 0; the third is predicted wrongly.
 P4 = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
@@ -44,7 +44,7 @@ def test_classwise_ece_of_four_images_worked_by_hand():
 
 def test_equal_mass_bins_of_four_images_worked_by_hand():
     # top label, two bins at the median .75: {.6, .7} half right, mean .65; {.8, .9} all right, mean .85
-    assert cal.ece(P4, Y4, bins=2, strategy="mass") == pytest.approx(0.5 * 0.15 + 0.5 * 0.15)
+    assert cal.ece(P4, Y4, bins=2, strategy="quantile") == pytest.approx(0.5 * 0.15 + 0.5 * 0.15)
 
 
 def test_a_confidence_of_one_is_in_the_last_bin_and_of_zero_in_the_first():
@@ -72,14 +72,16 @@ def test_bins_of_equal_width_are_those_of_scikit_learn(bins):
 @pytest.mark.parametrize("bins", [1, 7, 15, 500])
 def test_bins_of_equal_mass_hold_the_sorted_images_cut_into_equal_parts(bins):
     p, y = scores()
-    diagram = cal.prepare_reliability(p, y, bins, strategy="mass", resamples=10)
+    diagram = cal.prepare_reliability(p, y, bins, strategy="quantile", resamples=10)
     assert diagram.count.max() - diagram.count.min() <= 1
     for k in range(4):
         ends = [-(-b * 400 // bins) for b in range(bins + 1)]
         parts = [p[:, k].argsort()[a:b] for a, b in zip(ends, ends[1:], strict=False) if b > a]
         full = diagram.count[k] > 0
-        np.testing.assert_allclose(diagram.frequency[k][full], [(y[part] == k).mean() for part in parts])
-    np.testing.assert_allclose(diagram.ece, cal.classwise_ece(p, y, bins, "mass"))
+        np.testing.assert_allclose(
+            diagram.frequency[k][full], [(y[part] == k).mean() for part in parts]
+        )
+    np.testing.assert_allclose(diagram.ece, cal.classwise_ece(p, y, bins, "quantile"))
 
 
 def test_ties_and_rounded_scores_do_not_depend_on_the_order_of_images():
@@ -87,7 +89,7 @@ def test_ties_and_rounded_scores_do_not_depend_on_the_order_of_images():
     p = np.floor(10 * p) / 10
     p[:, -1] = 1 - p[:, :-1].sum(axis=1)
     order = np.random.default_rng(1).permutation(len(y))
-    for strategy in ("width", "mass"):
+    for strategy in ("uniform", "quantile"):
         here, there = (cal.classwise_ece(p[o], y[o], 10, strategy) for o in (slice(None), order))
         np.testing.assert_allclose(here, there)
 
@@ -100,9 +102,13 @@ def test_brier_nll_accuracy_f1_and_auc_are_those_of_scikit_learn(classes):
     assert cal.nll(p, y) == pytest.approx(sk.log_loss(y, p, labels=every))
     assert cal.accuracy(p, y) == pytest.approx(sk.accuracy_score(y, label))
     assert cal.f1(p, y) == pytest.approx(sk.f1_score(y, label, average="macro"))
-    assert cal.brier_score(p, y) == pytest.approx(((p - np.eye(classes)[y]) ** 2).sum(axis=1).mean())
+    assert cal.brier_score(p, y) == pytest.approx(
+        ((p - np.eye(classes)[y]) ** 2).sum(axis=1).mean()
+    )
     np.testing.assert_array_equal(cal.confusion(p, y), sk.confusion_matrix(y, label, labels=every))
-    precision, recall, f1, _ = sk.precision_recall_fscore_support(y, label, labels=every, zero_division=0)
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        y, label, labels=every, zero_division=0
+    )
     np.testing.assert_allclose(cal.classwise_precision(p, y), precision)
     np.testing.assert_allclose(cal.classwise_recall(p, y), recall)
     np.testing.assert_allclose(cal.classwise_f1(p, y), f1)
@@ -172,7 +178,11 @@ def test_the_noise_floor_of_every_metric_is_what_it_shows_of_labels_drawn_from_t
     metric, rng = cal.METRICS[name], np.random.default_rng(11)
     floor = cal.noise_floor(p, y, 10, resamples=50, seed=3, metric=name)
     loop = np.array([metric(p, calibrated_labels(p, rng), 10) for _ in range(50)])
-    draws, seen = (floor.classwise, floor.observed[:-1]) if metric.per_class else (floor.top_label, floor.observed[-1])
+    draws, seen = (
+        (floor.classwise, floor.observed[:-1])
+        if metric.per_class
+        else (floor.top_label, floor.observed[-1])
+    )
     np.testing.assert_allclose(seen, metric(p, y, 10), atol=1e-12)
     assert (ks_2samp(draws, loop).pvalue > 0.001).all()
 
@@ -186,8 +196,15 @@ def test_all_noise_floors_of_a_seed_see_the_same_labels_and_their_p_values_have_
     for metric in ("ece", "mce", "debiased_ece", "smooth_ece"):
         table = cal.noise_floor(flat, y, resamples=40, metric=metric).table("abcd")
         assert (table["p_above"] + table["p_below"] >= 1).all(), metric
-    assert (cal.noise_floor(p, calibrated_labels(flat, np.random.default_rng(2)), resamples=99,
-                            metric="overconfidence").table("abcd")["p_above"] == 0.01).all()  # fmt: skip
+    assert (
+        cal.noise_floor(
+            p,
+            calibrated_labels(flat, np.random.default_rng(2)),
+            resamples=99,
+            metric="overconfidence",
+        ).table("abcd")["p_above"]
+        == 0.01
+    ).all()
 
 
 @pytest.mark.parametrize("name", ["classwise_mce", "classwise_smooth_ece", "brier_resolution"])
@@ -195,7 +212,9 @@ def test_a_seed_stands_for_the_same_drawn_labels_with_bins_and_without(name):
     p, _ = scores(200)
     labels = np.concatenate(list(drawn_labels(p, 10, 4)))
     expected = [cal.METRICS[name](p, y, 10) for y in labels]
-    np.testing.assert_allclose(cal.noise_floor(p, None, 10, 10, 4, metric=name).classwise, expected, atol=1e-12)
+    np.testing.assert_allclose(
+        cal.noise_floor(p, None, 10, 10, 4, metric=name).classwise, expected, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("metric", ["nll", "classwise_auc", "eec"])
@@ -221,15 +240,19 @@ def test_drawings_follow_the_seed_alone():
 def test_the_true_calibration_error_of_the_true_probabilities_is_zero():
     p, _ = scores(2000)
     np.testing.assert_allclose(cal.true_calibration_error(p, p), 0, atol=1e-15)
-    assert cal.true_calibration_error(p, p, top_label=True) == pytest.approx(0)
+    assert cal.true_calibration_error(p, p, of="top_label") == pytest.approx(0)
 
 
 def test_the_true_error_in_the_l2_norm_is_the_root_of_the_mean_squared_gap():
-    p = np.array([[0.2, 0.8], [0.2, 0.8], [0.2, 0.8], [0.7, 0.3]])  # gaps of the first class: 0.1 in three, 0.4 in one
+    p = np.array(
+        [[0.2, 0.8], [0.2, 0.8], [0.2, 0.8], [0.7, 0.3]]
+    )  # gaps of the first class: 0.1 in three, 0.4 in one
     eta = np.array([[0.3, 0.7], [0.1, 0.9], [0.5, 0.5], [0.3, 0.7]])
     by_hand = np.sqrt((3 * 0.1**2 + 0.4**2) / 4)
     np.testing.assert_allclose(cal.true_calibration_error(p, eta, 10, norm="l2"), by_hand)
-    assert cal.true_calibration_error(p, eta, 10, norm="l2", top_label=True) == pytest.approx(by_hand)
+    assert cal.true_calibration_error(p, eta, 10, norm="l2", of="top_label") == pytest.approx(
+        by_hand
+    )
     np.testing.assert_allclose(cal.true_calibration_error(p, eta, 10), (3 * 0.1 + 0.4) / 4)
     with pytest.raises(ValueError, match="l1, l2"):
         cal.true_calibration_error(p, eta, norm="2")
@@ -237,7 +260,9 @@ def test_the_true_error_in_the_l2_norm_is_the_root_of_the_mean_squared_gap():
 
 def test_a_calibrated_model_that_sees_little_has_a_small_true_error_and_a_large_distance_from_eta():
     rng = np.random.default_rng(0)
-    seen = rng.random(200_000)  # the model's score; eta spreads around it by what the model does not see
+    seen = rng.random(
+        200_000
+    )  # the model's score; eta spreads around it by what the model does not see
     eta = (rng.random(seen.size) < seen).astype(float)
     p, eta = np.column_stack([seen, 1 - seen]), np.column_stack([eta, 1 - eta])
     assert (cal.true_calibration_error(p, eta) < 0.005).all()
@@ -308,7 +333,7 @@ def test_the_consistency_band_holds_a_calibrated_models_frequencies():
 
 def test_the_top_label_diagram_agrees_with_the_top_label_ece():
     p, y = scores()
-    diagram = cal.prepare_reliability(p, y, 10, "abcd", top_label=True, resamples=10)
+    diagram = cal.prepare_reliability(p, y, 10, "abcd", of="top_label", resamples=10)
     assert diagram.titles == ("Top label",) and diagram.count.shape == (1, 10)
     assert diagram.ece[0] == pytest.approx(cal.ece(p, y, 10))
 
@@ -392,11 +417,15 @@ def test_resampled_means_refuse_gaps_and_other_shapes(values):
 def test_the_report_has_the_form_of_table_3_and_the_values_of_scikit_learn():
     p, y = scores()
     table = cal.report(p, y, "abcd")
-    theirs = sk.classification_report(y, p.argmax(axis=1), target_names=list("abcd"), output_dict=True)
+    theirs = sk.classification_report(
+        y, p.argmax(axis=1), target_names=list("abcd"), output_dict=True
+    )
     rows = {"a": "a", "d": "d", "Macro Avg": "macro avg", "Weighted Avg": "weighted avg"}
     for row, name in rows.items():
         expected = [theirs[name][column] for column in ("precision", "recall", "f1-score")]
-        np.testing.assert_allclose(table.loc[row, ["Precision", "Recall", "F1"]].astype(float), expected)
+        np.testing.assert_allclose(
+            table.loc[row, ["Precision", "Recall", "F1"]].astype(float), expected
+        )
     assert table.loc["Accuracy", "F1"] == cal.accuracy(p, y)
     assert table.loc["Accuracy", ["Precision", "Support"]].isna().all()
     assert table["Support"].sum() == len(y) and table["Share"].sum() == pytest.approx(1)
@@ -407,7 +436,9 @@ def test_a_floor_from_prevalence_and_brier_is_that_of_scores_which_have_them():
     p = rng.beta(0.2, 0.6, 3000)
     whole = np.column_stack([p, 1 - p])
     known = cal.noise_floor(whole, resamples=300)
-    matched = cal.matched_floor(whole.mean(axis=0), (whole * (1 - whole)).mean(axis=0), 3000, resamples=300)
+    matched = cal.matched_floor(
+        whole.mean(axis=0), (whole * (1 - whole)).mean(axis=0), 3000, resamples=300
+    )
     np.testing.assert_allclose(matched.mean(axis=0), known.mean, rtol=0.1)
 
 

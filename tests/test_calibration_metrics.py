@@ -13,8 +13,8 @@ from scipy.special import softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import brier_score_loss
 
-from acrlls import calibration as cal
-from acrlls._scores import bin_edges, places
+from acrlls.calibration import registry as cal
+from acrlls.calibration.checks import bin_edges, places
 
 P4 = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
 Y4 = np.array([0, 0, 0, 0])  # the third image is predicted wrongly
@@ -25,7 +25,11 @@ def adversarial():
     rng = np.random.default_rng(4)
     p, y = random_case(200, 3)
     coarse = rng.multinomial(10, [0.5, 0.3, 0.2], size=200) / 10
-    yield "certain and half of it wrong", np.eye(3)[rng.integers(3, size=60)], rng.integers(3, size=60)
+    yield (
+        "certain and half of it wrong",
+        np.eye(3)[rng.integers(3, size=60)],
+        rng.integers(3, size=60),
+    )
     yield "one class absent", p, np.where(y == 2, 0, y)
     yield "one class alone", p, np.zeros(200, int)
     yield "ties on the edges of ten bins", coarse, rng.integers(3, size=200)
@@ -47,16 +51,22 @@ def confidence_and_hit(p, y):
 def test_a_score_on_an_edge_or_beside_it_lies_where_a_search_among_the_edges_puts_it(bins):
     edge = np.linspace(0, 1, bins + 1)
     tenths = np.arange(101) / 100
-    scores = np.concatenate([edge, np.nextafter(edge, 0), np.nextafter(edge, 2), tenths, [1e-300, 0, 1]])
+    scores = np.concatenate(
+        [edge, np.nextafter(edge, 0), np.nextafter(edge, 2), tenths, [1e-300, 0, 1]]
+    )
     scores = scores.clip(0, 1)[:, None]
     expected = np.searchsorted(edge[1:-1], scores[:, 0], side="left")
-    np.testing.assert_array_equal(places(scores, bin_edges(scores, bins, "width"))[:, 0], expected)
+    np.testing.assert_array_equal(
+        places(scores, bin_edges(scores, bins, "uniform"))[:, 0], expected
+    )
 
 
 @every_case
 def test_ece_is_that_of_uncertainty_calibration(p, y):
     for bins in (1, 7, 15):
-        assert cal.ece(p, y, bins) == pytest.approx(uncertainty_calibration.get_ece(p, y, num_bins=bins), abs=1e-12)
+        assert cal.ece(p, y, bins) == pytest.approx(
+            uncertainty_calibration.get_ece(p, y, num_bins=bins), abs=1e-12
+        )
         theirs = uncertainty_calibration.get_ece(p, y, num_bins=bins, mode="marginal")
         assert cal.classwise_ece(p, y, bins).mean() == pytest.approx(theirs, abs=1e-12)
 
@@ -65,8 +75,11 @@ def test_on_an_edge_uncertainty_calibration_has_other_edges_than_scikit_learn_an
     # 3 · 0.1 is one bit above 0.3: it is the edge np.linspace gives, and lies above the edge 3 / 10
     score = 0.1 * 3
     p = np.array([[1 - score, score]] * 4)
-    assert places(p, bin_edges(p, 10, "width"))[0, 1] == 2
-    assert uncertainty_calibration.get_bin(score, uncertainty_calibration.get_equal_prob_bins(p, 10)) == 3
+    assert places(p, bin_edges(p, 10, "uniform"))[0, 1] == 2
+    assert (
+        uncertainty_calibration.get_bin(score, uncertainty_calibration.get_equal_prob_bins(p, 10))
+        == 3
+    )
 
 
 def test_equal_mass_bins_are_those_of_uncertainty_calibration_where_the_count_divides():
@@ -74,9 +87,9 @@ def test_equal_mass_bins_are_those_of_uncertainty_calibration_where_the_count_di
     p, y = random_case(600)
     for bins in (1, 8, 15):
         theirs = uncertainty_calibration.get_ece_em(p, y, num_bins=bins)
-        assert cal.ece(p, y, bins, "mass") == pytest.approx(theirs, abs=1e-12)
+        assert cal.ece(p, y, bins, "quantile") == pytest.approx(theirs, abs=1e-12)
         theirs = uncertainty_calibration.get_ece_em(p, y, num_bins=bins, mode="marginal")
-        assert cal.classwise_ece(p, y, bins, "mass").mean() == pytest.approx(theirs, abs=1e-12)
+        assert cal.classwise_ece(p, y, bins, "quantile").mean() == pytest.approx(theirs, abs=1e-12)
 
 
 @every_case
@@ -115,7 +128,9 @@ def smoothed(at, residual, width, knots=301):
 @every_case
 def test_smooth_ece_is_the_width_at_which_the_smoothed_residuals_integrate_to_it(p, y):
     columns = [*zip(p.T, np.eye(p.shape[1])[y].T, strict=True), confidence_and_hit(p, y)]
-    for (at, hit), value in zip(columns, [*cal.classwise_smooth_ece(p, y), cal.smooth_ece(p, y)], strict=True):
+    for (at, hit), value in zip(
+        columns, [*cal.classwise_smooth_ece(p, y), cal.smooth_ece(p, y)], strict=True
+    ):
         if np.array_equal(at, hit):
             assert value == 0
         else:
@@ -178,13 +193,17 @@ def test_over_and_underconfidence_and_the_maximum_of_four_images_worked_by_hand(
     np.testing.assert_allclose(cal.classwise_mce(P4, Y4, 2), [0.7, 0.7])
     flat = softmax(0.3 * np.log(CASES["random"][0]), axis=1)
     sharp = softmax(3 * np.log(CASES["random"][0]), axis=1)
-    assert cal.overconfidence(sharp, CASES["random"][1]) > 10 * cal.underconfidence(sharp, CASES["random"][1])
-    assert cal.underconfidence(flat, CASES["random"][1]) > 10 * cal.overconfidence(flat, CASES["random"][1])
+    assert cal.overconfidence(sharp, CASES["random"][1]) > 10 * cal.underconfidence(
+        sharp, CASES["random"][1]
+    )
+    assert cal.underconfidence(flat, CASES["random"][1]) > 10 * cal.overconfidence(
+        flat, CASES["random"][1]
+    )
 
 
 @every_case
 def test_the_maximum_error_is_the_largest_gap_of_the_reliability_diagram(p, y):
-    for strategy in ("width", "mass"):
+    for strategy in ("uniform", "quantile"):
         diagram = cal.prepare_reliability(p, y, 10, strategy=strategy, resamples=2)
         gaps = np.nanmax(np.abs(diagram.frequency - diagram.confidence), axis=1)
         np.testing.assert_allclose(cal.classwise_mce(p, y, 10, strategy), gaps)
@@ -201,7 +220,9 @@ def test_the_parts_of_the_brier_score_sum_to_it_exactly_and_are_those_of_isotoni
         hit = (y == k).astype(float)
         again = IsotonicRegression().fit_transform(p[:, k], hit)
         recalibrated, base = ((again - hit) ** 2).mean(), ((hit.mean() - hit) ** 2).mean()
-        assert parts.reliability[k] == pytest.approx(((p[:, k] - hit) ** 2).mean() - recalibrated, abs=1e-12)
+        assert parts.reliability[k] == pytest.approx(
+            ((p[:, k] - hit) ** 2).mean() - recalibrated, abs=1e-12
+        )
         assert parts.resolution[k] == pytest.approx(base - recalibrated, abs=1e-12)
         assert parts.uncertainty[k] == pytest.approx(base, abs=1e-12)
 
@@ -243,10 +264,15 @@ def test_large_inputs_are_binned_in_pieces_that_sum_to_the_whole():
         assert cal.classwise_overconfidence(p, y)[k] == pytest.approx(gaps.clip(0).sum(), rel=1e-12)
 
 
-@pytest.mark.parametrize("bad, says", [
-    ((np.nan, 0.5, 0.5), "not finite"), ((-0.1, 0.6, 0.5), "outside"), ((0.9, 0.5, 0), "does not sum to one"),
-    ((0.2, 0.5, 0), "does not sum to one"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "bad, says",
+    [
+        ((np.nan, 0.5, 0.5), "not finite"),
+        ((-0.1, 0.6, 0.5), "outside"),
+        ((0.9, 0.5, 0), "does not sum to one"),
+        ((0.2, 0.5, 0), "does not sum to one"),
+    ],
+)
 def test_a_bad_row_is_found_and_named_in_any_piece_of_a_large_input(bad, says):
     p = np.full((40_000, 3), 1 / 3)
     p[33_333] = bad

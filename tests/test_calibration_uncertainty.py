@@ -8,10 +8,12 @@ import pytest
 from conftest import labels_of, random_case
 from scipy.special import softmax
 
-from acrlls import calibration as cal
-from acrlls import coverage as cov
-from acrlls import intervals, resampling, scoring, squares
-from acrlls._scores import bin_edges, places
+from acrlls.calibration import coverage as cov
+from acrlls.calibration import difference as squares
+from acrlls.calibration import intervals, resampling
+from acrlls.calibration import registry as cal
+from acrlls.calibration import scores as scoring
+from acrlls.calibration.checks import bin_edges, places
 
 
 def case(n=300, classes=4, seed=0):
@@ -25,7 +27,9 @@ def tied_with_an_absent_class():
     return p, np.where(y == 2, 0, y)
 
 
-@pytest.mark.parametrize("p, y", [case(), tied_with_an_absent_class(), case(1, 2)], ids=["random", "ties", "one"])
+@pytest.mark.parametrize(
+    "p, y", [case(), tied_with_an_absent_class(), case(1, 2)], ids=["random", "ties", "one"]
+)
 @pytest.mark.parametrize("function", resampling.WEIGHTED)
 def test_a_score_under_image_counts_is_that_of_the_images_written_out(function, p, y):
     drawn = resampling.replicates(function, [p], y, 12, seed=5)
@@ -37,7 +41,9 @@ def test_a_score_under_image_counts_is_that_of_the_images_written_out(function, 
 
 def test_every_score_that_may_be_bootstrapped_is_so_without_a_loop_over_resamples():
     allowed = {m.function for m in cal.METRICS.values() if not m.biased}
-    assert allowed - {cal.brier_uncertainty} == set(resampling.WEIGHTED)  # that one is the same in every resample
+    assert allowed - {cal.brier_uncertainty} == set(
+        resampling.WEIGHTED
+    )  # that one is the same in every resample
 
 
 def test_image_counts_keep_the_class_counts_in_pieces_of_any_size():
@@ -56,7 +62,9 @@ def test_a_paired_difference_sees_the_same_images_for_both_models():
     both = resampling.replicates(scoring.nll, [p, q], y, 50, seed=3)
     apart = [resampling.replicates(scoring.nll, [m], y, 50, seed=3) for m in (p, q)]
     np.testing.assert_allclose(both, apart[0] - apart[1])
-    own = cal.bootstrap(p, y, lambda p, y: cal.nll(p, y), resamples=50, seed=3, p2=q)  # the way of any function
+    own = cal.bootstrap(
+        p, y, lambda p, y: cal.nll(p, y), resamples=50, seed=3, p2=q
+    )  # the way of any function
     fast = cal.bootstrap(p, y, "nll", resamples=50, seed=3, p2=q)
     assert (own.low, own.high) == pytest.approx((fast.low, fast.high))
 
@@ -68,11 +76,15 @@ def test_the_bootstrap_refuses_what_resampling_biases_and_says_what_to_use(name)
         cal.bootstrap(*case(), name)
 
 
-@pytest.mark.parametrize("name", ["classwise_ece", "classwise_ece_mass", "classwise_mce", "brier_reliability"])
+@pytest.mark.parametrize(
+    "name", ["classwise_ece", "classwise_ece_quantile", "classwise_mce", "brier_reliability"]
+)
 def test_resampling_moves_a_calibration_error_away_from_zero(name):
     p, _ = case(400)
     y = labels_of(p, np.random.default_rng(8))
-    rows = [np.repeat(np.arange(len(y)), c.astype(int)) for c in next(resampling.image_counts(y, 40, 0))]
+    rows = [
+        np.repeat(np.arange(len(y)), c.astype(int)) for c in next(resampling.image_counts(y, 40, 0))
+    ]
     drawn = np.array([cal.METRICS[name](p[r], y[r]) for r in rows])
     shift = (drawn.mean(axis=0) - cal.METRICS[name](p, y)) / drawn.std(axis=0)
     assert shift.mean() > 0.5
@@ -88,7 +100,9 @@ def test_holm_takes_a_table_and_leaves_gaps_out():
     table = pd.DataFrame({"a": [0.01, np.nan], "b": [0.02, 0.5]}, index=["x", "y"])
     expected = pd.DataFrame({"a": [0.03, np.nan], "b": [0.04, 0.5]}, index=["x", "y"])
     pd.testing.assert_frame_equal(cal.holm(table), expected)
-    pd.testing.assert_series_equal(cal.holm(table["b"]), pd.Series([0.04, 0.5], ["x", "y"], name="b"))
+    pd.testing.assert_series_equal(
+        cal.holm(table["b"]), pd.Series([0.04, 0.5], ["x", "y"], name="b")
+    )
     with pytest.raises(ValueError, match="between 0 and 1"):
         cal.holm([0.5, 1.2])
 
@@ -128,18 +142,20 @@ def test_the_estimate_lies_in_the_interval_below_the_ece_and_nearer_to_the_truth
 
 
 def columns_of(p, y, about, bins=5):
-    return intervals.Bins.of(p, y, about, bins, "width")
+    return intervals.Bins.of(p, y, about, bins, "uniform")
 
 
 def test_the_luck_of_bins_is_correlated_as_that_of_drawn_labels_and_images():
     p, y = case(400, 3)
     every = np.tile(np.arange(3), (len(p), 1))
     held, rng = columns_of(p, y, every), np.random.default_rng(0)
-    where = places(p, bin_edges(p, 5, "width")) + 5 * np.arange(3)
+    where = places(p, bin_edges(p, 5, "uniform")) + 5 * np.arange(3)
     inside = np.eye(15)[where][:, :, held.kept]  # (n, classes, bins)
     hits = np.array([inside[np.arange(len(p)), labels_of(p, rng)].sum(axis=0) for _ in range(4000)])
     np.testing.assert_allclose(np.corrcoef(hits.T), held.labels, atol=0.07)
-    images = np.array([inside.sum(axis=1)[rng.integers(len(p), size=len(p))].sum(axis=0) for _ in range(4000)])
+    images = np.array(
+        [inside.sum(axis=1)[rng.integers(len(p), size=len(p))].sum(axis=0) for _ in range(4000)]
+    )
     root = np.sqrt(len(p) * held.share)
     np.testing.assert_allclose(np.cov(images.T) / np.outer(root, root), held.counts, atol=0.1)
     label, count = held.luck(20_000, 1)
@@ -160,7 +176,9 @@ def test_of_two_classes_the_mean_has_the_interval_of_either(monkeypatch):
     p, y = case(800, 2)
     mean, each = (cal.ece_interval(p, y, of=of, resamples=4000) for of in ("mean", "classes"))
     width = (each.high - each.low).mean()
-    for k in range(2):  # the gaps of one are those of the other mirrored, so that nothing is averaged out
+    for k in range(
+        2
+    ):  # the gaps of one are those of the other mirrored, so that nothing is averaged out
         assert mean.estimate == pytest.approx(each.estimate[k], abs=0.03 * width)
         assert (mean.low, mean.high) == pytest.approx((each.low[k], each.high[k]), abs=0.08 * width)
 
@@ -172,7 +190,10 @@ def test_the_interval_for_the_mean_is_narrower_than_the_mean_interval_and_agrees
         y = labels_of(softmax(softened * np.log(p), axis=1), rng)
         mean, each = (cal.ece_interval(p, y, of=of) for of in ("mean", "classes"))
         assert mean.high - mean.low < 0.8 * (each.high - each.low).mean()
-        assert mean.low <= mean.estimate <= mean.high and mean.estimate <= cal.classwise_ece(p, y).mean()
+        assert (
+            mean.low <= mean.estimate <= mean.high
+            and mean.estimate <= cal.classwise_ece(p, y).mean()
+        )
         floor = cal.noise_floor(p).classwise.mean(axis=1)
         above = (floor >= cal.classwise_ece(p, y).mean()).mean()
         if not 0.03 < above < 0.08:  # between, the two simulations may disagree
@@ -181,7 +202,9 @@ def test_the_interval_for_the_mean_is_narrower_than_the_mean_interval_and_agrees
 
 def test_the_interval_narrows_with_more_images_and_widens_with_the_level():
     p, eta = cov.synthetic(20_000)["strong"]
-    few, many = (cal.ece_interval(*cov.draw(p, eta, n, np.random.default_rng(2))) for n in (500, 8000))
+    few, many = (
+        cal.ece_interval(*cov.draw(p, eta, n, np.random.default_rng(2))) for n in (500, 8000)
+    )
     assert ((few.high - few.low) > 2.5 * (many.high - many.low)).all()
     sample = cov.draw(p, eta, 500, np.random.default_rng(2))
     wide, narrow = (cal.ece_interval(*sample, level=level) for level in (0.99, 0.8))
@@ -196,20 +219,22 @@ def test_the_interval_takes_what_has_no_noise_or_hardly_any_images():
     assert wrong.low <= wrong.estimate <= wrong.high and wrong.high == pytest.approx(1, abs=1e-6)
     one = cal.ece_interval([[0.7, 0.2, 0.1]], [0])
     assert np.isfinite([one.low, one.high]).all() and (one.high > 0).all()
-    absent = cal.ece_interval(*tied_with_an_absent_class(), 10, "mass")
+    absent = cal.ece_interval(*tied_with_an_absent_class(), 10, "quantile")
     assert np.isfinite([absent.low, absent.high]).all()
 
 
 def test_the_interval_of_the_l2_error_lies_about_the_debiased_error():
     p, eta = cov.synthetic(20_000)["strong"]
     p, y = cov.draw(p, eta, 1500, np.random.default_rng(0))
-    for strategy in ("width", "mass"):
+    for strategy in ("uniform", "quantile"):
         each = cal.debiased_ece_interval(p, y, 12, strategy)
         top = cal.debiased_ece_interval(p, y, 12, strategy, of="top_label")
         np.testing.assert_allclose(each.estimate, cal.classwise_debiased_ece(p, y, 12, strategy))
         assert top.estimate == pytest.approx(cal.debiased_ece(p, y, 12, strategy))
         for found in (each, top):
-            assert (np.less_equal(found.low, found.estimate) & np.less_equal(found.estimate, found.high)).all()
+            assert (
+                np.less_equal(found.low, found.estimate) & np.less_equal(found.estimate, found.high)
+            ).all()
             assert (np.subtract(found.high, found.low) > 0).all()
 
 
@@ -223,9 +248,11 @@ def test_debiased_squares_under_a_population_are_those_of_samples_drawn_from_it(
         sample = cov.draw(p, eta, 1000, rng)
         found.append(cal.classwise_debiased_ece(*sample, 8, squared=True)[0])
     q, y = cov.draw(p, eta, 200_000, rng)
-    held = intervals.Bins.of(q, y, np.zeros((len(q), 1), int), 8, "width")
+    held = intervals.Bins.of(q, y, np.zeros((len(q), 1), int), 8, "uniform")
     held = dataclasses.replace(held, n=1000)
-    drawn = squares._debiased_under(held, held.gap[None] * (temperature != 1), *held.luck(20_000, 1))[0]
+    drawn = squares._debiased_under(
+        held, held.gap[None] * (temperature != 1), *held.luck(20_000, 1)
+    )[0]
     assert drawn.mean() == pytest.approx(np.mean(found), abs=5 * np.std(found) / np.sqrt(1500))
     assert drawn.std() == pytest.approx(np.std(found), rel=0.05)
 
@@ -245,8 +272,14 @@ def test_the_interval_of_the_l2_error_excludes_zero_where_its_noise_floor_is_exc
     for softened in (1, 0.9, 0.8, 0.6):
         y = labels_of(softmax(softened * np.log(p), axis=1), rng)
         floor = cal.noise_floor(p, metric="debiased_ece")
-        above = (np.c_[floor.classwise, floor.top_label] >= np.r_[cal.classwise_debiased_ece(p, y), cal.debiased_ece(p, y)])
-        interval, top = cal.debiased_ece_interval(p, y), cal.debiased_ece_interval(p, y, of="top_label")
+        above = (
+            np.c_[floor.classwise, floor.top_label]
+            >= np.r_[cal.classwise_debiased_ece(p, y), cal.debiased_ece(p, y)]
+        )
+        interval, top = (
+            cal.debiased_ece_interval(p, y),
+            cal.debiased_ece_interval(p, y, of="top_label"),
+        )
         for p_above, low in zip(above.mean(axis=0), [*interval.low, top.low], strict=True):
             if not 0.03 < p_above < 0.08:  # between, the two simulations may disagree
                 assert (low > 0) == (p_above < 0.05)
@@ -259,7 +292,7 @@ def test_the_interval_of_the_l2_error_takes_what_has_no_noise_or_hardly_any_imag
     assert (wrong.low > 0.5).all() and wrong.high == pytest.approx(np.ones(2))
     one = cal.debiased_ece_interval([[0.7, 0.2, 0.1]], [0])
     assert (one.low == 0).all() and (one.high > 0).all()
-    absent = cal.debiased_ece_interval(*tied_with_an_absent_class(), 10, "mass")
+    absent = cal.debiased_ece_interval(*tied_with_an_absent_class(), 10, "quantile")
     assert np.isfinite([absent.low, absent.high]).all()
     with pytest.raises(ValueError, match="choose one of: classes, top_label"):
         cal.debiased_ece_interval(*case(50), of="mean")
@@ -268,18 +301,27 @@ def test_the_interval_of_the_l2_error_takes_what_has_no_noise_or_hardly_any_imag
 def test_the_difference_of_two_models_is_that_of_their_debiased_squares_and_turns_with_them():
     p, y = case(900)
     q = softmax(1.6 * np.log(p), axis=1)
-    for of, square in (("classes", lambda p: cal.classwise_debiased_ece(p, y, 12, squared=True).sum()),
-                       ("top_label", lambda p: cal.debiased_ece(p, y, 12, squared=True))):  # fmt: skip
-        found, turned = (cal.calibration_difference(a, y, b, 12, of=of) for a, b in ((p, q), (q, p)))
+    for of, square in (
+        ("classes", lambda p: cal.classwise_debiased_ece(p, y, 12, squared=True).sum()),
+        ("top_label", lambda p: cal.debiased_ece(p, y, 12, squared=True)),
+    ):
+        found, turned = (
+            cal.calibration_difference(a, y, b, 12, of=of) for a, b in ((p, q), (q, p))
+        )
         assert found.estimate == pytest.approx(square(p) - square(q))
         assert found.low < found.estimate < found.high < 0  # the second is far too sure
-        assert (turned.estimate, turned.low, turned.high) == pytest.approx((-found.estimate, -found.high, -found.low))
+        assert (turned.estimate, turned.low, turned.high) == pytest.approx(
+            (-found.estimate, -found.high, -found.low)
+        )
 
 
 def test_what_two_models_share_is_not_in_their_difference():
     p, eta = cov.synthetic(20_000)["slight"]
     p, y = cov.draw(p, eta, 2000, np.random.default_rng(0))
-    near, far = (softmax(np.log(p) + s * np.random.default_rng(1).normal(size=p.shape), axis=1) for s in (0.02, 1))
+    near, far = (
+        softmax(np.log(p) + s * np.random.default_rng(1).normal(size=p.shape), axis=1)
+        for s in (0.02, 1)
+    )
     narrow, wide = (cal.calibration_difference(p, y, q) for q in (near, far))
     assert narrow.high - narrow.low < 0.5 * (wide.high - wide.low)
     same = cal.calibration_difference(p, y, p)
@@ -289,7 +331,9 @@ def test_what_two_models_share_is_not_in_their_difference():
     assert right.low == right.high == 0
 
 
-@pytest.mark.parametrize(("name", "at_most"), [("calibrated, coarser", 1.8), ("calibrated, strong", 1.3)])
+@pytest.mark.parametrize(
+    ("name", "at_most"), [("calibrated, coarser", 1.8), ("calibrated, strong", 1.3)]
+)
 def test_the_interval_of_a_difference_is_about_as_wide_as_its_estimate_varies(name, at_most):
     """The luck alone moves it where both models are calibrated, and luck times the error where one is far off.
 
@@ -301,13 +345,18 @@ def test_the_interval_of_a_difference_is_about_as_wide_as_its_estimate_varies(na
         both, y = cov.draw(np.hstack([p, p2]), eta, 1000, rng)
         first, second = np.hsplit(both, 2)
         found.append(cal.calibration_difference(first, y, second, 10, resamples=200))
-    ratio = np.mean([f.high - f.low for f in found]) / (2 * 1.96 * np.std([f.estimate for f in found]))
+    ratio = np.mean([f.high - f.low for f in found]) / (
+        2 * 1.96 * np.std([f.estimate for f in found])
+    )
     assert 0.85 < ratio < at_most
 
 
 def test_the_interval_of_a_difference_holds_its_estimate_at_any_level_and_widens_with_it():
     p, y = case(200)
-    found = [cal.calibration_difference(p, y, softmax(1.3 * np.log(p), axis=1), 10, level=v) for v in (0.001, 0.5, 0.95)]
+    found = [
+        cal.calibration_difference(p, y, softmax(1.3 * np.log(p), axis=1), 10, level=v)
+        for v in (0.001, 0.5, 0.95)
+    ]
     assert all(f.low <= f.estimate <= f.high for f in found)
     assert np.all(np.diff([f.high - f.low for f in found]) > 0)
 
@@ -321,20 +370,31 @@ def test_a_difference_of_two_models_wants_the_same_images_and_a_known_kind():
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", ["calibrated, coarser", "calibrated, slight", "weighted, calibrated", "alike"])
+@pytest.mark.parametrize(
+    "name", ["calibrated, coarser", "calibrated, slight", "weighted, calibrated", "alike"]
+)
 def test_the_interval_of_a_difference_holds_the_truth_about_as_often_as_it_says(name):
     models = cov.pairs(50_000)[name]
     repetitions = 120
     found = cov.paired_coverage(*models, 1000, 10, repetitions=repetitions, resamples=300)
     assert (found.coverage > 0.9 - 4 * np.sqrt(0.95 * 0.05 / repetitions)).all()
-    expected = sum(np.subtract(*(cal.true_calibration_error(q, models[2], 10, norm="l2") ** 2 for q in models[:2])))
+    expected = sum(
+        np.subtract(
+            *(cal.true_calibration_error(q, models[2], 10, norm="l2") ** 2 for q in models[:2])
+        )
+    )
     assert found.truth["sum over classes"] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
     "given, says",
-    [({"level": 1.0}, "level"), ({"level": 0.999, "resamples": 500}, "level 0.999 needs 999 or more"), ({"of": "class"}, "classes, mean, top_label"), ({"resamples": 0}, "resamples"),
-     ({"bins": 0}, "bins")],
+    [
+        ({"level": 1.0}, "level"),
+        ({"level": 0.999, "resamples": 500}, "level 0.999 needs 999 or more"),
+        ({"of": "class"}, "classes, mean, top_label"),
+        ({"resamples": 0}, "resamples"),
+        ({"bins": 0}, "bins"),
+    ],
 )
 def test_bad_settings_of_the_interval_are_errors_that_name_them(given, says):
     with pytest.raises(ValueError, match=says):
@@ -358,21 +418,29 @@ def test_samples_of_a_population_have_its_true_probabilities():
     drawn_p, y = cov.draw(p, eta, 60_000, np.random.default_rng(0))
     frequency = np.bincount(y, minlength=4) / len(y)
     np.testing.assert_allclose(frequency, eta.mean(axis=0), atol=0.01)
-    np.testing.assert_allclose(cal.classwise_ece(drawn_p, y), cal.true_calibration_error(p, eta), atol=0.01)
+    np.testing.assert_allclose(
+        cal.classwise_ece(drawn_p, y), cal.true_calibration_error(p, eta), atol=0.01
+    )
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("population", ["none", "slight", "strong", "local"])
-def test_the_interval_holds_the_true_error_as_often_as_it_says_and_a_percentile_bootstrap_does_not(population):
+def test_the_interval_holds_the_true_error_as_often_as_it_says_and_a_percentile_bootstrap_does_not(
+    population,
+):
     p, eta = cov.synthetic(50_000)[population]
     repetitions = 150
     found = cov.coverage(p, eta, 800, 10, repetitions=repetitions, resamples=300)
     off = 4 * np.sqrt(0.95 * 0.05 / repetitions)  # Monte-Carlo error, for 20 numbers at once
     assert (found.coverage > 0.93 - off).all()
     assert found.coverage.mean() > 0.93 and found.coverage.mean() < 0.99
-    l2 = cov.coverage(p, eta, 800, 10, repetitions=repetitions, resamples=300, way="debiased_ece_interval")
+    l2 = cov.coverage(
+        p, eta, 800, 10, repetitions=repetitions, resamples=300, way="debiased_ece_interval"
+    )
     assert (l2.coverage > 0.93 - off).all() and list(l2.index) == [*found.index[:-2], "top label"]
-    assert (l2.truth >= found.truth[l2.index]).all()  # another quantity, never below but for rounding
+    assert (
+        l2.truth >= found.truth[l2.index]
+    ).all()  # another quantity, never below but for rounding
     assert l2.coverage.mean() > 0.93 and l2.coverage.mean() < 0.99
     bootstrap = cov.coverage(p, eta, 800, 10, repetitions=30, resamples=200, way="percentile")
     if population in ("none", "slight"):
@@ -380,9 +448,13 @@ def test_the_interval_holds_the_true_error_as_often_as_it_says_and_a_percentile_
 
 
 def test_the_recorded_coverage_is_near_95_per_cent_and_that_of_the_percentile_bootstrap_is_not():
-    record = pd.read_csv(cov.PROJECT / "results" / "coverage" / "coverage.csv").set_index("interval")
+    record = pd.read_csv(cov.PROJECT / "results" / "coverage" / "coverage.csv").set_index(
+        "interval"
+    )
     paired, ours, plain = (record.loc[way] for way in (cov.PAIRED, "ece_interval", "percentile"))
-    assert paired.coverage.mean() == pytest.approx(0.95, abs=0.02) and set(paired.population) == set(cov.pairs(10))
+    assert paired.coverage.mean() == pytest.approx(0.95, abs=0.02) and set(
+        paired.population
+    ) == set(cov.pairs(10))
     assert set(ours.population) >= set(cov.synthetic(10)) and len(ours) >= 180
     assert set(ours.of) == {*(f"class {k}" for k in range(4)), "mean", "top label"}
     for by in ("of", "population", "n", "strategy"):
@@ -390,9 +462,13 @@ def test_the_recorded_coverage_is_near_95_per_cent_and_that_of_the_percentile_bo
     assert ours.coverage.between(0.93, 0.97).mean() > 0.8  # the least is that of errors in few bins
     for way in set(cov.WAYS) - {"percentile"}:
         found = record.loc[way]
-        assert set(found.population) == set(ours.population) and ("mean" in set(found.of)) == (way == "ece_interval")
+        assert set(found.population) == set(ours.population) and ("mean" in set(found.of)) == (
+            way == "ece_interval"
+        )
         np.testing.assert_allclose(found.coverage + found.low + found.high, 1, atol=2e-4)
         assert (found.coverage > 0.88 - 3 * np.sqrt(0.05 * 0.95 / found.repetitions)).all()
         aim = (0.95, 1) if way == "mce_interval" else (0.93, 0.97)
         assert aim[0] < found.coverage.mean() < aim[1]
-    assert (plain[plain.truth == 0].coverage == 0).all() and (plain[plain.population == "slight"].coverage < 0.6).all()
+    assert (plain[plain.truth == 0].coverage == 0).all() and (
+        plain[plain.population == "slight"].coverage < 0.6
+    ).all()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from acrlls import calibration, chance
+from acrlls.calibration import registry as calibration
+from acrlls.ledger import chance
 
 PREVALENCE, BRIER, AUC, ERRORS, N = 0.17, 0.0085, 0.9987, 34, 3179
 
@@ -25,7 +26,12 @@ each_shape = pytest.mark.parametrize("name", SHAPES)
 @each_shape
 def test_a_shape_has_the_published_prevalence_and_brier_score(name):
     shape = SHAPES[name]
-    assert len(shape) == chance.POOL and (np.diff(shape) >= 0).all() and 0 <= shape[0] and shape[-1] <= 1
+    assert (
+        len(shape) == chance.POOL
+        and (np.diff(shape) >= 0).all()
+        and 0 <= shape[0]
+        and shape[-1] <= 1
+    )
     assert shape.mean() == pytest.approx(PREVALENCE, rel=2e-3)
     assert (shape * (1 - shape)).mean() == pytest.approx(BRIER, rel=5e-3)
 
@@ -39,8 +45,14 @@ def test_two_groups_come_close_to_the_published_auc_and_errors():
     assert N * chance.errors_of(shape) == pytest.approx(ERRORS, abs=2)
 
 
-@pytest.mark.parametrize("make", [chance.beta_shape, lambda p, b: chance.two_group_shape(p, b, AUC, ERRORS, N),
-                                  lambda p, b: chance.sharpened_shape([0.2, 0.5], p, b)])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        chance.beta_shape,
+        lambda p, b: chance.two_group_shape(p, b, AUC, ERRORS, N),
+        lambda p, b: chance.sharpened_shape([0.2, 0.5], p, b),
+    ],
+)
 def test_a_brier_score_that_no_calibrated_scores_have_is_refused(make):
     with pytest.raises(ValueError, match="must lie between 0 and"):
         make(0.2, 0.17)
@@ -54,7 +66,9 @@ def test_the_errors_are_those_of_the_calibration_module(name, binning):
     labels = rng.random((2, 300)) < shape[places]
     kind, bins = binning
     expected = [
-        calibration.classwise_ece(np.column_stack([1 - shape[i], shape[i]]), y.astype(int), bins, kind)[1]
+        calibration.classwise_ece(
+            np.column_stack([1 - shape[i], shape[i]]), y.astype(int), bins, kind
+        )[1]
         for i, y in zip(places, labels, strict=True)
     ]
     found = chance.binned_gaps(shape, places, labels, [binning])[:, 0]
@@ -62,7 +76,7 @@ def test_the_errors_are_those_of_the_calibration_module(name, binning):
 
 
 def test_the_floor_of_beta_scores_is_the_matched_floor_of_the_calibration_module():
-    ours = chance.floors(SHAPES["Beta"], 1000, 400, binnings=[("width", 15)])[:, 0]
+    ours = chance.floors(SHAPES["Beta"], 1000, 400, binnings=[("uniform", 15)])[:, 0]
     theirs = calibration.matched_floor([PREVALENCE], [BRIER], 1000, 15, 400)[:, 0]
     spread = np.hypot(ours.std(), theirs.std()) / 20
     assert ours.mean() == pytest.approx(theirs.mean(), abs=4 * spread)
@@ -70,14 +84,16 @@ def test_the_floor_of_beta_scores_is_the_matched_floor_of_the_calibration_module
 
 def test_more_bins_have_a_higher_floor():
     mean = chance.floors(SHAPES["Beta"], N, 100).mean(axis=0)
-    width = [mean[j] for j, (kind, _) in enumerate(chance.BINNINGS) if kind == "width"]
+    width = [mean[j] for j, (kind, _) in enumerate(chance.BINNINGS) if kind == "uniform"]
     assert (np.diff(width) > 0).all()
 
 
 @each_shape
 def test_two_calibrated_models_differ_by_nothing_on_average_and_less_the_more_alike_they_are(name):
     draws = [
-        chance.gap_floors({name: SHAPES[name]}, (r, r), 1500, 300, binnings=[("width", 15)])[name][:, 0]
+        chance.gap_floors({name: SHAPES[name]}, (r, r), 1500, 300, binnings=[("uniform", 15)])[
+            name
+        ][:, 0]
         for r in (0, 0.999)
     ]
     for d in draws:
@@ -94,7 +110,9 @@ def test_equal_models_do_not_differ_at_all():
 def test_each_of_a_pair_is_calibrated(name, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        chance, "binned_gaps", lambda shape, places, labels, _: seen.append((shape[places], labels)) or 0.0
+        chance,
+        "binned_gaps",
+        lambda shape, places, labels, _: seen.append((shape[places], labels)) or 0.0,
     )
     chance.gap_floors({name: SHAPES[name]}, (0.7, 0.8), 20_000, 10)
     for scores, labels in seen:

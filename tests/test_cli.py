@@ -6,7 +6,8 @@ import sys
 import nbformat
 import pytest
 
-from acrlls import cli, sections
+from acrlls import cli
+from acrlls.book import sections
 from acrlls.config import PROJECT, UserError
 
 
@@ -15,7 +16,9 @@ def notebooks(tmp_path, monkeypatch, write_notebook):
     """Two sections in place of the project's own; the test runs in an empty folder beside them."""
     parameters = ('profile = "quick"\nbins = None\nalpha = None', ["parameters"])
     code = "import acrlls\nc = acrlls.configure(profile, bins=bins, alpha=alpha)\nprint(c.bins, c.alpha)"
-    write_notebook(tmp_path / "notebooks" / "05_calibration.ipynb", "# Calibration", parameters, code)
+    write_notebook(
+        tmp_path / "notebooks" / "05_calibration.ipynb", "# Calibration", parameters, code
+    )
     write_notebook(
         tmp_path / "notebooks" / "06_ablation.ipynb",
         "# Ablation",
@@ -65,17 +68,29 @@ def test_plain_papermill_does_the_same_from_any_folder(notebooks, tmp_path):
         "20",
     ]
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
-    assert nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs[0].text.startswith("20 ")
+    assert (
+        nbformat.read(tmp_path / "out.ipynb", as_version=4)
+        .cells[-1]
+        .outputs[0]
+        .text.startswith("20 ")
+    )
 
 
 def test_a_failing_cell_is_shown_and_the_status_is_1(notebooks, capsys):
     assert cli.main(["run", "ablation"]) == 1
     message = capsys.readouterr().err
-    assert "section 06_ablation failed in cell 3" in message and "raise ValueError('on purpose')" in message
+    assert (
+        "section 06_ablation failed in cell 3" in message
+        and "raise ValueError('on purpose')" in message
+    )
 
 
-def test_an_error_of_the_users_inside_a_section_is_its_message_alone(notebooks, write_notebook, capsys):
-    write_notebook(notebooks / "07_gradcam.ipynb", "import acrlls\nacrlls.configure('quick', bins=-1)")
+def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
+    notebooks, write_notebook, capsys
+):
+    write_notebook(
+        notebooks / "07_gradcam.ipynb", "import acrlls\nacrlls.configure('quick', bins=-1)"
+    )
     status, message = refused(capsys, "run", "gradcam")
     assert status == 1 and "bins is -1" in message
 
@@ -104,7 +119,9 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(notebooks, 
         (["doctor", "--profile", "fast"], "profile 'fast' does not exist"),
     ],
 )
-def test_wrong_usage_is_refused_with_status_2_before_anything_runs(notebooks, capsys, arguments, said):
+def test_wrong_usage_is_refused_with_status_2_before_anything_runs(
+    notebooks, capsys, arguments, said
+):
     status, message = refused(capsys, *arguments)
     assert status == 2 and said in message
     assert not list((notebooks.parent / "elsewhere").iterdir())
@@ -112,22 +129,40 @@ def test_wrong_usage_is_refused_with_status_2_before_anything_runs(notebooks, ca
 
 def test_the_section_itself_is_never_overwritten(notebooks, capsys):
     before = (notebooks / "05_calibration.ipynb").read_bytes()
-    status, message = refused(capsys, "run", "calibration", "-o", str(notebooks / "05_calibration.ipynb"))
+    status, message = refused(
+        capsys, "run", "calibration", "-o", str(notebooks / "05_calibration.ipynb")
+    )
     assert status == 2 and (notebooks / "05_calibration.ipynb").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("20", 20), ("0.08", 0.08), ("1e-3", 1e-3), ("None", None), ("true", True), ("False", False),
-     ("0..1", "0..1"), ("[0.1, 0.2]", [0.1, 0.2]), ("0.1, 0.2", [0.1, 0.2]), ("proposed", "proposed"),
-     ("/data/x", "/data/x"), ("'20'", "20")],
-)  # fmt: skip
+    [
+        ("20", 20),
+        ("0.08", 0.08),
+        ("1e-3", 1e-3),
+        ("None", None),
+        ("true", True),
+        ("False", False),
+        ("0..1", "0..1"),
+        ("[0.1, 0.2]", [0.1, 0.2]),
+        ("0.1, 0.2", [0.1, 0.2]),
+        ("proposed", "proposed"),
+        ("/data/x", "/data/x"),
+        ("'20'", "20"),
+    ],
+)
 def test_values_read_as_what_they_look_like(text, value):
     assert cli._value(text) == value and type(cli._value(text)) is type(value)
 
 
 def test_a_value_may_begin_with_a_dash(capsys):
-    assert cli.main(["reproduce", "--profile", "quick", "-p", "input_range", "-1..1", "-p", "alpha", "-1"]) == 2
+    assert (
+        cli.main(
+            ["reproduce", "--profile", "quick", "-p", "input_range", "-1..1", "-p", "alpha", "-1"]
+        )
+        == 2
+    )
     assert "alpha is -1; it must be" in capsys.readouterr().err
 
 
@@ -174,8 +209,12 @@ def test_the_installed_command_answers():
         assert command in answer.stdout
 
 
-def test_a_population_of_the_runs_own_phantoms_is_refused_before_anything_is_trained(capsys, tmp_path):
-    status, message = refused(capsys, "population", "--phantom-seed", "0", "-o", str(tmp_path / "p"))
+def test_a_population_of_the_runs_own_phantoms_is_refused_before_anything_is_trained(
+    capsys, tmp_path
+):
+    status, message = refused(
+        capsys, "population", "--phantom-seed", "0", "-o", str(tmp_path / "p")
+    )
     assert status == 1 and "the run's own" in message
     status, message = refused(capsys, "population", "-p", "alpah", "1")
     assert status == 2 and "did you mean 'alpha'" in message

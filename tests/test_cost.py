@@ -6,9 +6,9 @@ import keras
 import pandas as pd
 import pytest
 
-from acrlls import cost
+from acrlls.bench import cost
 from acrlls.config import configure
-from acrlls.training import phases
+from acrlls.training.algorithm import phases
 
 
 def test_the_multiply_adds_of_mobilenet_v2_are_the_published_three_hundred_million():
@@ -36,8 +36,16 @@ def epochs(fill=2.0, head=0.1, plain=10.0):
     parts = ("grid", "phase 1", "phase 2 frozen", "phase 2 update")
     for side, part, run, epoch in itertools.product(("plain", "bank"), parts, range(3), (1, 2, 3)):
         each = plain if side == "plain" else head + (fill if run == 0 else 0.0)
-        rows.append({"side": side, "part": part, "run": run, "epoch": epoch, "train": 100,
-                     "seconds": 50.0 if epoch == 1 else each})  # fmt: skip
+        rows.append(
+            {
+                "side": side,
+                "part": part,
+                "run": run,
+                "epoch": epoch,
+                "train": 100,
+                "seconds": 50.0 if epoch == 1 else each,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -61,7 +69,9 @@ def test_plain_keras_with_faster_kernels_stands_beside_the_other_two():
 
 def test_a_grid_point_more_costs_the_bank_no_view_more():
     rate = cost.rates(epochs())
-    one, two = (cost.project(rate, cost.Job(train=100, grid_points=g, grid_epochs=10)) for g in (1, 2))
+    one, two = (
+        cost.project(rate, cost.Job(train=100, grid_points=g, grid_epochs=10)) for g in (1, 2)
+    )
     assert two.plain["grid"] == pytest.approx(2 * one.plain["grid"]) == pytest.approx(200)
     assert two.bank["grid"] - one.bank["grid"] == pytest.approx(1.0)  # ten epochs of the head
     assert one.bank["grid"] == pytest.approx(10 * (2.0 + 0.1))
@@ -94,5 +104,8 @@ def test_cost_grows_with_each_thing_that_is_turned():
 
 def test_the_default_job_is_the_papers():
     c, job = configure("paper", data="phantom", backbone="random"), cost.Job()
-    assert (job.grid_points, job.grid_epochs) == (len(c.grid_alpha) * len(c.grid_tau), c.grid_epochs)
+    assert (job.grid_points, job.grid_epochs) == (
+        len(c.grid_alpha) * len(c.grid_tau),
+        c.grid_epochs,
+    )
     assert (job.phase1_epochs, job.phase2_epochs) == (c.phase1_epochs, c.phase2_epochs)

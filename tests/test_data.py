@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from acrlls import data
 from acrlls.config import UserError, configure
+from acrlls.data import dataset as data
 
 PUBLISHED_COUNTS = (3616, 6012, 10192, 1345)  # Section III-A
 GREY = np.linspace(0, 255, 40 * 40).reshape(40, 40).astype("uint8")
@@ -37,7 +37,9 @@ def test_the_split_never_leaks(seed):
     s = data.split(labels, seed=seed)
     together = np.concatenate([s.train, s.validation, s.test])
     assert sorted(together) == list(range(500))  # every image, and none twice
-    for part, expected in zip((s.train, s.validation, s.test), data.split_counts(np.bincount(labels)), strict=True):
+    for part, expected in zip(
+        (s.train, s.validation, s.test), data.split_counts(np.bincount(labels)), strict=True
+    ):
         assert np.bincount(labels[part], minlength=4).tolist() == expected.tolist()
 
 
@@ -69,7 +71,9 @@ def test_a_flip_is_a_flip():
 def test_a_shift_moves_by_its_share_of_the_side():
     matrix = np.eye(3)
     matrix[1, 2] = 0.1  # output column c shows input column c + 4 of 40
-    np.testing.assert_allclose(data.render(GREY, 40, matrix)[:, :36], GREY[:, 4:].astype("float32"), atol=1e-3)
+    np.testing.assert_allclose(
+        data.render(GREY, 40, matrix)[:, :36], GREY[:, 4:].astype("float32"), atol=1e-3
+    )
 
 
 def test_a_rotation_agrees_with_scipy():
@@ -78,8 +82,18 @@ def test_a_rotation_agrees_with_scipy():
     angle = np.random.default_rng(3).uniform(-15, 15)
     ours = data.render(GREY, 40, only_rotation.matrix(rng))
     oracle = ndimage.rotate(GREY.astype("float32"), angle, reshape=False, order=1, mode="nearest")
-    assert min(np.abs(ours - oracle).max(), np.abs(ours - ndimage.rotate(
-        GREY.astype("float32"), -angle, reshape=False, order=1, mode="nearest")).max()) < 1e-2  # fmt: skip
+    assert (
+        min(
+            np.abs(ours - oracle).max(),
+            np.abs(
+                ours
+                - ndimage.rotate(
+                    GREY.astype("float32"), -angle, reshape=False, order=1, mode="nearest"
+                )
+            ).max(),
+        )
+        < 1e-2
+    )
 
 
 def test_resizing_and_augmenting_is_one_resampling():
@@ -110,7 +124,8 @@ def test_a_view_is_a_function_of_its_seed_image_and_number(phantom_data, tiny):
     np.testing.assert_array_equal(one[1:], data.batch(phantom_data, [5], tiny, view=2))
     assert np.abs(one - data.batch(phantom_data, [3, 5], tiny, view=3)).max() > 0.01
     np.testing.assert_array_equal(
-        data.batch(phantom_data, [3], tiny.replace(augment=False), view=2), data.batch(phantom_data, [3], tiny)
+        data.batch(phantom_data, [3], tiny.replace(augment=False), view=2),
+        data.batch(phantom_data, [3], tiny),
     )
 
 
@@ -148,7 +163,9 @@ def test_a_single_folder_around_the_class_folders_is_entered(tmp_path):
 def test_masks_are_read_where_they_are(tmp_path):
     make_folder(tmp_path, ["A", "B"])
     (tmp_path / "A" / "masks").mkdir()
-    Image.fromarray(np.where(GREY > 100, 255, 0).astype("uint8")).save(tmp_path / "A" / "masks" / "A-0.png")
+    Image.fromarray(np.where(GREY > 100, 255, 0).astype("uint8")).save(
+        tmp_path / "A" / "masks" / "A-0.png"
+    )
     d = data.FolderDataset(tmp_path)
     np.testing.assert_array_equal(d.mask(0), GREY > 100)
     assert d.mask(1) is None
@@ -187,7 +204,9 @@ def test_an_empty_class_folder(tmp_path):
 
 def test_a_misspelt_class_folder(tmp_path):
     make_folder(tmp_path, ["Covid", "Lung_Opacity", "Normal", "Viral Pneumonia"], per_class=2)
-    with pytest.raises(UserError, match=r"lacks the class folders \['COVID'\].*did you mean \['COVID'\]"):
+    with pytest.raises(
+        UserError, match=r"lacks the class folders \['COVID'\].*did you mean \['COVID'\]"
+    ):
         data.FolderDataset(tmp_path)
 
 
@@ -196,7 +215,9 @@ def test_images_that_do_not_decode_are_counted_and_named(tmp_path):
     (tmp_path / "A" / "images" / "A-3.png").write_bytes(b"not an image")
     whole = (tmp_path / "B" / "images" / "B-7.png").read_bytes()
     (tmp_path / "B" / "images" / "B-7.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"2 of 20 images do not decode: .*A-3\.png, .*B-7\.png; replace"):
+    with pytest.raises(
+        UserError, match=r"2 of 20 images do not decode: .*A-3\.png, .*B-7\.png; replace"
+    ):
         data.FolderDataset(tmp_path)
 
 

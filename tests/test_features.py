@@ -15,11 +15,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from acrlls import cache, chunked, cli, data, engines, features, runs, training
-from acrlls import model as m
-from acrlls.chunked import ChunkedArray
-from acrlls.config import UserError, locked
-from acrlls.features import FeatureBank
+from acrlls import cli
+from acrlls.config import UserError
+from acrlls.data import dataset as data
+from acrlls.method import model as m
+from acrlls.runs import cache, runs
+from acrlls.store import locked
+from acrlls.training import algorithm as training
+from acrlls.training import bank as features
+from acrlls.training import chunked, engines
+from acrlls.training.bank import FeatureBank
+from acrlls.training.chunked import ChunkedArray
 
 VALUES = np.arange(60, dtype="float32").reshape(10, 6)  # three chunks of four rows
 
@@ -80,7 +86,9 @@ def test_a_note_of_another_layout_or_none_counts_for_nothing(small_chunks, tmp_p
     assert array.missing() == [0, 1, 2]
 
 
-def test_a_process_killed_in_the_middle_of_a_chunk_leaves_the_chunks_before_it(small_chunks, tmp_path):
+def test_a_process_killed_in_the_middle_of_a_chunk_leaves_the_chunks_before_it(
+    small_chunks, tmp_path
+):
     killed = """
 import os, pathlib, signal, sys
 import numpy as np
@@ -117,7 +125,9 @@ def test_a_full_disk_is_a_message_that_says_what_helps(small_chunks, tmp_path, m
     assert not (tmp_path / "a.npy").exists()
 
 
-def test_room_is_the_limit_less_what_is_stored_and_never_more_than_the_disk_has(small_chunks, monkeypatch):
+def test_room_is_the_limit_less_what_is_stored_and_never_more_than_the_disk_has(
+    small_chunks, monkeypatch
+):
     monkeypatch.setenv("ACRLLS_BANK_GB", "1e-6")  # 1,000 bytes
     array = ChunkedArray(chunked.bank_folder() / "key" / "pool" / "a.npy", (10, 6), "float32")
     fill(array)
@@ -135,9 +145,13 @@ def test_a_limit_that_is_no_number_is_refused(monkeypatch, value):
         chunked.limit()
 
 
-def test_what_does_not_fit_is_refused_before_anything_is_written(small_chunks, tiny, phantom_data, monkeypatch):
+def test_what_does_not_fit_is_refused_before_anything_is_written(
+    small_chunks, tiny, phantom_data, monkeypatch
+):
     monkeypatch.setenv("ACRLLS_BANK_GB", "1e-6")
-    with pytest.raises(UserError, match="pool of test would take.*at most 1e-06 GB.*ACRLLS_BANK_GB"):
+    with pytest.raises(
+        UserError, match="pool of test would take.*at most 1e-06 GB.*ACRLLS_BANK_GB"
+    ):
         FeatureBank(tiny, phantom_data, m.build_model(tiny, 4)).features("test", "pool")
     with pytest.raises(UserError, match="a single view of the features pool"):
         training.train(tiny, phantom_data, chunked.bank_folder().parent / "run")
@@ -158,7 +172,9 @@ def test_the_bank_mends_itself_and_says_so(small_chunks, tiny, phantom_data, cap
     assert "1 chunks are damaged" in caplog.text
 
 
-def test_filling_holds_a_few_images_at_a_time_however_many_there_are(small_chunks, tiny, phantom_data, monkeypatch):
+def test_filling_holds_a_few_images_at_a_time_however_many_there_are(
+    small_chunks, tiny, phantom_data, monkeypatch
+):
     make, made, most, rows = data.batch, [], [], []
 
     def watched(*arguments):
@@ -175,7 +191,9 @@ def test_filling_holds_a_few_images_at_a_time_however_many_there_are(small_chunk
     assert len(made) > 10 and max(most) <= 3  # in use, next, and being made
     np.testing.assert_array_equal(rows, bank.split.train)
     images = make(phantom_data, rows, tiny, 1)
-    np.testing.assert_allclose(stored, engines.frozen_forward(tiny, ("pool",))(images)[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        stored, engines.frozen_forward(tiny, ("pool",))(images)[0], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_the_key_covers_what_the_features_follow_from(tiny, phantom_data, monkeypatch):
@@ -184,9 +202,18 @@ def test_the_key_covers_what_the_features_follow_from(tiny, phantom_data, monkey
     def key(view=0, dataset=phantom_data, **changes):
         return FeatureBank(tiny.replace(**changes), dataset, model)._key(view)
 
-    changes = [{"backbone": "random"}, {"backbone": "random", "seed": 1}, {"image_size": 64},
-               {"input_range": "-1..1"}, {"split_seed": 1}, {"rotation": 7.0}, {"augment_seed": 1},
-               {"bank_dtype": "float16"}, {"dataset": data.PhantomDataset(160, 1, 48)}, {"view": None}]  # fmt: skip
+    changes = [
+        {"backbone": "random"},
+        {"backbone": "random", "seed": 1},
+        {"image_size": 64},
+        {"input_range": "-1..1"},
+        {"split_seed": 1},
+        {"rotation": 7.0},
+        {"augment_seed": 1},
+        {"bank_dtype": "float16"},
+        {"dataset": data.PhantomDataset(160, 1, 48)},
+        {"view": None},
+    ]
     assert len({key(), *(key(**change) for change in changes)}) == 1 + len(changes)
     # the head's settings share it, and so do plain images whatever the augmentation
     assert key() == key(variant="baseline", alpha=1.0, phase1_epochs=3, batch_size=5, seed=1)
@@ -196,7 +223,9 @@ def test_the_key_covers_what_the_features_follow_from(tiny, phantom_data, monkey
     assert key() != before
 
 
-def test_keras_computes_one_layer_alone_as_with_others_and_in_batches_of_any_size(tiny, monkeypatch):
+def test_keras_computes_one_layer_alone_as_with_others_and_in_batches_of_any_size(
+    tiny, monkeypatch
+):
     images = np.random.default_rng(0).random((10, 48, 48, 3), np.float32)
     monkeypatch.setenv("ACRLLS_ENGINE", "keras")
     monkeypatch.setattr(engines, "_BATCH", 4)
@@ -207,7 +236,9 @@ def test_keras_computes_one_layer_alone_as_with_others_and_in_batches_of_any_siz
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="openvino is not installed")
-def test_openvino_and_keras_agree_to_rounding(tiny, phantom_data, monkeypatch, small_chunks, tmp_path):
+def test_openvino_and_keras_agree_to_rounding(
+    tiny, phantom_data, monkeypatch, small_chunks, tmp_path
+):
     stored = {}
     for engine in engines.ENGINES:
         monkeypatch.setenv("ACRLLS_ENGINE", engine)
@@ -244,16 +275,26 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
 
 
 @pytest.mark.thorough
-def test_runs_side_by_side_on_passing_views_are_what_they_are_alone(tiny, phantom_data, tmp_path, monkeypatch):
+def test_runs_side_by_side_on_passing_views_are_what_they_are_alone(
+    tiny, phantom_data, tmp_path, monkeypatch
+):
     """One view at a time on the disk, computed once for all runs; killed and resumed on the way."""
     fresh = tiny.replace(views=None)
-    configs = [fresh.replace(variant="baseline", phase2_epochs=0), fresh.replace(variant="proposed", patience=1)]
+    configs = [
+        fresh.replace(variant="baseline", phase2_epochs=0),
+        fresh.replace(variant="proposed", patience=1),
+    ]
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "alone"))
     alone = [runs.run(config) for config in configs]
     assert len(list(chunked.bank_folder().rglob("train-view-*.npy"))) == 3  # all kept
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "together"))
-    n, shape = len(data.split_of(phantom_data, tiny).train), alone[0].model().get_layer("pool").output.shape[1]
-    monkeypatch.setenv("ACRLLS_BANK_GB", str(n * shape * 4 * 1.9 / 1e9))  # the plain images and a view, not two
+    n, shape = (
+        len(data.split_of(phantom_data, tiny).train),
+        alone[0].model().get_layer("pool").output.shape[1],
+    )
+    monkeypatch.setenv(
+        "ACRLLS_BANK_GB", str(n * shape * 4 * 1.9 / 1e9)
+    )  # the plain images and a view, not two
 
     filled, save, checkpoints = [], training._Phase._checkpoint, []
     fill_view = FeatureBank._fill
@@ -281,12 +322,16 @@ def test_runs_side_by_side_on_passing_views_are_what_they_are_alone(tiny, phanto
     for a, b in zip(alone, together, strict=True):
         columns = ["phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
         pd.testing.assert_frame_equal(a.history[columns], b.history[columns], rtol=1e-5)
-        np.testing.assert_allclose(a.predictions().logits, b.predictions().logits, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            a.predictions().logits, b.predictions().logits, rtol=1e-4, atol=1e-5
+        )
     monkeypatch.setattr(training, "train_together", lambda jobs: pytest.fail("trained again"))
     assert [run.config.variant for run in runs.run_all(configs[::-1])] == ["proposed", "baseline"]
 
 
-def test_what_another_process_trains_is_waited_for_after_all_else_is_done(tiny, tmp_path, monkeypatch):
+def test_what_another_process_trains_is_waited_for_after_all_else_is_done(
+    tiny, tmp_path, monkeypatch
+):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
     trained, freed = [], []
 
@@ -326,7 +371,9 @@ def full_store(small_chunks, tiny, phantom_data):
     store = chunked.store()
     for name in ("0123456789", "abcdef0123.partial"):
         (store / name).mkdir()
-        (store / name / "config.json").write_text('{"variant": "proposed", "profile": "quick", "seed": 3}')
+        (store / name / "config.json").write_text(
+            '{"variant": "proposed", "profile": "quick", "seed": 3}'
+        )
     (store / "phantom").mkdir()
     (store / "phantom" / "0123.npz").write_bytes(b"12345")
     return store
@@ -354,7 +401,9 @@ def test_clearing_takes_features_alone_unless_another_thing_is_named(full_store,
     assert kinds() == ["phantom"]
 
 
-@pytest.mark.parametrize("chosen, said", [("0123", "begins 2 names"), ("", "is nothing"), ("fff", "is nothing")])
+@pytest.mark.parametrize(
+    "chosen, said", [("0123", "begins 2 names"), ("", "is nothing"), ("fff", "is nothing")]
+)
 def test_a_choice_that_is_not_clear_deletes_nothing(full_store, capsys, chosen, said):
     assert cli.main(["cache", chosen, "--clear"]) == 2
     assert said in capsys.readouterr().err and len(kinds()) == 4

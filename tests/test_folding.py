@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from keras import ops
 
-from acrlls import model as m
-from acrlls import folding
 from acrlls.config import configure
+from acrlls.method import model as m
+from acrlls.training import folding
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
-needs_tensorflow = pytest.mark.skipif(not TENSORFLOW, reason="gradients are taken with TensorFlow's tape")
+needs_tensorflow = pytest.mark.skipif(
+    not TENSORFLOW, reason="gradients are taken with TensorFlow's tape"
+)
 
 
 @pytest.fixture
@@ -24,7 +26,9 @@ def double():
 
 def plain_suffix(batchnorm):
     """Phase 2's suffix of a small network whose BatchNormalization layers are not at their start."""
-    config = configure("quick", phantom_images=40, image_size=64, backbone="phantom", batchnorm=batchnorm)
+    config = configure(
+        "quick", phantom_images=40, image_size=64, backbone="phantom", batchnorm=batchnorm
+    )
     model = m.build_model(config, 4)
     m.unfreeze_top(model, config.unfrozen_layers, batchnorm)
     for layer in model.layers:
@@ -44,9 +48,13 @@ def loss_and_gradients(stage, dtype):
     x, labels = inputs(stage, dtype)
     with tf.GradientTape() as tape:
         logits = stage(tf.constant(x), training=True)
-        loss = ops.mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)) + sum(stage.losses)
+        loss = ops.mean(
+            keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        ) + sum(stage.losses)
     gradients = tape.gradient(loss, stage.trainable_variables)
-    return float(loss), {v.path: g.numpy() for v, g in zip(stage.trainable_variables, gradients, strict=True)}
+    return float(loss), {
+        v.path: g.numpy() for v, g in zip(stage.trainable_variables, gradients, strict=True)
+    }
 
 
 def values(model):
@@ -66,8 +74,15 @@ def test_loss_and_every_gradient_are_those_of_the_plain_suffix(batchnorm, double
     assert loss == pytest.approx(expected, rel=1e-10)
     assert found.keys() == gradients.keys()
     largest = max(np.abs(g).max() for g in gradients.values())
-    for path, g in gradients.items():  # some are zero but for rounding: of what the next BatchNormalization takes out
-        np.testing.assert_allclose(found[path], g, atol=1e-9 * np.abs(g).max() + 1e-15 * largest, err_msg=path)
+    for (
+        path,
+        g,
+    ) in (
+        gradients.items()
+    ):  # some are zero but for rounding: of what the next BatchNormalization takes out
+        np.testing.assert_allclose(
+            found[path], g, atol=1e-9 * np.abs(g).max() + 1e-15 * largest, err_msg=path
+        )
 
 
 @needs_tensorflow
@@ -95,7 +110,9 @@ def test_a_fused_batchnorm_has_the_output_gradients_and_statistics_of_the_layer(
 
 @needs_tensorflow
 @pytest.mark.parametrize("batchnorm", ["frozen", "update"])
-def test_in_single_precision_a_step_is_as_near_the_exact_one_as_the_plain_suffix_takes(batchnorm, double):
+def test_in_single_precision_a_step_is_as_near_the_exact_one_as_the_plain_suffix_takes(
+    batchnorm, double
+):
     """Corners of ReLU6 turn rounding into jumps of the gradient, so the yardstick is the plain suffix's own error."""
     model, stage = plain_suffix(batchnorm)
     start = values(model)
@@ -108,14 +125,20 @@ def test_in_single_precision_a_step_is_as_near_the_exact_one_as_the_plain_suffix
             v.assign(start[v.path])
         loss, gradients = loss_and_gradients(single, "float32")
         assert loss == pytest.approx(exact_loss, rel=1e-4)
-        wrong, size = (sum(np.sum(np.square(g)) for g in what)
-                       for what in ([gradients[p] - exact[p] for p in exact], exact.values()))  # fmt: skip
+        wrong, size = (
+            sum(np.sum(np.square(g)) for g in what)
+            for what in ([gradients[p] - exact[p] for p in exact], exact.values())
+        )
         errors.append(np.sqrt(wrong / size))
         statistics.append({p: v for p, v in values(model).items() if "moving" in p})
     assert errors[1] < 3 * errors[0] + 1e-4
     for path in statistics[0]:
-        np.testing.assert_allclose(statistics[1][path], statistics[0][path], rtol=1e-4, atol=1e-5, err_msg=path)
-    assert any(not np.array_equal(start[p], v) for p, v in statistics[1].items()) == (batchnorm == "update")
+        np.testing.assert_allclose(
+            statistics[1][path], statistics[0][path], rtol=1e-4, atol=1e-5, err_msg=path
+        )
+    assert any(not np.array_equal(start[p], v) for p, v in statistics[1].items()) == (
+        batchnorm == "update"
+    )
 
 
 def test_variables_are_shared_and_frozen_layers_stay_frozen():
@@ -130,7 +153,9 @@ def test_predictions_are_those_of_the_plain_suffix():
         _, stage = plain_suffix(batchnorm)
         x, _ = inputs(stage, "float32")
         expected = stage.predict(x, verbose=0)
-        np.testing.assert_allclose(folding.lean(stage).predict(x, verbose=0), expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            folding.lean(stage).predict(x, verbose=0), expected, rtol=1e-3, atol=1e-4
+        )
 
 
 def test_the_head_alone_is_left_as_it_is():
@@ -148,8 +173,11 @@ def test_a_convolution_that_two_layers_read_is_not_folded():
     assert folding.lean(both) is both
 
 
-@pytest.mark.parametrize("options", [{}, {"strides": 2}, {"groups": 2}, {"kernel_size": 3, "dilation_rate": 2}, {"kernel_size": 3}],
-                         ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"strides": 2}, {"groups": 2}, {"kernel_size": 3, "dilation_rate": 2}, {"kernel_size": 3}],
+    ids=str,
+)
 @pytest.mark.parametrize("trainable", [True, False])
 def test_a_convolution_of_any_kind_gives_what_it_gave(options, trainable):
     x = keras.Input((9, 9, 4))
@@ -163,7 +191,9 @@ def test_a_convolution_of_any_kind_gives_what_it_gave(options, trainable):
     lean = folding.lean(network)
     rewritten = any(isinstance(layer, folding.LeanConvolution) for layer in lean.layers)
     assert rewritten == (not trainable or not options)
-    np.testing.assert_allclose(lean.predict_on_batch(images), network.predict_on_batch(images), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        lean.predict_on_batch(images), network.predict_on_batch(images), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_convolution_with_bias_or_activation_stays():

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acrlls import gradcam
 from acrlls.config import UserError, configure
-from acrlls.layers import AdaptiveConfidenceRegularizer, LearnableLogitScaler
-from acrlls.model import build_model, freeze_backbone
+from acrlls.method import heat as gradcam
+from acrlls.method.layers import AdaptiveConfidenceRegularizer, LearnableLogitScaler
+from acrlls.method.model import build_model, freeze_backbone
 
 CLASSES = 4
 
@@ -27,8 +27,12 @@ def small_model(acr=True, lls=True):
         x = layers.BatchNormalization(name=f"norm_{i}")(x)
         x = layers.ReLU(6.0, name="out_relu" if i == 3 else f"relu_{i}")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dropout(0.4, name="dropout_1")(layers.Dense(16, activation="relu", name="dense_1")(x))
-    x = layers.Dense(CLASSES, kernel_initializer=keras.initializers.RandomNormal(stddev=3), name="logits")(x)
+    x = layers.Dropout(0.4, name="dropout_1")(
+        layers.Dense(16, activation="relu", name="dense_1")(x)
+    )
+    x = layers.Dense(
+        CLASSES, kernel_initializer=keras.initializers.RandomNormal(stddev=3), name="logits"
+    )(x)
     if acr:
         x = AdaptiveConfidenceRegularizer(0.08, 0.25, name="acr")(x)
     if lls:
@@ -83,7 +87,9 @@ def test_so_it_is_in_the_published_network(images):
     model, classes = build_model(config, CLASSES), np.array([0, 1, 2, 3, 1])
     _, slopes = gradcam.gradients(model, images, "block_13_expand_relu", classes)
     _, theirs = taped(model, images, "block_13_expand_relu", classes)
-    np.testing.assert_allclose(slopes / np.abs(theirs).max(), theirs / np.abs(theirs).max(), atol=1e-5)
+    np.testing.assert_allclose(
+        slopes / np.abs(theirs).max(), theirs / np.abs(theirs).max(), atol=1e-5
+    )
 
 
 def test_the_heat_is_the_weighted_sum_of_the_channels_cut_at_zero(model, images):
@@ -184,8 +190,19 @@ np.save(sys.argv[2], gradcam.gradients(model, images, "relu_2", [0, 1, 2, 3, 1],
 def test_jax_gives_the_same_gradient(model, images, tmp_path):
     pytest.importorskip("jax")
     np.savez(tmp_path / "weights.npz", *model.get_weights())
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
-    arguments = [sys.executable, "-c", JAX, str(tmp_path / "weights.npz"), str(tmp_path / "jax.npy")]
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    }
+    arguments = [
+        sys.executable,
+        "-c",
+        JAX,
+        str(tmp_path / "weights.npz"),
+        str(tmp_path / "jax.npy"),
+    ]
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     subprocess.run(arguments, env=environment, cwd=root, check=True)
     there = np.load(tmp_path / "jax.npy")
@@ -224,7 +241,9 @@ def test_heat_that_follows_each_mask_beats_both_references_and_blind_heat_beats_
     masks[0] = False  # unknown: left out
     everyone = {"all": np.ones(40, bool), "one": np.arange(40) == 5}
     other = gradcam.of_another(np.arange(40), np.zeros(40))
-    follows = gradcam.share_table(masks + 0.5 * rng.random(masks.shape), masks, everyone, other, 100)
+    follows = gradcam.share_table(
+        masks + 0.5 * rng.random(masks.shape), masks, everyone, other, 100
+    )
     assert follows.index.tolist() == ["all"] and follows.loc["all", "images"] == 39
     assert follows.loc["all", ["more than area", "more than another"]].all()
     assert follows.loc["all", "low"] < follows.loc["all", "estimate"] < follows.loc["all", "high"]

@@ -7,10 +7,11 @@ from scipy.special import softmax
 from scipy.stats import binomtest
 from sklearn.isotonic import IsotonicRegression
 
-from acrlls import calibration as cal
-from acrlls import coverage as cov
-from acrlls import intervals, miscalibration, simulation
-from acrlls.reliability import WITHOUT_BINS
+from acrlls.calibration import coverage as cov
+from acrlls.calibration import errors as miscalibration
+from acrlls.calibration import intervals, simulation
+from acrlls.calibration import registry as cal
+from acrlls.calibration.floor import WITHOUT_BINS
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +23,23 @@ def strong():
 
 
 def held_of(p, y, k=0, bins=10):
-    return intervals.Bins.of(p, y, np.full((len(p), 1), k), bins, "width")
+    return intervals.Bins.of(p, y, np.full((len(p), 1), k), bins, "uniform")
 
 
 # ---------------------------------------------------------------- over- and underconfidence
 
 
 @pytest.mark.parametrize("top_label", [False, True])
-@pytest.mark.parametrize("strategy", ["width", "mass"])
-def test_the_parts_of_the_true_error_sum_to_it_and_are_what_a_large_sample_shows(strong, top_label, strategy):
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_the_parts_of_the_true_error_sum_to_it_and_are_what_a_large_sample_shows(
+    strong, top_label, strategy
+):
     _, p, eta = strong
     whole, over, under = (
-        cal.true_calibration_error(p, eta, 10, strategy, top_label=top_label, part=part) for part in ("all", "over", "under")
+        cal.true_calibration_error(
+            p, eta, 10, strategy, of="top_label" if top_label else "classes", part=part
+        )
+        for part in ("all", "over", "under")
     )
     np.testing.assert_allclose(over + under, whole, atol=1e-12)
     q, y = cov.draw(p, eta, 200_000, np.random.default_rng(1))
@@ -43,7 +49,10 @@ def test_the_parts_of_the_true_error_sum_to_it_and_are_what_a_large_sample_shows
 
 def test_a_part_that_there_is_not_is_an_error(strong):
     (sample, *_), p, eta = strong
-    for wrong in (lambda: cal.ece_interval(*sample, part="both"), lambda: cal.true_calibration_error(p, eta, part="both")):
+    for wrong in (
+        lambda: cal.ece_interval(*sample, part="both"),
+        lambda: cal.true_calibration_error(p, eta, part="both"),
+    ):
         with pytest.raises(ValueError, match="'both'; choose one of: all, over, under"):
             wrong()
     with pytest.raises(ValueError, match="of is 'mean'; choose one of: classes, top_label"):
@@ -53,7 +62,9 @@ def test_a_part_that_there_is_not_is_an_error(strong):
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_possible_populations_have_the_error_of_one_sign_and_of_the_other_what_is_clearly_shown(strong, sign):
+def test_possible_populations_have_the_error_of_one_sign_and_of_the_other_what_is_clearly_shown(
+    strong, sign
+):
     (sample, *_), *_ = strong
     held = held_of(*sample)
     noise, observed, errors = intervals.candidates(held, sign)
@@ -62,7 +73,9 @@ def test_possible_populations_have_the_error_of_one_sign_and_of_the_other_what_i
     np.testing.assert_allclose(np.maximum(sign * gaps, 0).sum(axis=1), errors, atol=1e-9)
     against, clear = np.maximum(-sign * held.gap, 0), 2 * np.sqrt(noise)
     assert (against > clear).any() and (against < clear).any()
-    assert (-sign * gaps[:, against > clear] > 0).all() and (-sign * gaps[:, against < clear] <= 0).all()
+    assert (-sign * gaps[:, against > clear] > 0).all() and (
+        -sign * gaps[:, against < clear] <= 0
+    ).all()
     assert (-sign * gaps <= against + 1e-12).all()  # shrunk
 
 
@@ -76,11 +89,13 @@ def test_the_recalibration_of_bins_is_that_of_isotonic_regression_in_each_column
         assert (np.diff(fitted) == 0).any()  # some are pooled
         expected.append(held.share * (fitted - held.mean))
         np.testing.assert_allclose(held.recalibration(), expected[-1], atol=1e-12)
-    together = intervals.Bins.of(p, y, np.tile(np.arange(4), (len(p), 1)), 40, "width")
+    together = intervals.Bins.of(p, y, np.tile(np.arange(4), (len(p), 1)), 40, "uniform")
     np.testing.assert_allclose(together.recalibration(), np.concatenate(expected), atol=1e-12)
 
 
-def test_a_small_possible_error_is_in_part_in_few_bins_and_in_part_in_all_that_a_recalibration_would_mend(strong):
+def test_a_small_possible_error_is_in_part_in_few_bins_and_in_part_in_all_that_a_recalibration_would_mend(
+    strong,
+):
     ((p, y), *_), *_ = strong
     held = held_of(p, y, bins=30)
     noise, observed, _ = intervals.candidates(held)
@@ -96,7 +111,9 @@ def test_a_small_possible_error_is_in_part_in_few_bins_and_in_part_in_all_that_a
 
 def test_what_a_recalibration_pools_away_stays_a_clear_gap_of_the_other_sign():
     s = np.repeat([0.15, 0.25, 0.35], [600, 100, 300])
-    y = np.concatenate([np.arange(m) < hits for m, hits in ((600, 360), (100, 2), (300, 210))]).astype(int)
+    y = np.concatenate(
+        [np.arange(m) < hits for m, hits in ((600, 360), (100, 2), (300, 210))]
+    ).astype(int)
     held = held_of(np.column_stack([1 - s, s]), y, k=1)
     assert held.gap[1] < 0 < held.recalibration()[1]
     noise, observed, _ = intervals.candidates(held, 1)
@@ -105,9 +122,12 @@ def test_what_a_recalibration_pools_away_stays_a_clear_gap_of_the_other_sign():
 
 def test_an_overconfident_model_is_shown_as_such_and_as_nothing_else(strong):
     samples, p, eta = strong
-    truth = cal.true_calibration_error(p, eta, top_label=True, part="over")
+    truth = cal.true_calibration_error(p, eta, of="top_label", part="over")
     for sample in samples:
-        over, under = (cal.ece_interval(*sample, of="top_label", part=part, resamples=200) for part in ("over", "under"))
+        over, under = (
+            cal.ece_interval(*sample, of="top_label", part=part, resamples=200)
+            for part in ("over", "under")
+        )
         assert 0 < over.low <= over.estimate <= over.high and under.low == 0
         assert abs(over.estimate - truth) < 0.25 * truth and over.high - over.low < truth
 
@@ -115,7 +135,9 @@ def test_an_overconfident_model_is_shown_as_such_and_as_nothing_else(strong):
 def test_swapping_what_is_said_and_what_is_not_swaps_the_parts():
     """Of two classes the one is as often too probable as the other too improbable."""
     p, y = random_case(400, 2, 3)
-    over, under = (cal.ece_interval(p, y, 10, part=part, resamples=2000) for part in ("over", "under"))
+    over, under = (
+        cal.ece_interval(p, y, 10, part=part, resamples=2000) for part in ("over", "under")
+    )
     for end in ("low", "estimate", "high"):
         np.testing.assert_allclose(getattr(over, end)[0], getattr(under, end)[1], atol=0.004)
 
@@ -128,7 +150,9 @@ def test_the_interval_of_a_part_excludes_zero_where_its_noise_floor_is_exceeded(
         for part in ("over", "under"):
             beyond = cal.noise_floor(p, y, metric=f"{part}confidence").table("abcd")["p_above"]
             for p_above, low in zip(beyond, cal.ece_interval(p, y, part=part).low, strict=False):
-                if p_above > 0.3 or p_above < 0.005:  # gaps of the other sign part the two in between
+                if (
+                    p_above > 0.3 or p_above < 0.005
+                ):  # gaps of the other sign part the two in between
                     assert (low > 0) == (p_above < 0.05)
                     judged += 1
     assert judged > 10
@@ -137,9 +161,10 @@ def test_the_interval_of_a_part_excludes_zero_where_its_noise_floor_is_exceeded(
 # ---------------------------------------------------------------- without bins
 
 SIMULATED = {
-    "smooth_ece": cal.smooth_ece_interval, "brier_reliability": cal.brier_reliability_interval,
+    "smooth_ece": cal.smooth_ece_interval,
+    "brier_reliability": cal.brier_reliability_interval,
     "brier_resolution": cal.brier_resolution_interval,
-}  # fmt: skip
+}
 ERRORS = ("smooth_ece", "brier_reliability")
 
 
@@ -183,10 +208,18 @@ def test_simulation_moves_scores_between_their_neighbours_and_leaves_ties():
 
 
 def test_simulation_draws_images_as_often_as_a_population_has_them():
-    scores, often = np.array([0.1, 0.4, 0.4, 0.9]), np.array([[0.05, 0.3, 0.4, 0.25], [0.25, 0.4, 0.3, 0.05]])
+    scores, often = (
+        np.array([0.1, 0.4, 0.4, 0.9]),
+        np.array([[0.05, 0.3, 0.4, 0.25], [0.25, 0.4, 0.3, 0.05]]),
+    )
     for those, share in ((lambda s: s == 0.4, (0.7, 0.7)), (lambda s: s > 0.5, (0.25, 0.05))):
         drawn = simulation._drawn(
-            lambda s, targets, those=those: those(s).mean(axis=0)[None], scores, np.zeros((2, 4)), 4000, 1, often
+            lambda s, targets, those=those: those(s).mean(axis=0)[None],
+            scores,
+            np.zeros((2, 4)),
+            4000,
+            1,
+            often,
         )
         np.testing.assert_allclose(drawn.mean(axis=1), share, atol=0.015)
 
@@ -237,13 +270,20 @@ def test_intervals_without_bins_see_errors_within_a_bin_of_equal_width(metric):
     p = np.column_stack([1 - s, s])
     found = SIMULATED[metric](p, (rng.random(1500) < eta).astype(int), resamples=60)
     truth = WITHOUT_BINS[metric](p, np.column_stack([1 - eta, eta]))
-    assert ((0.5 * truth < found.low) & (found.low < truth) & (truth < found.high) & (found.high < 2 * truth)).all()
+    assert (
+        (0.5 * truth < found.low)
+        & (found.low < truth)
+        & (truth < found.high)
+        & (found.high < 2 * truth)
+    ).all()
 
 
 def test_an_error_beyond_all_possible_populations_is_not_bounded(monkeypatch):
     monkeypatch.setattr(simulation, "BINS", 1)
     s = np.random.default_rng(0).uniform(size=400)
-    found = cal.smooth_ece_interval(np.column_stack([1 - s, s]), (s > 0.5).astype(int), resamples=60)
+    found = cal.smooth_ece_interval(
+        np.column_stack([1 - s, s]), (s > 0.5).astype(int), resamples=60
+    )
     assert (found.low == 0).all() and (found.high == 1).all()
 
 
@@ -257,37 +297,57 @@ def test_of_tied_probabilities_too_the_interval_reaches_zero(metric):
 
 @pytest.mark.parametrize(
     "family, metric",
-    [("_in_bins", "smooth_ece"), ("_recalibrated", "brier_reliability"), ("_told_apart", "brier_resolution")],
+    [
+        ("_in_bins", "smooth_ece"),
+        ("_recalibrated", "brier_reliability"),
+        ("_told_apart", "brier_resolution"),
+    ],
 )
 def test_the_first_possible_population_has_a_measure_of_zero_itself(family, metric):
     rng = np.random.default_rng(0)
     for digits in (1, 8):
         s = np.sort(rng.beta(0.5, 0.5, 400).round(digits))
-        values, *_ = getattr(simulation, family)(WITHOUT_BINS[metric], s, (rng.random(400) < s) * 1.0)
-        assert values[0] == 0 and (values[1:] > 0).all() and (np.diff(values) >= 0).all() and len(values) > 8
+        values, *_ = getattr(simulation, family)(
+            WITHOUT_BINS[metric], s, (rng.random(400) < s) * 1.0
+        )
+        assert (
+            values[0] == 0
+            and (values[1:] > 0).all()
+            and (np.diff(values) >= 0).all()
+            and len(values) > 8
+        )
 
 
 @pytest.mark.parametrize("metric", SIMULATED)
 def test_estimates_without_bins_are_freed_of_most_of_the_bias(metric):
     p, eta = cov.synthetic(20_000)["slight"]
     rng, ours, plain = np.random.default_rng(0), [], []
-    for _ in range(60 if metric == "brier_resolution" else 8):  # whose luck is large beside its bias
+    for _ in range(
+        60 if metric == "brier_resolution" else 8
+    ):  # whose luck is large beside its bias
         q, y = cov.draw(p, eta, 300, rng)
         ours.append(SIMULATED[metric](q, y, resamples=40).estimate)
         plain.append(WITHOUT_BINS[metric](q, np.eye(4)[y]))
-    bias, plain_bias = (np.mean(found, axis=0).mean() - WITHOUT_BINS[metric](p, eta).mean() for found in (ours, plain))
+    bias, plain_bias = (
+        np.mean(found, axis=0).mean() - WITHOUT_BINS[metric](p, eta).mean()
+        for found in (ours, plain)
+    )
     assert abs(bias) < 0.5 * plain_bias
 
 
 @pytest.mark.parametrize("metric", SIMULATED)
-def test_intervals_without_bins_hold_a_large_value_and_reach_zero_where_there_is_none(strong, metric):
+def test_intervals_without_bins_hold_a_large_value_and_reach_zero_where_there_is_none(
+    strong, metric
+):
     (sample, *_), p, eta = strong
     found, truth = SIMULATED[metric](*sample, resamples=60), WITHOUT_BINS[metric](p, eta)
     assert ((0 < found.low) & (found.low <= found.estimate) & (found.estimate <= found.high)).all()
     assert ((found.low < truth) & (truth < found.high)).sum() >= 3
     q, y = sample
     rng = np.random.default_rng(3)
-    y = rng.permutation(y) if metric == "brier_resolution" else labels_of(q, rng)  # classes not told apart, or calibrated
+    y = (
+        rng.permutation(y) if metric == "brier_resolution" else labels_of(q, rng)
+    )  # classes not told apart, or calibrated
     right = SIMULATED[metric](q, y, resamples=60)
     assert (right.low == 0).sum() >= 3 and ((0 < right.high) & (right.high < truth.max())).all()
 
@@ -311,9 +371,19 @@ def test_intervals_without_bins_take_what_has_no_noise_or_hardly_any_images(metr
         one = function([[0.7, 0.2, 0.1]], [0], resamples=20)
         alike = function([[0.5, 0.5]] * 6, [0, 0, 0, 1, 1, 1], resamples=20)
     for found in (right, wrong, one, alike):
-        assert ((found.low >= 0) & (found.low <= found.estimate) & (found.estimate <= found.high) & (found.high <= 1)).all()
+        assert (
+            (found.low >= 0)
+            & (found.low <= found.estimate)
+            & (found.estimate <= found.high)
+            & (found.high <= 1)
+        ).all()
     if metric in ERRORS:
-        assert right.high.max() == 0 and (wrong.low > 0.1).all() and (one.low == 0).all() and (alike.high > 0).all()
+        assert (
+            right.high.max() == 0
+            and (wrong.low > 0.1).all()
+            and (one.low == 0).all()
+            and (alike.high > 0).all()
+        )
     else:
         assert (right.high > 0.1).all() and alike.high.max() == 0  # one score tells nothing apart
     with pytest.raises(ValueError, match="row 0"):
@@ -325,15 +395,21 @@ def test_intervals_without_bins_take_what_has_no_noise_or_hardly_any_images(metr
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("way", [*(f"{name}_interval" for name in SIMULATED), "overconfidence", "underconfidence"])
+@pytest.mark.parametrize(
+    "way", [*(f"{name}_interval" for name in SIMULATED), "overconfidence", "underconfidence"]
+)
 @pytest.mark.parametrize("population", ["none", "strong"])
 def test_the_interval_holds_the_true_value_as_often_as_it_says(way, population):
     p, eta = cov.synthetic(50_000)[population]
     slow = way.endswith("_interval")
     repetitions = 60 if slow else 150
-    found = cov.coverage(p, eta, 400, 10, repetitions=repetitions, resamples=60 if slow else 300, way=way)
+    found = cov.coverage(
+        p, eta, 400, 10, repetitions=repetitions, resamples=60 if slow else 300, way=way
+    )
     least = 0.9 if slow else 0.93  # without bins, a rare class among a few hundred images
-    assert (found.coverage > least - 4 * np.sqrt(least * (1 - least) / repetitions)).all() and found.coverage.mean() > 0.9
+    assert (
+        found.coverage > least - 4 * np.sqrt(least * (1 - least) / repetitions)
+    ).all() and found.coverage.mean() > 0.9
 
 
 def test_an_interval_without_ends_holds_nothing():
@@ -350,13 +426,15 @@ def test_every_metric_has_an_interval(metric):
     p, y = random_case(150, 3, 0)
     found = cal.interval(p, y, metric, 10, resamples=30)
     assert np.shape(found.low) == np.shape(found.high) == np.shape(cal.METRICS[metric](p, y, 10))
-    assert (np.asarray(found.low) <= found.estimate).all() and (np.asarray(found.estimate) <= found.high).all()
+    assert (np.asarray(found.low) <= found.estimate).all() and (
+        np.asarray(found.estimate) <= found.high
+    ).all()
 
 
 def test_the_interval_of_a_metric_is_that_of_the_function_for_it():
     p, y = random_case(200, 3, 1)
     pairs = {
-        "classwise_ece_mass": cal.ece_interval(p, y, 10, "mass", resamples=50),
+        "classwise_ece_quantile": cal.ece_interval(p, y, 10, "quantile", resamples=50),
         "overconfidence": cal.ece_interval(p, y, 10, part="over", of="top_label", resamples=50),
         "classwise_underconfidence": cal.ece_interval(p, y, 10, part="under", resamples=50),
         "classwise_mce": cal.mce_interval(p, y, 10),

@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 from scipy.special import softmax
 
-from acrlls.layers import AdaptiveConfidenceRegularizer as ACR
-from acrlls.layers import LearnableLogitScaler as LLS
+from acrlls.method.layers import AdaptiveConfidenceRegularizer as ACR
+from acrlls.method.layers import LearnableLogitScaler as LLS
 
 
 def logits_with_margin(margin, rest=(0.1, 0.05)):
@@ -30,20 +30,30 @@ def gradient_of_penalty(layer, logits):
     for k in range(z.shape[1]):
         step = np.zeros_like(z)
         step[:, k] = 1e-3
-        up, down = (float(ops.convert_to_numpy(layer.penalty(ops.convert_to_tensor((z + s).astype("float32")))))
-                    for s in (step, -step))  # fmt: skip
+        up, down = (
+            float(
+                ops.convert_to_numpy(
+                    layer.penalty(ops.convert_to_tensor((z + s).astype("float32")))
+                )
+            )
+            for s in (step, -step)
+        )
         gradient[:, k] = (up - down) / 2e-3
     return gradient
 
 
 def test_a_margin_at_tau_costs_nothing():
-    assert added_loss(ACR(alpha=1.0, tau=0.25), logits_with_margin(0.25)) == pytest.approx(0, abs=1e-6)
+    assert added_loss(ACR(alpha=1.0, tau=0.25), logits_with_margin(0.25)) == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.05, 0.15, 0.35, 0.6])
 def test_the_penalty_is_equation_3(margin):
     expected = 0.08 * (max(0, 0.25 - margin) + 0.5 * max(0, margin - 0.25))
-    assert added_loss(ACR(alpha=0.08, tau=0.25), logits_with_margin(margin)) == pytest.approx(expected, abs=1e-6)
+    assert added_loss(ACR(alpha=0.08, tau=0.25), logits_with_margin(margin)) == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_the_penalty_is_the_mean_over_the_batch():
@@ -76,7 +86,9 @@ def test_acr_returns_its_input_and_adds_nothing_outside_training():
     z = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     layer = ACR(alpha=1.0)
     for training in (False, True):
-        np.testing.assert_array_equal(ops.convert_to_numpy(layer(ops.convert_to_tensor(z), training=training)), z)
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(layer(ops.convert_to_tensor(z), training=training)), z
+        )
     silent = ACR(alpha=1.0)
     silent(ops.convert_to_tensor(z), training=False)
     silent(ops.convert_to_tensor(z))
@@ -97,7 +109,9 @@ def test_acr_adds_its_loss_to_training_but_not_to_evaluation():
     assert float(model.train_on_batch(z, y)) == pytest.approx(plain + penalty, rel=1e-4)
 
 
-@pytest.mark.parametrize("bad", [{"alpha": -0.1}, {"alpha": float("nan")}, {"tau": -0.01}, {"tau": 1.5}])
+@pytest.mark.parametrize(
+    "bad", [{"alpha": -0.1}, {"alpha": float("nan")}, {"tau": -0.01}, {"tau": 1.5}]
+)
 def test_acr_refuses_impossible_settings(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         ACR(**bad)
@@ -121,7 +135,9 @@ def test_lls_multiplies_each_logit_by_the_weight_of_its_class():
     layer.build(z.shape)
     s = np.array([0.5, 1, 2, -1], "float32")
     layer.scale.assign(s)
-    np.testing.assert_allclose(ops.convert_to_numpy(layer(ops.convert_to_tensor(z))), z * s, rtol=1e-6)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(layer(ops.convert_to_tensor(z))), z * s, rtol=1e-6
+    )
 
 
 def test_lls_learns():
@@ -130,10 +146,14 @@ def test_lls_learns():
     model = keras.Model(inputs, LLS(name="lls")(inputs))
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(z, np.arange(64) % 4, epochs=3, verbose=0)
-    assert (ops.convert_to_numpy(model.get_layer("lls").scale) > 1).all()  # every label is right: grow surer
+    assert (
+        ops.convert_to_numpy(model.get_layer("lls").scale) > 1
+    ).all()  # every label is right: grow surer
 
 
-@pytest.mark.parametrize("layer", [ACR(0.3, 0.4, name="a"), LLS(scale_initializer="zeros", scale_regularizer="l2")])
+@pytest.mark.parametrize(
+    "layer", [ACR(0.3, 0.4, name="a"), LLS(scale_initializer="zeros", scale_regularizer="l2")]
+)
 def test_layers_survive_their_config(layer):
     twin = type(layer).from_config(layer.get_config())
     assert twin.get_config() == layer.get_config()
@@ -142,7 +162,9 @@ def test_layers_survive_their_config(layer):
 def test_a_model_with_both_layers_survives_saving(tmp_path):
     inputs = keras.Input((8,))
     x = keras.layers.Dense(4)(inputs)
-    model = keras.Model(inputs, keras.layers.Softmax()(LLS(name="lls")(ACR(0.3, 0.4, name="acr")(x))))
+    model = keras.Model(
+        inputs, keras.layers.Softmax()(LLS(name="lls")(ACR(0.3, 0.4, name="acr")(x)))
+    )
     model.get_layer("lls").scale.assign([0.5, 0.6, 0.7, 0.8])
     model.save(tmp_path / "m.keras")
     twin = keras.saving.load_model(tmp_path / "m.keras")

@@ -12,10 +12,13 @@ import pandas as pd
 import pytest
 from conftest import CONTRADICTIONS
 
-from acrlls import cli, ledger, paper, plots
+from acrlls import cli
 from acrlls.config import PROJECT
-from acrlls.ledger import CHECKS, CLAIMS, Facts, Ledger
-from acrlls.paper import NUMBERS, PUBLISHED, STATEMENTS
+from acrlls.figures import plots
+from acrlls.ledger import ledger
+from acrlls.ledger.ledger import CHECKS, CLAIMS, Facts, Ledger
+from acrlls.paper import paper
+from acrlls.paper.paper import NUMBERS, PUBLISHED, STATEMENTS
 
 matplotlib.use("Agg")
 
@@ -31,9 +34,13 @@ def test_every_claim_has_a_check_or_a_reason_and_every_check_a_claim():
 
 def test_a_claim_without_a_check_and_a_check_without_a_claim_are_found():
     bare = dataclasses.replace(CLAIMS["share.Normal"], key="bare", checks=())
-    odd = dataclasses.replace(CLAIMS["share.Normal"], key="odd", checks=("share_of_total", "by_magic"))
+    odd = dataclasses.replace(
+        CLAIMS["share.Normal"], key="odd", checks=("share_of_total", "by_magic")
+    )
     idle = dataclasses.replace(CHECKS["reduction"], name="idle")
-    found = ledger.audit({"bare": bare, "odd": odd}, {"share_of_total": CHECKS["share_of_total"], "idle": idle})
+    found = ledger.audit(
+        {"bare": bare, "odd": odd}, {"share_of_total": CHECKS["share_of_total"], "idle": idle}
+    )
     assert found == [
         "claim bare has no check and no reason for having none",
         "check idle has no claim",
@@ -42,7 +49,9 @@ def test_a_claim_without_a_check_and_a_check_without_a_claim_are_found():
 
 
 def test_every_pattern_of_the_data_matches_a_claim():
-    patterns = [p for keys in PUBLISHED["checks"].values() for p in keys] + list(PUBLISHED["unchecked"])
+    patterns = [p for keys in PUBLISHED["checks"].values() for p in keys] + list(
+        PUBLISHED["unchecked"]
+    )
     assert [p for p in patterns if not any(fnmatchcase(key, p) for key in CLAIMS)] == []
 
 
@@ -51,7 +60,10 @@ def numerals(text):
     body = text.split("\nREFERENCES")[0].split("Abstract—", 1)[1]
     place, roman, letter = "Abstract", "", ""
     for line in body.splitlines():
-        table, part, sub = (re.match(p, line) for p in (r"TABLE ([IV]+):", r"([IV]+)\. [A-Z]{3}", r"([A-E])\. [A-Z]"))
+        table, part, sub = (
+            re.match(p, line)
+            for p in (r"TABLE ([IV]+):", r"([IV]+)\. [A-Z]{3}", r"([A-E])\. [A-Z]")
+        )
         if part:
             roman, letter = part[1], ""
         if sub:
@@ -60,12 +72,19 @@ def numerals(text):
             place = "Algorithm 1"
         elif table:
             place = f"Table {table[1]}"
-        elif line and "\t" not in line and not (place == "Algorithm 1" and not line.startswith("Phase 1 (")):
+        elif (
+            line
+            and "\t" not in line
+            and not (place == "Algorithm 1" and not line.startswith("Phase 1 ("))
+        ):
             place = f"Section {roman}{letter and '-' + letter}" if roman else "Abstract"
         for pattern in PUBLISHED["not_claims"]:
             line = re.sub(pattern, " ", line)
         yield from (
-            (place, n) for n in re.findall(r"\d[\d,]*(?:\.\d+)?%?", line.replace("\\%", "%").replace(", ", " , "))
+            (place, n)
+            for n in re.findall(
+                r"\d[\d,]*(?:\.\d+)?%?", line.replace("\\%", "%").replace(", ", " , ")
+            )
         )
 
 
@@ -81,7 +100,9 @@ def test_every_numeral_of_the_paper_is_a_claim_or_is_excepted_with_a_reason():
     # and the other way: a number that the data have, stands where they say
     words = {"4", "0"}  # printed as words
     printed = {(place, n.removesuffix("%")) for place, n in found}
-    invented = {(place, p) for place, p in as_fraction if (place, p) not in printed and p not in words}
+    invented = {
+        (place, p) for place, p in as_fraction if (place, p) not in printed and p not in words
+    }
     assert invented == set()
     assert len(found) > 150
 
@@ -113,7 +134,9 @@ def test_the_heading_verdict_is_the_first_in_the_order_of_the_verdicts(entries):
 
 
 def test_the_counts_add_up_and_every_outcome_has_a_verdict_and_evidence(entries):
-    assert entries.counts.sum() == len(CLAIMS) and list(entries.counts.index) == list(ledger.VERDICTS)
+    assert entries.counts.sum() == len(CLAIMS) and list(entries.counts.index) == list(
+        ledger.VERDICTS
+    )
     for entry in entries.values():
         for outcome in entry.outcomes.values():
             assert outcome.verdict in ledger.VERDICTS
@@ -130,12 +153,19 @@ def test_the_table_has_a_row_a_claim_with_its_verdict_and_its_evidence(entries):
     page = ledger.html(entries.values())
     assert page.count("<tr id=") == len(CLAIMS) == len(set(re.findall(r'<tr id="([^"]+)"', page)))
     row = re.search(r'<tr id="claim-share-normal".*?</tr>', page)[0]
-    assert "does not follow" in row and "10,192 of 21,165" in row and '<th scope="row"' in row and "<details>" in row
+    assert (
+        "does not follow" in row
+        and "10,192 of 21,165" in row
+        and '<th scope="row"' in row
+        and "<details>" in row
+    )
     assert "<script" not in page and "http" not in page
 
 
 def test_a_search_looks_into_claims_and_evidence(entries):
-    assert [e.claim.key for e in entries.search("10,192", verdict="does not follow")] == ["share.Normal"]
+    assert [e.claim.key for e in entries.search("10,192", verdict="does not follow")] == [
+        "share.Normal"
+    ]
     assert entries.search("no such thing") == []
 
 
@@ -156,7 +186,9 @@ def test_the_command_prints_the_ledger_within_a_hundred_columns(quick, capsys):
 
 
 def test_the_command_fails_if_a_claim_has_no_check_or_a_check_no_claim(quick, capsys, monkeypatch):
-    monkeypatch.setitem(CLAIMS, "share.Normal", dataclasses.replace(CLAIMS["share.Normal"], checks=()))
+    monkeypatch.setitem(
+        CLAIMS, "share.Normal", dataclasses.replace(CLAIMS["share.Normal"], checks=())
+    )
     assert cli.main(["claims", "share.Normal"]) == 1
     assert "share.Normal has no check" in capsys.readouterr().err
 
@@ -178,8 +210,15 @@ def test_the_chapter_on_the_claims_links_to_rows_that_exist_and_to_every_contrad
 
 
 def test_the_chapter_on_the_claims_quotes_numbers_as_they_are_printed():
-    text = (PROJECT / "book" / "claims.md").read_text("utf-8").split("What it would take")[0].split("one by one")[1]
-    text = re.sub(r":widths:.*|\d\d_\w+|Section \d|Phase \d|Fig\. \d|^\* - \d+", "", text, flags=re.MULTILINE)
+    text = (
+        (PROJECT / "book" / "claims.md")
+        .read_text("utf-8")
+        .split("What it would take")[0]
+        .split("one by one")[1]
+    )
+    text = re.sub(
+        r":widths:.*|\d\d_\w+|Section \d|Phase \d|Fig\. \d|^\* - \d+", "", text, flags=re.MULTILINE
+    )
     quoted = re.findall(r"\d[\d,]*(?:\.\d+)?(?:\s+%)?", text)
     printed = {n.printed for n in NUMBERS.values()}
     assert len(quoted) > 20
@@ -192,7 +231,14 @@ def test_the_chapter_on_the_claims_quotes_numbers_as_they_are_printed():
 def test_the_figure_of_the_floors_has_every_published_ece_as_a_line(entries):
     table = ledger.ece_tests(entries.facts)
     axes = plots.plot_ece_floors(table)
-    drawn = sorted({line.get_ydata()[0] for ax in axes[0] for line in ax.lines if len(set(line.get_ydata())) == 1})
+    drawn = sorted(
+        {
+            line.get_ydata()[0]
+            for ax in axes[0]
+            for line in ax.lines
+            if len(set(line.get_ydata())) == 1
+        }
+    )
     assert drawn == sorted(set(paper.table("V").to_numpy().ravel()))
     plt.close("all")
 
@@ -208,7 +254,9 @@ def test_the_figure_of_the_gaps_marks_the_published_ones(entries):
 def test_the_figure_of_mcnemar_has_our_runs_on_its_curve(entries):
     curve, ours = ledger.accuracy_curve(entries.facts, "accuracy.baseline")
     ax = plots.plot_mcnemar(curve, ours)
-    marks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_marker() in "os"]
+    marks = [
+        (line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_marker() in "os"
+    ]
     assert marks == [(k, curve[k]) for k in ours.values()]
     plt.close("all")
 
@@ -216,6 +264,10 @@ def test_the_figure_of_mcnemar_has_our_runs_on_its_curve(entries):
 def test_the_front_page_gets_the_count_of_each_verdict(entries):
     told = entries.summary()
     assert told.startswith(f"Of {len(CLAIMS)} claims")
-    assert [f"{n} {verdict}" in told for verdict, n in entries.counts.items()] == [True] * len(ledger.VERDICTS)
+    assert [f"{n} {verdict}" in told for verdict, n in entries.counts.items()] == [True] * len(
+        ledger.VERDICTS
+    )
     cells = nbformat.read(PROJECT / "notebooks" / "10_ledger.ipynb", as_version=4).cells
-    assert ["claims.summary()" in c.source for c in cells if "finding" in c.metadata.get("tags", [])] == [True]
+    assert [
+        "claims.summary()" in c.source for c in cells if "finding" in c.metadata.get("tags", [])
+    ] == [True]

@@ -7,17 +7,26 @@ import pandas as pd
 import pytest
 from conftest import CONTRADICTIONS
 
-from acrlls import _facts, _noise, _reproduced, calibration, paper
+from acrlls.calibration import registry as calibration
 from acrlls.config import UserError
-from acrlls.ledger import CHECKS, CLAIMS, Facts, Ledger
-from acrlls.paper import NUMBERS, STATEMENTS, Number
+from acrlls.ledger import facts as _facts
+from acrlls.ledger import noise as _noise
+from acrlls.ledger import reproduced as _reproduced
+from acrlls.ledger.ledger import CHECKS, CLAIMS, Facts, Ledger
+from acrlls.paper import paper
+from acrlls.paper.paper import NUMBERS, STATEMENTS, Number
 
-FOLLOWS = [(key, name) for key, c in CLAIMS.items() for name in c.checks if CHECKS[name].way == "follows"]
+FOLLOWS = [
+    (key, name) for key, c in CLAIMS.items() for name in c.checks if CHECKS[name].way == "follows"
+]
 
 
 def judged(key, name, **printed):
     """Outcome of a check of a claim, some numbers printed otherwise."""
-    numbers = {**NUMBERS, **{k: dataclasses.replace(NUMBERS[k], printed=v) for k, v in printed.items()}}
+    numbers = {
+        **NUMBERS,
+        **{k: dataclasses.replace(NUMBERS[k], printed=v) for k, v in printed.items()},
+    }
     return Ledger(Facts(numbers=numbers, resamples=100))._judge(CLAIMS[key], CHECKS[name])
 
 
@@ -44,7 +53,11 @@ def mutations(printed):
 )
 def test_a_wrong_digit_changes_the_verdict_of_a_number(key, name):
     before = judged(key, name).verdict
-    changed = [m for m in mutations(NUMBERS[key].printed) if judged(key, name, **{key: m}).verdict != before]
+    changed = [
+        m
+        for m in mutations(NUMBERS[key].printed)
+        if judged(key, name, **{key: m}).verdict != before
+    ]
     assert changed
 
 
@@ -77,7 +90,11 @@ def test_a_wrong_digit_changes_the_verdict_of_a_number(key, name):
         ("calibration.strongest", "strongest", {"table_V.Proposed.COVID": "0.0094"}),
         ("ablation.similar", "similar", {"table_IV.Single Dense.Accuracy": "93.99%"}),
         ("ablation.lowest", "lowest_everywhere", {"table_V.Baseline.COVID": "0.0018"}),
-        ("ablation.single_higher", "higher_everywhere", {"table_V.Single Dense.Viral Pneumonia": "0.0043"}),
+        (
+            "ablation.single_higher",
+            "higher_everywhere",
+            {"table_V.Single Dense.Viral Pneumonia": "0.0043"},
+        ),
     ],
 )
 def test_a_wrong_number_changes_the_verdict_of_a_statement(key, name, printed):
@@ -89,8 +106,9 @@ def test_statements_that_are_checked_by_the_paper_are_all_among_those_mutated_ab
     mutated = {(key, name) for key, name, _ in mark.args[1]}
     # which matrix was meant, or which measure of balance, no other digit decides
     assert {pair for pair in FOLLOWS if pair[0] in STATEMENTS} - mutated == {
-        ("tuning.balance", "best_balance"), ("report.mostly_normal", "mostly_normal")
-    }  # fmt: skip
+        ("tuning.balance", "best_balance"),
+        ("report.mostly_normal", "mostly_normal"),
+    }
 
 
 def test_most_missed_opacities_went_to_normal_only_because_normal_was_called_so_often():
@@ -127,7 +145,9 @@ def test_what_is_measured_on_a_run_is_what_the_calibration_module_says(entries):
         "ECE": calibration.classwise_ece,
     }
     for name, metric in metrics.items():
-        assert list(found.estimate[[f"{name} {c}" for c in paper.CLASSES]]) == pytest.approx(list(metric(p, y)))
+        assert list(found.estimate[[f"{name} {c}" for c in paper.CLASSES]]) == pytest.approx(
+            list(metric(p, y))
+        )
     assert found.estimate["accuracy"] == pytest.approx(calibration.accuracy(p, y))
     inside = found[~found.index.str.startswith("ECE")]
     assert (inside.low <= inside.estimate).all() and (inside.estimate <= inside.high).all()
@@ -135,14 +155,23 @@ def test_what_is_measured_on_a_run_is_what_the_calibration_module_says(entries):
 
 def test_a_repetition_on_as_many_images_strays_by_the_root_of_two():
     row = pd.Series({"estimate": 0.5, "low": 0.4, "high": 0.6})
-    assert _reproduced._repetition(row, 100, 100) == pytest.approx((0.5 - 0.1 * 2**0.5, 0.5 + 0.1 * 2**0.5))
+    assert _reproduced._repetition(row, 100, 100) == pytest.approx(
+        (0.5 - 0.1 * 2**0.5, 0.5 + 0.1 * 2**0.5)
+    )
     assert _reproduced._repetition(row, 100, 1e12) == pytest.approx((0.4, 0.6))
 
 
 def test_a_number_near_ours_is_reproduced_and_one_far_away_differs(entries):
-    ours = _reproduced.measured(entries.facts, entries.facts.run("proposed")).loc["accuracy", "estimate"]
+    ours = _reproduced.measured(entries.facts, entries.facts.run("proposed")).loc[
+        "accuracy", "estimate"
+    ]
     for value, verdict in ((ours, "reproduced"), (ours - 0.1, "differs")):
-        assert judged("accuracy.proposed", "run_accuracy", **{"accuracy.proposed": f"{value:.2%}"}).verdict == verdict
+        assert (
+            judged(
+                "accuracy.proposed", "run_accuracy", **{"accuracy.proposed": f"{value:.2%}"}
+            ).verdict
+            == verdict
+        )
 
 
 def test_a_setting_that_the_profile_of_the_paper_does_not_have_differs():
@@ -166,16 +195,25 @@ def test_a_folder_without_both_models_is_an_error_that_says_how_to_record_them()
 
 @pytest.mark.parametrize(
     ("ece", "verdict"),
-    [("0.0990", "stands out from noise"), ("0.0050", "cannot be told from noise"),
-     ("0.0000", "lower than perfect calibration would show")],
-)  # fmt: skip
+    [
+        ("0.0990", "stands out from noise"),
+        ("0.0050", "cannot be told from noise"),
+        ("0.0000", "lower than perfect calibration would show"),
+    ],
+)
 def test_an_ece_is_above_within_or_below_the_floor(monkeypatch, ece, verdict):
     # A floor that is high under every reading, so that a value can lie below it under all of them.
     rng = np.random.default_rng(0)
-    draws = {(c, "Beta"): rng.normal(0.005, 0.0005, (2000, len(_noise.chance.BINNINGS))) for c in paper.CLASSES}
+    draws = {
+        (c, "Beta"): rng.normal(0.005, 0.0005, (2000, len(_noise.chance.BINNINGS)))
+        for c in paper.CLASSES
+    }
     monkeypatch.setattr(_noise, "floors", lambda facts: draws)
     monkeypatch.setattr(_noise, "shapes", lambda facts: {c: {"Beta": None} for c in paper.CLASSES})
-    assert judged("table_V.Proposed.Normal", "ece_noise", **{"table_V.Proposed.Normal": ece}).verdict == verdict
+    assert (
+        judged("table_V.Proposed.Normal", "ece_noise", **{"table_V.Proposed.Normal": ece}).verdict
+        == verdict
+    )
 
 
 def test_a_verdict_must_hold_under_every_common_reading(monkeypatch):
@@ -183,11 +221,14 @@ def test_a_verdict_must_hold_under_every_common_reading(monkeypatch):
     draws = {(c, "Beta"): rng.normal(0.005, 0.0005, (2000, len(binnings))) for c in paper.CLASSES}
     monkeypatch.setattr(_noise, "floors", lambda facts: draws)
     monkeypatch.setattr(_noise, "shapes", lambda facts: {c: {"Beta": None} for c in paper.CLASSES})
-    draws["Normal", "Beta"][:, binnings.index(("mass", 20))] += 1
+    draws["Normal", "Beta"][:, binnings.index(("quantile", 20))] += 1
     high = {"table_V.Proposed.Normal": "0.0990"}
-    assert judged("table_V.Proposed.Normal", "ece_noise", **high).verdict == "cannot be told from noise"
-    draws["Normal", "Beta"][:, binnings.index(("mass", 20))] -= 1
-    draws["Normal", "Beta"][:, binnings.index(("mass", 50))] += 1  # not in common use
+    assert (
+        judged("table_V.Proposed.Normal", "ece_noise", **high).verdict
+        == "cannot be told from noise"
+    )
+    draws["Normal", "Beta"][:, binnings.index(("quantile", 20))] -= 1
+    draws["Normal", "Beta"][:, binnings.index(("quantile", 50))] += 1  # not in common use
     assert judged("table_V.Proposed.Normal", "ece_noise", **high).verdict == "stands out from noise"
 
 
@@ -197,9 +238,13 @@ def test_a_gap_stands_out_where_calibrated_models_never_differ_as_much(monkeypat
     monkeypatch.setattr(_noise, "gap_floors", lambda facts: draws)
     assert judged("ece_reduction.Normal", "gap_noise").verdict == "stands out from noise"
     near = {"table_V.Baseline.Normal": "0.0093"}
-    assert judged("ece_reduction.Normal", "gap_noise", **near).verdict == "cannot be told from noise"
+    assert (
+        judged("ece_reduction.Normal", "gap_noise", **near).verdict == "cannot be told from noise"
+    )
     assert judged("ablation.cause", "all_gap_noise").verdict == "stands out from noise"
-    assert judged("ablation.lowest", "all_gap_noise").verdict == "cannot be told from noise"  # not in all classes
+    assert (
+        judged("ablation.lowest", "all_gap_noise").verdict == "cannot be told from noise"
+    )  # not in all classes
 
 
 def test_a_larger_gain_in_accuracy_stands_out():

@@ -20,7 +20,9 @@ def penalty(z):
 
 
 def slope(function, z, step=1e-6):
-    return np.array([(function(z + step * e) - function(z - step * e)) / (2 * step) for e in np.eye(len(z))])
+    return np.array(
+        [(function(z + step * e) - function(z - step * e)) / (2 * step) for e in np.eye(len(z))]
+    )
 
 
 def best_answer(p, weights=1.0, acr=True):
@@ -81,7 +83,12 @@ def test_between_normal_and_lung_opacity_the_weights_turn_a_half_into_063():
 
 def test_a_layer_with_scales_is_a_dense_layer_with_other_weights():
     rng = np.random.default_rng(0)
-    w, b, h, s = rng.normal(size=(4, 8)), rng.normal(size=4), rng.normal(size=8), rng.uniform(0.5, 2, 4)
+    w, b, h, s = (
+        rng.normal(size=(4, 8)),
+        rng.normal(size=4),
+        rng.normal(size=8),
+        rng.uniform(0.5, 2, 4),
+    )
     assert s * (w @ h + b) == pytest.approx((s[:, None] * w) @ h + s * b)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from acrlls import model as m
 from acrlls.config import UserError, configure
+from acrlls.method import model as m
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,17 @@ def head(model):
 
 
 def test_the_head_is_the_papers(proposed):
-    assert head(proposed) == ["pool", "dense_1", "dropout_1", "dense_2", "dropout_2", "logits", "acr", "lls", "softmax"]
+    assert head(proposed) == [
+        "pool",
+        "dense_1",
+        "dropout_1",
+        "dense_2",
+        "dropout_2",
+        "logits",
+        "acr",
+        "lls",
+        "softmax",
+    ]
     assert [proposed.get_layer(n).units for n in ("dense_1", "dense_2", "logits")] == [256, 128, 4]
     assert [proposed.get_layer(n).rate for n in ("dropout_1", "dropout_2")] == [0.4, 0.3]
     assert (proposed.get_layer("acr").alpha, proposed.get_layer("acr").tau) == (0.08, 0.25)
@@ -39,13 +49,20 @@ def test_the_head_is_the_papers(proposed):
     ],
 )
 def test_a_variant_differs_by_its_layers_alone(variant, tail):
-    assert head(m.build_model(configure("quick", backbone="random", variant=variant), 4)) == ["pool", *tail]
+    assert head(m.build_model(configure("quick", backbone="random", variant=variant), 4)) == [
+        "pool",
+        *tail,
+    ]
 
 
 def test_variants_of_one_seed_start_from_the_same_weights(proposed):
     baseline = m.build_model(configure("quick", backbone="random", variant="baseline"), 4)
     for name in ("dense_1", "dense_2", "logits"):
-        for a, b in zip(baseline.get_layer(name).get_weights(), proposed.get_layer(name).get_weights(), strict=True):
+        for a, b in zip(
+            baseline.get_layer(name).get_weights(),
+            proposed.get_layer(name).get_weights(),
+            strict=True,
+        ):
             np.testing.assert_array_equal(a, b)
 
 
@@ -58,15 +75,29 @@ def test_in_phase_1_the_head_alone_is_trainable(proposed):
 
 def test_the_last_50_layers_start_at_block_11_project(proposed):
     m.unfreeze_top(proposed, 50, "update")
-    assert next(layer.name for layer in proposed.layers if layer.trainable_weights) == "block_11_project"
+    assert (
+        next(layer.name for layer in proposed.layers if layer.trainable_weights)
+        == "block_11_project"
+    )
     m.unfreeze_top(proposed, 50, "frozen")
-    norms = [layer for layer in m.backbone_layers(proposed) if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [
+        layer
+        for layer in m.backbone_layers(proposed)
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     assert not any(layer.trainable for layer in norms)
 
 
-@pytest.mark.parametrize("n, cut", [(0, "pool"), (50, "block_10_project_BN"), (154, None),
-                                    (5, "block_15_add"),  # not the sixfold map that feeds block 16's projection
-                                    (52, "block_10_project_BN")])  # fmt: skip
+@pytest.mark.parametrize(
+    "n, cut",
+    [
+        (0, "pool"),
+        (50, "block_10_project_BN"),
+        (154, None),
+        (5, "block_15_add"),  # not the sixfold map that feeds block 16's projection
+        (52, "block_10_project_BN"),
+    ],
+)
 def test_the_cut_is_found_from_the_model(proposed, n, cut):
     m.unfreeze_top(proposed, n, "update")
     assert m.frozen_cut(proposed) == cut
@@ -77,7 +108,10 @@ def test_the_network_cut_in_two_is_the_network(proposed):
     for cut in ("block_10_project_BN", "pool"):
         first, second = m.between(proposed, None, cut), m.between(proposed, cut, "softmax")
         np.testing.assert_allclose(
-            ops.convert_to_numpy(second(first(x))), ops.convert_to_numpy(proposed(x)), rtol=1e-5, atol=1e-6
+            ops.convert_to_numpy(second(first(x))),
+            ops.convert_to_numpy(proposed(x)),
+            rtol=1e-5,
+            atol=1e-6,
         )
 
 
@@ -86,7 +120,9 @@ def test_the_shipped_backbone_loads_and_is_small():
     assert file.stat().st_size <= 3_000_000
     trained = m.build_backbone(configure("quick"))
     random = m.build_backbone(configure("quick", backbone="random"))
-    assert not np.allclose(trained.get_layer("Conv1").get_weights()[0], random.get_layer("Conv1").get_weights()[0])
+    assert not np.allclose(
+        trained.get_layer("Conv1").get_weights()[0], random.get_layer("Conv1").get_weights()[0]
+    )
 
 
 def test_weights_that_are_not_there(tmp_path):
@@ -95,10 +131,15 @@ def test_weights_that_are_not_there(tmp_path):
 
 
 def test_weights_are_those_of_the_file_that_is_named_as_it_is_now(tmp_path):
-    first, second = (m.build_backbone(configure("quick", image_size=48, backbone="random", seed=s)) for s in (1, 2))
+    first, second = (
+        m.build_backbone(configure("quick", image_size=48, backbone="random", seed=s))
+        for s in (1, 2)
+    )
     for base in (first, second):  # the same file, written anew
         base.save_weights(tmp_path / "own.weights.h5")
-        found = m.build_backbone(configure("quick", image_size=48, backbone=str(tmp_path / "own.weights.h5")))
+        found = m.build_backbone(
+            configure("quick", image_size=48, backbone=str(tmp_path / "own.weights.h5"))
+        )
         np.testing.assert_array_equal(found.get_weights()[0], base.get_weights()[0])
     changed = (tmp_path / "own.weights.h5").stat().st_mtime_ns
     other = shutil.copy(m.weights_file(configure("quick")), tmp_path / "other.weights.h5")

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from conftest import TINY
 
-from acrlls import book, sections
+from acrlls.book import extension as book
+from acrlls.book import sections
 from acrlls.config import PROJECT
 
 SECTIONS = sorted((PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -20,13 +21,20 @@ each_section = pytest.mark.parametrize("path", SECTIONS, ids=lambda path: path.s
 def test_there_is_a_notebook_for_every_section_of_the_paper():
     names = {path.stem for path in SECTIONS}
     assert names >= {
-        "01_data", "02_tuning", "03_training", "04_lls_behaviour", "05_calibration", "06_ablation",
+        "01_data",
+        "02_tuning",
+        "03_training",
+        "04_lls_behaviour",
+        "05_calibration",
+        "06_ablation",
         "07_gradcam",
-    }  # fmt: skip
+    }
 
 
 def test_every_notebook_is_a_page_of_the_book():
-    pages = [section.path.name for section in book._listed(PROJECT / "_toc.yml", PROJECT / "notebooks")]
+    pages = [
+        section.path.name for section in book._listed(PROJECT / "_toc.yml", PROJECT / "notebooks")
+    ]
     assert pages == [path.name for path in SECTIONS]
 
 
@@ -46,7 +54,10 @@ def test_a_notebook_equals_its_text_pair(path):
 
 
 def cells(notebook):
-    return [(cell.cell_type, cell.source, sorted(cell.metadata.get("tags", []))) for cell in notebook.cells]
+    return [
+        (cell.cell_type, cell.source, sorted(cell.metadata.get("tags", [])))
+        for cell in notebook.cells
+    ]
 
 
 @each_section
@@ -59,7 +70,9 @@ def test_a_notebook_is_kept_without_outputs(path):
 def test_links_stand_in_the_text_where_the_book_resolves_them(path):
     """A link to a page inside a cell's output reaches the reader as it is, and dead."""
     for cell in nbformat.read(path, as_version=4).cells:
-        assert cell.cell_type != "code" or not re.search(r"\]\([^)]*\.(md|ipynb)|\{(ref|cite)\}`", cell.source)
+        assert cell.cell_type != "code" or not re.search(
+            r"\]\([^)]*\.(md|ipynb)|\{(ref|cite)\}`", cell.source
+        )
 
 
 @each_section
@@ -78,7 +91,9 @@ def tiny_profile(tmp_path_factory):
     profile.write_text(yaml.safe_dump({"profile": "quick", **TINY}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACRLLS_PROFILE", str(profile))
-        patch.setenv("ACRLLS_ENGINE", "keras")  # as where only the book's requirements are installed
+        patch.setenv(
+            "ACRLLS_ENGINE", "keras"
+        )  # as where only the book's requirements are installed
         yield folder
 
 
@@ -86,18 +101,28 @@ def tiny_profile(tmp_path_factory):
 QUICKER = {
     "ablation": {"phase2_epochs": 0},
     "tuning": {"repeats": 2},
-    "estimators": {"sizes": [100, 1000], "several_bins": [5, 15], "size": 300, "repetitions": 3, "shown": 4},
+    "estimators": {
+        "sizes": [100, 1000],
+        "several_bins": [5, 15],
+        "size": 300,
+        "repetitions": 3,
+        "shown": 4,
+    },
     "ledger": {"resamples": 50, "search": "table_III"},
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [p for p in SECTIONS if p.stem != "05_calibration"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in SECTIONS if p.stem != "05_calibration"], ids=lambda path: path.stem
+)
 def test_a_section_runs_with_tiny_settings(path, tiny_profile, tmp_path):
     section = sections.Section(path)
     quicker = QUICKER.get(section.slug, {})
     assert quicker.keys() <= section.parameters.keys()
-    notebook = sections.execute(section, tmp_path / "out.ipynb", quicker, cwd=tmp_path, progress=False)
+    notebook = sections.execute(
+        section, tmp_path / "out.ipynb", quicker, cwd=tmp_path, progress=False
+    )
     assert not sections.stderr(notebook)
 
 
@@ -108,4 +133,6 @@ def test_plain_papermill_runs_the_calibration_section_with_other_bins(tiny_profi
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not sections.stderr(nbformat.read(tmp_path / "out.ipynb", as_version=4))
-    assert [f.name for f in tmp_path.iterdir()] == ["out.ipynb"]  # kept runs go to the store, never beside the caller
+    assert [f.name for f in tmp_path.iterdir()] == [
+        "out.ipynb"
+    ]  # kept runs go to the store, never beside the caller

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from acrlls import paper
 from acrlls.config import Config
-from acrlls.paper import CLASSES, NUMBERS, by_class, table
+from acrlls.paper import paper
+from acrlls.paper.paper import CLASSES, NUMBERS, by_class, table
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 
@@ -29,7 +29,9 @@ def test_every_number_says_where_it_stands():
     for key, number in NUMBERS.items():
         assert number.key == key and number.what
         for place in number.where.split("; "):
-            assert re.fullmatch(r"Abstract|Algorithm 1|Section [IV]+(-[A-E])?|Table [IV]+", place), key
+            assert re.fullmatch(
+                r"Abstract|Algorithm 1|Section [IV]+(-[A-E])?|Table [IV]+", place
+            ), key
         assert math.isfinite(number.value)
     assert len(NUMBERS) > 150
 
@@ -58,7 +60,12 @@ def test_the_class_weights_are_inverse_frequencies_in_the_training_part():
 def test_the_shares_follow_from_the_counts_except_that_of_normal():
     share = by_class("images") / NUMBERS["images.total"].value
     follows = {c: NUMBERS[f"share.{c}"].agrees(share[c]) for c in CLASSES}
-    assert follows == {"COVID": True, "Lung Opacity": True, "Normal": False, "Viral Pneumonia": True}
+    assert follows == {
+        "COVID": True,
+        "Lung Opacity": True,
+        "Normal": False,
+        "Viral Pneumonia": True,
+    }
     assert f"{share['Normal']:.2%}" == "48.15%"  # 48.155 %, printed as 48.1
     support = table("III").loc[list(CLASSES), "Support"]
     assert all(NUMBERS[f"table_III.{c}.Share"].agrees(support[c] / support.sum()) for c in CLASSES)
@@ -74,7 +81,10 @@ def test_table_one_is_sorted_by_validation_loss_between_the_two_values_of_the_te
     assert loss.max() == NUMBERS["grid.val_loss_high"].value
     assert table("I").loc[1, "alpha"] == NUMBERS["acr.alpha"].value
     assert table("I").loc[1, "tau"] == NUMBERS["acr.tau"].value
-    assert len(list(itertools.product(paper.GRID_ALPHA, paper.GRID_TAU))) == NUMBERS["grid.points"].value
+    assert (
+        len(list(itertools.product(paper.GRID_ALPHA, paper.GRID_TAU)))
+        == NUMBERS["grid.points"].value
+    )
 
 
 def test_one_validation_accuracy_of_table_one_is_not_a_whole_number_of_3172_images():
@@ -109,7 +119,9 @@ def test_precision_recall_and_support_determine_whole_confusion_margins():
 
 def test_f1_accuracy_and_averages_follow_from_the_margins():
     m = paper.confusion_margins()
-    scores = pd.DataFrame({"Precision": m["correct"] / m["predicted"], "Recall": m["correct"] / m["support"]})
+    scores = pd.DataFrame(
+        {"Precision": m["correct"] / m["predicted"], "Recall": m["correct"] / m["support"]}
+    )
     scores["F1"] = 2 * m["correct"] / (m["support"] + m["predicted"])
     share = m["support"] / m["support"].sum()
     for name in scores:
@@ -119,7 +131,9 @@ def test_f1_accuracy_and_averages_follow_from_the_margins():
     accuracy = m["correct"].sum() / m["support"].sum()
     assert NUMBERS["table_III.Accuracy.F1"].agrees(accuracy)
     assert NUMBERS["accuracy.proposed"].agrees(accuracy)
-    assert NUMBERS["table_IV.Proposed.F1"].agrees(scores["F1"].mean())  # so Table IV has the macro average
+    assert NUMBERS["table_IV.Proposed.F1"].agrees(
+        scores["F1"].mean()
+    )  # so Table IV has the macro average
 
 
 def test_most_missed_lung_opacities_must_have_been_called_normal():
@@ -130,7 +144,9 @@ def test_most_missed_lung_opacities_must_have_been_called_normal():
 
 
 def test_the_bounds_of_the_confusion_cells_are_those_of_plain_enumeration(monkeypatch):
-    margins = pd.DataFrame({"missed": [1, 2, 1, 1], "false_alarms": [2, 1, 1, 1]}, index=list(CLASSES))
+    margins = pd.DataFrame(
+        {"missed": [1, 2, 1, 1], "false_alarms": [2, 1, 1, 1]}, index=list(CLASSES)
+    )
     monkeypatch.setattr(paper, "confusion_margins", lambda numbers: margins)
     cells = list(paper.confusion_bounds().index)
     matrices = [
@@ -138,7 +154,8 @@ def test_the_bounds_of_the_confusion_cells_are_those_of_plain_enumeration(monkey
         for v in itertools.product(range(3), repeat=len(cells))
         if sum(v) == 5
         and all(
-            sum(x for x, cell in zip(v, cells, strict=True) if cell[side] == c) == margins.loc[c, name]
+            sum(x for x, cell in zip(v, cells, strict=True) if cell[side] == c)
+            == margins.loc[c, name]
             for side, name in enumerate(["missed", "false_alarms"])
             for c in CLASSES
         )
@@ -155,7 +172,9 @@ def test_known_cells_that_contradict_the_margins_are_refused():
 def test_digits_that_leave_several_whole_numbers_are_refused(monkeypatch):
     coarse = paper.Number("table_III.COVID.Recall", "0.97", "Table III", "recall")
     monkeypatch.setitem(NUMBERS, coarse.key, coarse)
-    with pytest.raises(ValueError, match=r"leave \d whole numbers for the correct predictions of COVID"):
+    with pytest.raises(
+        ValueError, match=r"leave \d whole numbers for the correct predictions of COVID"
+    ):
         paper.confusion_margins()
 
 
@@ -163,7 +182,8 @@ def test_digits_that_leave_several_whole_numbers_are_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("key", "correct"), [("accuracy.phase1", 2784), ("accuracy.baseline", 2989), ("accuracy.proposed", 3010)]
+    ("key", "correct"),
+    [("accuracy.phase1", 2784), ("accuracy.baseline", 2989), ("accuracy.proposed", 3010)],
 )
 def test_every_test_accuracy_is_a_whole_number_of_3179_images(key, correct):
     assert paper.counts_behind(NUMBERS[key], 3179) == [correct]
@@ -214,7 +234,10 @@ def test_single_dense_is_not_worse_than_the_baseline_in_every_class():
 def test_by_the_papers_own_yardstick_the_baseline_is_well_calibrated_already():
     baseline = table("V").loc["Baseline"]
     assert (baseline < NUMBERS["ece.well_calibrated"].value).all()
-    assert list(baseline.index[baseline < NUMBERS["ece.excellent"].value]) == ["COVID", "Viral Pneumonia"]
+    assert list(baseline.index[baseline < NUMBERS["ece.excellent"].value]) == [
+        "COVID",
+        "Viral Pneumonia",
+    ]
 
 
 # --- Ours beside the published ------------------------------------------------------------------------------
@@ -227,7 +250,9 @@ def test_our_table_stands_beside_the_published_one_with_the_difference():
     assert list(frame.index) == ["Baseline", "Single Dense", "Proposed", "ACR alone"]
     assert list(frame["COVID"].columns) == ["published", "ours", "difference"]
     assert frame.loc["Proposed", ("COVID", "published")] == 0.0024
-    assert frame.loc[list(paper.MODELS), ("Normal", "difference")].to_list() == pytest.approx([0.001] * 3)
+    assert frame.loc[list(paper.MODELS), ("Normal", "difference")].to_list() == pytest.approx(
+        [0.001] * 3
+    )
     assert math.isnan(frame.loc["ACR alone", ("COVID", "difference")])
 
 
@@ -278,7 +303,12 @@ def test_every_gap_has_a_choice_and_says_what_turns_it():
 
 
 def test_a_shown_table_can_have_decimals_of_its_own_in_each_column():
-    frame = paper.beside(pd.DataFrame({"n": [1200.0], "share": [0.25]}), pd.DataFrame({"n": [1300.0], "share": [0.25004]}))
+    frame = paper.beside(
+        pd.DataFrame({"n": [1200.0], "share": [0.25]}),
+        pd.DataFrame({"n": [1300.0], "share": [0.25004]}),
+    )
     html = paper.show(frame, {"n": 0, "share": 3}).to_html()
     assert ">1,300<" in html and ">−100<" in html
-    assert ">0.250<" in html and ">+0.000<" in html  # no sign before a zero that is left by rounding
+    assert (
+        ">0.250<" in html and ">+0.000<" in html
+    )  # no sign before a zero that is left by rounding

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from acrlls import phantom
 from acrlls.config import UserError
+from acrlls.phantom import patients as phantom
 
 PAPER_SHARES = np.array([3616, 6012, 10192, 1345]) / 21165
 
@@ -28,7 +28,13 @@ def many():
 def by_hand(severity=None, seed=0, size=96, **changes):
     """A picture without grain of a plain patient; the random detail is that of ``seed``."""
     q = phantom.sample_quantities(np.random.default_rng(seed))
-    plain = {"ground_glass": 0.0, "consolidation": 0.0, "interstitial": 0.0, "grain": 0.0, "marker": 0.0}
+    plain = {
+        "ground_glass": 0.0,
+        "consolidation": 0.0,
+        "interstitial": 0.0,
+        "grain": 0.0,
+        "marker": 0.0,
+    }
     for name, value in {**plain, **(severity or {}), **changes}.items():
         setattr(q, name, value)
     return q, *phantom.picture(q, np.random.default_rng(seed + 1000), size)
@@ -38,7 +44,9 @@ def by_hand(severity=None, seed=0, size=96, **changes):
 
 
 def same(a, b):
-    return all(np.array_equal(x, y) for x, y in zip(a[:5], b[:5])) and a.quantities.equals(b.quantities)
+    return all(np.array_equal(x, y) for x, y in zip(a[:5], b[:5])) and a.quantities.equals(
+        b.quantities
+    )
 
 
 def test_the_same_seed_draws_the_same_phantom_and_another_seed_another():
@@ -66,7 +74,9 @@ def test_patients_are_those_of_the_pictures(drawn):
 
 
 def test_size_changes_the_sampling_of_a_picture_not_its_content():
-    small, large = (by_hand({"consolidation": 0.8}, seed=7, size=size, blur=0.0) for size in (64, 192))
+    small, large = (
+        by_hand({"consolidation": 0.8}, seed=7, size=size, blur=0.0) for size in (64, 192)
+    )
     averaged = large[1].reshape(64, 3, 64, 3).mean((1, 3))
     assert np.abs(averaged - small[1]).mean() < 3
     assert abs(small[2].mean() - large[2].mean()) < 0.01
@@ -103,7 +113,9 @@ def test_every_picture_uses_the_grey_scale_and_shows_two_dark_lungs(drawn):
 def test_findings_are_marked_inside_the_lungs_and_only_where_there_are_any(drawn):
     assert not (drawn.findings & ~drawn.lungs).any()
     marked = drawn.findings.mean((1, 2))
-    worst = drawn.quantities[["ground_glass", "consolidation", "interstitial"]].max(axis=1).to_numpy()
+    worst = (
+        drawn.quantities[["ground_glass", "consolidation", "interstitial"]].max(axis=1).to_numpy()
+    )
     assert marked[worst < 0.08].max() == 0
     assert (marked[worst > 0.8] > 0).all()
 
@@ -202,7 +214,10 @@ def test_the_best_possible_accuracy_leaves_room_for_calibration(many):
     best = eta.argmax(1)
     mixed = np.array([[eta[best == a, b].sum() for b in range(4)] for a in range(4)])
     np.fill_diagonal(mixed, 0)
-    assert set(np.argwhere(mixed == mixed.max())[0]) == {1, 2}  # Lung Opacity and Normal are the hard pair
+    assert set(np.argwhere(mixed == mixed.max())[0]) == {
+        1,
+        2,
+    }  # Lung Opacity and Normal are the hard pair
 
 
 @pytest.mark.parametrize("k", range(4), ids=phantom.CLASSES)
@@ -213,7 +228,9 @@ def test_labels_are_drawn_from_eta(many, k):
     statistic, used = 0.0, 0
     for b in np.unique(bins):
         here = bins == b
-        statistic += (hit[here].sum() - chance[here].sum()) ** 2 / (chance[here] * (1 - chance[here])).sum()
+        statistic += (hit[here].sum() - chance[here].sum()) ** 2 / (
+            chance[here] * (1 - chance[here])
+        ).sum()
         used += 1
     assert chi2.sf(statistic, used) > 0.001
 
@@ -256,5 +273,5 @@ def test_an_impossible_value_is_named(name, value):
 
 
 def test_the_phantom_needs_no_keras():
-    code = "import sys, acrlls.phantom; sys.exit(bool({'keras', 'tensorflow', 'jax'} & set(sys.modules)))"
+    code = "import sys, acrlls.phantom.patients; sys.exit(bool({'keras', 'tensorflow', 'jax'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from acrlls import calibration, plots
-from acrlls._style import spread
+from acrlls.calibration import registry as calibration
 from acrlls.config import UserError
+from acrlls.figures import plots
+from acrlls.figures.style import spread
 
 NAMES = ("COVID", "Lung Opacity", "Normal", "Viral Pneumonia")
 
@@ -55,7 +56,9 @@ def predictions(n=500):
 def pictures(n=24, size=20):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (n, size, size), np.uint8), np.arange(n) % 4
-    return SimpleNamespace(class_names=NAMES, labels=labels, image=lambda i: images[i], images=images)
+    return SimpleNamespace(
+        class_names=NAMES, labels=labels, image=lambda i: images[i], images=images
+    )
 
 
 def test_the_grid_is_sorted_and_its_best_is_the_lowest_loss():
@@ -95,7 +98,9 @@ def test_epochs_are_numbered_through_and_the_kept_ones_have_the_lowest_validatio
 def test_learning_curves_draw_and_phases_are_not_joined():
     axes = plots.plot_learning(plots.prepare_curves(history()))
     assert {"Phase 1", "Phase 2", "training", "validation"} <= set(texts(axes))
-    assert not any({3, 4} <= set(line.get_xdata()) for line in axes[0].lines if line.get_marker() != "o")
+    assert not any(
+        {3, 4} <= set(line.get_xdata()) for line in axes[0].lines if line.get_marker() != "o"
+    )
     assert "Phase 2" not in texts(plots.plot_learning(plots.prepare_curves(history(1, 0))))
 
 
@@ -104,7 +109,9 @@ def test_lls_paths_end_at_their_last_scale_with_the_published_ones_dashed():
     ax = plots.plot_lls(plots.prepare_curves(scales()), published)
     assert {"COVID  1.000", "Viral Pneumonia  0.700"} <= set(texts(ax))
     dashed = sorted(
-        line.get_ydata()[0] for line in ax.lines if line.is_dashed() and len(set(line.get_ydata())) == 1
+        line.get_ydata()[0]
+        for line in ax.lines
+        if line.is_dashed() and len(set(line.get_ydata())) == 1
     )
     assert dashed == sorted([0.8872, 0.8759, 1.0365, 1.0399])
     assert "epoch" in texts(plots.plot_lls(plots.prepare_curves(scales())))
@@ -121,11 +128,13 @@ def test_labels_are_moved_apart_no_more_than_needed():
     assert placed[:3].mean() == pytest.approx(np.mean([1.0, 0.9, 1.05]))
 
 
-@pytest.mark.parametrize("top_label, strategy", [(False, "width"), (True, "width"), (False, "mass")])
+@pytest.mark.parametrize(
+    "top_label, strategy", [(False, "uniform"), (True, "uniform"), (False, "quantile")]
+)
 def test_reliability_draws_a_point_a_bin_that_is_not_empty(top_label, strategy):
     p, y = predictions()
     data = calibration.prepare_reliability(
-        p, y, 10, NAMES, top_label=top_label, strategy=strategy, resamples=50
+        p, y, 10, NAMES, of="top_label" if top_label else "classes", strategy=strategy, resamples=50
     )
     axes = plots.plot_reliability(data)
     assert axes.shape == (len(data.titles), 2)
@@ -138,8 +147,10 @@ def test_reliability_draws_a_point_a_bin_that_is_not_empty(top_label, strategy):
 def test_two_models_are_laid_over_each_other_and_one_class_can_be_taken_alone():
     p, y = predictions()
     sharp = softmax(2 * np.log(p + 1e-9), axis=1)
-    both = {"plain": calibration.prepare_reliability(p, y, 10, NAMES, resamples=20),
-            "sharp": calibration.prepare_reliability(sharp, y, 10, NAMES, resamples=20)}  # fmt: skip
+    both = {
+        "plain": calibration.prepare_reliability(p, y, 10, NAMES, resamples=20),
+        "sharp": calibration.prepare_reliability(sharp, y, 10, NAMES, resamples=20),
+    }
     axes = plots.plot_reliability(both)
     for k, (ax, under) in enumerate(axes):
         for marker, data in zip("os", both.values(), strict=True):
@@ -166,7 +177,9 @@ def test_the_confusion_matrix_shows_counts_and_shares_of_rows():
 def test_the_ablation_holds_the_ece_and_the_noise_floor_of_each_model():
     p, y = predictions()
     sharp = softmax(2 * np.log(p + 1e-9), axis=1)
-    data = plots.prepare_ablation({"one": (p, y), "two": (sharp, y)}, NAMES, bins=10, resamples=40, seed=3)
+    data = plots.prepare_ablation(
+        {"one": (p, y), "two": (sharp, y)}, NAMES, bins=10, resamples=40, seed=3
+    )
     np.testing.assert_allclose(data.ece, [calibration.classwise_ece(q, y, 10) for q in (p, sharp)])
     floor = calibration.noise_floor(sharp, bins=10, resamples=40, seed=3)
     np.testing.assert_allclose(data.floor_mean[1], floor.mean)
@@ -190,7 +203,7 @@ def test_examples_are_of_their_class_and_follow_the_seed():
 
 
 def test_the_first_augmented_view_is_the_original():
-    from acrlls.data import Augmentation
+    from acrlls.data.dataset import Augmentation
 
     image = pictures().images[0]
     views = plots.prepare_augmentation(image, Augmentation(), 20, views=7)
@@ -222,15 +235,19 @@ def test_gradcam_says_what_was_predicted_and_how_much_heat_is_in_the_lungs():
     assert "✓ COVID 0.88 · 25 % of heat in lungs" in written
     assert "✗ Lung Opacity 0.88 · 25 % of heat in lungs" in written
     assert "none" in written
-    assert "✓ COVID 0.88" in texts(plots.plot_gradcam(grid, data.images, heat, predicted, confidence, NAMES))
+    assert "✓ COVID 0.88" in texts(
+        plots.plot_gradcam(grid, data.images, heat, predicted, confidence, NAMES)
+    )
 
 
 @pytest.fixture(scope="module")
 def network():
     from acrlls.config import configure
-    from acrlls.model import build_model, freeze_backbone
+    from acrlls.method.model import build_model, freeze_backbone
 
-    model = build_model(configure("paper", backbone="random", backbone_width=0.35, image_size=64), 4)
+    model = build_model(
+        configure("paper", backbone="random", backbone_width=0.35, image_size=64), 4
+    )
     freeze_backbone(model)
     return model
 
@@ -239,9 +256,19 @@ def test_the_architecture_is_read_from_the_model(network):
     blocks = plots.prepare_architecture(network, unfrozen=50)
     titles = [b.title for b in blocks]
     assert titles == [
-        "Image", "MobileNetV2, first 103 layers", "MobileNetV2, last 50 layers", "Global average pooling",
-        "Dense 256", "Dropout 0.4", "Dense 128", "Dropout 0.3", "Dense 4", "ACR", "LLS", "Softmax",
-    ]  # fmt: skip
+        "Image",
+        "MobileNetV2, first 103 layers",
+        "MobileNetV2, last 50 layers",
+        "Global average pooling",
+        "Dense 256",
+        "Dropout 0.4",
+        "Dense 128",
+        "Dropout 0.3",
+        "Dense 4",
+        "ACR",
+        "LLS",
+        "Softmax",
+    ]
     assert blocks[2].detail == "from block_11_project" and blocks[2].kind == "phase 2"
     assert sum(b.parameters for b in blocks) == network.count_params()
     assert blocks[4].shape == (256,) and blocks[4].parameters == 1280 * 256 + 256
@@ -250,7 +277,7 @@ def test_the_architecture_is_read_from_the_model(network):
 
 
 def test_without_a_number_the_frozen_part_is_what_does_not_learn_now(network):
-    from acrlls.model import freeze_backbone, unfreeze_top
+    from acrlls.method.model import freeze_backbone, unfreeze_top
 
     assert plots.prepare_architecture(network)[1].title == "MobileNetV2, all 153 layers"
     unfreeze_top(network, 50, "frozen")
@@ -266,7 +293,7 @@ def test_figures_draw_on_the_axes_they_are_given():
     assert plots.plot_lls(plots.prepare_curves(scales()), ax=axes[0, 1]) is axes[0, 1]
     assert plots.plot_confusion(np.eye(4, dtype=int), NAMES, ax=axes[0, 2]) is axes[0, 2]
     plots.plot_learning(plots.prepare_curves(history()), axes=axes[1, :2])
-    data = calibration.prepare_reliability(p, y, top_label=True, resamples=20)
+    data = calibration.prepare_reliability(p, y, of="top_label", resamples=20)
     plots.plot_reliability(data, axes=axes[1, 2:])
     plots.plot_ablation(plots.prepare_ablation({"one": (p, y)}, NAMES, resamples=20), axes=axes[2])
     plots.plot_augmentation(pictures().images[:4], axes=axes[3])
@@ -283,11 +310,15 @@ def test_the_look_of_the_book_does_not_leak_into_the_readers_settings():
 
 
 def test_an_interval_that_holds_the_line_is_drawn_hollow():
-    table = pd.DataFrame({"estimate": [0.1, 0.5], "low": [-0.1, 0.4], "high": [0.3, 0.6]}, index=["near", "far"])
+    table = pd.DataFrame(
+        {"estimate": [0.1, 0.5], "low": [-0.1, 0.4], "high": [0.3, 0.6]}, index=["near", "far"]
+    )
     marks = pd.DataFrame({"area": [0.2, 0.3]}, index=table.index)
     ax = plots.plot_intervals(table, marks, line=0, title="Gaps")
     points = [line for line in ax.lines if line.get_marker() == "o"]
-    assert {line.get_markerfacecolor() for line in points if list(line.get_xdata()) == [0.1]} == {"white"}
+    assert {line.get_markerfacecolor() for line in points if list(line.get_xdata()) == [0.1]} == {
+        "white"
+    }
     assert {"near", "far", "area", "Gaps"} <= set(texts(ax))
 
 
@@ -299,7 +330,9 @@ def test_the_floor_over_bins_has_a_panel_a_class_and_a_dashed_line_where_the_tru
     assert {*NAMES, "Top label"} <= set(texts(axes))
     lines = {ax.get_title(loc="left"): ax.lines for ax in axes}
     assert len(lines["Normal"]) == len(lines["COVID"]) + 1
-    assert list(lines["COVID"][1].get_ydata()) == [table.loc["COVID", "observed"] for table in tables.values()]
+    assert list(lines["COVID"][1].get_ydata()) == [
+        table.loc["COVID", "observed"] for table in tables.values()
+    ]
 
 
 def test_true_probabilities_stand_under_their_images():
@@ -312,7 +345,9 @@ def test_true_probabilities_stand_under_their_images():
 def test_masks_are_outlined_whatever_their_size_and_left_out_where_unknown():
     mask = np.zeros((20, 20), bool)
     mask[5:15, 5:15] = True
-    axes = plots.plot_masks(np.zeros((2, 8, 8)), [mask, None], [mask, np.zeros((20, 20), bool)], NAMES[:2])
+    axes = plots.plot_masks(
+        np.zeros((2, 8, 8)), [mask, None], [mask, np.zeros((20, 20), bool)], NAMES[:2]
+    )
     assert len(axes[0, 0].collections) == 2 and not axes[0, 1].collections
 
 
@@ -328,9 +363,15 @@ def test_a_figure_leaves_the_notebooks_way_of_showing_figures_as_it_set_it():
 
 
 def test_estimates_stand_over_the_images_with_their_truth_dashed():
-    index = pd.MultiIndex.from_product([["width", "smooth"], [100, 1000], [15]], names=["estimator", "n", "bins"])
-    study = pd.DataFrame({"truth": 0.02, "mean": [0.08, 0.04, 0.05, 0.03], "q05": 0.01, "q95": 0.1}, index)
-    axes = plots.plot_estimators({"one": study, "other": study / 2}, {"width": "ECE", "smooth": "Smooth"})
+    index = pd.MultiIndex.from_product(
+        [["uniform", "smooth"], [100, 1000], [15]], names=["estimator", "n", "bins"]
+    )
+    study = pd.DataFrame(
+        {"truth": 0.02, "mean": [0.08, 0.04, 0.05, 0.03], "q05": 0.01, "q95": 0.1}, index
+    )
+    axes = plots.plot_estimators(
+        {"one": study, "other": study / 2}, {"uniform": "ECE", "smooth": "Smooth"}
+    )
     assert [ax.get_title(loc="left") for ax in axes] == ["ECE", "Smooth"]
     mean, truth, other = axes[0].lines[:3]
     np.testing.assert_array_equal(mean.get_xydata(), [[100, 0.08], [1000, 0.04]])
@@ -340,7 +381,9 @@ def test_estimates_stand_over_the_images_with_their_truth_dashed():
 
 
 def test_intervals_that_miss_the_truth_are_counted_and_drawn_apart():
-    table = pd.DataFrame({"estimate": [0.1, 0.2, 0.3], "low": [0.0, 0.15, 0.1], "high": [0.15, 0.25, 0.4]})
+    table = pd.DataFrame(
+        {"estimate": [0.1, 0.2, 0.3], "low": [0.0, 0.15, 0.1], "high": [0.15, 0.25, 0.4]}
+    )
     (ax,) = plots.plot_repeated_intervals({"way": table}, truth=0.12)
     assert ax.get_title(loc="left") == "way\n1 of 3 miss the truth"
     held, missed = ax.collections

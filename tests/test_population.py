@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from acrlls import calibration, phantom, population, records, runs
+from acrlls.calibration import registry as calibration
 from acrlls.config import UserError
-from acrlls.population import load_population, record_population
+from acrlls.phantom import patients as phantom
+from acrlls.phantom import population
+from acrlls.phantom.population import load_population, record_population
+from acrlls.runs import recorded as records
+from acrlls.runs import runs
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def test_it_holds_the_phantoms_of_its_seed_as_the_phantom_draws_them(small, tiny
 
 
 def test_its_probabilities_are_those_of_the_runs_network(small, tiny):
-    from acrlls import data
+    from acrlls.data import dataset as data
 
     drawn = phantom.draw(100, seed=7, size=tiny.image_size)
     said = runs.run(tiny).model().predict(data.to_input(drawn.images, tiny.input_range), verbose=0)
@@ -52,7 +56,9 @@ def test_a_larger_one_keeps_the_parts_of_a_smaller_one(small, tiny, tmp_path, mo
     monkeypatch.setattr(population, "_CHUNK", 40)
     asked = []
     real = phantom.draw
-    monkeypatch.setattr(phantom, "draw", lambda n, **how: asked.append((how["first"], n)) or real(n, **how))
+    monkeypatch.setattr(
+        phantom, "draw", lambda n, **how: asked.append((how["first"], n)) or real(n, **how)
+    )
     larger = record_population(tiny, 140, seed=7, folder=tmp_path)
     assert asked == [(80, 40), (120, 20)]
     np.testing.assert_array_equal(larger.logits[:80], small.logits[:80])
@@ -78,5 +84,8 @@ def test_the_shipped_record_has_labels_drawn_from_its_eta_and_a_model_far_from_c
     assert (np.abs(by_label - shipped.eta.mean(axis=0)) < 4 * error).all()
     # eta is calibrated: its own ECE lies within its floor
     floor = calibration.noise_floor(shipped.eta, shipped.labels, resamples=100)
-    assert (floor.observed < np.quantile(np.column_stack([floor.classwise, floor.top_label]), 0.999, axis=0)).all()
+    assert (
+        floor.observed
+        < np.quantile(np.column_stack([floor.classwise, floor.top_label]), 0.999, axis=0)
+    ).all()
     assert calibration.true_calibration_error(shipped.probabilities, shipped.eta).mean() > 0.01

@@ -13,11 +13,19 @@ from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from acrlls import calibration as cal
-from acrlls.recalibration import (
-    METHODS, Chain, EntropyTemperatureScaling, HistogramBinning, IsotonicRegressions, MatrixScaling,
-    PriorCorrection, TemperatureScaling, VectorScaling, nll_of_logits,
-)  # fmt: skip
+from acrlls.calibration import registry as cal
+from acrlls.calibration.posthoc import (
+    METHODS,
+    Chain,
+    EntropyTemperatureScaling,
+    HistogramBinning,
+    IsotonicRegressions,
+    MatrixScaling,
+    PriorCorrection,
+    TemperatureScaling,
+    VectorScaling,
+    nll_of_logits,
+)
 
 WEIGHTS = np.array([1.46, 0.88, 0.52, 3.94])
 
@@ -58,7 +66,9 @@ class Given(ClassifierMixin, BaseEstimator):
 def of_sklearn(method, z, y, logits=True):
     """scikit-learn's post-hoc calibration, fitted and applied on the same images."""
     frozen = FrozenEstimator(Given(logits).fit(z, y))
-    return CalibratedClassifierCV(frozen, method=method, cv=[(np.arange(0), np.arange(len(z)))], ensemble=True)
+    return CalibratedClassifierCV(
+        frozen, method=method, cv=[(np.arange(0), np.arange(len(z)))], ensemble=True
+    )
 
 
 def all_methods():
@@ -87,7 +97,10 @@ def test_prior_correction_mends_a_model_trained_with_class_weights():
     y = labels_of(softmax(z, axis=1), 4)
     w = len(y) / (3 * np.bincount(y))
     model = LogisticRegression(C=1e6, class_weight=dict(enumerate(w))).fit(x, y)
-    weighted, mended = model.predict_proba(x), PriorCorrection(w).predict_proba(model.decision_function(x))
+    weighted, mended = (
+        model.predict_proba(x),
+        PriorCorrection(w).predict_proba(model.decision_function(x)),
+    )
     assert cal.classwise_ece(weighted, y).mean() > 0.1
     assert cal.classwise_ece(mended, y).mean() < 0.005
 
@@ -114,7 +127,9 @@ def test_no_other_temperature_is_better():
 def test_the_temperature_is_that_of_scikit_learn():
     z, y = logits_and_labels(500, 1.8)
     theirs = of_sklearn("temperature", z, y).fit(z, y)
-    np.testing.assert_allclose(TemperatureScaling().fit(z, y).predict_proba(z), theirs.predict_proba(z), atol=2e-4)
+    np.testing.assert_allclose(
+        TemperatureScaling().fit(z, y).predict_proba(z), theirs.predict_proba(z), atol=2e-4
+    )
 
 
 @pytest.mark.parametrize("method", [TemperatureScaling, EntropyTemperatureScaling])
@@ -133,8 +148,13 @@ def test_a_constant_added_to_an_images_logits_changes_nothing(method):
 
 def test_labels_without_error_and_labels_against_the_logits_end_at_the_limits():
     z = np.eye(3)[np.arange(30) % 3]
-    assert TemperatureScaling().fit(z, np.arange(30) % 3).temperature == TemperatureScaling.limits[0]
-    assert TemperatureScaling().fit(z, (np.arange(30) + 1) % 3).temperature == TemperatureScaling.limits[1]
+    assert (
+        TemperatureScaling().fit(z, np.arange(30) % 3).temperature == TemperatureScaling.limits[0]
+    )
+    assert (
+        TemperatureScaling().fit(z, (np.arange(30) + 1) % 3).temperature
+        == TemperatureScaling.limits[1]
+    )
 
 
 # --- a temperature that depends on the entropy ---
@@ -166,7 +186,9 @@ def test_no_other_slope_and_intercept_are_better():
         return log_loss(y, softmax(z / t[:, None], axis=1))
 
     starts = [(-1, 0.1), (1, 2)]  # the loss is not convex
-    best = min((minimize(loss, s, method="Nelder-Mead", tol=1e-7) for s in starts), key=lambda r: r.fun)
+    best = min(
+        (minimize(loss, s, method="Nelder-Mead", tol=1e-7) for s in starts), key=lambda r: r.fun
+    )
     found = EntropyTemperatureScaling().fit(z, y)
     np.testing.assert_allclose([found.w, found.b], best.x, rtol=1e-3)
     assert abs(found.w) > 0.05
@@ -201,13 +223,17 @@ def test_predictions_for_the_test_part_are_refused():
 def test_matrix_scaling_is_multinomial_logistic_regression_on_the_logits():
     z, y = bent_logits()
     theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(z, y)
-    np.testing.assert_allclose(MatrixScaling().fit(z, y).predict_proba(z), theirs.predict_proba(z), atol=1e-5)
+    np.testing.assert_allclose(
+        MatrixScaling().fit(z, y).predict_proba(z), theirs.predict_proba(z), atol=1e-5
+    )
 
 
 def test_no_other_factors_and_shifts_are_better():
     z, y = bent_logits(400)
     found = VectorScaling().fit(z, y)
-    best = minimize(lambda v: log_loss(y, softmax(z * v[:4] + v[4:], axis=1)), [1] * 4 + [0] * 4, tol=1e-10)
+    best = minimize(
+        lambda v: log_loss(y, softmax(z * v[:4] + v[4:], axis=1)), [1] * 4 + [0] * 4, tol=1e-10
+    )
     np.testing.assert_allclose(np.diag(found.matrix), best.x[:4], atol=1e-3)
     assert (found.matrix[~np.eye(4, dtype=bool)] == 0).all()
     assert nll_of_logits(found.transform(z), y) == pytest.approx(best.fun, abs=1e-8)
@@ -219,7 +245,9 @@ def test_odir_penalises_the_matrix_off_its_diagonal_and_the_shift():
     def loss(v):
         m, b = v[:16].reshape(4, 4), v[16:]
         odd = m[~np.eye(4, dtype=bool)]
-        return -log_softmax(z @ m.T + b, axis=1)[np.arange(400), y].mean() + 0.1 * (odd @ odd / 12 + b @ b / 4)
+        return -log_softmax(z @ m.T + b, axis=1)[np.arange(400), y].mean() + 0.1 * (
+            odd @ odd / 12 + b @ b / 4
+        )
 
     best = minimize(loss, np.r_[np.eye(4).ravel(), np.zeros(4)], tol=1e-9)
     found = MatrixScaling(penalty=0.1).fit(z, y)
@@ -227,7 +255,9 @@ def test_odir_penalises_the_matrix_off_its_diagonal_and_the_shift():
 
 
 def test_of_several_penalties_the_data_choose():
-    z, y = logits_and_labels(200, 2.0)  # only a temperature is wrong: what is off the diagonal is luck
+    z, y = logits_and_labels(
+        200, 2.0
+    )  # only a temperature is wrong: what is off the diagonal is luck
     assert MatrixScaling(penalty=(1e-6, 100)).fit(z, y).chosen == 100
     z, y = bent_logits(4000)
     assert MatrixScaling(penalty=(1e-6, 100)).fit(z, y).chosen == 1e-6
@@ -243,8 +273,10 @@ def test_more_freedom_is_never_worse_on_the_images_of_the_fit():
     for seed in range(5):
         z, y = bent_logits(200, seed)
         z = z * (1 + seed)
-        loss = {name: nll_of_logits(METHODS[name].make(WEIGHTS).fit(z, y).transform(z), y)
-                for name in ("temperature", "entropy", "vector", "matrix")}  # fmt: skip
+        loss = {
+            name: nll_of_logits(METHODS[name].make(WEIGHTS).fit(z, y).transform(z), y)
+            for name in ("temperature", "entropy", "vector", "matrix")
+        }
         slack = 1e-9
         assert loss["temperature"] <= nll_of_logits(z, y) + slack
         assert loss["entropy"] <= loss["temperature"] + slack
@@ -275,7 +307,9 @@ def test_isotonic_regression_never_decreases_before_rows_are_normalised():
     p = softmax(z, axis=1)
     for k, one in enumerate(IsotonicRegressions().fit(z, y)._maps):
         order = np.argsort(p[:, k])
-        np.testing.assert_allclose(one(p[order, k]), isotonic_regression((y == k)[order].astype(float)))
+        np.testing.assert_allclose(
+            one(p[order, k]), isotonic_regression((y == k)[order].astype(float))
+        )
         assert (np.diff(one(np.linspace(0, 1, 101))) >= 0).all()
 
 
@@ -295,9 +329,17 @@ def test_isotonic_rows_are_normalised():
     p = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.4, 0.3, 0.3]])
     found = IsotonicRegressions().fit(np.log(p[:3]), [0, 1, 2]).predict_proba(np.log(p))
     # Never at 0.1 and always at 0.8, a line between: 3/7 at 0.4 and 2/7 at 0.3.
-    np.testing.assert_allclose(found, [[1, 0, 0], [0, 1, 0], [0, 0, 1], [3 / 7, 2 / 7, 2 / 7]], atol=1e-12)
-    above = IsotonicRegressions().fit(np.log(p[:3]), [0, 1, 2]).predict_proba(np.log([[0.85, 0.135, 0.015]]))
-    np.testing.assert_allclose(above, [[20 / 21, 1 / 21, 0]], atol=1e-12)  # 1 and 0.05, of a sum of 1.05
+    np.testing.assert_allclose(
+        found, [[1, 0, 0], [0, 1, 0], [0, 0, 1], [3 / 7, 2 / 7, 2 / 7]], atol=1e-12
+    )
+    above = (
+        IsotonicRegressions()
+        .fit(np.log(p[:3]), [0, 1, 2])
+        .predict_proba(np.log([[0.85, 0.135, 0.015]]))
+    )
+    np.testing.assert_allclose(
+        above, [[20 / 21, 1 / 21, 0]], atol=1e-12
+    )  # 1 and 0.05, of a sum of 1.05
 
 
 @pytest.mark.parametrize("method", [IsotonicRegressions(), HistogramBinning(bins=3)])
@@ -345,7 +387,9 @@ def test_a_prediction_before_the_fit_is_an_error_unless_nothing_is_fitted(make):
             method.predict_proba(z)
 
 
-@pytest.mark.parametrize("method", [VectorScaling, MatrixScaling, IsotonicRegressions, HistogramBinning])
+@pytest.mark.parametrize(
+    "method", [VectorScaling, MatrixScaling, IsotonicRegressions, HistogramBinning]
+)
 def test_a_class_without_images_is_an_error_where_each_class_has_its_own_numbers(method):
     z, y = bent_logits(200)
     with pytest.raises(ValueError, match="class 2 does not occur"):
@@ -357,7 +401,9 @@ def test_a_chain_fits_each_method_on_what_those_before_it_leave():
     bent, temperature = z + np.log(WEIGHTS), TemperatureScaling()
     chain = Chain(PriorCorrection(WEIGHTS), temperature).fit(bent, y)
     assert temperature.temperature == pytest.approx(2, rel=0.05)
-    np.testing.assert_allclose(chain.predict_proba(bent), softmax(z / temperature.temperature, axis=1))
+    np.testing.assert_allclose(
+        chain.predict_proba(bent), softmax(z / temperature.temperature, axis=1)
+    )
     with pytest.raises(ValueError, match="gives logits"):
         Chain(IsotonicRegressions(), TemperatureScaling())
 

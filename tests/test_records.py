@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from acrlls import calibration, paper, records, runs
+from acrlls.calibration import registry as calibration
+from acrlls.calibration.posthoc import METHODS, PriorCorrection, TemperatureScaling
 from acrlls.config import UserError
-from acrlls.recalibration import METHODS, PriorCorrection, TemperatureScaling
+from acrlls.paper import paper
+from acrlls.runs import recorded as records
+from acrlls.runs import runs
 
 
 @pytest.fixture(scope="module")
 def recorded(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    for change, settings in {"": {}, "-unweighted": {"class_weights": False, "phase2_epochs": 0}}.items():
+    for change, settings in {
+        "": {},
+        "-unweighted": {"class_weights": False, "phase2_epochs": 0},
+    }.items():
         for variant in ("baseline", "proposed"):
             done = runs.run(tiny.replace(variant=variant, **settings))
             runs.record(done, folder / f"laptop{change}" / variant)
@@ -22,7 +28,9 @@ def recorded(tiny, tmp_path_factory):
 
 
 def test_records_are_found_by_change_and_variant(recorded):
-    assert sorted(recorded) == [(c, v) for c in ("", "unweighted") for v in ("baseline", "proposed")]
+    assert sorted(recorded) == [
+        (c, v) for c in ("", "unweighted") for v in ("baseline", "proposed")
+    ]
 
 
 def test_no_record_is_an_error_that_says_how_to_make_one(tmp_path):
@@ -40,18 +48,24 @@ def test_a_summary_has_every_row_that_the_paper_publishes(recorded):
 
 
 def test_training_weights_are_those_of_the_run(recorded, phantom_data, tiny):
-    from acrlls import data
+    from acrlls.data import dataset as data
 
     labels = phantom_data.labels[data.split_of(phantom_data, tiny).train]
-    np.testing.assert_allclose(records.training_weights(recorded["", "baseline"]), data.class_weights(labels, 4))
-    np.testing.assert_array_equal(records.training_weights(recorded["unweighted", "baseline"]), np.ones(4))
+    np.testing.assert_allclose(
+        records.training_weights(recorded["", "baseline"]), data.class_weights(labels, 4)
+    )
+    np.testing.assert_array_equal(
+        records.training_weights(recorded["unweighted", "baseline"]), np.ones(4)
+    )
 
 
 def test_recalibration_of_a_run_is_fitted_on_its_validation_part(recorded):
     done = recorded["", "proposed"]
     validation, test = done.predictions("validation"), done.predictions("test")
     by_hand = TemperatureScaling().fit(validation.logits, validation.labels)
-    np.testing.assert_array_equal(records.recalibrate(done, "temperature"), by_hand.predict_proba(test.logits))
+    np.testing.assert_array_equal(
+        records.recalibrate(done, "temperature"), by_hand.predict_proba(test.logits)
+    )
     given = TemperatureScaling()
     records.recalibrate(done, given)
     assert given.temperature == by_hand.temperature
@@ -89,9 +103,15 @@ def test_a_paired_difference_is_second_minus_first(recorded):
         metric = calibration.METRICS[name]
         expected = metric(pb.probabilities, pb.labels, 15) - metric(pa.probabilities, pa.labels, 15)
         assert table.loc[metric.title, "difference"] == pytest.approx(float(expected))
-    squared = [calibration.classwise_debiased_ece(q.probabilities, q.labels, 10, squared=True).sum() for q in (pa, pb)]
+    squared = [
+        calibration.classwise_debiased_ece(q.probabilities, q.labels, 10, squared=True).sum()
+        for q in (pa, pb)
+    ]
     part = records.paired(a, b, resamples=50, bins=10).loc[records.MISCALIBRATION]
-    assert part.difference == pytest.approx(squared[1] - squared[0]) and part.low < part.difference < part.high
+    assert (
+        part.difference == pytest.approx(squared[1] - squared[0])
+        and part.low < part.difference < part.high
+    )
     only_b = ((pb.classes == pb.labels) & (pa.classes != pa.labels)).sum()
     only_a = ((pa.classes == pa.labels) & (pb.classes != pb.labels)).sum()
     expected = binomtest(int(only_b), int(only_a + only_b)).pvalue if only_a + only_b else 1.0
@@ -103,7 +123,9 @@ def test_the_shipped_records_hold_no_weights_and_no_images():
     assert {f.suffix for f in found} <= {".json", ".csv", ".gz", ".md", ".npz"}
     for file in (f for f in found if f.suffix == ".npz"):
         with np.load(file) as kept:
-            assert all(kept[name][0].size <= 4 for name in kept.files)  # a number a class, no picture
+            assert all(
+                kept[name][0].size <= 4 for name in kept.files
+            )  # a number a class, no picture
     for done in records.records("laptop").values():
         test = done.predictions("test")
         assert len(test.names) == len(test.labels) == len(set(test.names))
@@ -112,8 +134,13 @@ def test_the_shipped_records_hold_no_weights_and_no_images():
 def test_runs_are_summed_up_over_seeds_by_the_settings_asked_for(recorded):
     proposed = [done for (_, variant), done in recorded.items() if variant == "proposed"]
     table = records.over_seeds(proposed, resamples=20, by=("class_weights", "views"))
-    assert list(table.index) == [("yes", "6"), ("no", "6")] and list(table.index.names) == ["class weights", "views"]
-    expected = calibration.accuracy(proposed[0].predictions().probabilities, proposed[0].predictions().labels)
+    assert list(table.index) == [("yes", "6"), ("no", "6")] and list(table.index.names) == [
+        "class weights",
+        "views",
+    ]
+    expected = calibration.accuracy(
+        proposed[0].predictions().probabilities, proposed[0].predictions().labels
+    )
     assert table.loc[("yes", "6"), ("accuracy", "as trained", "mean")] == expected
     with pytest.raises(ValueError, match="two runs of seed 0 have {'views': '6'}"):
         records.over_seeds(proposed, resamples=20, by=("views",))
@@ -134,6 +161,8 @@ def test_paired_scores_of_a_model_and_itself_are_nothing():
 
 def test_the_recorded_grid_is_every_published_pair_best_first():
     grid = records.tuning()
-    assert set(zip(grid.alpha, grid.tau)) == set(itertools.product(paper.GRID_ALPHA, paper.GRID_TAU))
+    assert set(zip(grid.alpha, grid.tau)) == set(
+        itertools.product(paper.GRID_ALPHA, paper.GRID_TAU)
+    )
     assert grid.val_loss.is_monotonic_increasing
     assert records.tuning("no-such-profile") is None

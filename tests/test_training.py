@@ -6,21 +6,29 @@ import pandas as pd
 import pytest
 from keras import ops
 
-from acrlls import data, runs, training
-from acrlls import model as m
-from acrlls.config import store
-from acrlls.features import FeatureBank
+from acrlls.data import dataset as data
+from acrlls.method import model as m
+from acrlls.runs import runs
+from acrlls.store import store
+from acrlls.training import algorithm as training
+from acrlls.training.bank import FeatureBank
 
 
 def snapshot(model, kind):
-    return {v.path: ops.convert_to_numpy(v).copy() for layer in m.backbone_layers(model) for v in getattr(layer, kind)}
+    return {
+        v.path: ops.convert_to_numpy(v).copy()
+        for layer in m.backbone_layers(model)
+        for v in getattr(layer, kind)
+    }
 
 
 def run_phase(config, dataset, folder, number):
     """One epoch of a phase, after whatever must be frozen is frozen; returns the model before and after."""
     folder.mkdir(exist_ok=True)
     model = m.build_model(config, len(dataset.class_names))
-    m.freeze_backbone(model) if number == 1 else m.unfreeze_top(model, config.unfrozen_layers, config.batchnorm)
+    m.freeze_backbone(model) if number == 1 else m.unfreeze_top(
+        model, config.unfrozen_layers, config.batchnorm
+    )
     before = snapshot(model, "weights")
     bank = FeatureBank(config, dataset, model)
     training._Phase(training.phases(config)[number - 1], config, dataset, model, bank, folder).fit()
@@ -35,7 +43,9 @@ def moved(before, after):
 
 
 @pytest.mark.parametrize("features", ["stored", "recomputed"])
-def test_phase_1_moves_no_weight_and_no_statistic_of_the_backbone(tiny, phantom_data, tmp_path, features, monkeypatch):
+def test_phase_1_moves_no_weight_and_no_statistic_of_the_backbone(
+    tiny, phantom_data, tmp_path, features, monkeypatch
+):
     if features == "recomputed":  # the whole network in `fit`, as without a feature bank
         monkeypatch.setattr(training, "frozen_cut", lambda model: None)
     before, after, _ = run_phase(tiny, phantom_data, tmp_path / "p", 1)
@@ -93,23 +103,31 @@ def test_a_killed_filling_goes_on_where_it_stopped(tiny, phantom_data, monkeypat
     with pytest.raises(KeyboardInterrupt):
         FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
     asked.clear()
-    monkeypatch.setattr(data, "batch", lambda d, i, c, v: (asked.append(len(i)), whole_batch(d, i, c, v))[1])
+    monkeypatch.setattr(
+        data, "batch", lambda d, i, c, v: (asked.append(len(i)), whole_batch(d, i, c, v))[1]
+    )
     resumed = np.array(FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
     assert sum(asked) == len(resumed) - 64  # two chunks were kept
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "other"))
-    np.testing.assert_array_equal(resumed, FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
+    np.testing.assert_array_equal(
+        resumed, FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
+    )
 
 
 def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
     first, second = training.phases(tiny)
-    fresh = [first.view(e, tiny) for e in range(first.epochs)] + [second.view(e, tiny) for e in range(second.epochs)]
+    fresh = [first.view(e, tiny) for e in range(first.epochs)] + [
+        second.view(e, tiny) for e in range(second.epochs)
+    ]
     assert fresh == list(range(tiny.phase1_epochs + tiny.phase2_epochs))
     recycled = tiny.replace(views=2)
     assert [second.view(e, recycled) for e in range(4)] == [0, 1, 0, 1]
     assert first.view(0, tiny.replace(augment=False)) is None
 
 
-def test_training_on_stored_features_equals_training_on_images(tiny, phantom_data, tmp_path, monkeypatch):
+def test_training_on_stored_features_equals_training_on_images(
+    tiny, phantom_data, tmp_path, monkeypatch
+):
     """The bank changes the cost, not the result: a view an epoch is augmentation on the fly, head and suffix alike."""
     config = tiny.replace(views=None, phase1_epochs=2, batchnorm="frozen")
     other = config.replace(augment_seed=1, phase2_epochs=0)
@@ -121,9 +139,13 @@ def test_training_on_stored_features_equals_training_on_images(tiny, phantom_dat
         training.train(other if kind == "other views" else config, phantom_data, folder)
         histories[kind] = pd.read_csv(folder / "history.csv")
     for column in ("loss", "val_loss"):
-        np.testing.assert_allclose(histories["stored"][column], histories["recomputed"][column], rtol=1e-4)
+        np.testing.assert_allclose(
+            histories["stored"][column], histories["recomputed"][column], rtol=1e-4
+        )
         # so close only because the images are the same ones
-        assert (abs(histories["other views"][column] / histories["stored"][column][:2] - 1) > 1e-3).all()
+        assert (
+            abs(histories["other views"][column] / histories["stored"][column][:2] - 1) > 1e-3
+        ).all()
 
 
 # ---------------------------------------------------------------- selection and loss
@@ -133,7 +155,9 @@ def test_each_phase_keeps_its_best_epoch_and_the_better_phase_is_returned(tiny):
     done = runs.run(tiny)
     bests = done.manifest["best"]
     for phase in (1, 2):
-        assert bests[str(phase)]["val_loss"] == pytest.approx(done.history[done.history.phase == phase].val_loss.min())
+        assert bests[str(phase)]["val_loss"] == pytest.approx(
+            done.history[done.history.phase == phase].val_loss.min()
+        )
     selected = done.manifest["selected_phase"]
     assert bests[str(selected)]["val_loss"] == min(b["val_loss"] for b in bests.values())
 
@@ -155,7 +179,9 @@ def test_validation_loss_has_neither_class_weights_nor_acr(tiny):
     for phase in (1, 2):
         p = done.predictions("validation", phase)
         best = done.best_epoch(phase if done.manifest["selected_phase"] == 2 else 1)
-        assert log_loss(p.labels, p.probabilities, labels=range(4)) == pytest.approx(best.val_loss, rel=1e-3)
+        assert log_loss(p.labels, p.probabilities, labels=range(4)) == pytest.approx(
+            best.val_loss, rel=1e-3
+        )
 
 
 def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tmp_path):
@@ -165,28 +191,36 @@ def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tm
         model = m.build_model(config, len(phantom_data.class_names))
         m.freeze_backbone(model)
         bank = FeatureBank(config, phantom_data, model)
-        phase = training._Phase(training.phases(config)[0], config, phantom_data, model, bank, tmp_path)
+        phase = training._Phase(
+            training.phases(config)[0], config, phantom_data, model, bank, tmp_path
+        )
         rng = np.random.default_rng(3)
         training.seed_dropout(model, rng)
         train = phase._batches("train", 0, rng.permutation(len(bank.split.train)))
         assert len(train.order) % train.batch_size and len(train) > 2
         plain = phase._batches("validation", None, np.arange(len(bank.split.validation)))
         if by_fit:
-            history = phase.stage.fit(train, class_weight=phase.class_weight, shuffle=False, verbose=0).history
+            history = phase.stage.fit(
+                train, class_weight=phase.class_weight, shuffle=False, verbose=0
+            ).history
             means = {name: values[-1] for name, values in history.items()}
             checked = phase.stage.evaluate(plain, verbose=0, return_dict=True)
         else:
             means, checked = phase._pass(train, train=True), phase._pass(plain, train=False)
         ends.append((means, checked, phase.stage.get_weights()))
     (means, checked, weights), (expected, expected_checked, expected_weights) = ends
-    assert means == pytest.approx(expected, rel=1e-5) and checked == pytest.approx(expected_checked, rel=1e-5)
+    assert means == pytest.approx(expected, rel=1e-5) and checked == pytest.approx(
+        expected_checked, rel=1e-5
+    )
     for ours, theirs in zip(weights, expected_weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_class_weights_weigh_the_training_loss(tiny, phantom_data, tmp_path):
     """With a learning rate of almost nothing the first epoch's loss is the weighted mean cross-entropy."""
-    config = tiny.replace(variant="baseline", augment=False, phase1_epochs=1, phase1_learning_rate=1e-12)
+    config = tiny.replace(
+        variant="baseline", augment=False, phase1_epochs=1, phase1_learning_rate=1e-12
+    )
     _, _, model = run_phase(config, phantom_data, tmp_path / "weighted", 1)
     row = pd.read_csv(tmp_path / "weighted" / "history.csv").iloc[0]
     train = data.split_of(phantom_data, config).train
@@ -207,7 +241,9 @@ def test_a_kept_run_is_not_trained_again(tiny, monkeypatch):
     runs.run(tiny.replace(bins=3, resamples=50))  # nor for a setting that training never sees
 
 
-def test_a_run_cut_off_at_any_epoch_ends_like_an_unbroken_one(tiny, phantom_data, tmp_path, monkeypatch):
+def test_a_run_cut_off_at_any_epoch_ends_like_an_unbroken_one(
+    tiny, phantom_data, tmp_path, monkeypatch
+):
     config = tiny.replace(phase1_epochs=2, phase2_epochs=2)
     training.train(config, phantom_data, tmp_path / "unbroken")
     save = training._Phase._checkpoint
@@ -228,7 +264,9 @@ def test_a_run_cut_off_at_any_epoch_ends_like_an_unbroken_one(tiny, phantom_data
             training.train(config, phantom_data, folder)
         monkeypatch.setattr(training._Phase, "_checkpoint", save)
         training.train(config, phantom_data, folder)
-        whole, broken = (pd.read_csv(tmp_path / n / "history.csv") for n in ("unbroken", folder.name))
+        whole, broken = (
+            pd.read_csv(tmp_path / n / "history.csv") for n in ("unbroken", folder.name)
+        )
         assert (whole[["phase", "epoch"]] == broken[["phase", "epoch"]]).all(axis=None)
         np.testing.assert_allclose(whole.val_loss, broken.val_loss, rtol=1e-3)
         a, b = (pd.read_csv(tmp_path / n / "predictions.csv.gz") for n in ("unbroken", folder.name))
@@ -236,7 +274,9 @@ def test_a_run_cut_off_at_any_epoch_ends_like_an_unbroken_one(tiny, phantom_data
 
 
 @pytest.mark.thorough
-def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(tiny, tmp_path, monkeypatch):
+def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(
+    tiny, tmp_path, monkeypatch
+):
     """Grid points share a frozen backbone, if it is the same; many short steps share a call."""
     one = tiny.replace(phase2_epochs=0, phase1_epochs=1, batch_size=4)
     configs = [one, one.replace(backbone="random"), one.replace(tau=0.15)]
@@ -244,23 +284,33 @@ def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(tiny,
     alone = [runs.run(config) for config in configs]
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "together"))
     asked, builds, build = [], [], training.build_backbone
-    monkeypatch.setattr(training, "build_backbone", lambda config: builds.append(config.backbone) or build(config))
-    monkeypatch.setattr(training, "steps_per_execution", lambda batches: asked.append(batches) or 16)
+    monkeypatch.setattr(
+        training, "build_backbone", lambda config: builds.append(config.backbone) or build(config)
+    )
+    monkeypatch.setattr(
+        training, "steps_per_execution", lambda batches: asked.append(batches) or 16
+    )
     together = runs.run_all(configs)
     assert training._frozen_base(tiny, {}) is None  # Phase 2 moves it
     assert builds == ["phantom", "random"] and asked == 3 * [27]
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(a.history.val_loss, b.history.val_loss, rtol=1e-5)
-        np.testing.assert_allclose(a.predictions().logits, b.predictions().logits, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            a.predictions().logits, b.predictions().logits, rtol=1e-3, atol=1e-4
+        )
 
 
 def test_early_stopping_waits_for_its_patience(tiny):
-    done = runs.run(tiny.replace(phase1_epochs=6, phase2_epochs=0, patience=1, phase1_learning_rate=5.0))
+    done = runs.run(
+        tiny.replace(phase1_epochs=6, phase2_epochs=0, patience=1, phase1_learning_rate=5.0)
+    )
     best = int(done.best_epoch(1).epoch)
     assert len(done.history) == min(best + 1, 6)
 
 
-def test_the_digest_covers_settings_data_weights_and_sources(tiny, phantom_data, monkeypatch, tmp_path):
+def test_the_digest_covers_settings_data_weights_and_sources(
+    tiny, phantom_data, monkeypatch, tmp_path
+):
     base = runs.run_digest(tiny, phantom_data)
     assert runs.run_digest(tiny.replace(bins=3), phantom_data) == base
     assert runs.run_digest(tiny.replace(tau=0.3), phantom_data) != base
@@ -286,7 +336,12 @@ def test_a_record_holds_no_weights_and_reads_back(tiny, tmp_path):
 
 def test_the_grid_is_every_pair_and_sorted_by_validation_loss(tiny):
     table = runs.tune(tiny.replace(grid_alpha=[0.08, 0.2], grid_tau=[0.15, 0.3]))
-    assert sorted(zip(table.alpha, table.tau, strict=True)) == [(0.08, 0.15), (0.08, 0.3), (0.2, 0.15), (0.2, 0.3)]
+    assert sorted(zip(table.alpha, table.tau, strict=True)) == [
+        (0.08, 0.15),
+        (0.08, 0.3),
+        (0.2, 0.15),
+        (0.2, 0.3),
+    ]
     assert table.val_loss.is_monotonic_increasing
     assert table.columns.tolist() == ["alpha", "tau", "val_accuracy", "val_loss", "epoch", "epochs"]
 
@@ -297,7 +352,10 @@ def test_the_shipped_backbone_beats_random_weights(phantom_data):
     from acrlls.config import configure
 
     config = configure("quick", phantom_images=1200, phase1_epochs=6, phase2_epochs=0, views=1)
-    loss = {b: runs.run(config.replace(backbone=b)).best_epoch(1).val_loss for b in ("phantom", "random")}
+    loss = {
+        b: runs.run(config.replace(backbone=b)).best_epoch(1).val_loss
+        for b in ("phantom", "random")
+    }
     assert loss["phantom"] < loss["random"] - 0.05
 
 
@@ -308,8 +366,16 @@ def test_the_real_sample_trains_with_the_given_imagenet_weights(real_folder, mon
     weights = next((real_folder.parent / "weights").glob("mobilenet_v2*no_top*.h5"), None)
     if weights is None:
         pytest.skip("no ImageNet weights beside the data")
-    done = runs.run(configure("laptop", data=str(real_folder / "kaggle-sample"), backbone=str(weights),
-                              phase1_epochs=8, phase2_epochs=0, views=1))  # fmt: skip
+    done = runs.run(
+        configure(
+            "laptop",
+            data=str(real_folder / "kaggle-sample"),
+            backbone=str(weights),
+            phase1_epochs=8,
+            phase2_epochs=0,
+            views=1,
+        )
+    )
     assert done.history.loss.iloc[-1] < done.history.loss.iloc[0]
     assert (done.predictions().classes == done.predictions().labels).mean() > 0.25
 

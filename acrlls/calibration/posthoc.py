@@ -1,0 +1,166 @@
+"""Post-hoc recalibration: maps of the logits that leave the network alone.
+
+A method is fitted on the validation part, ``fit(predictions)`` or ``fit(logits, labels)``, and then gives
+``predict_proba(logits)``; predictions of the test part are refused.  Logits are what enters the softmax, shape
+``(n, classes)``.  :data:`METHODS` has them all by name, and :func:`acrlls.runs.recorded.recalibrate` takes both parts from a
+run by itself.
+
+Fitted are, in the order of freedom: nothing (prior correction), 1 number (temperature), 2 (entropy-based
+temperature), 2 a class (vector), classes² + classes (matrix), one step function a class (histogram, isotonic).  More
+freedom follows the validation images more closely, their luck included.
+
+References:
+    - [1] B. Zadrozny, C. Elkan, "Obtaining calibrated probability estimates from decision trees and naive Bayesian
+      classifiers", ICML 2001 (histogram binning).
+    - [2] B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass probability estimates",
+      KDD 2002 (isotonic regression; one class against the rest, then normalised).
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+from acrlls.calibration.checks import bin_edges, one_hot, places, whole_number
+from acrlls.calibration.scaling import (
+    EntropyTemperatureScaling,
+    LogitMap,
+    MatrixScaling,
+    PriorCorrection,
+    Recalibrator,
+    TemperatureScaling,
+    VectorScaling,
+    nll_of_logits,
+    refuse_absent,
+)
+
+__all__ = [
+    "METHODS",
+    "Chain",
+    "EntropyTemperatureScaling",
+    "HistogramBinning",
+    "IsotonicRegressions",
+    "LogitMap",
+    "MatrixScaling",
+    "Method",
+    "OneVersusRest",
+    "PriorCorrection",
+    "Recalibrator",
+    "TemperatureScaling",
+    "VectorScaling",
+    "nll_of_logits",
+]
+
+
+class OneVersusRest(Recalibrator):
+    """A function of each class's own probability, one class against the rest, then rows normalised [2].
+
+    A row in which every class gets 0 keeps the probabilities of the model.  A probability may become exactly 0 or 1;
+    one label that it excludes then makes the log-likelihood as bad as it can be.
+    """
+
+    def _fit(self, z, y):
+        refuse_absent(z, y)
+        p, hits = softmax(z, axis=1), one_hot(y, z.shape[1])
+        self._maps = [self._map(s, h) for s, h in zip(p.T, hits.T, strict=True)]
+
+    @abc.abstractmethod
+    def _map(self, scores, hits) -> Callable:
+        """The function from scores ``(n,)`` to probabilities ``(n,)``, fitted."""
+
+    def predict_proba(self, logits) -> np.ndarray:
+        p = softmax(self._ready(logits), axis=1)
+        q = np.column_stack([one(s) for one, s in zip(self._maps, p.T, strict=True)])
+        total = q.sum(axis=1, keepdims=True)
+        return np.divide(q, total, out=p, where=total > 0)
+
+
+class IsotonicRegressions(OneVersusRest):
+    """For each class the non-decreasing function of its probability with the least squared error [2]."""
+
+    def _map(self, scores, hits):
+        from sklearn.isotonic import IsotonicRegression  # here and not above: it loads pandas
+
+        return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, hits).predict
+
+
+class HistogramBinning(OneVersusRest):
+    """For each class the share of its label in the bin of its probability [1].
+
+    Args:
+        bins: number of bins of about equal count; ties stay together.
+    """
+
+    def __init__(self, bins: int = 15):
+        self.bins = whole_number("bins", bins)
+
+    def _map(self, scores, hits):
+        edges = bin_edges(scores[:, None], self.bins, "quantile")
+
+        def bin_of(s):
+            return places(s[:, None], edges)[:, 0]
+
+        count = np.bincount(bin_of(scores), minlength=self.bins)
+        # A bin without images lies between equal edges, where no score falls.
+        share = np.bincount(bin_of(scores), hits, minlength=self.bins) / count.clip(1)
+        return lambda s: share[bin_of(s)]
+
+
+class Chain(Recalibrator):
+    """Methods one after another, each fitted on what those before it leave.
+
+    Args:
+        methods: all but the last must give logits (:class:`LogitMap`).
+    """
+
+    def __init__(self, *methods: Recalibrator):
+        if not methods or not all(isinstance(m, LogitMap) for m in methods[:-1]):
+            raise ValueError("every method of a chain but the last must be one that gives logits")
+        self.methods = methods
+
+    def _fit(self, z, y):
+        for method in self.methods[:-1]:
+            z = method.fit(z, y).transform(z)
+        self.methods[-1].fit(z, y)
+
+    def predict_proba(self, logits) -> np.ndarray:
+        z = self._ready(logits)
+        for method in self.methods[:-1]:
+            z = method.transform(z)
+        return self.methods[-1].predict_proba(z)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of the registry.
+
+    Attributes:
+        title: heading of its row.
+        make: function of the class weights ``(classes,)`` of the training that gives the method, not fitted.
+    """
+
+    title: str
+    make: Callable[[np.ndarray], Recalibrator]
+
+
+METHODS: dict[str, Method] = {
+    "temperature": Method("temperature", lambda weights: TemperatureScaling()),
+    "prior": Method("prior correction", PriorCorrection),
+    "prior_temperature": Method(
+        "prior correction, then temperature",
+        lambda weights: Chain(PriorCorrection(weights), TemperatureScaling()),
+    ),
+    "entropy": Method("entropy-based temperature", lambda weights: EntropyTemperatureScaling()),
+    "vector": Method("vector scaling", lambda weights: VectorScaling()),
+    "matrix": Method("matrix scaling", lambda weights: MatrixScaling()),
+    "matrix_odir": Method(
+        "matrix scaling with ODIR",
+        lambda weights: MatrixScaling(penalty=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)),
+    ),
+    "isotonic": Method("isotonic regression", lambda weights: IsotonicRegressions()),
+    "histogram": Method("histogram binning", lambda weights: HistogramBinning()),
+}

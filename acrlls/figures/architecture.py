@@ -1,0 +1,154 @@
+"""Fig. 1 from the model object itself.  Imported through ``acrlls.figures.plots``; needs no Keras of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patches import FancyBboxPatch, Rectangle
+
+from acrlls.figures.style import INK, MUTED, WIDTH, styled
+
+_FILLS = {
+    "plain": "#FFFFFF",
+    "frozen": "#E6E6E6",
+    "phase 2": "#D3E3F3",
+    "learns": "#A9CBEA",
+    "calibration": "#FAD7B0",
+}
+_KEY = {
+    "frozen": "frozen in both phases",
+    "phase 2": "learns in Phase 2",
+    "learns": "learns in both phases",
+    "calibration": "the paper's calibration layers",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One box of the drawing.
+
+    Attributes:
+        title: what it is.
+        detail: a few words on it, may be empty.
+        shape: output shape without the batch.
+        parameters: number of weights, moving statistics of BatchNormalization included.
+        kind: ``"plain"`` (no weights), ``"frozen"``, ``"phase 2"``, ``"learns"`` or ``"calibration"``.
+    """
+
+    title: str
+    detail: str
+    shape: tuple[int, ...]
+    parameters: int
+    kind: str
+
+
+def prepare_architecture(model, unfrozen: int | None = None) -> tuple[Block, ...]:
+    """Boxes of Fig. 1 by walking the layers of a model.
+
+    Args:
+        model: flat functional model of :func:`acrlls.method.model.build_model`.
+        unfrozen: how many of the last backbone layers learn in Phase 2; None reads it from what is trainable
+            now.
+    """
+    names = [layer.name for layer in model.layers]
+    base, head = model.layers[1 : names.index("pool")], model.layers[names.index("pool") :]
+    if unfrozen is None:
+        learning = [i for i, layer in enumerate(base) if layer.trainable and layer.weights]
+        unfrozen = len(base) - min(learning, default=len(base))
+    cut = max(0, len(base) - unfrozen)
+    blocks = [Block("Image", "", _shape(model.layers[0]), 0, "plain")]
+    for part, kind, which in ((base[:cut], "frozen", "first"), (base[cut:], "phase 2", "last")):
+        if part:
+            whole = f"all {len(part)}" if len(part) == len(base) else f"{which} {len(part)}"
+            detail = f"up to {part[-1].name}" if kind == "frozen" else f"from {part[0].name}"
+            parameters = sum(layer.count_params() for layer in part)
+            blocks.append(
+                Block(f"MobileNetV2, {whole} layers", detail, _shape(part[-1]), parameters, kind)
+            )
+    return (*blocks, *(_head_block(layer) for layer in head))
+
+
+def _head_block(layer) -> Block:
+    config, kind = layer.get_config(), type(layer).__name__
+    title, detail, look = {
+        "GlobalAveragePooling2D": ("Global average pooling", "", "plain"),
+        "Dense": (f"Dense {config.get('units')}", _activation(config), "learns"),
+        "Dropout": (f"Dropout {config.get('rate')}", "in training only", "plain"),
+        "AdaptiveConfidenceRegularizer": (
+            "ACR",
+            f"adds to the loss only: α = {config.get('alpha')}, τ = {config.get('tau')}",
+            "calibration",
+        ),
+        "LearnableLogitScaler": ("LLS", "each logit times a scale of its class", "calibration"),
+        "Softmax": ("Softmax", "probabilities", "plain"),
+    }.get(kind, (kind, "", "learns" if layer.weights else "plain"))
+    return Block(title, detail, _shape(layer), layer.count_params(), look)
+
+
+def _activation(config) -> str:
+    return {"relu": "ReLU", "linear": "logits"}.get(
+        config.get("activation"), str(config.get("activation"))
+    )
+
+
+def _shape(layer) -> tuple[int, ...]:
+    return tuple(int(n) for n in layer.output.shape[1:])
+
+
+@styled
+def plot_architecture(blocks: tuple[Block, ...], ax=None):
+    """The boxes from image to probabilities, with the output shape on the left and the number of weights on
+    the right."""
+    ax = ax or plt.subplots(figsize=(WIDTH, 0.75 + 0.4 * len(blocks)))[1]
+    left, width = 0.2, 0.58
+    arrow = {
+        "arrowstyle": "-|>",
+        "color": MUTED,
+        "linewidth": 0.8,
+        "mutation_scale": 7,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
+    rounded = {"boxstyle": "round,pad=0,rounding_size=0.015", "mutation_aspect": 12}
+    for i, block in enumerate(blocks):
+        box = FancyBboxPatch((left, i - 0.34), width, 0.68, **rounded)
+        box.set(facecolor=_FILLS[block.kind], edgecolor="#8A8A8A", linewidth=0.8)
+        ax.add_patch(box)
+        ax.text(left + 0.015, i, block.title, va="center", weight="bold", size=8.5)
+        ax.text(
+            left + width - 0.015,
+            i,
+            block.detail,
+            va="center",
+            ha="right",
+            size=7.5,
+            color="#444444",
+        )
+        ax.text(
+            left - 0.02,
+            i,
+            " × ".join(map(str, block.shape)),
+            va="center",
+            ha="right",
+            size=8,
+            color=INK,
+        )
+        if block.parameters:
+            ax.text(left + width + 0.02, i, f"{block.parameters:,}", va="center", size=8, color=INK)
+        if i:
+            ax.annotate(
+                "", (left + width / 2, i - 0.34), (left + width / 2, i - 0.66), arrowprops=arrow
+            )
+    ax.text(left - 0.02, -0.85, "output", ha="right", va="center", size=8, color=MUTED)
+    ax.text(left + width + 0.02, -0.85, "weights", va="center", size=8, color=MUTED)
+    kinds = [kind for kind in _KEY if kind in {block.kind for block in blocks}]
+    for kind, x in zip(kinds, np.linspace(0, 1, len(kinds), endpoint=False), strict=True):
+        ax.add_patch(
+            Rectangle((x, len(blocks) - 0.22), 0.02, 0.3, fc=_FILLS[kind], ec="#8A8A8A", lw=0.6)
+        )
+        ax.text(x + 0.028, len(blocks) - 0.06, _KEY[kind], va="center", size=7.5, color=INK)
+    ax.set(xlim=(0, 1), ylim=(len(blocks) + 0.25, -1.15))
+    ax.axis("off")
+    return ax

@@ -1,0 +1,278 @@
+"""What chance alone would show, for published numbers whose scores and labels nobody has.
+
+Three questions about a paper's tables.  Would perfect calibration show an ECE as large, or as small, as the
+published one (:func:`floors`)?  Would two perfectly calibrated models differ by as much on the same images
+(:func:`gap_floors`)?  Would two models that are equally good (:func:`mcnemar_curve`)?  The published summaries leave
+the scores of a class open, so the first two are asked of several *shapes* of the scores.  A shape is an array of
+:data:`POOL` scores in ascending order, each as likely as the next, and perfectly calibrated by the way in which
+labels are drawn.
+
+References:
+    - [1] J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and Forecasting
+      22, 2007 (labels drawn from the scores).
+    - [2] B. V. North, D. Curtis, P. C. Sham, "A note on the calculation of empirical P values from Monte Carlo
+      procedures", American Journal of Human Genetics 71, 2002 (the ones in p = (1 + #) / (1 + B)).
+    - [3] J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a receiver operating characteristic
+      (ROC) curve", Radiology 143, 1982 (the binormal form and the standard error of an AUC).
+    - [4] Q. McNemar, "Note on the sampling error of the difference between correlated proportions or
+      percentages", Psychometrika 12, 1947.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.special import expit, logit, ndtr, ndtri
+from scipy.stats import beta, binom, norm, rankdata
+
+POOL = (
+    2**15
+)  # scores of a shape; with the label as last bit a place fits 16 bits, which NumPy sorts in one pass
+
+BINNINGS = tuple(
+    (kind, bins) for kind in ("uniform", "quantile") for bins in (5, 10, 15, 20, 30, 50)
+)
+
+
+# --- Shapes of calibrated scores ----------------------------------------------------------------------------
+
+
+def beta_shape(prevalence: float, brier: float) -> np.ndarray:
+    """Beta-distributed scores with mean ``prevalence`` and E[p(1 - p)] = ``brier``, which is what calibration
+    makes the Brier score; as in :func:`acrlls.calibration.registry.matched_floor`."""
+    strength = brier / (_most(prevalence, brier) - brier)
+    return beta.ppf(_middles(POOL), prevalence * strength, (1 - prevalence) * strength)
+
+
+def two_group_shape(
+    prevalence: float, brier: float, auc: float, errors: float, n: int
+) -> np.ndarray:
+    """Easy images, on which the model is certain and right, and hard ones, on which its evidence is normal with
+    the same variance for both labels (binormal [3]).
+
+    The share of hard images and the distance of the two normals are chosen so that the Brier score is met
+    exactly, and AUC and number of errors as closely as can be, each in units of its standard error at ``n``.
+
+    Args:
+        errors: images of the class called another and the reverse, of all ``n``.
+    """
+    _most(prevalence, brier)
+    x, best = np.linspace(-15, 15, 3001), None
+    for distance in np.arange(0.02, 8, 0.02):
+        weight = prevalence * norm.pdf(x - distance / 2) + (1 - prevalence) * norm.pdf(
+            x + distance / 2
+        )
+        weight /= weight.sum()
+        p = expit(logit(prevalence) + distance * x)
+        hard = brier / (weight @ (p * (1 - p)))
+        if hard > 1:
+            break
+        area = 1 - hard**2 * norm.cdf(-distance / np.sqrt(2))
+        wrong = n * hard * (weight @ np.minimum(p, 1 - p))
+        misfit = ((area - auc) / _auc_error(auc, prevalence, n)) ** 2 + (wrong - errors) ** 2 / max(
+            errors, 1
+        )
+        if best is None or misfit < best[0]:
+            best = (misfit, hard, p, weight.cumsum())
+    _, hard, p, below = best
+    size = round(hard * POOL)
+    sure = round((1 - hard) * prevalence * POOL)
+    middle = np.interp(_middles(size), below, p)
+    return np.concatenate([np.zeros(POOL - size - sure), middle, np.ones(sure)])
+
+
+def sharpened_shape(scores, prevalence: float, brier: float) -> np.ndarray:
+    """Recorded scores ``(n,)`` of a class, multiplied and shifted on the logit scale until their mean is
+    ``prevalence`` and E[p(1 - p)] is ``brier``."""
+    _most(prevalence, brier)
+    score = np.quantile(logit(np.clip(scores, 1e-12, 1 - 1e-12)), _middles(POOL))
+
+    def shifted(log_slope):
+        z = np.exp(log_slope) * score
+        return expit(
+            z + brentq(lambda b: expit(z + b).mean() - prevalence, -z.max() - 30, -z.min() + 30)
+        )
+
+    def excess(log_slope):
+        p = shifted(log_slope)
+        return (p * (1 - p)).mean() - brier
+
+    return shifted(brentq(excess, -6, 6, xtol=1e-6))
+
+
+def errors_of(shape) -> float:
+    """Share of mistakes that a shape implies at a threshold of one half, E min(p, 1 - p): to compare with the
+    published mistakes."""
+    return float(np.minimum(shape, 1 - np.asarray(shape)).mean())
+
+
+def _middles(size: int) -> np.ndarray:
+    return (np.arange(size) + 0.5) / size
+
+
+def _most(prevalence: float, brier: float) -> float:
+    most = prevalence * (1 - prevalence)
+    if not 0 < brier < most:
+        raise ValueError(
+            f"a Brier score of {brier:g} at a share of {prevalence:g} must lie between 0 and {most:g}"
+        )
+    return most
+
+
+def _auc_error(auc: float, prevalence: float, n: int) -> float:
+    """Standard error of an AUC by Hanley and McNeil [3]."""
+    positive, negative = prevalence * n, (1 - prevalence) * n
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    spread = auc * (1 - auc) + (positive - 1) * (q1 - auc**2) + (negative - 1) * (q2 - auc**2)
+    return float(np.sqrt(spread / (positive * negative)))
+
+
+# --- What perfect calibration would show --------------------------------------------------------------------
+
+
+def binned_gaps(
+    shape, places, labels, binnings: Sequence[tuple[str, int]] = BINNINGS
+) -> np.ndarray:
+    """ECE of one class for many test sets and several binnings at once.
+
+    Args:
+        shape: scores in ascending order, at most :data:`POOL`.
+        places: index into ``shape`` of every image of every test set, ``(resamples, n)``.
+        labels: booleans, ``(resamples, n)``.
+        binnings: kind (``"uniform"`` or ``"quantile"``) and number of bins, as in :mod:`acrlls.calibration.registry`.
+
+    Returns:
+        ``(resamples, len(binnings))``.
+    """
+    key = np.sort(places.astype(np.uint16) * np.uint16(2) + labels, axis=1, kind="stable")
+    places, labels = key >> 1, key & 1
+    resamples, n = key.shape
+    # Over sorted scores the sum of the residuals in a bin is the difference of a running sum at its ends.
+    running = np.zeros((resamples, n + 1))
+    np.cumsum(labels - shape[places], axis=1, out=running[:, 1:])
+    start = np.arange(resamples)[:, None]
+    line = (
+        places + start * POOL
+    ).ravel()  # ascending as a whole, so that one search finds the ends of all rows
+    errors = []
+    for kind, bins in binnings:
+        if kind == "uniform":
+            last = np.searchsorted(shape, np.linspace(0, 1, bins + 1)[1:-1], side="right") - 1
+            last = np.broadcast_to(last, (resamples, bins - 1))
+        else:  # equal scores stay together
+            last = places[:, -(-np.arange(1, bins) * n // bins) - 1]
+            last = np.searchsorted(shape, shape[last].ravel(), side="right").reshape(last.shape) - 1
+        cut = np.searchsorted(line, last + start * POOL, side="right") - start * n
+        ends = np.take_along_axis(running, np.hstack([0 * start, cut, n + 0 * start]), axis=1)
+        errors.append(np.abs(np.diff(ends, axis=1)).sum(axis=1) / n)
+    return np.column_stack(errors)
+
+
+def floors(
+    shape,
+    n: int,
+    resamples: int = 1000,
+    seed: int = 0,
+    binnings: Sequence[tuple[str, int]] = BINNINGS,
+) -> np.ndarray:
+    """ECE of ``n`` images whose scores have this shape and whose labels are drawn from the scores [1].
+
+    Returns:
+        ``(resamples, len(binnings))``.
+    """
+    rng = np.random.default_rng(seed)
+    places = rng.integers(0, len(shape), (resamples, n), dtype=np.uint16)
+    labels = rng.random((resamples, n), dtype=np.float32) < shape.astype(np.float32)[places]
+    return binned_gaps(shape, places, labels, binnings)
+
+
+def gap_floors(
+    shapes: Mapping[str, np.ndarray],
+    correlations: tuple[float, float],
+    n: int,
+    resamples: int = 1000,
+    seed: int = 0,
+    binnings: Sequence[tuple[str, int]] = BINNINGS,
+) -> dict[str, np.ndarray]:
+    """Difference in ECE of two perfectly calibrated models on the same ``n`` images, by the shape of their scores.
+
+    Labels are drawn first, then each model's score given the label, which makes either calibrated; the two
+    scores of an image hang together by a normal copula within each label.
+
+    Args:
+        shapes: of one class; they must have the same mean.
+        correlations: of the two models' scores within the label 0 and 1, from :func:`score_correlations`.
+
+    Returns:
+        ``(resamples, len(binnings))`` for each shape; symmetric about 0.
+    """
+    rng = np.random.default_rng(seed)
+    prevalence = np.mean([shape.mean() for shape in shapes.values()])
+    labels = rng.random((resamples, n), dtype=np.float32) < prevalence
+    rho = np.asarray(correlations, np.float32)[labels.astype(np.uint8)]
+    common, alone = np.sqrt(rho), np.sqrt(1 - rho)
+    common *= rng.standard_normal((resamples, n), dtype=np.float32)
+    cells = 2**16
+    ranks = [
+        np.minimum(
+            ndtr(common + alone * rng.standard_normal((resamples, n), dtype=np.float32)) * cells,
+            cells - 1,
+        ).astype(np.uint16)
+        for _ in range(2)
+    ]
+    found = {}
+    for name, shape in shapes.items():
+        # Quantiles of the scores given the label: a score p goes with a label 1 in proportion to p.
+        given = [np.searchsorted(w.cumsum() / w.sum(), _middles(cells)) for w in (1 - shape, shape)]
+        given = np.minimum(given, len(shape) - 1).astype(np.uint16)
+        first, second = (
+            binned_gaps(shape, given[labels.astype(np.uint8), r], labels, binnings) for r in ranks
+        )
+        found[name] = first - second
+    return found
+
+
+def score_correlations(first, second, hits) -> tuple[float, float]:
+    """Correlation of the normal scores of two models' scores within the label 0 and the label 1; negative ones as 0.
+
+    Args:
+        first, second: scores of one class on the same images, ``(n,)``.
+        hits: whether each image is of the class, ``(n,)``.
+    """
+    found = []
+    for label in (False, True):
+        rows = np.asarray(hits, bool) == label
+        ranks = [ndtri(rankdata(np.asarray(p)[rows]) / (rows.sum() + 1)) for p in (first, second)]
+        found.append(max(0.0, float(np.corrcoef(*ranks)[0, 1])))
+    return tuple(found)
+
+
+# --- Tests --------------------------------------------------------------------------------------------------
+
+
+def tails(draws, value: float) -> tuple[float, float]:
+    """p-values of a value against draws of the null, of being as small and of being as large:
+    (1 + number as extreme) / (1 + number of draws) [2]."""
+    draws, near = np.asarray(draws), 1e-12  # a printed number may equal a draw but for the last bit
+    return tuple(
+        float((1 + k) / (1 + len(draws)))
+        for k in ((draws <= value + near).sum(), (draws >= value - near).sum())
+    )
+
+
+def mcnemar_curve(wrong_first: int, wrong_second: int) -> pd.Series:
+    """Exact McNemar p-value [4] by the number of images that exactly one of two models gets right.
+
+    That number, ``discordant``, decides and is seldom published.  It is at least the difference of the two
+    models' mistakes, at most their sum, and differs from both by an even number.
+
+    Returns:
+        Two-sided p-values by ``discordant``, over all its possible values in order.
+    """
+    gap = abs(wrong_first - wrong_second)
+    discordant = np.arange(gap, wrong_first + wrong_second + 1, 2)
+    p = np.minimum(1, 2 * binom.sf((discordant + gap) // 2 - 1, discordant, 0.5))
+    return pd.Series(p, pd.Index(discordant, name="discordant"), name="p")

@@ -1,0 +1,145 @@
+"""The two layers that the paper adds to a classification head."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="acrlls")
+class AdaptiveConfidenceRegularizer(keras.layers.Layer):
+    """Adds a penalty on the distance of the confidence margin from a target.
+
+    The *margin* of a sample is the difference between the two largest softmax probabilities of its logits.  The layer
+    returns its input unchanged, adds the penalty to the loss in training, and at prediction computes nothing.
+
+    Formula (equations 1 to 3)::
+
+        margin = p_1 - p_2
+        loss += alpha * mean(max(0, tau - margin) + 0.5 * max(0, margin - tau))
+
+    Example:
+
+    >>> layer = AdaptiveConfidenceRegularizer(alpha=1.0, tau=0.25)
+    >>> logits = keras.ops.zeros((1, 4))  # two equal probabilities: a margin of 0
+    >>> _ = layer(logits, training=True)
+    >>> float(layer.losses[0])
+    0.25
+
+    Args:
+        alpha: Float, at least 0. Strength of the penalty.
+        tau: Float in `[0, 1]`. The margin that costs nothing.
+        **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
+
+    Call arguments:
+        logits: Tensor of shape `(batch_size, classes)`, at least two classes.
+        training: Boolean. Whether to add the penalty.
+
+    Input shape:
+        `(batch_size, classes)`.
+
+    Output shape:
+        Same as the input.
+
+    Reference:
+
+    - Win & Yao, Calibrated Transfer Learning for Multi-Class Medical Image Classification, Section II-B
+    """
+
+    def __init__(self, alpha=0.08, tau=0.25, **kwargs):
+        super().__init__(**kwargs)
+        if not alpha >= 0:
+            raise ValueError(f"`alpha` must be at least 0. Received: alpha={alpha}")
+        if not 0 <= tau <= 1:
+            raise ValueError(f"`tau` must be in the range [0, 1]. Received: tau={tau}")
+        self.alpha = alpha
+        self.tau = tau
+        self.supports_masking = True
+        self._build_at_init()
+
+    def call(self, logits, training=False):
+        if logits.shape[-1] is not None and logits.shape[-1] < 2:
+            raise ValueError(
+                f"A margin needs at least two classes. Received: logits.shape={logits.shape}"
+            )
+        if training:
+            self.add_loss(self.penalty(logits))
+        return logits
+
+    def penalty(self, logits):
+        """The penalty, a scalar, of a batch of logits of shape `(batch_size, classes)`."""
+        largest, _ = ops.top_k(ops.softmax(logits), k=2)
+        margin = largest[:, 0] - largest[:, 1]
+        uncertainty = ops.relu(self.tau - margin)
+        overconfidence = ops.relu(margin - self.tau)
+        return self.alpha * ops.mean(uncertainty + 0.5 * overconfidence)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "alpha": self.alpha, "tau": self.tau}
+
+
+@keras.saving.register_keras_serializable(package="acrlls")
+class LearnableLogitScaler(keras.layers.Layer):
+    """Multiplies each logit by a trainable weight of its class.
+
+    All weights are one at the start, so that a new layer changes nothing.
+
+    Formula (equation 4)::
+
+        outputs = logits * scale
+
+    Example:
+
+    >>> layer = LearnableLogitScaler()
+    >>> layer(keras.ops.ones((2, 4))).shape
+    (2, 4)
+
+    Args:
+        scale_initializer: Initializer of the scales. Defaults to `"ones"`.
+        scale_regularizer: Optional regularizer of the scales.
+        scale_constraint: Optional constraint on the scales.
+        **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
+
+    Input shape:
+        `(batch_size, classes)`.
+
+    Output shape:
+        Same as the input.
+
+    Reference:
+
+    - Win & Yao, Calibrated Transfer Learning for Multi-Class Medical Image Classification, Section II-C
+    """
+
+    def __init__(
+        self, scale_initializer="ones", scale_regularizer=None, scale_constraint=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.scale_initializer = keras.initializers.get(scale_initializer)
+        self.scale_regularizer = keras.regularizers.get(scale_regularizer)
+        self.scale_constraint = keras.constraints.get(scale_constraint)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(
+            name="scale",
+            shape=(input_shape[-1],),
+            initializer=self.scale_initializer,
+            regularizer=self.scale_regularizer,
+            constraint=self.scale_constraint,
+        )
+
+    def call(self, logits):
+        return logits * self.scale
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "scale_initializer": keras.initializers.serialize(self.scale_initializer),
+            "scale_regularizer": keras.regularizers.serialize(self.scale_regularizer),
+            "scale_constraint": keras.constraints.serialize(self.scale_constraint),
+        }

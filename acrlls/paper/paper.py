@@ -1,0 +1,296 @@
+"""What Win & Yao publish, as data, each number and statement with the place where it stands, and ours beside it.
+
+The data are in ``paper.yml``.  A number is kept as it is printed, because its digits say how closely another one must
+come to agree with it.  Percentages are handed out as fractions: ``94.68%`` has the value 0.9468.
+
+>>> NUMBERS["accuracy.baseline"].value, NUMBERS["accuracy.baseline"].where
+(0.9402, 'Section IV-D')
+>>> float(table("V").loc["Proposed", "COVID"])
+0.0024
+
+The last part of the module finds the whole numbers behind the published ones.  Whether all of them follow from each
+other, agree with the recorded runs, and stand out from noise is what :mod:`acrlls.ledger.ledger` says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from scipy.optimize import linprog
+
+CLASSES = ("COVID", "Lung Opacity", "Normal", "Viral Pneumonia")
+MODELS = ("Baseline", "Single Dense", "Proposed")
+
+
+class Inconsistent(ValueError):
+    """Published numbers that contradict each other."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One published number.
+
+    Attributes:
+        key: the name by which :data:`NUMBERS` knows it.
+        printed: the number as the paper prints it, with its decimals, thousands separators and per cent sign.
+        where: the place in the paper, such as ``"Table III"``; several are separated by semicolons.
+        what: what it is the number of.
+    """
+
+    key: str
+    printed: str
+    where: str
+    what: str
+
+    @property
+    def value(self) -> float:
+        """The number itself; a percentage as a fraction."""
+        plain = self.printed.replace(",", "")
+        return float(f"{plain[:-1]}e-2") if plain.endswith("%") else float(plain)
+
+    @property
+    def half_unit(self) -> float:
+        """Half a unit in the last printed place: how far rounding alone can move it."""
+        digits = self.printed.rstrip("%").partition(".")[2]
+        return 0.5 * 10.0 ** -(len(digits) + 2 * self.printed.endswith("%"))
+
+    def agrees(self, value: float) -> bool:
+        """Whether ``value``, rounded to the printed digits, can be this number (a tie may go either way)."""
+        return abs(value - self.value) <= self.half_unit * (1 + 1e-9)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One published statement that can be true or false: its key, the paper's words, and the place."""
+
+    key: str
+    quote: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """One published table: title, what its rows are, columns, and cells as printed (``-`` is empty)."""
+
+    title: str
+    rows_are: str
+    columns: tuple[str, ...]
+    cells: Mapping[str, str]
+
+
+PUBLISHED = yaml.safe_load(Path(__file__).with_name("paper.yml").read_text("utf-8"))
+
+TABLES = {
+    roman: Table(t["title"], t["rows"], tuple(t["columns"]), t["cells"])
+    for roman, t in PUBLISHED["tables"].items()
+}
+STATEMENTS = {key: Statement(key, *row) for key, row in PUBLISHED["statements"].items()}
+
+
+def _collect() -> dict[str, Number]:
+    numbers = [Number(key, *row) for key, row in PUBLISHED["numbers"].items()]
+    for name, (printed, where, what) in PUBLISHED["by_class"].items():
+        pairs = zip(CLASSES, printed.split(), strict=True)
+        numbers += [Number(f"{name}.{c}", text, where, f"{what}: {c}") for c, text in pairs]
+    for roman, t in TABLES.items():
+        for row, cells in t.cells.items():
+            pairs = zip(t.columns, cells.split(), strict=True)
+            key, where = f"table_{roman}.{row}", f"Table {roman}"
+            numbers += [
+                Number(f"{key}.{column}", text, where, f"{column} of {t.rows_are} {row}")
+                for column, text in pairs
+                if text != "-"
+            ]
+    return {n.key: n for n in numbers}
+
+
+NUMBERS: dict[str, Number] = _collect()
+GRID_ALPHA = tuple(NUMBERS[f"grid.alpha.{i}"].value for i in range(1, 5))
+GRID_TAU = tuple(NUMBERS[f"grid.tau.{i}"].value for i in range(1, 5))
+
+
+def table(roman: str) -> pd.DataFrame:
+    """A published table as numbers.
+
+    Args:
+        roman: ``"I"`` to ``"V"``.
+
+    Returns:
+        One row for each row of the table, in its order; percentages as fractions, empty cells NaN.
+    """
+    if roman not in TABLES:
+        raise KeyError(f"the paper has the tables {', '.join(TABLES)}, not {roman!r}")
+    t = TABLES[roman]
+    keys = [[f"table_{roman}.{row}.{column}" for column in t.columns] for row in t.cells]
+    values = [[NUMBERS[k].value if k in NUMBERS else math.nan for k in row] for row in keys]
+    index = [int(row) for row in t.cells] if t.rows_are == "rank" else list(t.cells)
+    return pd.DataFrame(values, index=pd.Index(index, name=t.rows_are), columns=list(t.columns))
+
+
+def by_class(name: str) -> pd.Series:
+    """What the running text gives class by class: ``"images"``, ``"share"``, ``"class_weight"``, ``"auc"``,
+    ``"brier"``, ``"ece"`` or ``"ece_reduction"``.  Percentages as fractions."""
+    if name not in PUBLISHED["by_class"]:
+        raise KeyError(f"the paper gives {', '.join(PUBLISHED['by_class'])} by class, not {name!r}")
+    values = [NUMBERS[f"{name}.{c}"].value for c in CLASSES]
+    return pd.Series(values, index=pd.Index(CLASSES, name="class"), name=name)
+
+
+def beside(ours, published) -> pd.DataFrame:
+    """Our values beside the published ones, and ours minus theirs.
+
+    Args:
+        ours: DataFrame, Series or mapping.  Rows and columns are matched by name, so its class names or model
+            titles and its column names must be the paper's where a comparison is wanted.
+        published: DataFrame or Series in the same form, or the number of a table, such as ``"V"``.
+
+    Returns:
+        For Series: the columns ``published``, ``ours`` and ``difference``.  For DataFrames: these three below
+        each column's name.  Published rows come first; rows and columns that only one side has are kept, with
+        NaN on the other side.
+    """
+    if isinstance(published, str):
+        published = table(published)
+    ours, published = (pd.Series(x) if isinstance(x, Mapping) else x for x in (ours, published))
+    if isinstance(ours, pd.DataFrame) != isinstance(published, pd.DataFrame):
+        raise TypeError(f"cannot set a {type(ours).__name__} beside a {type(published).__name__}")
+    if isinstance(ours, pd.Series):
+        rows = _union(published.index, ours.index)
+        both = pd.DataFrame(
+            {"published": published.reindex(rows), "ours": ours.reindex(rows)}
+        ).astype(float)
+        return both.assign(difference=both["ours"] - both["published"])
+    empty = pd.Series(dtype=float)
+    columns = {
+        column: beside(ours.get(column, empty), published.get(column, empty))
+        for column in _union(published.columns, ours.columns)
+    }
+    joined = pd.concat(columns, axis=1)
+    return joined.reindex(_union(published.index, ours.index))
+
+
+def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: str | None = None):
+    """A frame of :func:`beside` for the eye: fixed decimals, signed differences, a dash for no number.
+
+    Args:
+        decimals: for every column, or for each by its (first) name, 4 for those not named.
+
+    Returns:
+        A pandas ``Styler``, which a notebook displays as a table.
+    """
+
+    def text(sign: str, places: int):
+        return lambda x: "–" if pd.isna(x) else f"{x:{sign}z,.{places}f}".replace("-", "−")
+
+    def formatted(column):
+        first, last = (column[0], column[-1]) if isinstance(column, tuple) else (column, column)
+        places = decimals.get(first, 4) if isinstance(decimals, Mapping) else decimals
+        return text("+" if last == "difference" else "", places)
+
+    styler = frame.style.format({c: formatted(c) for c in frame.columns})
+    # shorter, for a table of three scores to fit the page
+    styler.format_index(
+        lambda label: "diff." if label == "difference" else label,
+        axis=1,
+        level=frame.columns.nlevels - 1,
+    )
+    return styler.set_caption(caption) if caption else styler
+
+
+def _union(first: pd.Index, second: pd.Index) -> pd.Index:
+    """Labels of ``first``, then those that only ``second`` has."""
+    return first.append(second[~second.isin(first)])
+
+
+# --- whole numbers behind the published ones ------------------------------------------------------------------
+
+
+def counts_behind(number: Number, n: int) -> list[int]:
+    """The whole numbers k for which k / n rounds to a published fraction; empty if there is none."""
+    low = math.ceil((number.value - number.half_unit) * n - 1e-6)
+    high = math.floor((number.value + number.half_unit) * n + 1e-6)
+    return [k for k in range(max(low, 0), min(high, n) + 1) if number.agrees(k / n)]
+
+
+def confusion_margins(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
+    """The whole numbers behind Table III.
+
+    Recall and support give the correct predictions of a class; these and the precision give how often it was
+    predicted.
+
+    Returns:
+        One row a class: ``support``, ``correct``, ``missed`` (of that class, called another), ``predicted``,
+        ``false_alarms`` (called that class, of another).
+
+    Raises:
+        Inconsistent: the published digits leave none or several whole numbers.
+    """
+    rows = {}
+    for c in CLASSES:
+        support = int(numbers[f"table_III.{c}.Support"].value)
+        recall = numbers[f"table_III.{c}.Recall"]
+        correct = _only(counts_behind(recall, support), f"correct predictions of {c}")
+        precision = numbers[f"table_III.{c}.Precision"]
+        largest = int(numbers["split.test"].value)
+        options = [m for m in range(correct, largest + 1) if precision.agrees(correct / m)]
+        predicted = _only(options, f"predictions of {c}")
+        rows[c] = {
+            "support": support,
+            "correct": correct,
+            "missed": support - correct,
+            "predicted": predicted,
+            "false_alarms": predicted - correct,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")
+
+
+def confusion_bounds(
+    known: Mapping[tuple[str, str], int] | None = None, numbers: Mapping[str, Number] = NUMBERS
+) -> pd.DataFrame:
+    """The least and the most that each cell of the unpublished confusion matrix can hold, given Table III.
+
+    The cells off the diagonal fill a transport problem whose margins are known, so that the extremes of a
+    cell are two linear programmes with whole-number solutions.
+
+    Args:
+        known: cells that the text gives as well, ``{(true class, predicted class): count}``.
+
+    Returns:
+        Rows ``(true, predicted)`` of two different classes; columns ``low`` and ``high``.
+    """
+    margins = confusion_margins(numbers)
+    cells = [(t, p) for t in CLASSES for p in CLASSES if t != p]
+    equations = [[float(cell[side] == c) for cell in cells] for side in (0, 1) for c in CLASSES]
+    totals = [*margins["missed"], *margins["false_alarms"]]
+    limits = [
+        (known[cell], known[cell]) if known and cell in known else (0, None) for cell in cells
+    ]
+    rows = []
+    for i in range(len(cells)):
+        aim = np.eye(len(cells))[i]
+        ends = [linprog(sign * aim, A_eq=equations, b_eq=totals, bounds=limits) for sign in (1, -1)]
+        if not all(end.success for end in ends):
+            raise Inconsistent("no confusion matrix has these margins")
+        rows.append([round(end.x[i]) for end in ends])
+    index = pd.MultiIndex.from_tuples(cells, names=["true", "predicted"])
+    return pd.DataFrame(rows, columns=["low", "high"], index=index)
+
+
+def ece_reductions(model: str = "Proposed", reference: str = "Baseline") -> pd.Series:
+    """The share by which one model's ECE lies below another's, class by class, from Table V."""
+    ece = table("V")
+    return (1 - ece.loc[model] / ece.loc[reference]).rename("ece_reduction")
+
+
+def _only(options: list[int], what: str) -> int:
+    if len(options) != 1:
+        raise Inconsistent(
+            f"the published digits leave {len(options)} whole numbers for the {what}: {options}"
+        )
+    return options[0]

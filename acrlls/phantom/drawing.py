@@ -1,0 +1,420 @@
+"""The drawing board of the phantom: a chest as attenuation of X-rays, and the film it leaves.
+
+Everything is a function of continuous coordinates with soft edges, so a picture needs no supersampling and
+looks the same at any size.  ``u`` runs from the patient's right (-1, left of the film) to the left (+1),
+``v`` from head (-1) to foot (+1).  Lengths are in half sides of the film; attenuation is in units in which a
+thick chest wall is about 1.
+
+:func:`chest` builds a healthy body; findings take air away from its lungs (:attr:`Chest.filled`) or add
+matter (:attr:`Chest.tissue`); :func:`develop` turns the sum into grey values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from types import SimpleNamespace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+F = np.float32
+AIR = 0.50  # attenuation that a full lung takes off the chest
+GLYPHS = {"R": ("110", "101", "110", "101", "101"), "L": ("100", "100", "100", "100", "111")}
+
+
+# --- the board ---
+
+
+class Board:
+    """Coordinates of one film, and random textures that do not depend on its size.
+
+    Args:
+        size: pixels a side.
+        rng: source of every detail; the calls are the same at every size, up to the grain of :func:`develop`.
+        tilt, zoom, shift_u, shift_v: how the patient stands before the film (degrees, factor, half sides).
+        bend: sideways swing of the spine (half sides); everything follows it.
+    """
+
+    def __init__(self, size: int, rng, *, tilt=0.0, zoom=1.0, shift_u=0.0, shift_v=0.0, bend=0.0):
+        self.size, self.rng = size, rng
+        self.x, self.y = _grid(size)
+        angle = np.deg2rad(tilt)
+        cos, sin = F(np.cos(angle) / zoom), F(np.sin(angle) / zoom)
+        x, y = self.x - F(shift_u), self.y - F(shift_v)
+        self.u = cos * x + sin * y
+        self.v = cos * y - sin * x
+        self.u = self.u - F(bend) * np.sin(F(2.6) * (self.v + F(0.15)))
+        self.r = np.abs(self.u)
+        self.left = self.u > 0  # the patient's left, right of the film
+
+    def noise(self, cells: int) -> np.ndarray:
+        """Smooth random field (size, size) of mean 0 and variance about 1, ``cells`` bumps a side."""
+        basis = _spline_basis(self.size, cells)
+        table = self.rng.standard_normal((basis.shape[1], basis.shape[1])).astype(F)
+        return basis @ table @ basis.T
+
+    def ellipse(self, u, v, a, b=None, angle=0.0, edge=0.03, warp=None) -> np.ndarray:
+        """Filled ellipse with a soft edge, values 0 to 1; ``warp`` (size, size) bends its border."""
+        b = a if b is None else b
+        du, dv = self.u - F(u), self.v - F(v)
+        if angle:
+            cos, sin = F(np.cos(angle)), F(np.sin(angle))
+            du, dv = cos * du + sin * dv, cos * dv - sin * du
+        distance = np.sqrt(np.square(du / F(a)) + np.square(dv / F(b)))
+        if warp is not None:
+            distance = distance + warp
+        return step((1 - distance) * F(min(a, b)), edge)
+
+    def blob(self, u, v, a, b=None) -> np.ndarray:
+        """Gaussian spot of standard deviations ``a`` and ``b``, 1 at its centre."""
+        b = a if b is None else b
+        return np.exp(
+            F(-0.5) * (np.square((self.u - F(u)) / F(a)) + np.square((self.v - F(v)) / F(b)))
+        )
+
+    def line(self, points, width: float, edge: float = 0.012) -> np.ndarray:
+        """Smooth line along ``points`` [(u, v), ...] of the given width, values 0 to 1."""
+        nearest = np.full(self.u.shape, 9, F)
+        points = rounded(points)
+        for (u0, v0), (u1, v1) in zip(points[:-1], points[1:]):
+            du, dv = u1 - u0, v1 - v0
+            t = np.clip(
+                ((self.u - F(u0)) * F(du) + (self.v - F(v0)) * F(dv)) / F(du * du + dv * dv), 0, 1
+            )
+            np.minimum(
+                nearest,
+                np.hypot(self.u - F(u0) - t * F(du), self.v - F(v0) - t * F(dv)),
+                out=nearest,
+            )
+        return step(F(width / 2) - nearest, edge)
+
+
+def step(distance, edge) -> np.ndarray:
+    """0 outside, 1 inside, a cubic ramp of width ``edge`` across distance 0."""
+    t = np.clip(distance / F(edge) + F(0.5), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def rounded(points) -> np.ndarray:
+    """A polyline (m, 2) with its corners cut twice (Chaikin's scheme); the ends stay."""
+    points = np.asarray(points, float)
+    for _ in range(2):
+        a, b = points[:-1], points[1:]
+        cut = np.stack([0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b], axis=1).reshape(-1, 2)
+        points = np.concatenate([points[:1], cut[1:-1], points[-1:]])
+    return points
+
+
+def mix(child: float, adult: float, body: float) -> float:
+    """A length between a small child's (``body`` 0) and an adult's (``body`` 1)."""
+    return child + (adult - child) * body
+
+
+@lru_cache(maxsize=8)
+def _grid(size: int):
+    centres = ((np.arange(size) + 0.5) / size * 2 - 1).astype(F)
+    return centres[None, :], centres[:, None]
+
+
+@lru_cache(maxsize=64)
+def _spline_basis(size: int, cells: int) -> np.ndarray:
+    """Uniform cubic B-splines over [-1, 1], scaled so that normal coefficients give variance about 1."""
+    x = (np.arange(size) + 0.5) / size * cells
+    t = np.abs(x[:, None] - np.arange(-1, cells + 2)[None, :])
+    basis = np.where(t < 1, 2 / 3 - t**2 + t**3 / 2, np.where(t < 2, (2 - t).clip(0) ** 3 / 6, 0))
+    return (basis / np.sqrt(np.mean(np.sum(basis**2, axis=1)))).astype(F)
+
+
+# --- the chest ---
+
+
+@dataclass
+class Chest:
+    """What lies between tube and film.
+
+    Attributes:
+        tissue: attenuation of everything but air (size, size).
+        air: share of a full lung's air (size, size), 0 to 1.
+        vessels: attenuation of the lung's own vessels (size, size), hidden where air is replaced.
+        filled: share of that air which findings have replaced (size, size), 0 to 1.
+        shape: named lengths of this body, for placing findings.
+    """
+
+    tissue: np.ndarray
+    air: np.ndarray
+    vessels: np.ndarray
+    filled: np.ndarray
+    shape: SimpleNamespace
+
+    def fill(self, share) -> None:
+        """Replace a further share of what air is left."""
+        self.filled = 1 - (1 - self.filled) * (1 - np.clip(share, 0, 1))
+
+
+def chest(board: Board, q) -> Chest:
+    """A healthy chest of the quantities ``q`` (see :data:`acrlls.phantom.patients.QUANTITIES`)."""
+    s = _shape(q)
+    lateral, medial = _lung_edges(board, s)
+    dome = _diaphragm(board, s)
+    inside = (
+        step(lateral - board.r, 0.05) * step(board.r - medial, 0.07) * step(dome - board.v, 0.05)
+    )
+    heart = _heart(board, s)
+    air = inside * (1 - F(0.85) * heart) * (1 - F(0.25) * step(board.v - dome + F(0.14), 0.30))
+    air *= F(0.80) + F(0.20) * np.sqrt(np.clip((lateral - board.r) / F(0.30), 0, 1))
+
+    tissue = _trunk(board, s, q)
+    within = step(_trunk_width(board.v, s) - board.r, 0.05)
+    below = step(board.v - dome, 0.06) * step(lateral + F(0.10) - board.r, 0.16)
+    tissue += F(0.20) * below * within + F(0.05) * heart
+    middle = step(medial + F(0.02) - board.r, 0.14) * (1 - F(0.7) * step(board.v - dome, 0.25))
+    tissue += F(0.13) * middle * within
+    tissue += (
+        _spine(board, s) + _ribs(board, s, lateral, dome, q) + _shoulders(board, s, q)
+    ) * within
+    tissue -= F(0.10) * _airway(board, s)
+    if q.breasts > 0:
+        tissue += F(q.breasts) * _breasts(board, s)
+    if q.stomach > 0:
+        bubble = board.ellipse(0.6 * s.width, s.dome_left + 0.15, 0.16, 0.08, angle=0.2, edge=0.05)
+        tissue -= F(q.stomach) * bubble * below
+    tissue += F(0.030) * board.noise(7) * within
+    return Chest(tissue, air, _vessels(board, s, q) * air, np.zeros_like(air), s)
+
+
+def _shape(q) -> SimpleNamespace:
+    """Lengths of a body in half sides of the film."""
+    b = q.body
+    width = mix(0.50, 0.62, b) * q.width
+    base = mix(0.60, 0.56, b) + 0.12 * (q.inspiration - 0.5)
+    rise = mix(0.16, 0.20, b) * q.dome
+    return SimpleNamespace(
+        body=b,
+        width=width,
+        trunk=mix(width + 0.10, width + 0.17 + 0.10 * q.fat, b),
+        apex=mix(-0.78, -0.70, b),
+        base=base,
+        rise=rise,
+        dome_right=base - rise - 0.06,
+        dome_left=base - rise,
+        heart=mix(0.28, 0.25, b) * q.heart,
+        hilum=(0.19 * width / 0.6, mix(-0.06, -0.04, b)),
+        middle=mix(0.105, 0.100, b),
+    )
+
+
+def _lung_edges(board: Board, s):
+    """Outer and inner edge of the lungs, as distances from the midline."""
+    h = np.clip((board.v - F(s.apex)) / F(s.base - s.apex), 0, 1)
+    roof = np.sqrt(np.clip(1 - (1 - h) ** 4, 0, 1))
+    tip = F(0.50 * s.width)
+    lateral = tip + (F(s.width) - tip) * roof * (1 - F(0.05) * h**4) * (F(0.86) + F(0.14) * h)
+    medial = tip - (tip - F(s.middle)) * np.sqrt(roof) + F(0.05) * h**3
+    return lateral, medial
+
+
+def _diaphragm(board: Board, s) -> np.ndarray:
+    """Height of the two domes above each point."""
+    across = np.clip((board.r - F(0.42 * s.width)) / F(0.58 * s.width), -0.25, 1.3)
+    dome = F(s.base) - F(s.rise) * (1 - across * across)
+    return dome - F(0.06) * step(-board.u, 0.25)
+
+
+def _heart(board: Board, s) -> np.ndarray:
+    """Shadow of the heart and the great vessels, 0 to 1: solid bodies, so thinner at their borders."""
+    h, floor = s.heart, s.dome_left + 0.05
+    left = _solid(board, 0.50 * h, floor - 0.72 * h, 1.25 * h, 0.84 * h, angle=0.62)
+    right = _solid(board, -0.28 * h, floor - 0.95 * h, 0.62 * h, 0.95 * h)
+    outflow = _solid(board, 0.06, floor - 1.75 * h, 0.125, 0.85 * h, angle=-0.22)
+    knob = _solid(board, 0.085, mix(-0.30, -0.34, s.body), mix(0.05, 0.080, s.body), 0.085)
+    vein = _solid(board, -0.055, -0.30, mix(0.085, 0.075, s.body), 0.36)
+    shadow = np.maximum(np.maximum(left, right), np.maximum(outflow, np.maximum(knob, vein)))
+    return np.sqrt(shadow)
+
+
+def _solid(board: Board, u, v, a, b, angle=0.0) -> np.ndarray:
+    """Squared thickness of an ellipsoid, 0 to 1."""
+    du, dv = board.u - F(u), board.v - F(v)
+    cos, sin = F(np.cos(angle)), F(np.sin(angle))
+    du, dv = (cos * du + sin * dv) / F(a), (cos * dv - sin * du) / F(b)
+    return np.clip((1 - du * du - dv * dv) * F(1.3), 0, 1)
+
+
+def _trunk_width(v, s):
+    """Half width of neck, shoulders and trunk at height ``v``."""
+    t = s.trunk
+    shoulder = mix(-0.72, -0.62, s.body)
+    below_shoulder = (-0.16, -0.04, 0.10, 0.32, 0.5)
+    heights = (-1.6, -1.05, *(shoulder + d for d in below_shoulder), 0.9, 1.6)
+    reach = mix(t + 0.10, t + 0.42, s.body)
+    widths = (0.22, 0.22, 0.25, 0.60, reach, reach - 0.06, t + 0.01, t - 0.02, t + 0.02)
+    height, width = rounded(np.column_stack([heights, widths])).T
+    return np.interp(v, height, width).astype(F)
+
+
+def _trunk(board: Board, s, q) -> np.ndarray:
+    """Soft tissue of neck, shoulders, chest wall and belly."""
+    w = _trunk_width(board.v, s)
+    t = np.clip(1 - np.square(board.r / w), 0, 1)
+    thick = np.sqrt(np.sqrt(t)) * (F(0.68) + F(0.16 * q.fat) + F(0.08) * board.v)
+    neck = step(F(-0.70) - board.v, 0.30)
+    return thick * (1 - F(0.18) * neck)
+
+
+def _spine(board: Board, s) -> np.ndarray:
+    """Vertebral column with its discs and the row of spinous processes."""
+    off = board.r
+    pitch = mix(0.105, 0.125, s.body)
+    disc = F(0.5) + F(0.5) * np.cos(board.v * F(2 * np.pi / pitch))
+    column = step(F(mix(0.062, 0.072, s.body)) - off, 0.06)
+    column *= 1 - F(0.4) * step(board.v - F(s.dome_left), 0.3)
+    process = step(F(0.016) - off, 0.02) * disc
+    return F(0.10) * column * (1 - F(0.45) * disc**3) + F(0.035) * process
+
+
+def _ribs(board: Board, s, lateral, dome, q) -> np.ndarray:
+    """Posterior ribs (falling outwards) and anterior ribs (falling inwards), as bands of two phases."""
+    r, v = board.r, board.v
+    pitch = mix(0.135, 0.150, s.body)
+    slope = F(mix(0.28, 0.52, s.body)) * (F(0.85) + F(0.35) * v) / F(s.width / 0.6)
+    cage = step(lateral + F(0.035) - r, 0.04) * step(v - F(s.apex + 0.02), 0.06)
+    cage *= 1 - F(0.75) * step(v - dome - F(0.02), 0.12)
+    phase = F(q.rib_phase * pitch)
+    back = _band(v - slope * r * r + phase, pitch * (1 + 0.10 * s.body), mix(0.042, 0.050, s.body))
+    front = _band(v + F(mix(0.42, 0.72, s.body)) * r + phase + F(0.05), pitch * 1.22, 0.050)
+    front *= step(r - F(0.52 * s.width), 0.20) * step(v - F(s.apex + 0.22), 0.2)
+    wall = step(
+        F(0.022) - np.abs(r - lateral - F(0.012)), 0.03
+    )  # ribs seen end on along the chest wall
+    bands = back * step(r - F(0.06), 0.05) * (1 + F(0.25) * wall) + F(0.60) * front
+    return F(0.115 * q.bone) * bands * cage
+
+
+def _band(position, pitch, thickness) -> np.ndarray:
+    """Periodic stripes with brighter borders, as cortical bone has."""
+    phase = position / F(pitch)
+    off = np.abs(phase - np.round(phase)) * F(pitch) - F(thickness / 2)
+    return F(0.8) * step(-off, 0.020) + F(0.35) * step(F(0.010) - np.abs(off), 0.02)
+
+
+def _shoulders(board: Board, s, q) -> np.ndarray:
+    """Clavicles, shoulder blades and the heads of the upper arms."""
+    r, v = board.r, board.v
+    top = s.apex + mix(0.12, 0.16, s.body) + 0.10 * (q.shrug - 0.5)
+    reach = s.width + mix(0.04, 0.16, s.body)
+    t = np.clip(r / F(reach), 0, 1.2)
+    course = F(top) - F(mix(0.05, 0.10, s.body)) * t + F(0.035) * np.sin(F(5.0) * t)
+    middle = np.abs(v - course)
+    half = F(0.021) + F(0.012) * np.square(t - F(0.5)) * 4
+    clavicle = F(0.75) * step(half - middle, 0.02) + F(0.35) * step(
+        F(0.008) - np.abs(middle - half), 0.018
+    )
+    clavicle *= step(r - F(0.075), 0.03) * step(F(reach) - r, 0.05)
+    blade_u, blade_v = s.width * 0.98 + 0.06, s.apex + 0.40
+    bones = F(0.20) * clavicle
+    for side in (-1, 1):
+        blade = board.ellipse(side * blade_u, blade_v, 0.10, 0.27, angle=-side * 0.25, edge=0.05)
+        head = board.ellipse(side * (reach + 0.09), top - 0.01, 0.085, 0.10, edge=0.04)
+        bones += F(0.05) * blade + F(0.13) * head
+    return F(q.bone) * bones
+
+
+def _airway(board: Board, s) -> np.ndarray:
+    """Windpipe down to its fork."""
+    fork = F(-0.20)
+    below = np.clip(board.v - fork, 0, 0.14)
+    d = np.abs(board.r - below)
+    d = np.where(board.v > fork, d, board.r)
+    return step(F(0.034) - d, 0.025) * step(fork + F(0.13) - board.v, 0.06)
+
+
+def _breasts(board: Board, s) -> np.ndarray:
+    """Soft shadows over the lower chest, sharp below."""
+    total = np.zeros_like(board.u)
+    for side in (-1, 1):
+        u, v = side * 0.64 * s.width, s.base - 0.36
+        disc = board.ellipse(u, v, 0.29, 0.26, edge=0.05)
+        total += disc * np.clip(F(0.45) + (board.v - F(v)) / F(0.5), 0.05, 1)
+    return total
+
+
+def _vessels(board: Board, s, q) -> np.ndarray:
+    """Branching vessels and their roots at the hila."""
+    du, dv = board.r - F(s.hilum[0] + 0.01), board.v - F(s.hilum[1])
+    root = np.exp(F(-0.5) * (np.square(du / F(0.055)) + np.square(dv / F(0.10))))
+    root *= np.clip(F(0.75) + F(0.35) * board.noise(16), 0, 2)
+    return F(q.vessels) * (
+        F(0.115) * radiate(board, s, spread=0.27, sharpness=1.1) + F(0.09) * root
+    )
+
+
+def radiate(board: Board, s, spread: float, sharpness: float) -> np.ndarray:
+    """Random streaks from both hila outwards, 0 to about 1, fading with distance ``spread``.
+
+    A table of random numbers by direction and distance is laid around each hilum: numbers that last over
+    distance make streaks, fresh ones make them begin and end, and a drift of the direction bends them.
+    """
+    du, dv = board.r - F(s.hilum[0] * 0.6), board.v - F(s.hilum[1])
+    distance = np.sqrt(du * du + F(0.8) * dv * dv)
+    turns = np.arctan2(dv, du) * F(1 / (2 * np.pi)) + F(0.012) * board.noise(11)
+    spokes, rings = 40, 10
+    table = board.rng.standard_normal((2, rings, spokes)) + 0.8 * board.rng.standard_normal(
+        (2, 1, spokes)
+    )
+    table = table.reshape(2 * rings, spokes).astype(F)
+    ring = np.minimum(distance * F(11), F(rings - 1)) + np.where(board.left, F(rings), F(0))
+    streaks = map_coordinates(
+        table, (ring, turns * F(spokes)), order=1, mode="grid-wrap", prefilter=False
+    )
+    streaks = np.clip((streaks - F(0.2)) * F(sharpness), 0, 1.3)
+    return np.exp(-np.square(distance / F(2 * spread))) * streaks * step(distance - F(0.11), 0.12)
+
+
+# --- the film ---
+
+
+def develop(board: Board, body: Chest, q) -> np.ndarray:
+    """Grey values (size, size) uint8 of a chest: scatter, grain, focus, exposure, vignetting, lead letter."""
+    attenuation = body.tissue - (F(AIR) * body.air - body.vessels) * (1 - body.filled)
+    attenuation = np.maximum(attenuation, 0)
+    attenuation += F(q.scatter) * (_spread(attenuation) - attenuation)
+    grain = board.rng.standard_normal(attenuation.shape, dtype=F) * F(q.grain)
+    film = attenuation + grain * (F(0.35) + attenuation)
+    if q.blur > 0:
+        film = gaussian_filter(film, q.blur * board.size / 96, mode="nearest", truncate=2.5)
+    film = (film - F(q.black)) / F(q.white - q.black)
+    film = np.clip(film, 0, None)
+    film = film / np.sqrt(np.sqrt(1 + film**4)) * F(1.04)  # a shoulder instead of a hard white
+    film = np.clip(film, 0, 1) ** F(q.gamma)
+    film *= 1 - F(q.vignette) * np.square(board.x * board.x + board.y * board.y) / 4
+    if q.marker > 0:
+        _marker(board, film, q)
+    return np.round(film * 255).clip(0, 255).astype(np.uint8)
+
+
+def _spread(picture) -> np.ndarray:
+    """Wide blur (about a twelfth of the side), most of it done on every fourth pixel, where it is cheap."""
+    size = len(picture)
+    coarse = gaussian_filter(picture[::4, ::4], size / 48, mode="nearest")
+    fine = np.repeat(np.repeat(coarse, 4, 0), 4, 1)[:size, :size]
+    return gaussian_filter(fine, size / 40, mode="nearest")
+
+
+def _marker(board: Board, film, q) -> None:
+    """Lay the lead letter of the side on the film; a pixel in which a stroke ends is covered in part."""
+    letter = np.array(
+        [[int(bit) for bit in line] for line in GLYPHS["L" if q.marker_u > 0 else "R"]], F
+    )
+    rows = _coverage(board.size, q.marker_v - 0.065, 0.026, 5)
+    columns = _coverage(board.size, q.marker_u - 0.035, 0.024, 3)
+    ink = rows @ letter @ columns.T
+    film += (F(q.marker) - film) * ink
+
+
+def _coverage(size: int, start: float, width: float, cells: int) -> np.ndarray:
+    """Share of each pixel (rows) that lies in each of ``cells`` neighbouring intervals (columns)."""
+    edges = np.arange(size + 1) / size * 2 - 1
+    low = np.maximum(edges[:-1, None], start + width * np.arange(cells))
+    high = np.minimum(edges[1:, None], start + width * np.arange(1, cells + 1))
+    return ((high - low).clip(0) * size / 2).astype(F)

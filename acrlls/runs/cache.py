@@ -1,0 +1,134 @@
+"""What the store holds: stored features, runs, cut-off runs, drawn phantoms; listed, checked and cleared."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from acrlls.training.chunked import ChunkedArray, bank_folder, used
+from acrlls.config import UserError
+from acrlls.store import store
+
+KINDS = ("features", "unfinished", "phantom", "runs")
+CLEARED_BY_DEFAULT = ("features",)  # made again without loss; a run takes hours
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing in the store.
+
+    Attributes:
+        kind: one of :data:`KINDS`.
+        name: by which it is chosen; unique.
+        path: file or folder.
+        what: what it is and for which settings.
+        size: bytes.
+        changed: when it was last written to.
+    """
+
+    kind: str
+    name: str
+    path: Path
+    what: str
+    size: int
+    changed: datetime
+
+    def delete(self) -> None:
+        if self.path.is_dir():
+            shutil.rmtree(self.path, ignore_errors=True)
+        else:
+            self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of stored features: the folder of the other layers too, when the last goes
+            if self.kind == "features":
+                (self.path.parent / "lock").unlink(missing_ok=True)
+                self.path.parent.rmdir()
+
+
+def entries(chosen: Sequence[str] = ()) -> list[Entry]:
+    """Everything in the store, by kind and time.
+
+    Args:
+        chosen: kinds, or names or their beginnings, each of one thing; empty for all.
+
+    Raises:
+        UserError: a choice fits nothing, or several things.
+    """
+    drawn = [_entry("phantom", file, "drawn phantoms") for file in (store() / "phantom").glob("*.npz")]
+    found = [*_features(), *_runs(), *drawn]
+    found.sort(key=lambda e: (KINDS.index(e.kind), e.changed))
+    picked = set()
+    for choice in chosen:
+        fitting = [e for e in found if e.kind == choice or (choice and e.name.startswith(choice))]
+        if choice not in KINDS and len({e.name.split("/")[0] for e in fitting}) != 1:
+            problem = f"begins {len(fitting)} names" if fitting else "is nothing"
+            raise UserError(
+                f"{choice!r} {problem} in {store()}; `acrlls cache` lists what is there; kinds: {', '.join(KINDS)}"
+            )
+        picked.update(e.name for e in fitting)
+    return [e for e in found if not chosen or e.name in picked]
+
+
+def damaged(entry: Entry) -> list[str]:
+    """Names of the files of stored features that are not whole: chunks missing, or not what their digest says."""
+    bad = []
+    for note_file in sorted(entry.path.glob("*.json")):
+        array = _array(note_file)
+        if array is None or array.missing():
+            bad.append(note_file.stem)
+    return bad
+
+
+def _array(note_file: Path) -> ChunkedArray | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        note = json.loads(note_file.read_text())
+        return ChunkedArray(note_file.with_suffix(".npy"), note["shape"], note["dtype"])
+    return None
+
+
+def _features() -> list[Entry]:
+    found = []
+    for folder in bank_folder().glob("*/*/"):
+        notes = [note for file in sorted(folder.glob("*.json")) if (note := _read(file))]
+        what = f"{folder.name}, {len(notes)} files"
+        if notes:
+            note = notes[0]
+            shape = " x ".join(map(str, note["shape"][1:]))
+            engines = ", ".join(sorted({engine for n in notes for engine in n["engines"]}))
+            views = sum("-view-" in f.stem for f in folder.glob("*.json"))
+            which = f"{views} views" if views else "plain images"
+            what = f"{folder.name} ({shape}, {note['dtype']}), {which}, by {engines}; {_settings(note['settings'])}"
+        found.append(_entry("features", folder, what, f"{folder.parent.name}/{folder.name}"))
+    return found
+
+
+def _runs() -> list[Entry]:
+    found = []
+    for file in store().glob("*/config.json"):
+        config = _read(file)
+        if config:
+            told = ("variant", "profile", "data", "seed", "alpha", "tau", "phase1_epochs", "phase2_epochs")
+            kind = "unfinished" if file.parent.suffix == ".partial" else "runs"
+            found.append(_entry(kind, file.parent, _settings({k: config.get(k) for k in told})))
+    return found
+
+
+def _settings(values: dict) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _entry(kind: str, path: Path, what: str, name: str | None = None) -> Entry:
+    files = [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]
+    size = used(path) if path.is_dir() else path.stat().st_size
+    changed = max((f.stat().st_mtime for f in files), default=path.stat().st_mtime)
+    return Entry(kind, name or path.name, path, what, size, datetime.fromtimestamp(changed))
+
+
+def _read(file: Path) -> dict | None:
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(file.read_text())
+    return None

@@ -1,0 +1,147 @@
+"""Which statistics BatchNormalization uses at prediction, several of them measured on one training (Section II-D).
+
+In training a BatchNormalization that updates normalizes by the statistics of its batch, so the momentum of its moving
+averages changes nothing there: it decides what is used at prediction alone.  One training can therefore carry several
+*readings*: moving averages of other momenta, and statistics computed afresh from training images ("precise" ones: Wu &
+Johnson, Rethinking "Batch" in BatchNorm, 2021, Section 3).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+from keras import ops
+
+from acrlls.training.folding import FusedBatchNormalization
+
+REESTIMATED = "reestimated"
+_IMAGES = 4096  # from which statistics are computed afresh; Wu & Johnson need a thousand
+
+Statistics = list[np.ndarray]  # moving mean and moving variance of each layer in turn
+
+
+class Readings:
+    """The readings of the statistics that a network trains with.
+
+    Args:
+        stage: the network in training, made by :func:`acrlls.training.folding.lean` with the ``momenta`` of :func:`tracked`.
+        names: each a momentum or ``"reestimated"``.  The first is the run's own: it decides which epoch is kept and is
+            part of the model.
+
+    Attributes:
+        others: the further ones; none where no BatchNormalization of ``stage`` follows its batches.
+    """
+
+    def __init__(self, stage: keras.Model, names: tuple[float | str, ...]):
+        self._stage = stage
+        self._layers = [
+            layer for layer in stage.layers if isinstance(layer, FusedBatchNormalization)
+        ]
+        self._tracked = tracked(names)
+        self.own, self.others = names[0], names[1:] if self._layers else ()
+        if self.own != REESTIMATED:
+            for layer in self._layers:
+                layer.norm.momentum = self.own
+        self._afresh: Statistics = []
+
+    def end_epoch(self, batches) -> None:
+        """Compute statistics afresh from the images that an epoch trained on, if some reading asks for them."""
+        if self._layers and REESTIMATED in (self.own, *self.others):
+            self._afresh = _statistics_of(self._stage, batches)
+            if self.own == REESTIMATED:
+                self._assign(self._afresh)
+
+    @contextlib.contextmanager
+    def applied(self, name: float | str) -> Iterator[None]:
+        """Let the network predict with another reading for a while."""
+        own = [ops.convert_to_numpy(v).copy() for v in self._moving()]
+        self._assign(self._afresh if name == REESTIMATED else self._averages(name))
+        yield
+        self._assign(own)
+
+    def _averages(self, momentum: float) -> Statistics:
+        k = self._tracked.index(momentum)
+        both = [(layer.means, layer.variances) for layer in self._layers]
+        return [ops.convert_to_numpy(v)[k] for pair in both for v in pair]
+
+    def _moving(self) -> list:
+        return [
+            v
+            for layer in self._layers
+            for v in (layer.norm.moving_mean, layer.norm.moving_variance)
+        ]
+
+    def _assign(self, statistics: Statistics) -> None:
+        for variable, value in zip(self._moving(), statistics, strict=True):
+            variable.assign(value)
+
+
+def tracked(names: tuple[float | str, ...]) -> tuple[float, ...]:
+    """The momenta of the moving averages that are kept beside a layer's own."""
+    return tuple(name for name in names[1:] if name != REESTIMATED)
+
+
+def _statistics_of(stage: keras.Model, batches) -> Statistics:
+    """Mean and variance of every BatchNormalization's input, each normalizing by its batch as in training."""
+    network = _exposed(stage)
+    total, images = None, 0
+    for k in range(len(batches)):
+        x, _ = batches[k]
+        moments = [np.asarray(v, np.float64) * len(x) for v in network.predict_on_batch(x)]
+        total = moments if total is None else [a + b for a, b in zip(total, moments, strict=True)]
+        images += len(x)
+        if images >= _IMAGES:
+            break
+    found = []
+    for mean, square in zip(total[::2], total[1::2], strict=True):
+        found += [mean / images, square / images - np.square(mean / images)]
+    return found
+
+
+def _exposed(stage: keras.Model) -> keras.Model:
+    """A network from the input of ``stage`` to mean and mean square of each BatchNormalization's input."""
+    if not hasattr(stage, "exposed"):
+        moments = []
+
+        def replace(layer):
+            return (
+                _ByBatch(layer.norm, name=f"{layer.name}_by_batch")
+                if isinstance(layer, FusedBatchNormalization)
+                else layer
+            )
+
+        def call(layer, *inputs, **_):
+            outputs = layer(*inputs)
+            if not isinstance(layer, _ByBatch):
+                return outputs
+            moments.extend(outputs[1:])
+            return outputs[0]
+
+        twin = keras.models.clone_model(stage, clone_function=replace, call_function=call)
+        stage.exposed = keras.Model(twin.input, moments)
+        stage.exposed.compile(jit_compile=stage.jit_compile)
+    return stage.exposed
+
+
+class _ByBatch(keras.layers.Layer):
+    """BatchNormalization by the statistics of its batch at prediction, too; gives its output, mean and mean square."""
+
+    def __init__(self, norm, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = norm
+        self.built = True
+
+    def call(self, x):
+        axes = tuple(range(len(x.shape) - 1))
+        mean, variance = ops.moments(x, axes)
+        n = self.norm
+        y = ops.batch_normalization(
+            x, mean, variance, axis=-1, offset=n.beta, scale=n.gamma, epsilon=n.epsilon
+        )
+        return y, mean, variance + ops.square(mean)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape, input_shape[-1:], input_shape[-1:]
