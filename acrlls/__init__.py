@@ -11,6 +11,7 @@ _HOME = {
     "Config": "config",
     "UserError": "config",
     "configure": "config",
+    "configure_from": "config",
     "load_data": "data",
     "AdaptiveConfidenceRegularizer": "method",
     "LearnableLogitScaler": "method",

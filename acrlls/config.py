@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -198,6 +199,18 @@ def configure(profile: str | None = None, **overrides: Any) -> Config:
     if os.environ.get("ACRLLS_DATA") and overrides.get("data") is None:
         settings["data"] = os.environ["ACRLLS_DATA"]
     return Config(profile=profile, **settings)
+
+
+def configure_from(namespace: Mapping[str, Any]) -> Config:
+    """The config that a notebook's parameters describe: ``configure_from(globals())``.
+
+    Names that are no settings are the notebook's own affair.
+
+    Raises:
+        UserError: as :func:`configure`.
+    """
+    names = [f.name for f in dataclasses.fields(Config) if f.name in namespace]
+    return configure(**{name: namespace[name] for name in names})
 
 
 def _profile_settings(profile: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from acrlls.config import Config, UserError, configure, profiles
@@ -100,3 +101,12 @@ def test_a_config_survives_its_dictionary():
     base = configure("laptop", alpha=0.3, grid_tau=[0.1])
     assert Config(**base.as_dict()) == base
     assert {f.name for f in dataclasses.fields(Config)} == set(base.as_dict())
+
+
+def test_a_notebooks_parameters_are_taken_by_their_names():
+    from acrlls.config import configure_from
+
+    given = {"profile": "quick", "bins": 7, "seed": None, "several_bins": [1], "np": np}
+    assert configure_from(given) == configure("quick", bins=7)
+    with pytest.raises(UserError, match="bins"):
+        configure_from({"bins": 0})
