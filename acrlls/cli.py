@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(run, parameters="a parameter of the section; may be repeated")
     sub.add_argument(
-        "section", metavar="SECTION", help="calibration, 05_calibration, 5 or the notebook's path"
+        "section", metavar="SECTION", help="calibration, 06_calibration, 6 or the notebook's path"
     )
     sub.add_argument(
         "-o",

@@ -53,7 +53,7 @@ class SectionFailed(Exception):
 
 @dataclass(frozen=True)
 class Section:
-    """One notebook of the book: ``05_calibration`` lies in ``<notebooks>/05_calibration.ipynb``."""
+    """One notebook of the book: ``06_calibration`` lies in ``<notebooks>/06_calibration.ipynb``."""
 
     path: Path
 

@@ -1,0 +1,93 @@
+"""Section 8: how much of the Grad-CAM heat lies in the lungs and in the findings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from acrlls import figures, method
+from acrlls.data import batch, split_of
+from acrlls.data.dataset import render
+
+
+def explain(dataset, config, model, positions) -> tuple[np.ndarray, ...]:
+    """Grey images, heat, and masks of lungs and findings, each ``(n, h, w)``.
+
+    Args:
+        positions: among the test images, ``(n,)``.
+    """
+    images, size = split_of(dataset, config).test[positions], config.image_size
+    warm = method.gradcam(model, batch(dataset, images, config), config.gradcam_layer)
+    lungs, findings = ([find(int(i)) for i in images] for find in (dataset.mask, dataset.findings))
+    grey = np.stack([render(dataset.image(int(i)), size) for i in images])
+    return (
+        grey,
+        warm,
+        method.heat.at_input_size(lungs, size),
+        method.heat.at_input_size(findings, size),
+    )
+
+
+def plot_examples(dataset, config, model, predictions, seed: int):
+    """Fig. 3: for each class a right and a wrong test image, drawn at random, under its heat."""
+    classes, p = dataset.class_names, predictions.probabilities
+    grid = figures.choose_examples(predictions.labels, predictions.classes, len(classes), seed=seed)
+    shown = grid[grid >= 0]
+    grid[grid >= 0] = np.arange(len(shown))
+    grey, warm, lungs, _ = explain(dataset, config, model, shown)
+    known = lungs.any(axis=(1, 2))
+    share = np.where(known, method.heat.lung_share(warm, lungs), np.nan)
+    outline = lungs if known.all() else None
+    said, confidence = predictions.classes[shown], p[shown].max(axis=1)
+    return figures.plot_gradcam(grid, grey, warm, said, confidence, classes, outline, share)
+
+
+def sample(labels, per_class: int, seed: int) -> np.ndarray:
+    """Positions of at most ``per_class`` test images of each class, at random."""
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(labels == k) for k in np.unique(labels)]
+    return np.concatenate([rng.permutation(m)[:per_class] for m in members])
+
+
+def shares(warm, masks, labels, predicted, classes, resamples: int, seed: int) -> pd.DataFrame:
+    """Share of heat inside the masks, a row a class, the right and the wrong predictions.
+
+    Columns as in :func:`acrlls.method.heat.share_table`; no rows where no mask is known.
+    """
+    groups = {name: labels == k for k, name in enumerate(classes)}
+    groups |= {"right predictions": predicted == labels, "wrong predictions": predicted != labels}
+    partner = method.heat.of_another(np.arange(len(labels)), labels, seed)
+    return method.heat.share_table(warm, masks, groups, partner, resamples)
+
+
+def shares_shown(table: pd.DataFrame):
+    """The table of :func:`shares` for a reader."""
+    leads = ["more than area", "more than another"]
+    shown = table.rename(columns={"estimate": "share"})
+    shown[leads] = shown[leads].astype(bool).replace({True: "yes", False: "not clearly"})
+    return shown.style.format("{:.3f}", subset=["share", "low", "high", "area", "another image"])
+
+
+def finding(table: pd.DataFrame, classes) -> str:
+    """The section's finding, from the table of :func:`shares` inside the lungs."""
+    only = table.loc[[name for name in classes if name in table.index]]
+    if only.empty:
+        return "No lung masks are known for these images, so the share of heat cannot be measured."
+    outside, evenly = 100 * (1 - only[["estimate", "area"]].mean())
+    return (
+        f"The heat prefers the lungs beyond their area in {only['more than area'].sum()} of "
+        f"{len(only)} classes, and beyond what another image's heat would give in "
+        f"{only['more than another'].sum()} of {len(only)}. On average over the classes "
+        f"{outside:.0f} % of the heat lies outside the lungs, where evenly spread heat would have "
+        f"{evenly:.0f} %. One seed."
+    )
+
+
+def left_out_sentence(findings, labels, classes) -> str:
+    """How many images of each class have no finding for the heat to lie upon."""
+    empty = ~findings.any(axis=(1, 2))
+    if empty.all():
+        return "Where the findings lie is not known for these images; on the phantom it is."
+    counts = {name: int(empty[labels == k].sum()) for k, name in enumerate(classes)}
+    said = ", ".join(f"{count} of {name}" for name, count in counts.items() if count)
+    return f"Images without any finding are left out: {said}." if said else "No image is left out."
