@@ -6,6 +6,7 @@ Every table needs logits alone, so it takes recorded runs as well as kept ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -47,10 +48,7 @@ def training_weights(run) -> np.ndarray:
 
 
 def recalibrate(run, method: str) -> np.ndarray:
-    """Test probabilities ``(n, classes)`` after a method of :data:`acrlls.calibration.METHODS`.
-
-    It is fitted on the validation images; no test label reaches the fit.
-    """
+    """Test probabilities ``(n, classes)`` after one of ``METHODS`` fitted on validation images."""
     fitted = METHODS[method].make(training_weights(run)).fit(run.predictions("validation"))
     return fitted.predict_proba(run.predictions("test"))
 
@@ -129,23 +127,37 @@ def calibration_table(runs: Mapping, bins: int = 15, resamples: int = 1000) -> p
     return pd.DataFrame(rows).T
 
 
-def over_seeds(runs: Iterable, bins: int = 15, resamples: int = 200) -> pd.DataFrame:
+def over_seeds(
+    runs: Iterable, bins: int = 15, resamples: int = 200, by=("variant", "class_weights")
+) -> pd.DataFrame:
     """Mean and standard deviation over seeds of :func:`calibration_table`.
 
-    Returns:
-        Rows (variant, class weights, way); columns ``("seeds", "")`` and (quantity, ``mean`` or
-        ``sd``).
+    Rows are (values of ``by``, way); columns ``("seeds", "")`` and (quantity, mean or sd).
+
+    Raises:
+        ValueError: two runs of one seed differ in nothing that is among ``by``.
     """
     members = {}
     for run in runs:
-        weights = "yes" if run.config.class_weights else "no"
-        members[VARIANTS[run.config.variant].title, weights, run.config.seed] = run
+        key = *(_setting(run.config, name) for name in by), run.config.seed
+        if key in members:
+            raise ValueError(f"two runs have {dict(zip((*by, 'seed'), key, strict=True))}")
+        members[key] = run
     table = calibration_table(members, bins, resamples)
     table.index = pd.MultiIndex.from_tuples([(*key, way) for key, way in table.index])
-    groups = table.groupby(level=[0, 1, 3], sort=False)
+    groups = table.groupby(level=[*range(len(by)), len(by) + 1], sort=False)
     spread = groups.agg(["mean", "std"]).rename(columns={"std": "sd"})
     spread.insert(0, ("seeds", ""), groups.size())
-    return spread.rename_axis(["variant", "class weights", ""])
+    return spread.rename_axis([*(name.replace("_", " ") for name in by), ""])
+
+
+def _setting(config, name: str) -> str:
+    value = getattr(config, name)
+    if name == "variant":
+        return VARIANTS[value].title
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "one an epoch" if value is None else str(value)
 
 
 def paired(first, second, resamples: int = 1000, bins: int = 15) -> pd.DataFrame:
@@ -192,12 +204,7 @@ def pairs(every: Mapping, bins: int, resamples: int) -> dict[str, pd.DataFrame]:
 
 
 def pairs_sentence(pairs: Mapping[str, pd.DataFrame], calibrated: pd.DataFrame) -> str:
-    """In which settings Proposed differs from Baseline by more than sampling noise.
-
-    Args:
-        pairs: of :func:`pairs`.
-        calibrated: of :func:`calibration_table`; the run of the lowest NLL is named.
-    """
+    """In which :func:`pairs` Proposed differs beyond sampling noise, and the run of lowest NLL."""
     parts = []
     for row, sign, what in (("accuracy", 1, "accuracy"), ("miscalibration", -1, "calibration")):
         groups = {"better": [], "worse": [], "not clearly different": []}
@@ -208,8 +215,7 @@ def pairs_sentence(pairs: Mapping[str, pd.DataFrame], calibrated: pd.DataFrame) 
         said = [f"{word} in {', '.join(names)}" for word, names in groups.items() if names]
         parts.append(f"By {what}, Proposed is {'; '.join(said)}.")
     trained = calibrated.xs("as trained", level=1)
-    best = trained.NLL.idxmin()
-    row = trained.loc[best]
+    row = trained.loc[best := trained.NLL.idxmin()]
     return " ".join(parts) + (
         f" As trained, *{best}* has the lowest NLL, {row.NLL:.4f}, with an accuracy of "
         f"{row.accuracy:.4f} and a mean class-wise ECE of {row.ECE:.4f}. One seed each."
@@ -218,13 +224,11 @@ def pairs_sentence(pairs: Mapping[str, pd.DataFrame], calibrated: pd.DataFrame) 
 
 def sides(runs: Mapping, bins: int, resamples: int) -> pd.DataFrame:
     """Over- and underconfidence of the predicted class, each with the p-value of one as large."""
-    rows = {}
-    for title, run in runs.items():
-        p, labels, rows[title] = *_test(run), {}
-        for name in ("overconfidence", "underconfidence"):
-            floor = calibration.noise_floor(p, labels, bins, resamples, metric=name)
-            row = floor.table(run.class_names).loc["Top label"]
-            rows[title] |= {(name, "observed"): row.observed, (name, "p"): row.p_above}
+    rows = {title: {} for title in runs}
+    for (title, run), name in product(runs.items(), ("overconfidence", "underconfidence")):
+        floor = calibration.noise_floor(*_test(run), bins, resamples, metric=name)
+        row = floor.table(run.class_names).loc["Top label"]
+        rows[title] |= {(name, "observed"): row.observed, (name, "p"): row.p_above}
     return pd.DataFrame(rows).T
 
 
@@ -244,8 +248,7 @@ def near(runs: Mapping, confidence: float = 0.97, bins: int = 50) -> pd.DataFram
         k = int(np.flatnonzero(top.edges[0] < confidence)[-1])
         arrays = top.count, top.confidence, top.frequency, top.low, top.high
         rows[title] = [array[0, k] for array in arrays]
-    columns = ["images", "mean confidence", "right", "low", "high"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return pd.DataFrame(rows, ["images", "mean confidence", "right", "low", "high"]).T
 
 
 def _test(run):
@@ -273,9 +276,8 @@ def finding(calibrated: pd.DataFrame, pair: pd.DataFrame, images: int) -> str:
 def seeds_sentence(table: pd.DataFrame) -> str:
     """ECE after Phase 1 over seeds: class weights, prior correction, no class weights."""
     ways = ("yes", "as trained"), ("yes", "prior corrected"), ("no", "as trained")
-    ece = table["ECE", "mean"]
-    said = [f"{ece['Baseline', *w]:.4f} for Baseline and {ece['Proposed', *w]:.4f} for Proposed"
-            for w in ways]  # fmt: skip
+    ece = [[table["ECE", "mean"][v, *way] for v in ("Baseline", "Proposed")] for way in ways]
+    said = [f"{base:.4f} for Baseline and {ours:.4f} for Proposed" for base, ours in ece]
     return (
         f"After Phase 1, over {table['seeds', ''].min()} seeds, the mean class-wise ECE with class "
         f"weights is {said[0]}; with the weights divided out, {said[1]}; trained without them, "

@@ -228,6 +228,8 @@ def test_seeds_are_grouped_by_variant_and_class_weights(every):
     heads = [r for r in real.titled(every)[1].values() if r.config.augment]
     table = real.over_seeds(heads, resamples=20)
     assert set(table["seeds", ""]) == {3} and len(table) == 6
+    with pytest.raises(ValueError, match="two runs have.*'seed'"):
+        real.over_seeds(heads, by=("variant",))
     assert "0.0419 for Baseline and 0.0382 for Proposed" in real.seeds_sentence(table)
 
 
