@@ -266,9 +266,9 @@ def step_title(step: str) -> str:
 
 
 def name_of(side: Side) -> str:
-    """Such as "Baseline after vector scaling"."""
+    """Such as "Baseline after vector scaling", or "Proposed"."""
     network, step = side
-    return " ".join(filter(None, [VARIANTS[network].title, step and step_title(step)]))
+    return VARIANTS[network].title + (f" {step_title(step)}" if step else "")
 
 
 SIDES = (

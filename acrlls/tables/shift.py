@@ -99,7 +99,7 @@ def without_the_middle(table: pd.DataFrame) -> str:
     return (
         "With the middle of every image covered, "
         + "; ".join(lines)
-        + ". Much of what the classes differ in lies outside the lungs' centre, as images of one class come from one source."
+        + ". Much of what tells the classes apart lies outside the middle of the lungs."
     )
 
 
@@ -111,7 +111,8 @@ def sure_of_the_unseen(runs: Sequence[Run]) -> str:
     most = said.predicted.value_counts(normalize=True)
     area = np.mean([unseen(run)[0] for run in runs])
     return (
-        f"Of {len(said) // len(runs)} radiographs with tuberculosis, which no class stands for, {sure:.0%} are called one of the "
-        f"four classes with a probability of 0.9 or more, most often {most.index[0]} ({most.iloc[0]:.0%}). A low confidence tells "
-        f"them from the test images with an AUROC of {area:.2f}."
+        f"Of {len(said) // len(runs)} radiographs with tuberculosis, which no class stands for, "
+        f"{sure:.0%} are given a class with a probability of 0.9 or more; the commonest class is "
+        f"{most.index[0]} ({most.iloc[0]:.0%}). A low confidence tells them from the test images "
+        f"with an AUROC of {area:.2f}."
     ).replace("%", " %")
