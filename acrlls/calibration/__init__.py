@@ -8,3 +8,9 @@ from acrlls.calibration.registry import *  # noqa: F403
 from acrlls.calibration.registry import __all__ as _registry
 
 __all__ = [*_registry, "METHODS", "MatrixScaling", "PriorCorrection", "TemperatureScaling"]
+
+
+def mcnemar(won, differ):
+    from scipy.stats import binomtest
+
+    return float(binomtest(won, differ).pvalue) if differ else 1.0

@@ -2,3 +2,4 @@
 
 from acrlls.figures.plots import *  # noqa: F403
 from acrlls.figures.plots import __all__  # noqa: F401
+from acrlls.figures.verdict import plot_networks  # noqa: F401

@@ -1,0 +1,347 @@
+"""Networks compared on recorded logits: with each other and with one post-hoc step, over seeds, in
+two class mixes.
+
+Everything is computed from recorded logits.  A *step* is a post-hoc method fitted on the validation
+images of the same run; those images also chose the kept epoch, so neither side saw a test label.  A
+*mix* is a set of class shares: the test images' own, or the published one, for which each image is
+weighted by the published share of its class over the share here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from acrlls import calibration
+from acrlls.method import VARIANTS
+from acrlls.paper import CLASSES, table
+from acrlls.runs import Run
+from acrlls.runs.recorded import training_weights
+
+# the post-hoc step that the findings name: one scale and one shift a class, so it contains LLS
+STEP = "vector"
+NETWORKS = ("baseline", "single_dense", "proposed")
+Side = tuple[str, str]  # a network and a step, "" for none
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in network and seed alone.
+
+    Attributes:
+        title: as tables show it.
+        runs: by network and seed.
+    """
+
+    title: str
+    runs: dict[str, dict[int, Run]]
+
+    def seeds(self, *networks: str) -> list[int]:
+        """Seeds for which all of some networks are recorded."""
+        return sorted(set.intersection(*[set(self.runs.get(n, ())) for n in networks]))
+
+
+def settings(records) -> list[Setting]:
+    """Recorded runs through both phases by setting: the published reading first, then what was
+    changed, by its name.
+    """
+    found: dict[str, dict] = {}
+    for run in records:
+        if run.config.phase2_epochs:
+            group = found.setdefault(_title(run.config), {})
+            group.setdefault(run.config.variant, {})[run.config.seed] = run
+    return [
+        Setting(title, found[title])
+        for title in sorted(found, key=lambda t: (t != AS_PUBLISHED, t))
+    ]
+
+
+AS_PUBLISHED = "as published"
+
+
+def _title(config) -> str:
+    changes = {
+        "without class weights": not config.class_weights,
+        "BatchNorm frozen": config.batchnorm == "frozen",
+        "input −1 to 1": config.input_range == "-1..1",
+        "without augmentation": not config.augment,
+    }
+    return ", ".join(name for name, changed in changes.items() if changed) or AS_PUBLISHED
+
+
+def probabilities(run: Run, step: str = "") -> np.ndarray:
+    """Test probabilities `(n, classes)` of a run, as trained or after a step in
+    ``calibration.METHODS``.
+    """
+    test = run.predictions("test")
+    if not step:
+        return test.probabilities
+    method = calibration.METHODS[step].make(training_weights(run))
+    return method.fit(run.predictions("validation")).predict_proba(test)
+
+
+def mix_weights(run: Run, mix: str) -> np.ndarray:
+    """A weight for each test image `(n,)`, of mean one: all one in the mix ``"own"``, and in
+    ``"paper"`` such that the classes have their published shares.
+
+    Raises:
+        ValueError: another mix, or classes that are not the paper's.
+    """
+    labels = run.predictions("test").labels
+    if mix == "own":
+        return np.ones(len(labels))
+    if mix != "paper":
+        raise ValueError(f"mix is {mix!r}; choose one of: own, paper")
+    if run.class_names != CLASSES:
+        raise ValueError(
+            f"the published mix is of {', '.join(CLASSES)}, not of {', '.join(run.class_names)}"
+        )
+    published = table("III").loc[list(CLASSES), "Support"].to_numpy(float)
+    return (published / published.sum() * len(labels) / np.bincount(labels))[labels]
+
+
+def measures(p, labels, weights=None, bins: int = 15) -> dict[str, float]:
+    """Accuracy, NLL, Brier score and mean class-wise ECE of probabilities `(n, classes)`, each
+    image by its weight.
+    """
+    right, nll, brier = image_scores(p, labels)
+    return {
+        "Accuracy": float(np.average(right, weights=weights)),
+        "NLL": float(np.average(nll, weights=weights)),
+        "Brier score": float(np.average(brier, weights=weights)),
+        "Mean class-wise ECE": weighted_ece(p, labels, weights, bins),
+    }
+
+
+def image_scores(p, labels) -> np.ndarray:
+    """Whether each image is right, its NLL and its Brier score, `(3, n)`."""
+    truth = np.eye(p.shape[1])[labels]
+    return np.stack(
+        [
+            p.argmax(axis=1) == labels,
+            -np.log(p[np.arange(len(p)), labels].clip(1e-15)),
+            np.square(p - truth).sum(axis=1),
+        ]
+    )
+
+
+def weighted_ece(p, labels, weights, bins: int = 15) -> float:
+    """Mean class-wise ECE in bins of equal width, each image by its weight."""
+    n, classes = p.shape
+    weights = np.ones(n) if weights is None else weights
+    place = np.ceil(p * bins).clip(1, bins).astype(int) - 1 + bins * np.arange(classes)
+    gap = (np.eye(classes)[labels] - p) * weights[:, None]
+    sums = np.bincount(place.ravel(), gap.ravel(), minlength=bins * classes)
+    return float(np.abs(sums).sum() / weights.sum() / classes)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``second`` minus ``first`` over seeds and test images.
+
+    Attributes:
+        table: a row a measure, columns difference, low, high (95 %).
+        seeds: how many pairs of runs.
+        p_values: exact McNemar p of each seed, in the test images' own mix.
+    """
+
+    table: pd.DataFrame
+    seeds: int
+    p_values: tuple[float, ...]
+
+    def shows(self, measure: str) -> int:
+        """+1 or -1 where the interval of a measure lies on one side of zero, else 0."""
+        low, high = self.table.loc[measure, ["low", "high"]]
+        return int(low > 0) - int(high < 0)
+
+
+def compare(
+    setting: Setting,
+    first: Side,
+    second: Side,
+    mix: str = "own",
+    bins: int = 15,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Difference:
+    """Paired over the seeds that both networks have and over the test images.
+
+    The interval resamples the seeds, where there are several, and the images within each class, the
+    same for both sides.
+
+    Raises:
+        ValueError: no seed has both networks, or two runs were tested on different images.
+    """
+    seeds = setting.seeds(first[0], second[0])
+    if not seeds:
+        raise ValueError(f"no seed of {setting.title!r} has both {first[0]} and {second[0]}")
+    sides = [[setting.runs[network][s] for s in seeds] for network, _ in (first, second)]
+    test = sides[0][0].predictions("test")
+    if any(
+        not np.array_equal(test.names, run.predictions("test").names)
+        for runs in sides
+        for run in runs
+    ):
+        raise ValueError("the runs were tested on different images")
+    weights = mix_weights(sides[0][0], mix)
+    p = np.array(
+        [
+            [probabilities(run, step) for run in runs]
+            for runs, (_, step) in zip(sides, (first, second), strict=True)
+        ]
+    )
+    estimate = _gains(p, test.labels, weights, bins)
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(test.labels == k) for k in np.unique(test.labels)]
+    drawn = []
+    for _ in range(resamples):
+        images = np.concatenate([rng.choice(rows, len(rows)) for rows in members])
+        chosen = rng.integers(len(seeds), size=len(seeds))
+        drawn.append(_gains(p[:, chosen][:, :, images], test.labels[images], weights[images], bins))
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    rows = pd.DataFrame({"difference": estimate, "low": low, "high": high}, index=MEASURES)
+    right = p.argmax(axis=3) == test.labels
+    return Difference(rows, len(seeds), tuple(_mcnemar(a, b) for a, b in zip(*right, strict=True)))
+
+
+MEASURES = ("Accuracy", "NLL", "Brier score", "Mean class-wise ECE")
+
+
+def _gains(p, labels, weights, bins) -> np.ndarray:
+    """Mean over the seeds of second minus first, a value a measure; ``p`` is `(2, seeds, n,
+    classes)`.
+    """
+    each = [[list(measures(q, labels, weights, bins).values()) for q in side] for side in p]
+    return np.mean(np.subtract(each[1], each[0]), axis=0)
+
+
+def _mcnemar(right_first, right_second) -> float:
+    won = int((right_second & ~right_first).sum())
+    return calibration.mcnemar(won, int((right_second != right_first).sum()))
+
+
+def networks(
+    found: Sequence[Setting], steps: Sequence[str] = ("", STEP), mix: str = "own", bins: int = 15
+) -> pd.DataFrame:
+    """Mean over the seeds of each measure; a row a setting and network, a column a step and
+    measure.
+    """
+    rows = {}
+    for setting in found:
+        for network in NETWORKS:
+            runs = list(setting.runs.get(network, {}).values())
+            if not runs:
+                continue
+            row = {("", "seeds"): len(runs)}
+            for step in steps:
+                each = [
+                    measures(
+                        probabilities(r, step),
+                        r.predictions("test").labels,
+                        mix_weights(r, mix),
+                        bins,
+                    )
+                    for r in runs
+                ]
+                row |= {
+                    (step_title(step), name): v for name, v in pd.DataFrame(each).mean().items()
+                }
+            rows[setting.title, VARIANTS[network].title] = row
+    return pd.DataFrame(rows).T
+
+
+def in_both_mixes(found: Sequence[Setting]) -> pd.DataFrame:
+    """:func:`networks` as trained; a column a mix and measure."""
+    titles = {"own": "in the images' own mix", "paper": "in the paper's mix"}
+    tables = {titles[mix]: networks(found, ("",), mix)["as trained"] for mix in titles}
+    return pd.concat(tables, axis=1)
+
+
+def step_title(step: str) -> str:
+    return f"after {calibration.METHODS[step].title}" if step else "as trained"
+
+
+def name_of(side: Side) -> str:
+    """Such as "Baseline after vector scaling", or "Proposed"."""
+    network, step = side
+    return VARIANTS[network].title + (f" {step_title(step)}" if step else "")
+
+
+SIDES = (
+    ("baseline", ""),
+    ("single_dense", ""),
+    ("proposed", ""),
+    ("baseline", STEP),
+    ("proposed", STEP),
+)
+
+
+def errors_of_each(found: Sequence[Setting], bins: int = 15, resamples: int = 1000):
+    """Mean class-wise ECE of every seed by setting and side, and by setting the value that perfect
+    calibration with the scores of Baseline after the step stays below in 95 % of test sets."""
+    values, floors = {}, {}
+    for setting in found:
+        values[setting.title] = {
+            name_of((network, step)): [
+                measures(probabilities(run, step), run.predictions("test").labels, None, bins)[
+                    "Mean class-wise ECE"
+                ]
+                for run in setting.runs[network].values()
+            ]
+            for network, step in SIDES
+            if network in setting.runs
+        }
+        run = next(iter(setting.runs["baseline"].values()))
+        floor = calibration.noise_floor(probabilities(run, STEP), bins=bins, resamples=resamples)
+        floors[setting.title] = float(np.quantile(floor.classwise.mean(axis=1), 0.95))
+    return values, floors
+
+
+def differences(
+    found: Sequence[Setting], first: Side, second: Side, mix: str = "own", resamples: int = 1000
+) -> dict[str, Difference]:
+    """:func:`compare` in every setting that has both networks."""
+    return {
+        s.title: compare(s, first, second, mix, resamples=resamples)
+        for s in found
+        if s.seeds(first[0], second[0])
+    }
+
+
+def difference_table(found: dict[str, Difference]) -> pd.DataFrame:
+    """A row a setting and measure: difference, its 95 % interval, seeds, and the least and largest
+    McNemar p-value.
+    """
+    rows = pd.concat({title: d.table for title, d in found.items()})
+    rows["seeds"] = [d.seeds for d in found.values() for _ in MEASURES]
+    return rows
+
+
+def readings(run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Test probabilities and labels of a run by each reading of BatchNorm's statistics at
+    prediction: the run's own, and those that were measured on the same training."""
+    own = run.predictions("test")
+    found = {str(run.config.batchnorm_statistics[0]): (own.probabilities, own.labels)}
+    file = run.folder / "statistics_predictions.csv.gz"
+    if file.exists():
+        table_ = pd.read_csv(file, dtype={"statistics": str})
+        for name, rows in table_[table_.part == "test"].groupby("statistics", sort=False):
+            logits = rows[[f"logit_{c}" for c in run.class_names]].to_numpy()
+            found[name] = softmax(logits, axis=1), rows.label.to_numpy()
+    return found
+
+
+def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:
+    """Mean over the seeds of each measure; a row a reading of BatchNorm's statistics and network."""
+    rows = {}
+    for network in NETWORKS:
+        for run in setting.runs.get(network, {}).values():
+            for name, (p, labels) in readings(run).items():
+                rows.setdefault((name, VARIANTS[network].title), []).append(
+                    measures(p, labels, None, bins)
+                )
+    return pd.DataFrame({key: pd.DataFrame(each).mean() for key, each in rows.items()}).T

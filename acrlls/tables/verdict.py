@@ -1,0 +1,114 @@
+"""The verdict in sentences, each computed from the tables beside it
+(:mod:`acrlls.tables.networks`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from acrlls.method import VARIANTS
+from acrlls.tables.networks import Difference, Side, name_of
+
+
+def tell(found: Difference, first: Side, second: Side) -> str:
+    """One sentence: which side predicts better by its NLL, by how much, and from how many seeds."""
+    a, b = name_of(first), name_of(second)
+    verdict = {
+        -1: f"{b} predicts better than {a}",
+        1: f"{b} predicts worse than {a}",
+        0: f"{b} and {a} cannot be told apart by their NLL",
+    }[found.shows("NLL")]
+    parts = [_change(found, "NLL", 3), _change(found, "Accuracy", 1, 100, " points")]
+    parts.append(_change(found, "Mean class-wise ECE", 4))
+    return f"**{verdict}**: {', '.join(parts)} ({_seeds(found.seeds)})."
+
+
+def _change(found: Difference, measure: str, digits: int, factor: float = 1, unit: str = "") -> str:
+    """Such as "NLL lower by 0.045 (95 % interval 0.022 to 0.068)"."""
+    value, low, high = factor * found.table.loc[measure, ["difference", "low", "high"]]
+    name = measure[0].lower() + measure[1:] if not measure.isupper() else measure
+    if not found.shows(measure):
+        numbers = [f"{v:+.{digits}f}".replace("-", "−") for v in (value, low, high)]
+        return f"{name} {numbers[0]}{unit} (95 % interval {numbers[1]} to {numbers[2]})"
+    side = "higher" if value > 0 else "lower"
+    ends = sorted((abs(low), abs(high)))
+    return (
+        f"{name} {side} by {abs(value):.{digits}f}{unit} "
+        f"(95 % interval {ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
+    )
+
+
+def _seeds(n: int) -> str:
+    return "one seed" if n == 1 else f"{n} seeds"
+
+
+# --- Four answers for the front page
+
+
+def calibrated(errors, floor: float) -> str:
+    """Does Proposed, as trained, show miscalibration?
+
+    Args:
+        errors: mean class-wise ECE of each seed.
+        floor: what perfect calibration stays below in 95 % of test sets.
+    """
+    above = sum(e > floor for e in errors)
+    if above == len(errors):
+        verdict = "No."
+    elif above:
+        verdict = f"Not always: {above} of {len(errors)} seeds lie above the noise floor."
+    else:
+        verdict = "These images show no miscalibration."
+    return (
+        f"**Calibrated?** {verdict} The mean class-wise ECE of Proposed as trained is "
+        f"{np.mean(errors):.4f}; perfect calibration would stay below {floor:.4f} in 95 % of "
+        f"test sets ({_seeds(len(errors))})."
+    )
+
+
+def better(own: Difference, paper: Difference) -> str:
+    """Does Proposed predict better than Baseline, in both class mixes?"""
+    say = {-1: "better than", 1: "worse than", 0: "no differently from"}
+    here, there = (say[d.shows("NLL")] for d in (own, paper))
+    mixes = (
+        f"{here} Baseline in either class mix"
+        if here == there
+        else f"{here} Baseline in the class mix of these images and {there} it in the paper's"
+    )
+    numbers = f"{_change(own, 'NLL', 3)}; in the paper's mix {_change(paper, 'NLL', 3)}"
+    return f"**Better?** Proposed predicts {mixes}: {numbers} ({_seeds(own.seeds)})."
+
+
+def needed(step: Difference) -> str:
+    """Does Proposed make a step after training unnecessary?
+
+    Args:
+        step: Baseline with a post-hoc step minus Proposed as trained.
+    """
+    answer = {
+        -1: "No. Baseline with one post-hoc step predicts better than Proposed as trained",
+        1: "Yes, of the step tried. Baseline with it predicts worse than Proposed as trained",
+        0: "Proposed as trained and Baseline with one post-hoc step cannot be told apart",
+    }[step.shows("NLL")]
+    return f"**Post-hoc unnecessary?** {answer}: {_change(step, 'NLL', 3)} ({_seeds(step.seeds)})."
+
+
+def repeated(errors) -> str:
+    """Does another seed give the same?
+
+    Args:
+        errors: by network, the mean class-wise ECE of each seed.
+    """
+    first, second = (np.array(errors[VARIANTS[n].title]) for n in ("baseline", "proposed"))
+    if min(len(first), len(second)) < 2:
+        return (
+            "**Repeated?** Not yet: one seed of each network went through both phases here, and "
+            "one in the paper."
+        )
+    gap = first.mean() - second.mean()
+    spread = np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)
+    return (
+        f"**Repeated?** Over {len(second)} seeds the mean class-wise ECE of Proposed lies "
+        f"{abs(gap):.4f} {'below' if gap > 0 else 'above'} that of Baseline, and from seed to seed "
+        f"it varies with a standard deviation of {spread:.4f}. The paper has one seed."
+    )

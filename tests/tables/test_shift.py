@@ -1,0 +1,82 @@
+"""What runs say of images from elsewhere, on records written by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from acrlls.tables import shift
+
+
+class Run:
+    """A record with two classes: the test images are called rightly, the others always ``a`` with 0.9."""
+
+    class_names = ("a", "b")
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.config = type("C", (), {"variant": "baseline"})
+        logit = np.log(9)
+        pd.DataFrame(
+            {
+                "source": ["middle covered"] * 2 + [shift.UNSEEN] * 4,
+                "name": list("uvwxyz"),
+                "label": ["a", "b"] + ["Tuberculosis"] * 4,
+                "logit_a": logit,
+                "logit_b": 0.0,
+            }
+        ).to_csv(folder / "outside.csv.gz", index=False)
+        pd.DataFrame(
+            {
+                "name": ["p", "q"],
+                "label": ["a", "b"],
+                "predicted": ["a", "b"],
+                "middle": [0.5, 0.7],
+                "border": [0.2, 0.1],
+                "corners": [0.1, 0.0],
+            }
+        ).to_csv(folder / "heat.csv.gz", index=False)
+
+    def predictions(self, part):
+        return type(
+            "P",
+            (),
+            {
+                "names": np.array(["p", "q"]),
+                "labels": np.array([0, 1]),
+                "logits": np.array([[8.0, 0], [0, 8.0]]),
+            },
+        )
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path)
+
+
+def test_only_runs_with_a_record_of_other_images_count(run, tmp_path):
+    bare = type("R", (), {"folder": tmp_path / "none"})
+    assert shift.recorded([run, bare]) == [run]
+
+
+def test_accuracy_and_confidence_by_source(run):
+    table = shift.by_source([run, run])
+    assert table.loc[("test", "Baseline"), "accuracy"] == 1
+    assert table.loc[("middle covered", "Baseline"), "accuracy"] == 0.5
+    assert table.loc[("middle covered", "Baseline"), "mean confidence"] == pytest.approx(0.9)
+    assert "50.0 %" in shift.without_the_middle(table)
+    assert shift.UNSEEN not in table.index.get_level_values(0)  # no class stands for it
+
+
+def test_how_the_unseen_disease_is_called(run):
+    assert shift.called([run], shift.UNSEEN).loc["Tuberculosis"].tolist() == [1, 0]
+    area, passing = shift.unseen(run)
+    assert area == 1 and passing == 0  # every unseen image has the lower confidence
+    assert "100 %" in shift.sure_of_the_unseen(
+        [run]
+    ) and "commonest class is a" in shift.sure_of_the_unseen([run])
+
+
+def test_shares_of_heat_stand_under_those_of_heat_spread_evenly(run):
+    table = shift.heat_shares([run])
+    assert list(table.index) == ["spread evenly", "a", "b"]
+    assert table.loc["b", "middle"] == 0.7

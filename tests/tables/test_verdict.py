@@ -1,0 +1,111 @@
+"""The verdict's sentences follow from the tables beside them, whatever these say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import softmax
+
+from acrlls import calibration
+from acrlls.paper import CLASSES
+from acrlls.runs import records
+from acrlls.tables import networks, verdict
+
+
+def difference(nll, seeds=1):
+    rows = pd.DataFrame(
+        [nll] * len(networks.MEASURES), networks.MEASURES, ["difference", "low", "high"]
+    )
+    return networks.Difference(rows, seeds, (0.5,) * seeds)
+
+
+BETTER, WORSE, NEITHER = (-0.3, -0.4, -0.2), (0.3, 0.2, 0.4), (0.01, -0.1, 0.2)
+
+
+@pytest.fixture(scope="module")
+def published():
+    return networks.settings(records("laptop").values())[0]
+
+
+@pytest.mark.parametrize(
+    "row, said",
+    [
+        (BETTER, "predicts better than"),
+        (WORSE, "predicts worse than"),
+        (NEITHER, "cannot be told apart"),
+    ],
+)
+def test_the_sentence_says_what_the_interval_of_the_nll_says(row, said):
+    text = verdict.tell(difference(row, 3), ("baseline", ""), ("proposed", ""))
+    assert said in text and "3 seeds" in text and f"{abs(row[0]):.3f}" in text
+    assert "-" not in text.replace("class-wise", "")
+
+
+@pytest.mark.parametrize(
+    "row, said", [(BETTER, "No."), (WORSE, "Yes"), (NEITHER, "cannot be told apart")]
+)
+def test_the_card_on_post_hoc_steps(row, said):
+    assert said in verdict.needed(difference(row)) and "one seed" in verdict.needed(difference(row))
+
+
+def test_the_card_on_both_mixes_tells_them_apart_where_they_differ():
+    assert "better than Baseline in either class mix" in verdict.better(
+        difference(BETTER), difference(BETTER)
+    )
+    mixed = verdict.better(difference(BETTER), difference(WORSE))
+    assert "better than Baseline in the class mix of these images and worse than it" in mixed
+
+
+@pytest.mark.parametrize(
+    "errors, said",
+    [([0.02, 0.03], "No."), ([0.02, 0.005], "1 of 2 seeds"), ([0.001, 0.002], "no miscalibration")],
+)
+def test_the_card_on_calibration_counts_seeds_above_the_floor(errors, said):
+    assert said in verdict.calibrated(errors, 0.01)
+
+
+def test_the_card_on_seeds_says_so_where_there_is_one():
+    assert "one seed" in verdict.repeated({"Baseline": [0.02], "Proposed": [0.01]})
+    text = verdict.repeated({"Baseline": [0.02, 0.03], "Proposed": [0.01, 0.02]})
+    assert "0.0100 below" in text and "0.0071" in text
+
+
+def test_weighted_ece_without_weights_is_the_class_wise_ece():
+    rng = np.random.default_rng(0)
+    p = softmax(rng.normal(size=(500, 4)) * 2, axis=1)
+    y = rng.integers(0, 4, 500)
+    assert networks.weighted_ece(p, y, None) == pytest.approx(
+        calibration.classwise_ece(p, y).mean()
+    )
+
+
+def test_a_weight_of_two_is_an_image_twice():
+    rng = np.random.default_rng(1)
+    p = softmax(rng.normal(size=(300, 4)), axis=1)
+    y = rng.integers(0, 4, 300)
+    weights = rng.integers(1, 4, 300)
+    twice = np.repeat(np.arange(300), weights)
+    assert networks.measures(p, y, weights) == pytest.approx(networks.measures(p[twice], y[twice]))
+
+
+def test_in_the_papers_mix_the_classes_have_their_published_shares(published):
+    run = published.runs["baseline"][0]
+    weights = networks.mix_weights(run, "paper")
+    labels = run.predictions("test").labels
+    shares = np.bincount(labels, weights) / weights.sum()
+    np.testing.assert_allclose(shares, np.array([543, 903, 1530, 203]) / 3179)
+    assert weights.mean() == pytest.approx(1)
+    assert run.class_names == CLASSES
+
+
+def test_a_network_does_not_differ_from_itself(published):
+    found = networks.compare(published, ("proposed", ""), ("proposed", ""), resamples=20)
+    assert (found.table == 0).all().all() and found.p_values == (1.0,)
+
+
+def test_the_step_is_fitted_without_a_test_label(published):
+    run = published.runs["baseline"][0]
+    before = networks.probabilities(run, networks.STEP)
+    test = run.predictions("test")
+    method = calibration.METHODS[networks.STEP].make(np.ones(4))
+    again = method.fit(run.predictions("validation")).predict_proba(test.logits)
+    np.testing.assert_allclose(before, again)
