@@ -17,11 +17,6 @@ from acrlls import calibration, paper
 from acrlls.calibration import populations
 from acrlls.config import PROJECT, UserError
 
-POPULATIONS = {  # heading, and name in :func:`acrlls.calibration.populations.synthetic`
-    "strongly overconfident": "strong",
-    "slightly overconfident": "slight",
-    "perfectly calibrated": "none",
-}
 SLIGHT, CALIBRATED = "slightly overconfident", "perfectly calibrated"
 WAYS = {
     "percentile bootstrap": populations.percentile_interval,
@@ -31,6 +26,16 @@ RECORDED = {  # heading of a kind of interval, by its name in the record
     "ece_interval": "inverted test",
     "percentile": "percentile bootstrap",
     "calibration_difference": "difference of two models",
+}
+
+
+HEADINGS = {  # of the recorded populations
+    "none": "perfectly calibrated",
+    "slight": "slightly overconfident",
+    "strong": "strongly overconfident",
+    "weighted": "shifted as by class weights",
+    "local": "wrong at some confidences only",
+    "timid": "underconfident",
 }
 
 
@@ -85,7 +90,7 @@ SAME_QUANTITY = ("uniform", "minus_floor", "without_bias")
 def known_populations(seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The populations of this section by heading: ``(p, eta)``, both ``(100000, 4)``."""
     made = populations.synthetic(seed=seed)
-    return {title: made[name] for title, name in POPULATIONS.items()}
+    return {HEADINGS[name]: made[name] for name in ("strong", "slight", "none")}
 
 
 def study(
@@ -257,12 +262,14 @@ def coverage_table():
 
 def mean_coverage(by: str):
     """Mean coverage of the intervals for one model by ``"n"`` or ``"population"``, as a Styler."""
-    table = recorded_coverage(by)["mean"].unstack(by, sort=False)
-    table = table.drop("difference of two models").dropna(axis="columns", how="all")
+    table = recorded_coverage(by)["mean"].unstack("interval", sort=False)
+    table = table.drop(columns="difference of two models").dropna(how="all")
+    index = [
+        HEADINGS.get(label, f"{label:,} images" if by == "n" else label) for label in table.index
+    ]
+    table = table.set_axis(index).rename_axis(columns=None)
     named = {"n": "number of images", "population": "population"}[by]
-    return paper.show(
-        table.rename_axis(None).rename_axis(columns=None), 3, f"Mean coverage by {named}"
-    )
+    return paper.show(table, 3, f"Mean coverage by {named}")
 
 
 def missed_sentence(intervals: Mapping[str, pd.DataFrame], truth: float, size: int) -> str:
@@ -271,8 +278,12 @@ def missed_sentence(intervals: Mapping[str, pd.DataFrame], truth: float, size: i
         title: int(((t.low > truth) | (t.high < truth)).sum()) for title, t in intervals.items()
     }
     shown = len(next(iter(intervals.values())))
-    times = {0: "never", 1: "once"}
-    often = [f"the {way} missed it {times.get(k, f'{k} times')}" for way, k in missed.items()]
+    often = [
+        f"the {way} missed it {'once' if k == 1 else f'{k} times'}"
+        if k
+        else f"the {way} never missed it"
+        for way, k in missed.items()
+    ]
     return (
         f"A 95 % interval should miss the truth in one test set of twenty. In {shown} test sets of "
         f"{size:,} images, {' and '.join(often)}."
