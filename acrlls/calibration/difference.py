@@ -42,16 +42,14 @@ def calibration_difference(
     """How much worse calibrated one model is than another on the same images.
 
     The difference of their squared l2 errors; summed over the classes it is on the scale of
-    :func:`brier_score`, of which it is the part that the bins see as miscalibration. For each
-    possible difference, the two errors are the nearest to the observed ones that have it, none of
-    them negative; both models see the same resampled images.
+    :func:`brier_score`, of which it is the part that the bins see as miscalibration. Both models
+    see the same resampled images.
 
     Args:
         p: probabilities of the one model, ``(n, classes)``.
         y: labels, ``(n,)``.
         p2: probabilities of the other, for the same images.
-        of: ``"classes"`` for the sum over the classes, ``"top_label"`` for the predicted class of
-            each model.
+        of: ``"classes"`` for the sum over the classes, or ``"top_label"``.
 
     Returns:
         Floats; positive where ``p`` is calibrated worse. The estimate is the difference of the

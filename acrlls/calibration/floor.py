@@ -133,7 +133,7 @@ def noise_floor(
 
     Args:
         p: probabilities, ``(n, classes)``.
-        y: labels, ``(n,)``, only to report the observed error beside the floor.
+        y: labels, ``(n,)``, only to report the observed error too.
         resamples: number of drawings of all labels.
         seed: seed of the drawings, which are the same for every metric.
         metric: the name of a calibration error of the registry, of which the classes and the top

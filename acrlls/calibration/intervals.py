@@ -77,20 +77,23 @@ def ece_interval(
     """
     p, y = check(p, y)
     check_draws(level, resamples)
-    check_choice("of", of, OF)
-    classes = np.tile(np.arange(p.shape[1]), (len(p), 1))
-    if of == "classes":
-        columns = [classes[:, [k]] for k in range(p.shape[1])]
-    else:
-        columns = [classes if of == "mean" else p.argmax(axis=1)[:, None]]
     found = []
-    for about in columns:
+    for about in _columns(p, of):
         held = Bins.of(p, y, about, bins, strategy)
         ends = _inverted(held, *held.noise(resamples, seed), 1 - level)
         found.append(np.array(ends) / about.shape[1])
     if of == "classes":
         return Interval(*np.transpose(found))
     return Interval(*found[0].tolist())
+
+
+def _columns(p, of) -> list[np.ndarray]:
+    """The class that each column of scores is about, ``(n, columns)``, an array an interval."""
+    check_choice("of", of, OF)
+    if of == "top_label":
+        return [p.argmax(axis=1)[:, None]]
+    classes = np.tile(np.arange(p.shape[1]), (len(p), 1))
+    return [classes] if of == "mean" else [classes[:, [k]] for k in range(p.shape[1])]
 
 
 def check_draws(level, resamples) -> None:

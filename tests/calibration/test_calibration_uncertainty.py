@@ -166,7 +166,7 @@ def columns_of(p, y, about, bins=5):
     return intervals.Bins.of(p, y, about, bins, "uniform")
 
 
-def test_the_luck_of_bins_is_correlated_as_that_of_drawn_labels_and_images():
+def test_the_noise_of_bins_is_correlated_as_that_of_drawn_labels_and_images():
     p, y = case(400, 3)
     every = np.tile(np.arange(3), (len(p), 1))
     held, rng = columns_of(p, y, every), np.random.default_rng(0)
@@ -179,7 +179,7 @@ def test_the_luck_of_bins_is_correlated_as_that_of_drawn_labels_and_images():
     )
     root = np.sqrt(len(p) * held.share)
     np.testing.assert_allclose(np.cov(images.T) / np.outer(root, root), held.counts, atol=0.1)
-    label, count = held.luck(20_000, 1)
+    label, count = held.noise(20_000, 1)
     np.testing.assert_allclose(np.cov(label.T), held.labels, atol=0.05)
     np.testing.assert_allclose(np.cov(count.T), held.counts, atol=0.05)
 
@@ -339,7 +339,7 @@ def test_a_difference_of_two_models_wants_the_same_images_and_a_known_kind():
     [
         ({"level": 1.0}, "level"),
         ({"level": 0.999, "resamples": 500}, "level 0.999 needs 999 or more"),
-        ({"of": "class"}, "classes, mean, top_label"),
+        ({"of": "class"}, "classes, top_label, mean"),
         ({"resamples": 0}, "resamples"),
         ({"bins": 0}, "bins"),
     ],

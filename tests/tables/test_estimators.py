@@ -65,7 +65,7 @@ def test_the_inverted_test_holds_the_truth_more_often_than_the_percentile_bootst
     p, eta = bent
     near = 0.9 * p + 0.1 * eta
     truth = calibration.true_calibration_error(p, near, 15)[0]
-    found = estimators.repeated_intervals(p, near, 0, 500, repetitions=100, resamples=200)
+    found = estimators.repeated_intervals(p, near, 0, 500, repetitions=60, resamples=100)
     held = {way: ((t.low <= truth) & (truth <= t.high)).mean() for way, t in found.items()}
     assert held["percentile bootstrap"] < 0.5 < 0.88 < held["inverted test"]
 
