@@ -125,29 +125,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where to record; default: results/<profile>",
     )
-    sub = command(
-        population, parameters="a setting of the run, such as `variant baseline`; may be repeated"
-    )
-    sub.add_argument(
-        "--profile", default="quick", help="default: quick; known: " + ", ".join(profiles())
-    )
-    sub.add_argument(
-        "--images",
-        type=int,
-        default=100_000,
-        metavar="N",
-        help="number of phantoms; default: 100000",
-    )
-    sub.add_argument(
-        "--phantom-seed", type=int, default=2, metavar="S", help="of the fresh phantoms; default: 2"
-    )
-    sub.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        help="where to record; default: results/population",
-    )
     sub = command(cache)
     sub.add_argument(
         "chosen",
@@ -250,7 +227,7 @@ def reproduce(options) -> None:
     folder = options.output or PROJECT / "results" / options.profile
 
     import_keras()
-    from acrlls.calibration import registry as calibration
+    from acrlls import calibration
     from acrlls.runs import runs
 
     print(f"{', '.join(configs)}: training, or taking what is kept in {store()}", flush=True)
@@ -268,23 +245,6 @@ def reproduce(options) -> None:
         table = runs.tune(_usage(configure, options.profile, variant="proposed", **given))
         table.to_csv(folder / "tuning.csv", index=False)
         print(table.to_string(index=False))
-
-
-def population(options) -> None:
-    """Record what a run says of many fresh phantoms, whose true probabilities are known.
-
-    Drawing 100,000 phantoms takes a quarter of an hour on two cores.  What was cut off goes on where it was.
-    """
-    given = _values(
-        options.parameters, [name for name in FIELDS if name != "profile"], "population"
-    )
-    config = _usage(configure, options.profile, **given)
-    import_keras()
-    from acrlls.phantom.population import FOLDER, record_population
-
-    folder = options.output or FOLDER
-    found = record_population(config, options.images, options.phantom_seed, folder)
-    print(f"{len(found):,} phantoms, judged by run {found.manifest['run']}; recorded in {folder}")
 
 
 def cache(options) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from acrlls.calibration import registry as calibration
+from acrlls import calibration
 from acrlls.ledger import chance
 
 PREVALENCE, BRIER, AUC, ERRORS, N = 0.17, 0.0085, 0.9987, 34, 3179

@@ -207,15 +207,3 @@ def test_the_installed_command_answers():
     assert answer.returncode == 0
     for command in ("run", "sections", "reproduce", "pretrain", "doctor"):
         assert command in answer.stdout
-
-
-def test_a_population_of_the_runs_own_phantoms_is_refused_before_anything_is_trained(
-    capsys, tmp_path
-):
-    status, message = refused(
-        capsys, "population", "--phantom-seed", "0", "-o", str(tmp_path / "p")
-    )
-    assert status == 1 and "the run's own" in message
-    status, message = refused(capsys, "population", "-p", "alpah", "1")
-    assert status == 2 and "did you mean 'alpha'" in message
-    assert not (tmp_path / "p").exists()

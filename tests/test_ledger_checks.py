@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import CONTRADICTIONS
 
-from acrlls.calibration import registry as calibration
+from acrlls import calibration
 from acrlls.config import UserError
 from acrlls.ledger import facts as _facts
 from acrlls.ledger import noise as _noise

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from acrlls.calibration import registry as calibration
+from acrlls import calibration
 from acrlls.config import UserError
 from acrlls.figures import plots
 from acrlls.figures.style import spread

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from acrlls.calibration import registry as calibration
-from acrlls.calibration.posthoc import METHODS, PriorCorrection, TemperatureScaling
+from acrlls import calibration
+from acrlls.calibration import METHODS, PriorCorrection, TemperatureScaling
 from acrlls.config import UserError
 from acrlls.paper import paper
 from acrlls.runs import recorded as records
@@ -104,7 +104,9 @@ def test_a_paired_difference_is_second_minus_first(recorded):
         expected = metric(pb.probabilities, pb.labels, 15) - metric(pa.probabilities, pa.labels, 15)
         assert table.loc[metric.title, "difference"] == pytest.approx(float(expected))
     squared = [
-        calibration.classwise_debiased_ece(q.probabilities, q.labels, 10, squared=True).sum()
+        calibration.debiased_ece(
+            q.probabilities, q.labels, 10, of="classes", squared=True
+        ).sum()
         for q in (pa, pb)
     ]
     part = records.paired(a, b, resamples=50, bins=10).loc[records.MISCALIBRATION]

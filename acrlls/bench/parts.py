@@ -348,7 +348,7 @@ def _metrics(task: Task, folder: Path, n: int = 1_000_000) -> dict:
     from sklearn.calibration import calibration_curve
     from sklearn.metrics import brier_score_loss, log_loss
 
-    from acrlls.calibration import registry as calibration
+    from acrlls import calibration
 
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.full(4, 0.5), n)

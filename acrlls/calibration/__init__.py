@@ -1,16 +1,91 @@
-"""How far predicted probabilities can be trusted: metrics, noise floor, intervals, post-hoc methods.
+"""How far to trust predicted probabilities: metrics, noise floor, intervals, post-hoc methods.
+
+Everything takes probabilities ``p`` of shape ``(n, classes)`` whose rows sum to one and labels
+``y`` of shape ``(n,)`` from 0. ``of`` says what is looked at: ``"classes"``, each class against the
+rest over all n images; their ``"mean"``; or the ``"top_label"``, the predicted class. ``strategy``
+is ``"uniform"`` for bins of equal width or ``"quantile"`` for bins of equal count.
 
 Imports nothing of the rest of the package, and no Keras.
 """
 
-from acrlls.calibration.posthoc import METHODS, MatrixScaling, PriorCorrection, TemperatureScaling
-from acrlls.calibration.registry import *  # noqa: F403
-from acrlls.calibration.registry import __all__ as _registry
+from acrlls.calibration.checks import check
+from acrlls.calibration.difference import calibration_difference
+from acrlls.calibration.errors import (
+    classwise_ece,
+    debiased_ece,
+    ece,
+    mce,
+    smooth_ece,
+    true_calibration_error,
+)
+from acrlls.calibration.floor import NoiseFloor, floor_table, matched_floor, noise_floor
+from acrlls.calibration.intervals import ece_interval
+from acrlls.calibration.posthoc import METHODS
+from acrlls.calibration.registry import METRICS, bootstrap, evaluate
+from acrlls.calibration.reliability import Reliability, prepare_reliability
+from acrlls.calibration.resampling import Interval, bootstrap_means, holm, mcnemar, replicates
+from acrlls.calibration.scaling import (
+    MatrixScaling,
+    PriorCorrection,
+    Recalibrator,
+    TemperatureScaling,
+    VectorScaling,
+)
+from acrlls.calibration.scores import (
+    accuracy,
+    brier_parts,
+    brier_score,
+    classwise_auc,
+    classwise_brier,
+    classwise_f1,
+    classwise_precision,
+    classwise_recall,
+    confusion,
+    f1,
+    nll,
+    report,
+)
 
-__all__ = [*_registry, "METHODS", "MatrixScaling", "PriorCorrection", "TemperatureScaling"]
-
-
-def mcnemar(won, differ):
-    from scipy.stats import binomtest
-
-    return float(binomtest(won, differ).pvalue) if differ else 1.0
+__all__ = [
+    "METHODS",
+    "METRICS",
+    "Interval",
+    "MatrixScaling",
+    "NoiseFloor",
+    "PriorCorrection",
+    "Recalibrator",
+    "Reliability",
+    "TemperatureScaling",
+    "VectorScaling",
+    "accuracy",
+    "bootstrap",
+    "bootstrap_means",
+    "brier_parts",
+    "brier_score",
+    "calibration_difference",
+    "check",
+    "classwise_auc",
+    "classwise_brier",
+    "classwise_ece",
+    "classwise_f1",
+    "classwise_precision",
+    "classwise_recall",
+    "confusion",
+    "debiased_ece",
+    "ece",
+    "ece_interval",
+    "evaluate",
+    "f1",
+    "floor_table",
+    "holm",
+    "matched_floor",
+    "mce",
+    "mcnemar",
+    "nll",
+    "noise_floor",
+    "prepare_reliability",
+    "replicates",
+    "report",
+    "smooth_ece",
+    "true_calibration_error",
+]

@@ -1,31 +1,31 @@
 """Post-hoc recalibration: maps of the logits that leave the network alone.
 
-A method is fitted on the validation part, ``fit(predictions)`` or ``fit(logits, labels)``, and then gives
-``predict_proba(logits)``; predictions of the test part are refused.  Logits are what enters the softmax, shape
-``(n, classes)``.  :data:`METHODS` has them all by name, and :func:`acrlls.runs.recorded.recalibrate` takes both parts from a
-run by itself.
+A method is fitted on the validation part, ``fit(predictions)`` or ``fit(logits, labels)``, and then
+gives ``predict_proba(logits)``. Logits are what enters the softmax, ``(n, classes)``.
 
-Fitted are, in the order of freedom: nothing (prior correction), 1 number (temperature), 2 (entropy-based
-temperature), 2 a class (vector), classes² + classes (matrix), one step function a class (histogram, isotonic).  More
-freedom follows the validation images more closely, their luck included.
+In the order of freedom, the methods fit nothing (prior correction), 1 number (temperature), 2
+(entropy-based temperature), 2 a class (vector), classes² + classes (matrix), or a step function a
+class (histogram, isotonic). More freedom follows the sampling noise of the validation images too.
 
 References:
-    - [1] B. Zadrozny, C. Elkan, "Obtaining calibrated probability estimates from decision trees and naive Bayesian
-      classifiers", ICML 2001 (histogram binning).
-    - [2] B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass probability estimates",
-      KDD 2002 (isotonic regression; one class against the rest, then normalised).
+    - [1] B. Zadrozny, C. Elkan, "Obtaining calibrated probability estimates from decision trees and
+      naive Bayesian classifiers", ICML 2001 (histogram binning).
+    - [2] B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass
+      probability estimates", KDD 2002 (isotonic regression, one class against the rest, then
+      normalised).
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import softmax
 
-from acrlls.calibration.checks import bin_edges, one_hot, places, whole_number
+from acrlls.calibration.binning import bin_edges, places
+from acrlls.calibration.checks import one_hot, whole_number
 from acrlls.calibration.scaling import (
     EntropyTemperatureScaling,
     LogitMap,
@@ -34,39 +34,20 @@ from acrlls.calibration.scaling import (
     Recalibrator,
     TemperatureScaling,
     VectorScaling,
-    nll_of_logits,
-    refuse_absent,
 )
-
-__all__ = [
-    "METHODS",
-    "Chain",
-    "EntropyTemperatureScaling",
-    "HistogramBinning",
-    "IsotonicRegressions",
-    "LogitMap",
-    "MatrixScaling",
-    "Method",
-    "OneVersusRest",
-    "PriorCorrection",
-    "Recalibrator",
-    "TemperatureScaling",
-    "VectorScaling",
-    "nll_of_logits",
-]
 
 
 class OneVersusRest(Recalibrator):
-    """A function of each class's own probability, one class against the rest, then rows normalised [2].
+    """A function of each class's own probability, then rows normalised [2].
 
-    A row in which every class gets 0 keeps the probabilities of the model.  A probability may become exactly 0 or 1;
-    one label that it excludes then makes the log-likelihood as bad as it can be.
+    A row in which every class gets 0 keeps the model's probabilities. A probability may become
+    exactly 0; a single such label then makes the log-likelihood as bad as it can be.
     """
 
     def _fit(self, z, y):
-        refuse_absent(z, y)
-        p, hits = softmax(z, axis=1), one_hot(y, z.shape[1])
-        self._maps = [self._map(s, h) for s, h in zip(p.T, hits.T, strict=True)]
+        self._refuse_absent(z, y)
+        pairs = zip(softmax(z, axis=1).T, one_hot(y, z.shape[1]).T, strict=True)
+        self._maps = [self._map(scores, hits) for scores, hits in pairs]
 
     @abc.abstractmethod
     def _map(self, scores, hits) -> Callable:
@@ -80,10 +61,10 @@ class OneVersusRest(Recalibrator):
 
 
 class IsotonicRegressions(OneVersusRest):
-    """For each class the non-decreasing function of its probability with the least squared error [2]."""
+    """For each class the non-decreasing function of its probability of least squared error [2]."""
 
     def _map(self, scores, hits):
-        from sklearn.isotonic import IsotonicRegression  # here and not above: it loads pandas
+        from sklearn.isotonic import IsotonicRegression  # not above: it loads pandas
 
         return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, hits).predict
 
@@ -105,7 +86,7 @@ class HistogramBinning(OneVersusRest):
             return places(s[:, None], edges)[:, 0]
 
         count = np.bincount(bin_of(scores), minlength=self.bins)
-        # A bin without images lies between equal edges, where no score falls.
+        # a bin without images lies between equal edges, where no score falls
         share = np.bincount(bin_of(scores), hits, minlength=self.bins) / count.clip(1)
         return lambda s: share[bin_of(s)]
 
@@ -134,19 +115,18 @@ class Chain(Recalibrator):
         return self.methods[-1].predict_proba(z)
 
 
-@dataclass(frozen=True)
-class Method:
+class Method(NamedTuple):
     """One method of the registry.
 
-    Attributes:
-        title: heading of its row.
-        make: function of the class weights ``(classes,)`` of the training that gives the method, not fitted.
+    ``title`` heads its row; ``make`` is a function of the class weights ``(classes,)`` of the
+    training that gives the method, not fitted.
     """
 
     title: str
     make: Callable[[np.ndarray], Recalibrator]
 
 
+ODIR = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 METHODS: dict[str, Method] = {
     "temperature": Method("temperature", lambda weights: TemperatureScaling()),
     "prior": Method("prior correction", PriorCorrection),
@@ -157,10 +137,7 @@ METHODS: dict[str, Method] = {
     "entropy": Method("entropy-based temperature", lambda weights: EntropyTemperatureScaling()),
     "vector": Method("vector scaling", lambda weights: VectorScaling()),
     "matrix": Method("matrix scaling", lambda weights: MatrixScaling()),
-    "matrix_odir": Method(
-        "matrix scaling with ODIR",
-        lambda weights: MatrixScaling(penalty=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)),
-    ),
+    "matrix_odir": Method("matrix scaling with ODIR", lambda weights: MatrixScaling(penalty=ODIR)),
     "isotonic": Method("isotonic regression", lambda weights: IsotonicRegressions()),
     "histogram": Method("histogram binning", lambda weights: HistogramBinning()),
 }

@@ -1,28 +1,30 @@
-"""Resampled images: the stratified bootstrap of scores that are no calibration errors, and Holm's correction.
+"""Resampled images, and tests: the stratified bootstrap, Holm's correction, McNemar's exact test.
 
-Imported through ``acrlls.calibration.registry``.  A resample is a count for each image, so that 1,000 of them are a matrix
-and a score under all of them is a product or a sum; nothing is computed image by image in Python.
+A resample is a count for each image, so that 1,000 of them are a matrix and a score under all of
+them is a product or a sum.
 
 References:
     - [1] B. Efron, R. J. Tibshirani, "An introduction to the bootstrap", Chapman & Hall, 1993.
-    - [2] S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6,
-      1979.
+    - [2] S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
+      of Statistics 6, 1979.
+    - [3] Q. McNemar, "Note on the sampling error of the difference between correlated proportions
+      or percentages", Psychometrika 12, 1947.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from scipy.special import bdtr
 
-from acrlls.calibration import scores as scoring
+from acrlls.calibration import scores
 from acrlls.calibration.checks import one_hot, whole_number
 
 
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with the ends of its interval; floats, or arrays ``(classes,)`` for a class-wise metric."""
+class Interval(NamedTuple):
+    """An estimate with the ends of its interval; floats, or arrays ``(classes,)``."""
 
     estimate: float | np.ndarray
     low: float | np.ndarray
@@ -42,8 +44,7 @@ def image_counts(y, resamples: int, seed: int) -> Iterator[np.ndarray]:
         counts = np.empty((r, len(y)))
         for rows in members:
             m = len(rows)
-            drawn = rng.integers(m, size=(r, m))
-            drawn += np.arange(r)[:, None] * m
+            drawn = rng.integers(m, size=(r, m)) + np.arange(r)[:, None] * m
             counts[:, rows] = np.bincount(drawn.ravel(), minlength=r * m).reshape(r, m)
         yield counts
 
@@ -51,7 +52,7 @@ def image_counts(y, resamples: int, seed: int) -> Iterator[np.ndarray]:
 def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarray:
     """Means of values known image by image, over images resampled within each class.
 
-    Every row sees the same images in the same resample, so that the difference of two rows is paired.
+    Every row sees the same images in the same resample, so that a difference of rows is paired.
 
     Args:
         values: one row a quantity, ``(rows, n)``, such as the loss of each of several models.
@@ -65,9 +66,8 @@ def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarr
     """
     values, y = np.asarray(values, float), np.asarray(y)
     if values.ndim != 2 or y.shape != values.shape[1:] or not values.size:
-        raise ValueError(
-            f"values have shape {values.shape} and y {y.shape}; they must be (rows, n) and (n,)"
-        )
+        shapes = f"values have shape {values.shape} and y {y.shape}"
+        raise ValueError(f"{shapes}; they must be (rows, n) and (n,)")
     if not np.isfinite(values).all():
         raise ValueError("values must be finite; leave out the images where they are not known")
     # row by row: a product with several rows at once may round equal rows differently
@@ -76,10 +76,9 @@ def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarr
 
 
 def holm(p_values):
-    """Holm's adjusted p-values [2]: those at most a are, of all together, rejected at family-wise level a.
+    """Holm's adjusted p-values [2], valid however the tests depend on each other.
 
-    The smallest of m is multiplied by m, the next by m - 1, …; none becomes smaller than one before it, nor larger
-    than one.  Valid however the tests depend on each other.  NaN stays NaN and does not count.
+    Those at most a are rejected at family-wise level a. NaN stays NaN and does not count.
 
     Args:
         p_values: array or DataFrame of any shape, all of it one family.
@@ -97,19 +96,51 @@ def holm(p_values):
     result = np.full(given.shape, np.nan)
     result[~np.isnan(given)] = adjusted
     if hasattr(p_values, "to_numpy"):
-        result_like = p_values.copy().astype(float)
-        result_like[:] = result
-        return result_like
+        like = p_values.astype(float)
+        like[:] = result
+        return like
     return result
 
 
-# Scores under image counts: ``f(p, y)`` prepares what does not change, and gives a function of counts ``(r, n)``
-# that returns ``(r,)`` or ``(r, classes)``.
+def mcnemar(won, differ):
+    """Exact two-sided p-value of McNemar's test [3] that two models are equally accurate.
+
+    Args:
+        won: images that only the one model gets right; a number or an array.
+        differ: images that exactly one of the two models gets right, likewise.
+
+    Returns:
+        As they are given: p-values in (0, 1]; 1 where the models differ nowhere.
+    """
+    won, differ = np.asarray(won), np.asarray(differ)
+    if ((won < 0) | (won > differ)).any():
+        raise ValueError("won must lie between 0 and differ")
+    p = np.minimum(2 * bdtr(np.minimum(won, differ - won), differ, 0.5), 1)
+    return float(p) if p.ndim == 0 else p
 
 
-def mean_of(contributions: Callable) -> Callable:
-    """For a score that is the mean of ``contributions(p, y)``, ``(n,)`` or ``(n, classes)``."""
+def replicates(function: Callable, models, y, resamples: int, seed: int) -> np.ndarray:
+    """Values of ``function(p, y)`` under resampled images, or its difference for two models.
 
+    Args:
+        models: one or two arrays ``(n, classes)``; both see the same images in each resample.
+
+    Returns:
+        ``(resamples,)`` or ``(resamples, classes)``.
+    """
+    counts = image_counts(y, resamples, seed)
+    if function in WEIGHTED:
+        under = [WEIGHTED[function](p, y) for p in models]
+        parts = [[score(c) for score in under] for c in counts]
+        values = [np.concatenate(of_model) for of_model in zip(*parts, strict=True)]
+    else:
+        rows = (np.repeat(np.arange(len(y)), c.astype(int)) for chunk in counts for c in chunk)
+        drawn = [[function(p[r], y[r]) for p in models] for r in rows]
+        values = [np.array(of_model) for of_model in zip(*drawn, strict=True)]
+    return values[0] - values[1] if len(values) == 2 else values[0]
+
+
+def _mean_of(contributions: Callable) -> Callable:
     def prepare(p, y):
         each = contributions(p, y)
         return lambda counts: counts @ each / len(y)
@@ -117,30 +148,23 @@ def mean_of(contributions: Callable) -> Callable:
     return prepare
 
 
-def of_confusion(function: Callable) -> Callable:
-    """For a score that is a ``function`` of confusion matrices ``(r, classes, classes)``."""
-
+def _of_confusion(function: Callable) -> Callable:
     def prepare(p, y):
         predicted = one_hot(p.argmax(axis=1), p.shape[1])
         members = [np.flatnonzero(y == k) for k in range(p.shape[1])]
-
-        def score(counts):
-            return function(
-                np.stack([counts[:, rows] @ predicted[rows] for rows in members], axis=1)
-            )
-
-        return score
+        return lambda counts: function(
+            np.stack([counts[:, rows] @ predicted[rows] for rows in members], axis=1)
+        )
 
     return prepare
 
 
-def squares(p, y):
-    """Contribution of each image to the Brier score of each class, ``(n, classes)``."""
+def _squares(p, y):
     return (p - one_hot(y, p.shape[1])) ** 2
 
 
-def auc(p, y):
-    """Area under the ROC curve of each class: the weighted share of pairs in the right order, a tie one half."""
+def _auc(p, y):
+    """Weighted share of pairs of images in the right order, a tie one half."""
     plans = []
     for k, score in enumerate(p.T):
         own, rest = np.flatnonzero(y == k), np.flatnonzero(y != k)
@@ -152,48 +176,25 @@ def auc(p, y):
         values = np.full((len(counts), len(plans)), np.nan)
         below = np.zeros((len(counts), counts.shape[1] + 1))
         for k, (own, rest, left, right) in enumerate(plans):
-            if not (len(own) and len(rest)):
-                continue
-            np.cumsum(counts[:, rest], axis=1, out=below[:, 1 : len(rest) + 1])
-            wins = np.einsum("ij,ij->i", counts[:, own], below[:, left] + below[:, right]) / 2
-            values[:, k] = wins / (len(own) * len(rest))
+            if len(own) and len(rest):
+                np.cumsum(counts[:, rest], axis=1, out=below[:, 1 : len(rest) + 1])
+                wins = np.einsum("ij,ij->i", counts[:, own], below[:, left] + below[:, right]) / 2
+                values[:, k] = wins / (len(own) * len(rest))
         return values
 
     return score
 
 
+# ``f(p, y)`` prepares what does not change and gives a function of counts ``(r, n)`` that returns
+# ``(r,)`` or ``(r, classes)``
 WEIGHTED = {
-    scoring.accuracy: of_confusion(scoring.accuracy_of),
-    scoring.f1: of_confusion(lambda c: scoring.f1_of(c).mean(axis=-1)),
-    scoring.nll: mean_of(scoring.losses),
-    scoring.brier_score: mean_of(lambda p, y: squares(p, y).sum(axis=1)),
-    scoring.classwise_precision: of_confusion(scoring.precision_of),
-    scoring.classwise_recall: of_confusion(scoring.recall_of),
-    scoring.classwise_f1: of_confusion(scoring.f1_of),
-    scoring.classwise_auc: auc,
-    scoring.classwise_brier: mean_of(squares),
+    scores.accuracy: _of_confusion(scores.accuracy_of),
+    scores.f1: _of_confusion(lambda c: scores.f1_of(c).mean(axis=-1)),
+    scores.nll: _mean_of(scores.losses),
+    scores.brier_score: _mean_of(lambda p, y: _squares(p, y).sum(axis=1)),
+    scores.classwise_precision: _of_confusion(scores.precision_of),
+    scores.classwise_recall: _of_confusion(scores.recall_of),
+    scores.classwise_f1: _of_confusion(scores.f1_of),
+    scores.classwise_auc: _auc,
+    scores.classwise_brier: _mean_of(_squares),
 }
-
-
-def replicates(function: Callable, models, y, resamples: int, seed: int) -> np.ndarray:
-    """Values of ``function(p, y)`` under resampled images, or of its difference where there are two models.
-
-    Args:
-        models: one or two arrays ``(n, classes)``; both see the same images in each resample.
-
-    Returns:
-        ``(resamples,)`` or ``(resamples, classes)``.
-    """
-    if function in WEIGHTED:
-        scores = [WEIGHTED[function](p, y) for p in models]
-        parts = [[score(counts) for score in scores] for counts in image_counts(y, resamples, seed)]
-        values = [np.concatenate(of_model) for of_model in zip(*parts, strict=True)]
-    else:
-        rows = (
-            np.repeat(np.arange(len(y)), c.astype(int))
-            for w in image_counts(y, resamples, seed)
-            for c in w
-        )
-        drawn = [[function(p[r], y[r]) for p in models] for r in rows]
-        values = [np.array(of_model) for of_model in zip(*drawn, strict=True)]
-    return values[0] - values[1] if len(values) == 2 else values[0]

@@ -1,15 +1,12 @@
 """Post-hoc methods that map logits to logits, and what every post-hoc method has.
 
-Imported through ``acrlls.calibration.posthoc``.
-
 References:
-    - [1] M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the outputs of a classifier to new a priori
-      probabilities: a simple procedure", Neural Computation 14, 2002.
-    - [2] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017.
-    - [3] S. A. Balanya, J. Maroñas, D. Ramos, "Adaptive temperature scaling for robust calibration of deep neural
-      networks", Neural Computing and Applications 36, 2024.
-    - [4] M. Kull et al., "Beyond temperature scaling: obtaining well-calibrated multi-class probabilities with
-      Dirichlet calibration", NeurIPS 2019 (ODIR).
+    - [1] M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the outputs of a classifier to new a
+      priori probabilities: a simple procedure", Neural Computation 14, 2002.
+    - [2] C. Guo et al., "On calibration of modern neural networks", ICML 2017.
+    - [3] S. A. Balanya, J. Maroñas, D. Ramos, "Adaptive temperature scaling for robust calibration
+      of deep neural networks", Neural Computing and Applications 36, 2024.
+    - [4] M. Kull et al., "Beyond temperature scaling", NeurIPS 2019 (ODIR).
 """
 
 from __future__ import annotations
@@ -20,15 +17,12 @@ import numpy as np
 from scipy.optimize import brentq, minimize
 from scipy.special import expit, log_softmax, softmax
 
-from acrlls.calibration.checks import one_hot, whole_number
+from acrlls.calibration.checks import check_logits, one_hot, whole_number
+from acrlls.calibration.scores import nll
 
 
 class Recalibrator(abc.ABC):
-    """What every method has.
-
-    Attributes:
-        classes: number of classes that it was fitted on; None before ``fit``.
-    """
+    """What every method has; ``classes`` is None before ``fit``."""
 
     classes: int | None = None
 
@@ -36,7 +30,8 @@ class Recalibrator(abc.ABC):
         """Fit on images that the model was not trained on.
 
         Args:
-            logits: ``(n, classes)``, or the predictions of a run for its validation part, with labels of their own.
+            logits: ``(n, classes)``, or the predictions of a run for its validation part, which
+                bring their labels.
             labels: ``(n,)``, whole numbers from 0.
 
         Raises:
@@ -44,12 +39,10 @@ class Recalibrator(abc.ABC):
         """
         if hasattr(logits, "logits"):
             if logits.part == "test":
-                raise ValueError(
-                    "these are predictions for the test part; fit on those for the validation part"
-                )
+                raise ValueError("predictions for the test part; fit on the validation part")
             logits, labels = logits.logits, logits.labels
-        z = _checked_logits(logits)
-        self._fit(z, _checked_labels(labels, z))
+        z, y = check_logits(logits, labels if labels is not None else ())
+        self._fit(z, y)
         self.classes = z.shape[1]
         return self
 
@@ -62,13 +55,16 @@ class Recalibrator(abc.ABC):
 
     def _ready(self, logits) -> np.ndarray:
         if self.classes is None:
-            raise ValueError(
-                "not fitted yet: call fit(logits, labels) on the validation part first"
-            )
-        z = _checked_logits(logits)
+            raise ValueError("not fitted: call fit(logits, labels) on the validation part first")
+        z = check_logits(getattr(logits, "logits", logits))
         if z.shape[1] != self.classes:
-            raise ValueError(f"logits have {z.shape[1]} classes; fitted on {self.classes}")
+            raise ValueError(f"logits have {z.shape[1]} classes; the method has {self.classes}")
         return z
+
+    def _refuse_absent(self, z, y):
+        missing = np.flatnonzero(np.bincount(y, minlength=z.shape[1]) == 0)
+        if len(missing):
+            raise ValueError(f"class {missing[0]} does not occur; every class needs images here")
 
 
 class LogitMap(Recalibrator):
@@ -86,15 +82,13 @@ class LogitMap(Recalibrator):
 
 
 class PriorCorrection(LogitMap):
-    """Undoes class weights: divides each probability by the weight of its class and normalises [1].
+    """Undoes class weights: divides each probability by its class's weight and normalises [1].
 
-    Cross-entropy weighted by w is least at q_k proportional to w_k · p_k, with p the true probability, so
-    p_k is proportional to q_k / w_k; on the logits that is z_k - log w_k.  Nothing is estimated, so it need not be
-    fitted.
+    Cross-entropy weighted by w is least at q_k proportional to w_k · p_k, with p the true
+    probability; so the logits become z_k - log w_k. Nothing is estimated: ``fit`` may be left out.
 
     Args:
-        weights: class weights of the training, ``(classes,)``, all above 0; their common scale does not
-            matter.
+        weights: class weights of the training, ``(classes,)``, all above 0, on any scale.
     """
 
     def __init__(self, weights):
@@ -106,22 +100,16 @@ class PriorCorrection(LogitMap):
     def _fit(self, z, y):
         self._ready(z)
 
-    def _ready(self, logits):
-        z = _checked_logits(logits)
-        if z.shape[1] != len(self.weights):
-            raise ValueError(f"logits have {z.shape[1]} classes and weights {len(self.weights)}")
-        return z
-
     def _transform(self, z):
         return z - np.log(self.weights)
 
 
 class TemperatureScaling(LogitMap):
-    """Divides all logits by one temperature, the one of least negative log-likelihood [2].
+    """Divides all logits by the temperature of least negative log-likelihood [2].
 
-    The loss is convex in 1/T, and its slope there, mean(sum_k p_k z_k - z_label), is monotone: the root is
-    bracketed and found.  Where it lies outside ``limits`` (labels separated without error, or unrelated to
-    the logits) the nearer limit is taken.  The predicted classes stay as they were.
+    The loss is convex in 1/T, and its slope there, mean(sum_k p_k z_k - z_label), is monotone: the
+    root is bracketed and found. Where it lies outside ``limits`` (labels separated without error,
+    or unrelated to the logits) the nearer limit is taken. The predicted classes do not change.
 
     Attributes:
         temperature: T, above 1 where the model was overconfident; None before ``fit``.
@@ -150,12 +138,12 @@ class TemperatureScaling(LogitMap):
 
 
 class EntropyTemperatureScaling(LogitMap):
-    """Divides the logits of an image by a temperature that depends on the entropy of its prediction (HTS of [3]).
+    """Divides the logits of an image by a temperature that depends on its entropy (HTS of [3]).
 
-    T(z) = softplus(w · log(H(z) / log K) + b), with H the entropy of softmax(z) in nats and K classes, kept within the
-    limits of :class:`TemperatureScaling`, which is the case w = 0.  w and b are those of least negative
-    log-likelihood; that is not convex, so the search goes down from the best single temperature and cannot end above
-    it.  The predicted classes stay as they were.
+    T(z) = softplus(w · log(H(z) / log K) + b), with H the entropy of softmax(z) in nats and K
+    classes, within the limits of :class:`TemperatureScaling`, which is the case w = 0. The search
+    for the least negative log-likelihood, which is not convex, starts there and cannot end above
+    it. The predicted classes do not change.
 
     Attributes:
         w, b: slope and intercept; None before ``fit``.
@@ -177,7 +165,7 @@ class EntropyTemperatureScaling(LogitMap):
             by_t = (aim - (np.exp(log_p) * z).sum(axis=1)) / t**2 * slope
             return -log_p[np.arange(len(y)), y].mean(), np.array([(by_t * x).mean(), by_t.mean()])
 
-        # softplus turned round: T = log(1 + e^b)
+        # the inverse of softplus: T = log(1 + e^b)
         b = start.temperature + np.log(-np.expm1(-start.temperature))
         found = minimize(loss, [0.0, b], jac=True, method="BFGS", options={"gtol": 1e-9})
         self.w, self.b = (float(v) for v in found.x)
@@ -187,7 +175,7 @@ class EntropyTemperatureScaling(LogitMap):
         return self._softplus(self.w * _log_entropy(self._ready(logits)) + self.b)[0]
 
     def _transform(self, z):
-        return z / self.temperatures(z)[:, None]
+        return z / self._softplus(self.w * _log_entropy(z) + self.b)[0][:, None]
 
     @staticmethod
     def _softplus(x):
@@ -200,16 +188,14 @@ class EntropyTemperatureScaling(LogitMap):
 class MatrixScaling(LogitMap):
     """Multiplies the logits by a matrix and adds a vector, W z + b [2].
 
-    W and b are those of least negative log-likelihood, a convex problem, found by Newton steps within a trust region
-    from W = 1, b = 0.  Labels separated without error have no such W; then the steps end where the loss is all but 0.
-    With ``penalty`` it is MS-ODIR of [4]: ``penalty`` times the mean square of W off its diagonal, plus ``penalty``
-    times the mean square of b, are added to the loss.
+    W and b have the least negative log-likelihood, a convex problem, found by Newton steps within a
+    trust region from W = 1, b = 0. With ``penalty`` it is MS-ODIR of [4]: ``penalty`` times the
+    mean square of W off its diagonal and of b are added to the loss.
 
     Args:
-        penalty: at least 0; or several, of which the one of least loss in a stratified cross-validation on the
-            validation images is taken.
-        folds: parts of that cross-validation; no more than the rarest class has images, and where that is one, the
-            greatest penalty is taken.
+        penalty: at least 0; or several, of which a stratified cross-validation on the validation
+            images takes the one of least loss, and the greatest where a class has one image.
+        folds: parts of that cross-validation, at most the number of images of the rarest class.
 
     Attributes:
         matrix: W, ``(classes, classes)``; None before ``fit``.
@@ -223,10 +209,7 @@ class MatrixScaling(LogitMap):
 
     def __init__(self, penalty: float | tuple[float, ...] = 0.0, folds: int = 5):
         self.penalties = np.atleast_1d(np.asarray(penalty, float))
-        if (
-            self.penalties.ndim != 1
-            or not (np.isfinite(self.penalties) & (self.penalties >= 0)).all()
-        ):
+        if not (np.isfinite(self.penalties) & (self.penalties >= 0)).all():
             raise ValueError(f"penalty is {penalty!r}; it must be a number from 0, or several")
         self.folds = whole_number("folds", folds)
 
@@ -235,14 +218,13 @@ class MatrixScaling(LogitMap):
         return np.ones((classes, classes), bool)
 
     def _fit(self, z, y):
-        refuse_absent(z, y)
-        self.chosen = float(
-            self.penalties[0] if len(self.penalties) == 1 else self._best_penalty(z, y)
-        )
+        self._refuse_absent(z, y)
+        several = len(self.penalties) > 1
+        self.chosen = float(self._best_penalty(z, y) if several else self.penalties[0])
         self.matrix, self.shift = self._solve(z, y, self.chosen)
 
     def _best_penalty(self, z, y):
-        from sklearn.model_selection import StratifiedKFold  # here and not above: it loads pandas
+        from sklearn.model_selection import StratifiedKFold  # not above: it loads pandas
 
         parts = min(self.folds, np.bincount(y).min())
         if parts < 2:
@@ -253,7 +235,7 @@ class MatrixScaling(LogitMap):
             total = 0.0
             for rows, out in folds:
                 w, b = self._solve(z[rows], y[rows], penalty)
-                total += len(out) * nll_of_logits(z[out] @ w.T + b, y[out])
+                total += len(out) * nll(softmax(z[out] @ w.T + b, axis=1), y[out])
             return total
 
         return min(self.penalties, key=loss)
@@ -261,14 +243,12 @@ class MatrixScaling(LogitMap):
     def _solve(self, z, y, penalty):
         n, k = z.shape
         x, hits = np.column_stack([z, np.ones(n)]), one_hot(y, k)
-        fitted = np.column_stack(
-            [self._free(k), np.ones(k, bool)]
-        )  # of (W, b), like everything below
-        # The penalty is the sum of these times the squares of the entries.
+        fitted = np.column_stack([self._free(k), np.ones(k, bool)])  # of (W, b)
+        # the penalty is the sum of these times the squares of the entries
         weights = penalty * np.column_stack([(1 - np.eye(k)) / (k * (k - 1)), np.ones(k) / k])
-        whole = np.eye(k, k + 1)
 
         def full(theta):
+            whole = np.zeros(fitted.shape)
             whole[fitted] = theta
             return whole
 
@@ -284,15 +264,9 @@ class MatrixScaling(LogitMap):
             h = np.einsum("nij,na,nb->iajb", spread, x, x, optimize=True).reshape(fitted.size, -1)
             return (h + np.diag(2 * weights.ravel()))[np.ix_(fitted.ravel(), fitted.ravel())]
 
-        found = minimize(
-            loss,
-            whole[fitted],
-            jac=True,
-            hess=curvature,
-            method="trust-exact",
-            options={"gtol": 1e-8, "maxiter": 1000},
-        )
-        m = full(found.x)
+        how = {"jac": True, "hess": curvature, "method": "trust-exact"}
+        limits = {"gtol": 1e-8, "maxiter": 1000}
+        m = full(minimize(loss, np.eye(k, k + 1)[fitted], options=limits, **how).x)
         return m[:, :k], m[:, k]
 
     def _transform(self, z):
@@ -309,49 +283,8 @@ class VectorScaling(MatrixScaling):
         return np.eye(classes, dtype=bool)
 
 
-def nll_of_logits(logits, labels) -> float:
-    """Negative log-likelihood in nats an image, from logits; exact where a probability would round to 0."""
-    z = _checked_logits(logits)
-    y = _checked_labels(labels, z)
-    return float(-log_softmax(z, axis=1)[np.arange(len(y)), y].mean())
-
-
 def _log_entropy(z):
     """log(H / log K) of each row; H below the smallest number counts as that."""
     log_p = log_softmax(z, axis=1)
     entropy = -(np.exp(log_p) * log_p).sum(axis=1)
     return np.log(entropy.clip(np.finfo(float).tiny) / np.log(z.shape[1]))
-
-
-def _checked_logits(logits) -> np.ndarray:
-    z = np.asarray(getattr(logits, "logits", logits), float)
-    if z.ndim != 2 or z.shape[1] < 2 or not len(z):
-        raise ValueError(
-            f"logits have shape {z.shape}; they must be (n, classes), n >= 1 and classes >= 2"
-        )
-    bad = ~np.isfinite(z).all(axis=1)
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(f"logits: row {row} is not finite: {z[row]}")
-    return z
-
-
-def _checked_labels(labels, z) -> np.ndarray:
-    y = np.asarray(labels)
-    if y.shape != (len(z),):
-        raise ValueError(
-            f"labels have shape {y.shape}; they must be ({len(z)},), one a row of logits"
-        )
-    bad = ~np.isin(y, np.arange(z.shape[1]))
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(f"labels: row {row} is {y[row]}; they go from 0 to {z.shape[1] - 1}")
-    return y.astype(np.intp)
-
-
-def refuse_absent(z, y):
-    missing = np.flatnonzero(np.bincount(y, minlength=z.shape[1]) == 0)
-    if len(missing):
-        raise ValueError(
-            f"labels: class {missing[0]} does not occur; this method needs images of every class"
-        )

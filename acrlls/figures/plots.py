@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from acrlls.calibration.registry import noise_floor
+from acrlls.calibration import noise_floor
 from acrlls.config import UserError
 from acrlls.figures.architecture import plot_architecture, prepare_architecture
 from acrlls.figures.compare import (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 
-from acrlls.calibration.registry import Reliability
+from acrlls.calibration import Reliability
 from acrlls.figures.style import ACCENT, COLOURS, FAINT, MUTED, WIDTH, colour, styled
 
 PAIR = (ACCENT, COLOURS[0])  # of two models

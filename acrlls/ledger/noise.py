@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from acrlls.calibration import registry as calibration
+from acrlls import calibration
 from acrlls.ledger import chance
 from acrlls.ledger.facts import (
     LOWER,

@@ -18,9 +18,8 @@ import pandas as pd
 from scipy.special import log_softmax, softmax
 from scipy.stats import t as student
 
-from acrlls.calibration import registry as calibration
-from acrlls.calibration.posthoc import PriorCorrection, TemperatureScaling
-from acrlls.calibration.resampling import replicates
+from acrlls import calibration
+from acrlls.calibration import PriorCorrection, TemperatureScaling, replicates
 from acrlls.config import configure
 from acrlls.ledger.facts import DIFFERS, REPRODUCED, UNCHECKABLE, Claim, Facts, Outcome, check
 from acrlls.paper.paper import CLASSES

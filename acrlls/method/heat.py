@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from acrlls.calibration.registry import bootstrap_means
+from acrlls.calibration import bootstrap_means
 from acrlls.config import UserError
 from acrlls.data.dataset import render
 from acrlls.method.model import between

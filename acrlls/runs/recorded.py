@@ -13,11 +13,11 @@ import pandas as pd
 from scipy.stats import binomtest
 
 import acrlls
-from acrlls.calibration import registry as calibration
+from acrlls import calibration
+from acrlls.calibration import METHODS, PriorCorrection, Recalibrator
+from acrlls.config import PROJECT, UserError
 from acrlls.data import dataset as data
 from acrlls.paper import paper
-from acrlls.config import PROJECT, UserError
-from acrlls.calibration.posthoc import METHODS, PriorCorrection, Recalibrator
 from acrlls.runs.runs import Run, load_run
 
 RESULTS = PROJECT / "results"

@@ -1,4 +1,4 @@
-"""Statements about post-hoc recalibration; SciPy's own minimiser and scikit-learn are the judges."""
+"""Post-hoc recalibration; SciPy's own minimiser and scikit-learn are the judges."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from acrlls.calibration import registry as cal
+from acrlls import calibration as cal
 from acrlls.calibration.posthoc import (
     METHODS,
     Chain,
@@ -24,7 +24,6 @@ from acrlls.calibration.posthoc import (
     PriorCorrection,
     TemperatureScaling,
     VectorScaling,
-    nll_of_logits,
 )
 
 WEIGHTS = np.array([1.46, 0.88, 0.52, 3.94])
@@ -120,7 +119,7 @@ def test_no_other_temperature_is_better():
 
     best = minimize_scalar(loss, bounds=(0.1, 10), options={"xatol": 1e-8})
     assert found.temperature == pytest.approx(best.x, rel=1e-4)
-    assert nll_of_logits(found.transform(z), y) == pytest.approx(best.fun)
+    assert cal.nll(found.predict_proba(z), y) == pytest.approx(best.fun)
     assert cal.nll(found.predict_proba(z), y) < cal.nll(softmax(z, axis=1), y)
 
 
@@ -192,7 +191,7 @@ def test_no_other_slope_and_intercept_are_better():
     found = EntropyTemperatureScaling().fit(z, y)
     np.testing.assert_allclose([found.w, found.b], best.x, rtol=1e-3)
     assert abs(found.w) > 0.05
-    assert nll_of_logits(found.transform(z), y) == pytest.approx(best.fun, abs=1e-8)
+    assert cal.nll(found.predict_proba(z), y) == pytest.approx(best.fun, abs=1e-8)
 
 
 def test_slope_and_intercept_are_found_where_the_labels_come_from_them():
@@ -236,7 +235,7 @@ def test_no_other_factors_and_shifts_are_better():
     )
     np.testing.assert_allclose(np.diag(found.matrix), best.x[:4], atol=1e-3)
     assert (found.matrix[~np.eye(4, dtype=bool)] == 0).all()
-    assert nll_of_logits(found.transform(z), y) == pytest.approx(best.fun, abs=1e-8)
+    assert cal.nll(found.predict_proba(z), y) == pytest.approx(best.fun, abs=1e-8)
 
 
 def test_odir_penalises_the_matrix_off_its_diagonal_and_the_shift():
@@ -274,11 +273,11 @@ def test_more_freedom_is_never_worse_on_the_images_of_the_fit():
         z, y = bent_logits(200, seed)
         z = z * (1 + seed)
         loss = {
-            name: nll_of_logits(METHODS[name].make(WEIGHTS).fit(z, y).transform(z), y)
+            name: cal.nll(METHODS[name].make(WEIGHTS).fit(z, y).predict_proba(z), y)
             for name in ("temperature", "entropy", "vector", "matrix")
         }
         slack = 1e-9
-        assert loss["temperature"] <= nll_of_logits(z, y) + slack
+        assert loss["temperature"] <= cal.nll(softmax(z, axis=1), y) + slack
         assert loss["entropy"] <= loss["temperature"] + slack
         assert loss["matrix"] <= loss["vector"] + slack <= loss["temperature"] + 2 * slack
 
@@ -314,14 +313,15 @@ def test_isotonic_regression_never_decreases_before_rows_are_normalised():
 
 
 def test_histogram_binning_worked_by_hand():
-    # Probabilities of class 0: 0.1, 0.2, 0.3 | 0.6, 0.7, 0.9; the labels of class 0 are the 2nd, 5th and 6th.
+    # Probabilities of class 0: 0.1, 0.2, 0.3 | 0.6, 0.7, 0.9; the labels of class 0 are the 2nd,
+    # 5th and 6th.
     p0 = np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.9])
     z = np.log(np.column_stack([p0, 1 - p0]))
     found = HistogramBinning(bins=2).fit(z, [1, 0, 1, 1, 0, 0])
     asked = np.array([0.05, 0.3, 0.31, 0.99])
     shares = found.predict_proba(np.log(np.column_stack([asked, 1 - asked])))
-    # Class 0: a third up to 0.3, two thirds above.  Class 1 at 0.1, 0.3, 0.4 | 0.7, 0.8, 0.9: a third up to 0.4, two
-    # thirds above; so 0.31 has two thirds for both, which become halves.
+    # Class 0: a third up to 0.3, two thirds above.  Class 1 at 0.1, 0.3, 0.4 | 0.7, 0.8, 0.9: a
+    # third up to 0.4, two thirds above; so 0.31 has two thirds for both, which become halves.
     np.testing.assert_allclose(shares[:, 0], [1 / 3, 1 / 3, 1 / 2, 2 / 3])
 
 
@@ -409,7 +409,7 @@ def test_a_chain_fits_each_method_on_what_those_before_it_leave():
 
 
 def test_settings_out_of_range_are_clear_errors():
-    with pytest.raises(ValueError, match="4 classes and weights 3"):
+    with pytest.raises(ValueError, match="4 classes; the method has 3"):
         PriorCorrection([1, 2, 3]).predict_proba(np.zeros((2, 4)))
     with pytest.raises(ValueError, match="positive"):
         PriorCorrection([1, 0, 3])

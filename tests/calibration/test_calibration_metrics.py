@@ -1,4 +1,4 @@
-"""The measures against implementations that we did not write: scikit-learn, relplot and uncertainty-calibration.
+"""The measures against scikit-learn, relplot and uncertainty-calibration.
 
 Where one of those departs from the definition, the test says in what.
 """
@@ -13,8 +13,8 @@ from scipy.special import softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import brier_score_loss
 
-from acrlls.calibration import registry as cal
-from acrlls.calibration.checks import bin_edges, places
+from acrlls import calibration as cal
+from acrlls.calibration.binning import bin_edges, places
 
 P4 = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
 Y4 = np.array([0, 0, 0, 0])  # the third image is predicted wrongly
@@ -100,7 +100,7 @@ def test_the_debiased_error_is_that_of_uncertainty_calibration(p, y):
         theirs = uncertainty_calibration.lower_bound_scaling_ce(p, y, mode="top-label", **how)
         assert cal.debiased_ece(p, y, bins) == pytest.approx(theirs, abs=1e-9)
         theirs = uncertainty_calibration.lower_bound_scaling_ce(p, y, mode="marginal", **how)
-        classwise = cal.classwise_debiased_ece(p, y, bins)
+        classwise = cal.debiased_ece(p, y, bins, of="classes")
         assert np.sqrt((classwise**2).mean()) == pytest.approx(theirs, abs=1e-9)
 
 
@@ -108,17 +108,17 @@ def test_the_debiased_squared_error_is_unbiased_and_the_plain_one_is_not():
     rng = np.random.default_rng(0)
     p, _ = random_case(400)
     drawn = [labels_of(p, rng) for _ in range(400)]
-    squared = np.array([cal.classwise_debiased_ece(p, y, squared=True) for y in drawn])
+    squared = np.array([cal.debiased_ece(p, y, of="classes", squared=True) for y in drawn])
     standard_error = squared.std(axis=0) / np.sqrt(len(drawn))
     assert (np.abs(squared.mean(axis=0)) < 4 * standard_error).all()
     # an l2 error is at least the l1 error, whose square is far from zero on average
     plain = np.array([cal.classwise_ece(p, y) ** 2 for y in drawn])
     assert (plain.mean(axis=0) > 8 * standard_error).all()
-    assert (np.sqrt(squared.clip(0)) == [cal.classwise_debiased_ece(p, y) for y in drawn]).all()
+    assert (np.sqrt(squared.clip(0)) == [cal.debiased_ece(p, y, of="classes") for y in drawn]).all()
 
 
 def smoothed(at, residual, width, knots=301):
-    """The definition: integral of the absolute residual under a Gaussian kernel reflected at 0 and 1."""
+    """The definition: integral of the absolute residual under a reflected Gaussian kernel."""
     t = np.linspace(0, 1, knots)
     places_of = np.concatenate([2 * m + sign * at for m in range(-2, 3) for sign in (1, -1)])
     kernel = np.exp(-(((t[:, None] - places_of) / width) ** 2) / 2) / (width * np.sqrt(2 * np.pi))
@@ -129,7 +129,7 @@ def smoothed(at, residual, width, knots=301):
 def test_smooth_ece_is_the_width_at_which_the_smoothed_residuals_integrate_to_it(p, y):
     columns = [*zip(p.T, np.eye(p.shape[1])[y].T, strict=True), confidence_and_hit(p, y)]
     for (at, hit), value in zip(
-        columns, [*cal.classwise_smooth_ece(p, y), cal.smooth_ece(p, y)], strict=True
+        columns, [*cal.smooth_ece(p, y, of="classes"), cal.smooth_ece(p, y)], strict=True
     ):
         if np.array_equal(at, hit):
             assert value == 0
@@ -139,21 +139,22 @@ def test_smooth_ece_is_the_width_at_which_the_smoothed_residuals_integrate_to_it
 
 @pytest.mark.parametrize("seed", range(5))
 def test_smooth_ece_is_near_that_of_relplot_where_scores_keep_away_from_0_and_1(seed):
-    # relplot takes the integral over 200 points and divides by a density that it smooths along, and halves the range
-    # of widths ten times: some per cent
+    # relplot takes the integral over 200 points and divides by a density that it smooths along, and
+    # halves the range of widths ten times: some per cent
     rng = np.random.default_rng(seed)
     p = softmax(rng.normal(size=(3000, 3)), axis=1)
     y = labels_of(softmax(0.5 * np.log(p), axis=1), rng)
     assert cal.smooth_ece(p, y) == pytest.approx(smECE(*confidence_and_hit(p, y)), rel=0.03)
     theirs = [smECE(p[:, k], (y == k).astype(float)) for k in range(3)]
-    np.testing.assert_allclose(cal.classwise_smooth_ece(p, y), theirs, rtol=0.03)
+    np.testing.assert_allclose(cal.smooth_ece(p, y, of="classes"), theirs, rtol=0.03)
 
 
 def test_relplot_cuts_its_kernel_at_one_half_so_that_opposite_ends_never_meet():
-    # three in four of the certain answers are wrong, in both directions: a width of about 0.3 lets the ends cancel
+    # three in four of the certain answers are wrong, in both directions: a width of about 0.3 lets
+    # the ends cancel
     at, hit = np.repeat([0.0, 1.0], 4), np.array([1, 1, 1, 0, 0, 0, 0, 1.0])
     p = np.column_stack([at, 1 - at])
-    ours, theirs = cal.classwise_smooth_ece(p, 1 - hit.astype(int))[0], smECE(at, hit)
+    ours, theirs = cal.smooth_ece(p, 1 - hit.astype(int), of="classes")[0], smECE(at, hit)
     assert smoothed(at, hit - at, ours) == pytest.approx(ours, abs=1e-4)
     assert theirs == pytest.approx(0.75, abs=0.01) and smoothed(at, hit - at, theirs) < 0.3
 
@@ -178,27 +179,31 @@ def test_relplot_puts_a_confidence_of_one_in_a_bin_of_its_own_and_an_edge_in_the
 @every_case
 def test_over_and_underconfidence_sum_to_the_ece(p, y):
     for bins in (1, 10, 15):
-        parts = cal.overconfidence(p, y, bins) + cal.underconfidence(p, y, bins)
+        parts = cal.METRICS["overconfidence"](p, y, bins) + cal.METRICS["underconfidence"](
+            p, y, bins
+        )
         assert parts == pytest.approx(cal.ece(p, y, bins), abs=1e-15)
-        parts = cal.classwise_overconfidence(p, y, bins) + cal.classwise_underconfidence(p, y, bins)
+        parts = cal.METRICS["classwise_overconfidence"](p, y, bins) + cal.METRICS[
+            "classwise_underconfidence"
+        ](p, y, bins)
         np.testing.assert_allclose(parts, cal.classwise_ece(p, y, bins), atol=1e-15)
 
 
 def test_over_and_underconfidence_and_the_maximum_of_four_images_worked_by_hand():
     # ten bins: said .9 .8 .7 .6, came true 1 1 0 1; a quarter each
-    assert cal.overconfidence(P4, Y4, 10) == pytest.approx(0.7 / 4)
-    assert cal.underconfidence(P4, Y4, 10) == pytest.approx((0.1 + 0.2 + 0.4) / 4)
+    assert cal.METRICS["overconfidence"](P4, Y4, 10) == pytest.approx(0.7 / 4)
+    assert cal.METRICS["underconfidence"](P4, Y4, 10) == pytest.approx((0.1 + 0.2 + 0.4) / 4)
     assert cal.mce(P4, Y4, 10) == pytest.approx(0.7)
     # two bins for class 0: .3 alone, frequency 1; .9 .8 .6 with mean 2.3/3, frequency 1
-    np.testing.assert_allclose(cal.classwise_mce(P4, Y4, 2), [0.7, 0.7])
+    np.testing.assert_allclose(cal.mce(P4, Y4, 2, of="classes"), [0.7, 0.7])
     flat = softmax(0.3 * np.log(CASES["random"][0]), axis=1)
     sharp = softmax(3 * np.log(CASES["random"][0]), axis=1)
-    assert cal.overconfidence(sharp, CASES["random"][1]) > 10 * cal.underconfidence(
-        sharp, CASES["random"][1]
-    )
-    assert cal.underconfidence(flat, CASES["random"][1]) > 10 * cal.overconfidence(
-        flat, CASES["random"][1]
-    )
+    assert cal.METRICS["overconfidence"](sharp, CASES["random"][1]) > 10 * cal.METRICS[
+        "underconfidence"
+    ](sharp, CASES["random"][1])
+    assert cal.METRICS["underconfidence"](flat, CASES["random"][1]) > 10 * cal.METRICS[
+        "overconfidence"
+    ](flat, CASES["random"][1])
 
 
 @every_case
@@ -206,7 +211,7 @@ def test_the_maximum_error_is_the_largest_gap_of_the_reliability_diagram(p, y):
     for strategy in ("uniform", "quantile"):
         diagram = cal.prepare_reliability(p, y, 10, strategy=strategy, resamples=2)
         gaps = np.nanmax(np.abs(diagram.frequency - diagram.confidence), axis=1)
-        np.testing.assert_allclose(cal.classwise_mce(p, y, 10, strategy), gaps)
+        np.testing.assert_allclose(cal.mce(p, y, 10, strategy, of="classes"), gaps)
 
 
 @every_case
@@ -261,7 +266,9 @@ def test_large_inputs_are_binned_in_pieces_that_sum_to_the_whole():
         where = np.searchsorted(np.linspace(0, 1, 16)[1:-1], p[:, k])
         gaps = np.bincount(where, p[:, k] - (y == k), minlength=15) / len(y)
         assert cal.classwise_ece(p, y)[k] == pytest.approx(np.abs(gaps).sum(), rel=1e-12)
-        assert cal.classwise_overconfidence(p, y)[k] == pytest.approx(gaps.clip(0).sum(), rel=1e-12)
+        assert cal.METRICS["classwise_overconfidence"](p, y)[k] == pytest.approx(
+            gaps.clip(0).sum(), rel=1e-12
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""Populations whose true calibration error is known, and test sets drawn from them.
+
+A population is a table of probabilities ``p`` and true probabilities ``eta``, both
+``(images, classes)``. Test sets are drawn from it with replacement and labels from ``eta``, so that
+:func:`acrlls.calibration.true_calibration_error` of the whole table is the true value exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import softmax
+
+from acrlls.calibration.binning import bin_edges, labels_from, places, top_label_of
+from acrlls.calibration.checks import OF, check, check_choice, one_hot, whole_number
+from acrlls.calibration.resampling import Interval, image_counts
+
+OFFSETS = np.array([0.5, 1.0, 1.7, -1.6])  # of logits: the classes' shares are near the paper's
+WEIGHTS = np.array([1.44, 0.88, 0.52, 3.94])  # class weights that go with these shares
+
+
+def synthetic(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Populations with four classes, the last of them rare, by name: ``(p, eta)``.
+
+    ``none`` is calibrated exactly; ``slight`` and ``strong`` are overconfident, with true
+    temperatures of 1.1 and 1.8; ``weighted`` is shifted as class-weighted training does, half as
+    far; ``local`` is calibrated except where the confidence is between 0.6 and 0.8, which is 0.1 to
+    0.2 too high; and ``timid`` is so underconfident, with a true temperature of 0.4, that its error
+    varies within each of the few bins that it fills.
+    """
+    rng = np.random.default_rng(seed)
+    z = OFFSETS + 2.5 * rng.normal(size=(whole_number("images", images), 4))
+    p = softmax(z, axis=1)
+    local, top = p.copy(), p.max(axis=1, keepdims=True)
+    within = ((top > 0.6) & (top < 0.8)).ravel()
+    moved = np.where(p == top, 0.6 - 0.5 * (0.8 - top), p * (0.4 + 0.5 * (0.8 - top)) / (1 - top))
+    local[within] = moved[within]
+    return {
+        "none": (p, p),
+        "slight": (p, softmax(z / 1.1, axis=1)),
+        "strong": (p, softmax(z / 1.8, axis=1)),
+        "weighted": (p, softmax(z - 0.5 * np.log(WEIGHTS), axis=1)),
+        "local": (p, local),
+        "timid": (softmax(0.4 * z, axis=1), p),
+    }
+
+
+def draw(p, eta, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """A test set: probabilities ``(n, classes)``, and labels ``(n,)`` drawn from their ``eta``."""
+    rows = rng.integers(len(p), size=n)
+    return p[rows], labels_from(eta[rows], rng.random(n))
+
+
+def percentile_interval(
+    p,
+    y,
+    bins: int = 15,
+    strategy: str = "uniform",
+    *,
+    of="classes",
+    level=0.95,
+    resamples=500,
+    seed=0,
+) -> Interval:
+    """The percentile bootstrap of the ECE, with the bins kept: **only to show that it fails**.
+
+    Arguments and result are those of :func:`acrlls.calibration.ece_interval`.
+    """
+    p, y = check(p, y)
+    check_choice("of", of, OF)
+    scores, targets = p, one_hot(y, p.shape[1])
+    if of == "top_label":
+        scores, targets = top_label_of(p, targets)
+    where = places(scores, bin_edges(scores, bins, strategy))
+    pairs = zip(where.T, (targets - scores).T, strict=True)
+    residuals = [one_hot(w, bins) * r[:, None] for w, r in pairs]
+    chunks = image_counts(y, resamples, seed)
+    drawn = [[np.abs(c @ r).sum(axis=1) / len(y) for r in residuals] for c in chunks]
+    drawn = np.concatenate(drawn, axis=1)
+    estimate = np.array([np.abs(r.sum(axis=0)).sum() / len(y) for r in residuals])
+    if of == "mean":
+        drawn, estimate = drawn.mean(axis=0, keepdims=True), estimate.mean(keepdims=True)
+    low, high = np.quantile(drawn.T, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    found = (estimate, low, high)
+    return Interval(*(found if of == "classes" else (float(v[0]) for v in found)))

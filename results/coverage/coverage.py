@@ -1,0 +1,161 @@
+"""How often the intervals for the calibration error hold the true value.
+
+``python results/coverage/coverage.py`` makes ``coverage.csv`` beside it again. Each of the known
+populations is sampled many times; a row of the table says how often an interval that aims at 0.95
+held the true error of a class, of the mean over the classes, or of the top label.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from scipy.special import softmax
+
+from acrlls import calibration
+from acrlls.calibration import populations
+
+HERE = Path(__file__).parent
+CELLS = (  # images, bins, strategy
+    (300, 10, "uniform"),
+    (1000, 15, "uniform"),
+    (3179, 15, "uniform"),
+    (300, 10, "quantile"),
+    (3179, 15, "quantile"),
+)
+OF = ("classes", "mean", "top_label")
+WAYS = {"ece_interval": calibration.ece_interval, "percentile": populations.percentile_interval}
+PAIRED = "calibration_difference"
+
+
+def pairs(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarray, ...]]:
+    """Two models of the same images, by name: ``(p, p2, eta)``, each ``(images, 4)``.
+
+    Both of ``calibrated, coarser`` are calibrated, but the second merges pairs of images. In
+    ``calibrated, slight`` and ``calibrated, strong`` the labels make the second overconfident, in
+    ``weighted, calibrated`` the first is shifted as class-weighted training does, and the two of
+    ``alike`` are slightly overconfident and stray in opposite directions.
+    """
+    rng = np.random.default_rng(seed)
+    z, stray = (scale * rng.normal(size=(images, 4)) for scale in (2.5, 0.3))
+    z += populations.OFFSETS
+    p, slight, strong = (softmax(z / temperature, axis=1) for temperature in (1, 1.1, 1.8))
+    order = p[:, 0].argsort()
+    coarser = np.empty_like(p)
+    coarser[order] = np.repeat(p[order].reshape(-1, 2, 4).mean(axis=1), 2, axis=0)
+    weighted = softmax(z + 0.5 * np.log(populations.WEIGHTS), axis=1)
+    return {
+        "calibrated, coarser": (p, coarser, p),
+        "calibrated, slight": (slight, p, slight),
+        "calibrated, strong": (strong, p, strong),
+        "weighted, calibrated": (weighted, p, p),
+        "alike": (softmax(z + stray, axis=1), softmax(z - stray, axis=1), slight),
+    }
+
+
+def coverage(
+    p, eta, n, bins, strategy, *, way="ece_interval", repetitions=600, resamples=500, seed=0
+):
+    """A row for each class, for their mean and for the top label of one population.
+
+    Returns:
+        DataFrame: ``truth``; ``floor``, the mean ECE of a calibrated model with these scores;
+        ``coverage``; ``low`` and ``high``, the shares of samples whose interval lies above and
+        below the truth; the mean ``width``; and ``repetitions``.
+    """
+    truth = [calibration.true_calibration_error(p, eta, bins, strategy, of=of) for of in OF]
+    rng, ends = np.random.default_rng(seed), []
+    for _ in range(repetitions):
+        sample = populations.draw(p, eta, n, rng)
+        how = {"resamples": resamples, "seed": int(rng.integers(2**32))}
+        found = [WAYS[way](*sample, bins, strategy, of=of, **how) for of in OF]
+        ends.append([np.hstack([f.low for f in found]), np.hstack([f.high for f in found])])
+    scores = populations.draw(p, eta, n, rng)[0]
+    floor = calibration.noise_floor(scores, None, bins, 200, strategy=strategy)
+    index = [*(f"class {k}" for k in range(p.shape[1])), "mean", "top label"]
+    table = pd.DataFrame({"truth": np.hstack(truth).round(6)}, index=index)
+    table["floor"] = np.hstack([floor.mean, floor.mean.mean(), floor.top_label.mean()]).round(5)
+    return table.join(held(np.array(ends), np.hstack(truth)).set_index(table.index))
+
+
+def paired_coverage(p, p2, eta, n, bins, strategy, *, repetitions=600, resamples=500, seed=0):
+    """As :func:`coverage`, for the difference of two models: sum over classes, and top label."""
+    kinds, squares = ("classes", "top_label"), []
+    for of in kinds:
+        first, second = (
+            calibration.true_calibration_error(q, eta, bins, strategy, of=of, norm="l2")
+            for q in (p, p2)
+        )
+        squares.append(np.sum(np.square(first)) - np.sum(np.square(second)))
+    rng, ends = np.random.default_rng(seed), []
+    for _ in range(repetitions):
+        both, y = populations.draw(np.hstack([p, p2]), eta, n, rng)
+        first, second = np.hsplit(both, 2)
+        how = {"resamples": resamples, "seed": int(rng.integers(2**32))}
+        found = [
+            calibration.calibration_difference(first, y, second, bins, strategy, of=of, **how)
+            for of in kinds
+        ]
+        ends.append([[f.low for f in found], [f.high for f in found]])
+    truth, index = np.array(squares), ["sum over classes", "top label"]
+    table = pd.DataFrame({"truth": truth.round(6), "floor": 0.0}, index=index)
+    return table.join(held(np.array(ends), truth).set_index(table.index))
+
+
+def held(ends, truth) -> pd.DataFrame:
+    """Shares of intervals ``(repetitions, 2, columns)`` that hold each truth or miss it."""
+    tiny = 1e-12  # a true error of zero is computed as 1e-17
+    low, high = ends.swapaxes(0, 1)
+    within = (low <= truth + tiny) & (high >= truth - tiny)  # of NaN, nothing holds
+    shares = {"coverage": within, "low": low > truth + tiny, "high": high < truth - tiny}
+    table = pd.DataFrame({name: share.mean(axis=0).round(4) for name, share in shares.items()})
+    return table.assign(width=(high - low).mean(axis=0).round(5), repetitions=len(ends))
+
+
+def study(repetitions: int, seed: int, jobs: int) -> pd.DataFrame:
+    """Every population and pair of models in every cell, one long table.
+
+    The percentile bootstrap, which is slow, has one cell and a tenth of the repetitions.
+    """
+    known, models = populations.synthetic(), pairs()
+    keys = [("ece_interval", name, *cell) for name in known for cell in CELLS]
+    keys += [("percentile", name, *CELLS[2]) for name in known]
+    keys += [(PAIRED, name, *cell) for name in models for cell in CELLS]
+
+    def one(way, name, *cell):
+        if way == PAIRED:
+            return paired_coverage(*models[name], *cell, repetitions=repetitions, seed=seed)
+        times = max(repetitions // 10, 1) if way == "percentile" else repetitions
+        return coverage(*known[name], *cell, way=way, repetitions=times, seed=seed)
+
+    tables = Parallel(jobs, verbose=10)(delayed(one)(*key) for key in keys)
+    names = ["interval", "population", "n", "bins", "strategy", "of"]
+    return pd.concat(dict(zip(keys, tables, strict=True)), names=names)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, default=HERE)
+    parser.add_argument("--repetitions", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    table = study(given.repetitions, given.seed, given.jobs)
+    given.output.mkdir(parents=True, exist_ok=True)
+    table.to_csv(given.output / "coverage.csv")
+    command = "python results/coverage/coverage.py"
+    made_by = {
+        "command": f"{command} --repetitions {given.repetitions} --seed {given.seed}",
+        "images": 100_000,
+        "versions": {"python": platform.python_version(), "numpy": np.__version__},
+    }
+    (given.output / "manifest.json").write_text(json.dumps(made_by, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
