@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from acrlls.calibration import registry as calibration
-from acrlls.config import UserError
-from acrlls.figures import plots
+from acrlls import calibration
+from acrlls import figures as plots
 from acrlls.figures.style import spread
 
 NAMES = ("COVID", "Lung Opacity", "Normal", "Viral Pneumonia")
@@ -70,10 +69,10 @@ def test_the_grid_is_sorted_and_its_best_is_the_lowest_loss():
             "val_accuracy": [0.8, 0.7, 0.9],
         }
     )
-    grid = plots.prepare_tuning(table)
-    np.testing.assert_array_equal(grid.loss, [[0.6, 0.4], [np.nan, 0.5]])
-    np.testing.assert_array_equal(grid.accuracy, [[0.9, 0.7], [np.nan, 0.8]])
-    assert grid.best == (0, 1)
+    grid = loss, accuracy = plots.prepare_tuning(table)
+    np.testing.assert_array_equal(loss, [[0.6, 0.4], [np.nan, 0.5]])
+    np.testing.assert_array_equal(accuracy, [[0.9, 0.7], [np.nan, 0.8]])
+    assert list(loss.index) == [0.1, 0.2] and list(loss.columns) == [0.2, 0.3]
     written = texts(plots.plot_tuning(grid, published=(0.2, 0.3)))
     assert {"0.4000", "70.0 %", "not run", "lowest here", "the paper's"} <= set(written)
     assert "the paper's" not in texts(plots.plot_tuning(grid, published=(0.08, 0.25)))
@@ -90,7 +89,7 @@ def test_epochs_are_numbered_through_and_the_kept_ones_have_the_lowest_validatio
     curves = plots.prepare_curves(table)
     np.testing.assert_array_equal(curves.epoch, [1, 2, 3, 4, 5])
     np.testing.assert_array_equal(curves.phase, [1, 1, 1, 2, 2])
-    assert curves.starts == [0, 3] and "seconds" not in curves.values
+    assert curves.spans == [slice(0, 3), slice(3, 5)] and "seconds" not in curves.values
     validation = history()["val_loss"]
     assert curves.best == (validation[:3].argmin(), 3 + validation[3:].argmin())
 
@@ -115,7 +114,7 @@ def test_lls_paths_end_at_their_last_scale_with_the_published_ones_dashed():
     )
     assert dashed == sorted([0.8872, 0.8759, 1.0365, 1.0399])
     assert "epoch" in texts(plots.plot_lls(plots.prepare_curves(scales())))
-    with pytest.raises(UserError, match="no LLS scales"):
+    with pytest.raises(ValueError, match="no LLS scales"):
         plots.plot_lls(plots.prepare_curves(scales()[:0]))
 
 
@@ -142,31 +141,6 @@ def test_reliability_draws_a_point_a_bin_that_is_not_empty(top_label, strategy):
         points = next(line for line in ax.lines if line.get_marker() == "o")
         np.testing.assert_array_equal(points.get_xdata(), data.confidence[k][data.count[k] > 0])
         assert f"ECE {data.ece[k]:.4f}" in texts(axes)
-
-
-def test_two_models_are_laid_over_each_other_and_one_class_can_be_taken_alone():
-    p, y = predictions()
-    sharp = softmax(2 * np.log(p + 1e-9), axis=1)
-    both = {
-        "plain": calibration.prepare_reliability(p, y, 10, NAMES, resamples=20),
-        "sharp": calibration.prepare_reliability(sharp, y, 10, NAMES, resamples=20),
-    }
-    axes = plots.plot_reliability(both)
-    for k, (ax, under) in enumerate(axes):
-        for marker, data in zip("os", both.values(), strict=True):
-            points = next(line for line in ax.lines if line.get_marker() == marker)
-            np.testing.assert_array_equal(points.get_ydata(), data.frequency[k][data.count[k] > 0])
-        drawn = [patch.get_data().values for patch in under.patches]
-        np.testing.assert_array_equal(drawn, [data.count[k] for data in both.values()])
-    assert {f"{name}: ECE {data.ece[0]:.4f}" for name, data in both.items()} <= set(texts(axes))
-    one = both["plain"].panel("Normal")
-    assert one.titles == ("Normal",) and one.level == both["plain"].level
-    np.testing.assert_array_equal(one.count, both["plain"].count[[2]])
-    assert plots.plot_reliability(one).shape == (1, 2)
-    with pytest.raises(ValueError, match="no panel 'Flu'.*COVID"):
-        both["plain"].panel("Flu")
-    with pytest.raises(ValueError, match="same panels"):
-        plots.plot_reliability({"all": both["plain"], "one": one})
 
 
 def test_the_confusion_matrix_shows_counts_and_shares_of_rows():
@@ -348,7 +322,7 @@ def test_masks_are_outlined_whatever_their_size_and_left_out_where_unknown():
     axes = plots.plot_masks(
         np.zeros((2, 8, 8)), [mask, None], [mask, np.zeros((20, 20), bool)], NAMES[:2]
     )
-    assert len(axes[0, 0].collections) == 2 and not axes[0, 1].collections
+    assert len(axes[0].collections) == 2 and not axes[1].collections
 
 
 def test_a_figure_leaves_the_notebooks_way_of_showing_figures_as_it_set_it():
