@@ -1,4 +1,4 @@
-"""What is prepared for the figures is right, and every figure draws, on given axes and on its own."""
+"""What is prepared for the figures is right, and every figure draws, on given axes or new ones."""
 
 from types import SimpleNamespace
 

@@ -1,0 +1,1 @@
+"""Tables and sentences of the sections, a module a section."""
