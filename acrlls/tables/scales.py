@@ -9,13 +9,12 @@ import pandas as pd
 from scipy.special import softmax
 from scipy.stats import permutation_test, spearmanr
 
+import acrlls
 from acrlls.calibration import accuracy, brier_score, classwise_ece, nll, noise_floor
 from acrlls.config import Config, UserError
 from acrlls.data import class_weights, load_data, split_of
-from acrlls.method import VARIANTS, build_model
 from acrlls.paper import beside, by_class, show, table
 from acrlls.runs import Run, grid
-from acrlls.runs import run as acrlls_run
 from acrlls.tables.words import number, plural
 
 
@@ -25,10 +24,10 @@ def run_with_lls(config: Config) -> Run:
     Raises:
         UserError: its variant has no LLS.
     """
-    with_lls = [name for name, variant in VARIANTS.items() if variant.lls]
+    with_lls = [name for name, variant in acrlls.VARIANTS.items() if variant.lls]
     if config.variant not in with_lls:
         raise UserError(f"variant {config.variant!r} has no LLS; take {', '.join(with_lls)}")
-    return acrlls_run(config)
+    return acrlls.run(config)
 
 
 def ours(run: Run) -> pd.DataFrame:
@@ -81,8 +80,8 @@ def change(moved: pd.DataFrame, seeds: int) -> str:
         f"; the published changes from {number(theirs.min(), 4)} to {number(theirs.max(), 4)}"
     )
     return (
-        f"**{_beyond(moved)} of our {len(moved)} changes** exceed twice the standard deviation "
-        f"over {seeds} seeds, which goes from {number(spread.min(), 4)} to "
+        f"**{_beyond(moved) or 'None'} of our {len(moved)} changes** exceed twice the standard "
+        f"deviation over {seeds} seeds, which goes from {number(spread.min(), 4)} to "
         f"{number(spread.max(), 4)}" + (published if len(theirs) else "") + "."
     )
 
@@ -119,7 +118,7 @@ def folded(scales, largest: float, n: int) -> str:
 
 def effective(config: Config, kernel, scales, names) -> pd.DataFrame:
     """Length of each row of W before and after training, its scale, and their product."""
-    start, _ = build_model(config, len(names)).get_layer("logits").get_weights()
+    start, _ = acrlls.build_model(config, len(names)).get_layer("logits").get_weights()
     before, after = (np.linalg.norm(weights, axis=0) for weights in (start, kernel))
     rows = {
         "length at start": before,
@@ -136,7 +135,7 @@ def below_one(lengths: pd.DataFrame) -> str:
     """Whether classes with a scale below one have lost weight, from :func:`effective`."""
     low = lengths[lengths.scale < 1]
     grown = low.index[low["growth of effective"] > 1]
-    verdict = f"The scale is below one for {plural(len(low), 'class', 'classes')}."
+    verdict = f"{plural(len(low), 'scale is', 'scales are')} below one.".capitalize()
     if len(grown):
         verdict += f" The effective weight of {', '.join(grown)} has grown all the same."
     elif len(low):
@@ -231,6 +230,6 @@ def finding(scales, largest: float, moved: pd.DataFrame) -> str:
         f"probability by more than {largest:.0e}. ".replace("e-", "e−")
         + f"They end between {number(min(scales))} and {number(max(scales))} with one seed "
         f"(published: {number(published.min())} to {number(published.max())}), and "
-        f"{_beyond(moved)} of {len(moved)} changes between the phases exceed twice the "
-        "standard deviation over seeds."
+        f"{_beyond(moved) or 'none'} of the {len(moved)} changes between the phases exceed "
+        "twice the standard deviation over seeds."
     )

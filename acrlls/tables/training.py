@@ -31,7 +31,7 @@ def settings(model, config: Config):
         of_config = name if hasattr(config, name) else f"{part}_{name}"
         published[n.what] = n.value
         ours[n.what] = layer.get("units", layer.get("rate", getattr(config, of_config, np.nan)))
-    both = beside(pd.Series(ours), pd.Series(published))
+    both = pd.DataFrame({"published": published, "ours": ours})
     return both.style.format("{:g}", na_rep="–").set_caption("Settings, published and ours")
 
 
@@ -141,7 +141,10 @@ def transfer(table: pd.DataFrame, labels) -> str:
     if table.empty:
         return "The backbone is random already, so there is nothing to compare it with."
     rows = table[table.index.str.startswith("Accuracy")]
-    said = [f"in {row.split(', ')[1]} it {_verdict(rows.loc[row])}" for row in rows.index]
+    said = [
+        f"in {row.split(', ')[1]} the pretrained backbone {_verdict(rows.loc[row])}"
+        for row in rows.index
+    ]
     classes, commonest = len(np.unique(labels)), np.bincount(labels).max() / len(labels)
     blank, loss = np.log(classes), table.loc["NLL, Phase 1", "random start"]
     rival = (

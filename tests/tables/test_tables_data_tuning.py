@@ -1,13 +1,13 @@
-"""Tables and sentences of the sections on data, tuning, training and scales."""
+"""Tables and sentences of the sections on data and on tuning."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from acrlls.paper import NUMBERS, table
-from acrlls.tables import data, scales, training, tuning, words
+from acrlls.tables import data, tuning, words
 
 
 def images(eta=True, ignored=()):
@@ -58,8 +58,6 @@ def test_the_rule_gives_the_published_split_to_the_last_image():
     ],
 )
 def test_ignored_files_are_named(how, said):
-    import re
-
     assert re.search(said, data.ignored(dataset(**how)))
 
 
@@ -151,99 +149,3 @@ def test_the_published_gaps_are_set_beside_a_guide_to_their_noise():
     assert "of the 4 published gaps" in said and "over 3 seeds" in said
     assert "seeds" not in tuning.published_noise(rows, again([0.5, 0.6, 0.4, 0.4])[:1])
     assert "no difference" in tuning.published_noise(rows[:1], again([0.5] * 4)[:1])
-
-
-def accuracies(low, high):
-    rows = {"published": [0.8, 0.9, 0.1], "ours": [0.7, 0.75, 0.05]}
-    return pd.DataFrame(rows, index=list(training.PHASES)).assign(low=low, high=high)
-
-
-@pytest.mark.parametrize(
-    "low, high, verdict",
-    [
-        (0.01, 0.1, "**Phase 2 raises"),
-        (-0.1, 0.1, "**Phase 2 does not clearly raise"),
-        (-0.1, -0.01, "**Phase 2 lowers"),
-    ],
-)
-def test_the_finding_of_training_follows_the_interval(low, high, verdict):
-    said = training.finding(accuracies(low, high))
-    assert said.startswith(verdict) and "with one seed" in said and "from 0.700 to 0.750" in said
-    assert "-" not in said
-
-
-def rivals(low, high, loss):
-    rows = [[0.7, 0.5, 0.2, low, high], [0.6, loss, -0.5, -0.6, -0.4]]
-    columns = ["pretrained", "random start", "difference", "low", "high"]
-    return pd.DataFrame(rows, ["Accuracy, Phase 1", "NLL, Phase 1"], columns)
-
-
-@pytest.mark.parametrize(
-    "low, high, loss, said",
-    [
-        (0.1, 0.3, np.log(2), ("**beats**", "next to nothing")),
-        (-0.1, 0.3, 0.4, ("cannot be told from", "has learnt something")),
-        (-0.3, -0.1, 0.4, ("falls behind", "has learnt something")),
-    ],
-)
-def test_the_backbone_is_judged_by_its_interval_and_the_rival_by_its_loss(low, high, loss, said):
-    sentence = training.transfer(rivals(low, high, loss), np.array([0, 0, 0, 1]))
-    assert all(words in sentence for words in said) and "0.750 of the images" in sentence
-    assert "random already" in training.transfer(rivals(0, 0, 1)[:0], np.array([0, 1]))
-
-
-NAMES = ["COVID", "Lung Opacity", "Normal", "Viral Pneumonia"]
-
-
-def moved():
-    rows = {"published change": [0.01, -0.02, np.nan, 0.03], "our change": [0.1, 0, -0.1, 0.01]}
-    return pd.DataFrame(rows, NAMES).assign(**{"epoch to epoch": 0.01, "seed to seed": 0.02})
-
-
-def test_changes_count_only_beyond_twice_the_noise_of_seeds():
-    said = scales.change(moved(), 4)
-    assert said.startswith("**2 of our 4 changes**") and "0.0100 to 0.0300." in said
-    own = moved().assign(**{"published change": np.nan})
-    assert "published" not in scales.change(own, 4)
-    said = scales.finding([0.8, 1.1], 2.4e-7, moved())
-    assert "2e−07" in said and "0.800 and 1.100 with one seed" in said and "2 of 4 changes" in said
-
-
-def test_a_fold_that_is_not_exact_is_said_to_be_so():
-    assert "rounding**" not in scales.folded([0.9, 1.0], 1e-7, 8)
-    assert "more than rounding" in scales.folded([0.9, 1.0], 1e-2, 8)
-
-
-@pytest.mark.parametrize(
-    "growth, effective, said",
-    [
-        ([0.9, 1.2], [0.5, 1.0], "None of these"),
-        ([1.1, 1.2], [0.5, 1.0], "of ill has grown all the same"),
-        (
-            [0.9, 1.2],
-            [1.0, 0.5],
-            "By scale the order is ill < well; by effective weight it is well",
-        ),
-    ],
-)
-def test_a_scale_below_one_need_not_mean_less_weight(growth, effective, said):
-    rows = {"scale": [0.9, 1.1], "effective": effective, "growth of effective": growth}
-    assert said in scales.below_one(pd.DataFrame(rows, index=["ill", "well"]))
-
-
-def test_no_scale_below_one_is_no_class():
-    rows = {"scale": [1.2, 1.1], "effective": [2, 1], "growth of effective": [1, 1]}
-    said = scales.below_one(pd.DataFrame(rows, index=["ill", "well"]))
-    assert said.startswith("The scale is below one for no class. Scale and effective weight give")
-
-
-def test_rank_correlation_has_its_exact_p():
-    columns = pd.MultiIndex.from_product([("published", "ours"), ("class weight", "scale")])
-    weight = [NUMBERS[f"class_weight.{name}"].value for name in NAMES]
-    published = table("II")["Phase 2"].to_numpy()
-    side = pd.DataFrame(np.column_stack([weight, published, weight, weight]), NAMES, columns)
-    said = scales.rank_correlation(side)
-    assert "−0.20 (published, p = 0.92)" in said and "+1.00 (ours, p = 0.08)" in said
-    assert "24 orders" in said
-    side[[("published", "class weight"), ("ours", "class weight")]] = 1.0
-    assert "nothing to correlate" in scales.rank_correlation(side)
