@@ -143,9 +143,10 @@ def published_noise(losses: pd.DataFrame, again: pd.DataFrame) -> str:
     gaps = table("I")["val_loss"].iloc[1:] - table("I")["val_loss"].iloc[0]
     within = int((gaps < 1.96 * error).sum())
     text = (
-        f"**{within or 'None'} of the {len(gaps)} published gaps would lie within the sampling noise "
-        f"of {n:,} images.** The gaps are {number(gaps.min(), 4)} to {number(gaps.max(), 4)}. If two "
-        "published runs differ, image by image, as much as ours do (standard deviation "
+        f"**{within or 'None'} of the {len(gaps)} published gaps would lie within the sampling "
+        f"noise of {n:,} images.** The gaps are {number(gaps.min(), 4)} to "
+        f"{number(gaps.max(), 4)}. If two published runs differ, image by image, as much as "
+        "ours do (standard deviation "
         f"{number(spread)}), the standard error of a difference is {number(error, 4)}, and "
         "noise reaches 1.96 times as far."
     )
