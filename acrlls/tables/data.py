@@ -16,10 +16,10 @@ PARTS = ("train", "validation", "test")
 LISTED = 50  # files that a page names at most
 
 
-def counts(dataset: Dataset) -> pd.Series:
-    """Images of each class."""
+def counts(dataset: Dataset, members=slice(None)) -> pd.Series:
+    """Images of each class, of all images or of those at some positions."""
     names = list(dataset.class_names)
-    return pd.Series(np.bincount(dataset.labels, minlength=len(names)), index=names)
+    return pd.Series(np.bincount(dataset.labels[members], minlength=len(names)), index=names)
 
 
 def images(dataset: Dataset):
@@ -55,18 +55,12 @@ def rule():
 
 def parts(dataset: Dataset, split):
     """Images of each class in each part of a split."""
-    names = list(dataset.class_names)
-    rows = {part: counts_of(dataset.labels[getattr(split, part)], names) for part in PARTS}
+    rows = {part: counts(dataset, getattr(split, part)) for part in PARTS}
     ours = pd.DataFrame(rows).rename_axis("class")
     ours.loc["All"] = ours.sum()
     ours["share of test"] = ours["test"] / ours.loc["All", "test"]
     decimals = {**dict.fromkeys(PARTS, 0), "share of test": 3}
     return show(ours, decimals, "Our images by class and part")
-
-
-def counts_of(labels, names) -> pd.Series:
-    """Images of each class among some labels."""
-    return pd.Series(np.bincount(labels, minlength=len(names)), index=list(names))
 
 
 def leaks(dataset: Dataset, split) -> str:
