@@ -85,18 +85,23 @@ def turned(run: Run) -> str:
     for key in ("accuracy.phase1", "accuracy.proposed"):
         test = binomtest(round(NUMBERS[key].value * n), n).proportion_ci(method="wilson")
         ends.append(f"{number(test.low)} to {number(test.high)}")
-    same = " Phase 1's epoch was returned, so the gain is zero by construction."
-    return (
+    changed = (
         f"Phase 2 turned {(right2 & ~right1).sum()} wrong answers right and "
-        f"{(right1 & ~right2).sum()} right ones wrong. From the number of its test images alone, "
-        f"the published accuracy has the 95 % interval {ends[0]} after Phase 1, and {ends[1]} "
-        f"after Phase 2." + (same if run.manifest["selected_phase"] == 1 else "")
+        f"{(right1 & ~right2).sum()} right ones wrong."
+    )
+    if run.manifest["selected_phase"] == 1:
+        changed = "The model of Phase 1 was returned, so the gain is zero by construction."
+    return (
+        f"{changed} From the number of its test images alone, the published accuracy has the 95 % "
+        f"interval {ends[0]} after Phase 1, and {ends[1]} after Phase 2."
     )
 
 
 def finding(table: pd.DataFrame) -> str:
     """Whether Phase 2 gains accuracy, from the table of :func:`accuracies` of one run."""
     one, two, gain = (table.loc[row] for row in PHASES)
+    if gain.low == gain.high == 0:
+        return f"The model of Phase 1 was returned; its test accuracy is {number(one.ours)}."
     verdict = "Phase 2 raises the test accuracy"
     if gain.low <= 0:
         verdict = "Phase 2 does not clearly raise the test accuracy"

@@ -30,6 +30,10 @@ def test_the_finding_of_training_follows_the_interval(low, high, verdict):
     assert "-" not in said
 
 
+def test_no_gain_is_claimed_where_the_model_of_phase_1_was_returned():
+    assert "Phase 2" not in training.finding(accuracies(0, 0))
+
+
 def rivals(low, high, loss):
     rows = [[0.7, 0.5, 0.2, low, high], [0.6, loss, -0.5, -0.6, -0.4]]
     columns = ["pretrained", "random start", "difference", "low", "high"]
