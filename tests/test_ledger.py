@@ -14,7 +14,7 @@ from conftest import CONTRADICTIONS
 
 from acrlls import cli
 from acrlls.config import PROJECT
-from acrlls.figures import plots
+from acrlls import figures as plots
 from acrlls.ledger import ledger
 from acrlls.ledger.ledger import CHECKS, CLAIMS, Facts, Ledger
 from acrlls.paper import paper

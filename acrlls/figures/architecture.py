@@ -1,4 +1,4 @@
-"""Fig. 1 from the model object itself.  Imported through ``acrlls.figures.plots``; needs no Keras of its own."""
+"""Fig. 1 from the model object itself; needs no Keras of its own."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _KEY = {
     "learns": "learns in both phases",
     "calibration": "the paper's calibration layers",
 }
+_EDGE = "#8A8A8A"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Block:
         detail: a few words on it, may be empty.
         shape: output shape without the batch.
         parameters: number of weights, moving statistics of BatchNormalization included.
-        kind: ``"plain"`` (no weights), ``"frozen"``, ``"phase 2"``, ``"learns"`` or ``"calibration"``.
+        kind: ``"plain"`` (no weights), ``"frozen"``, ``"phase 2"``, ``"learns"`` or
+            ``"calibration"``.
     """
 
     title: str
@@ -48,9 +50,9 @@ def prepare_architecture(model, unfrozen: int | None = None) -> tuple[Block, ...
     """Boxes of Fig. 1 by walking the layers of a model.
 
     Args:
-        model: flat functional model of :func:`acrlls.method.model.build_model`.
-        unfrozen: how many of the last backbone layers learn in Phase 2; None reads it from what is trainable
-            now.
+        model: flat functional model of :func:`acrlls.build_model`.
+        unfrozen: how many of the last backbone layers learn in Phase 2. None: uses the layers'
+            current ``trainable`` flags.
     """
     names = [layer.name for layer in model.layers]
     base, head = model.layers[1 : names.index("pool")], model.layers[names.index("pool") :]
@@ -61,36 +63,27 @@ def prepare_architecture(model, unfrozen: int | None = None) -> tuple[Block, ...
     blocks = [Block("Image", "", _shape(model.layers[0]), 0, "plain")]
     for part, kind, which in ((base[:cut], "frozen", "first"), (base[cut:], "phase 2", "last")):
         if part:
-            whole = f"all {len(part)}" if len(part) == len(base) else f"{which} {len(part)}"
+            which = "all" if len(part) == len(base) else which
             detail = f"up to {part[-1].name}" if kind == "frozen" else f"from {part[0].name}"
+            title = f"MobileNetV2, {which} {len(part)} layers"
             parameters = sum(layer.count_params() for layer in part)
-            blocks.append(
-                Block(f"MobileNetV2, {whole} layers", detail, _shape(part[-1]), parameters, kind)
-            )
+            blocks.append(Block(title, detail, _shape(part[-1]), parameters, kind))
     return (*blocks, *(_head_block(layer) for layer in head))
 
 
 def _head_block(layer) -> Block:
     config, kind = layer.get_config(), type(layer).__name__
+    activation = {"relu": "ReLU", "linear": "logits"}.get(config.get("activation"), "")
+    strength = f"adds to the loss only: α = {config.get('alpha')}, τ = {config.get('tau')}"
     title, detail, look = {
         "GlobalAveragePooling2D": ("Global average pooling", "", "plain"),
-        "Dense": (f"Dense {config.get('units')}", _activation(config), "learns"),
+        "Dense": (f"Dense {config.get('units')}", activation, "learns"),
         "Dropout": (f"Dropout {config.get('rate')}", "in training only", "plain"),
-        "AdaptiveConfidenceRegularizer": (
-            "ACR",
-            f"adds to the loss only: α = {config.get('alpha')}, τ = {config.get('tau')}",
-            "calibration",
-        ),
+        "AdaptiveConfidenceRegularizer": ("ACR", strength, "calibration"),
         "LearnableLogitScaler": ("LLS", "each logit times a scale of its class", "calibration"),
         "Softmax": ("Softmax", "probabilities", "plain"),
     }.get(kind, (kind, "", "learns" if layer.weights else "plain"))
     return Block(title, detail, _shape(layer), layer.count_params(), look)
-
-
-def _activation(config) -> str:
-    return {"relu": "ReLU", "linear": "logits"}.get(
-        config.get("activation"), str(config.get("activation"))
-    )
 
 
 def _shape(layer) -> tuple[int, ...]:
@@ -99,56 +92,35 @@ def _shape(layer) -> tuple[int, ...]:
 
 @styled
 def plot_architecture(blocks: tuple[Block, ...], ax=None):
-    """The boxes from image to probabilities, with the output shape on the left and the number of weights on
-    the right."""
+    """The boxes from image to probabilities, output shapes on the left, numbers of weights on the
+    right.
+    """
     ax = ax or plt.subplots(figsize=(WIDTH, 0.75 + 0.4 * len(blocks)))[1]
-    left, width = 0.2, 0.58
-    arrow = {
-        "arrowstyle": "-|>",
-        "color": MUTED,
-        "linewidth": 0.8,
-        "mutation_scale": 7,
-        "shrinkA": 0,
-        "shrinkB": 0,
-    }
-    rounded = {"boxstyle": "round,pad=0,rounding_size=0.015", "mutation_aspect": 12}
+    left, right, end = 0.2, 0.78, len(blocks)
+
+    def write(x, y, text, size=8, color=INK, **how):
+        ax.text(x, y, text, va="center", size=size, color=color, **how)
+
     for i, block in enumerate(blocks):
-        box = FancyBboxPatch((left, i - 0.34), width, 0.68, **rounded)
-        box.set(facecolor=_FILLS[block.kind], edgecolor="#8A8A8A", linewidth=0.8)
+        rounded = {"boxstyle": "round,pad=0,rounding_size=0.015", "mutation_aspect": 12}
+        box = FancyBboxPatch((left, i - 0.34), right - left, 0.68, **rounded)
+        box.set(facecolor=_FILLS[block.kind], edgecolor=_EDGE, linewidth=0.8)
         ax.add_patch(box)
-        ax.text(left + 0.015, i, block.title, va="center", weight="bold", size=8.5)
-        ax.text(
-            left + width - 0.015,
-            i,
-            block.detail,
-            va="center",
-            ha="right",
-            size=7.5,
-            color="#444444",
-        )
-        ax.text(
-            left - 0.02,
-            i,
-            " × ".join(map(str, block.shape)),
-            va="center",
-            ha="right",
-            size=8,
-            color=INK,
-        )
+        write(left + 0.015, i, block.title, 8.5, weight="bold")
+        write(right - 0.015, i, block.detail, ha="right")
+        write(left - 0.02, i, " × ".join(map(str, block.shape)), ha="right")
         if block.parameters:
-            ax.text(left + width + 0.02, i, f"{block.parameters:,}", va="center", size=8, color=INK)
+            write(right + 0.02, i, f"{block.parameters:,}")
         if i:
-            ax.annotate(
-                "", (left + width / 2, i - 0.34), (left + width / 2, i - 0.66), arrowprops=arrow
-            )
-    ax.text(left - 0.02, -0.85, "output", ha="right", va="center", size=8, color=MUTED)
-    ax.text(left + width + 0.02, -0.85, "weights", va="center", size=8, color=MUTED)
+            arrow = {"arrowstyle": "-|>", "color": MUTED, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
+            middle = (left + right) / 2
+            ax.annotate("", (middle, i - 0.34), (middle, i - 0.66), arrowprops=arrow)
+    write(left - 0.02, -0.85, "output", color=MUTED, ha="right")
+    write(right + 0.02, -0.85, "weights", color=MUTED)
     kinds = [kind for kind in _KEY if kind in {block.kind for block in blocks}]
     for kind, x in zip(kinds, np.linspace(0, 1, len(kinds), endpoint=False), strict=True):
-        ax.add_patch(
-            Rectangle((x, len(blocks) - 0.22), 0.02, 0.3, fc=_FILLS[kind], ec="#8A8A8A", lw=0.6)
-        )
-        ax.text(x + 0.028, len(blocks) - 0.06, _KEY[kind], va="center", size=7.5, color=INK)
-    ax.set(xlim=(0, 1), ylim=(len(blocks) + 0.25, -1.15))
+        ax.add_patch(Rectangle((x, end - 0.22), 0.02, 0.3, fc=_FILLS[kind], ec=_EDGE, lw=0.6))
+        write(x + 0.028, end - 0.06, _KEY[kind], 7.5)
+    ax.set(xlim=(0, 1), ylim=(end + 0.25, -1.15))
     ax.axis("off")
     return ax

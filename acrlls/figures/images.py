@@ -1,4 +1,4 @@
-"""Figures that show radiographs: examples, augmentation, Grad-CAM.  Imported through ``acrlls.figures.plots``."""
+"""Figures that show radiographs: examples, augmentation, true probabilities, masks, Grad-CAM."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from acrlls.figures.style import INK, MUTED, WIDTH, WRONG, bare, colour, styled
+from acrlls.figures.style import INK, MUTED, WIDTH, WRONG, bare, colour, panels, styled
 
 
 def prepare_examples(dataset, per_class: int = 6, seed: int = 0) -> list[list[np.ndarray]]:
-    """Random images of each class, each at its own size: a list a class of grey arrays ``(h, w)``."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for k in range(len(dataset.class_names)):
-        members = np.flatnonzero(np.asarray(dataset.labels) == k)
-        found.append([dataset.image(int(i)) for i in rng.permutation(members)[:per_class]])
-    return found
+    """Random images of each class, each at its own size: a list a class of grey ``(h, w)``."""
+    rng, labels = np.random.default_rng(seed), np.asarray(dataset.labels)
+    members = [np.flatnonzero(labels == k) for k in range(len(dataset.class_names))]
+    return [[dataset.image(int(i)) for i in rng.permutation(m)[:per_class]] for m in members]
 
 
 @styled
@@ -28,35 +25,28 @@ def plot_examples(
 
     Args:
         pictures: a list a class of grey images ``(h, w)``.
-        counts: images of each class in the data set, ``(classes,)``, to write beside its name.
+        counts: images of each class in the dataset, ``(classes,)``, to write beside its name.
         axes: ``(classes, columns)``.
     """
-    columns = max(map(len, pictures))
+    rows, columns = len(pictures), max(map(len, pictures))
     if axes is None:
-        side = (WIDTH - 1.1) / columns
-        axes = plt.subplots(
-            len(pictures), columns, figsize=(WIDTH, side * len(pictures)), squeeze=False
-        )[1]
-        axes[0, 0].figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
+        axes = panels(rows * columns, columns, (WIDTH - 1.1) / columns, True)
+    axes = np.reshape(axes, (rows, columns))
     for k, row in enumerate(axes):
-        for ax in row:
-            bare(ax)
         for ax, picture in zip(row, pictures[k], strict=False):
-            ax.imshow(picture, vmin=0, vmax=255)
-        name = class_names[k].replace(" ", "\n")
-        total = "" if counts is None else f"\n{counts[k]:,}"
-        _row_name(row[0], name + total, k)
+            _show(ax, picture)
+        for ax in row[len(pictures[k]) :]:
+            ax.set_axis_off()
+        _row_name(row[0], class_names[k], k, "" if counts is None else f"\n{counts[k]:,}")
     return axes
 
 
-def prepare_augmentation(
-    image, augmentation, size: int, views: int = 11, seed: int = 0
-) -> np.ndarray:
+def prepare_augmentation(image, augmentation, size: int, views: int = 11, seed: int = 0):
     """The image as it is and ``views`` random views of it, ``(1 + views, size, size)``.
 
     Args:
         image: grey uint8 ``(h, w)``.
-        augmentation: an :class:`acrlls.data.dataset.Augmentation`.
+        augmentation: an :class:`acrlls.data.Augmentation`.
         size: side of the views in pixels.
     """
     from acrlls.data.dataset import render
@@ -69,28 +59,65 @@ def prepare_augmentation(
 @styled
 def plot_augmentation(views, columns: int = 6, axes=None):
     """The original, framed, and its augmented views."""
-    rows = -(-len(views) // columns)
+    axes = panels(len(views), columns, WIDTH / columns, True) if axes is None else np.ravel(axes)
+    for ax, view in zip(axes, views, strict=False):
+        _show(ax, view)
+    axes[0].spines[:].set(visible=True, color=colour(0), linewidth=2)
+    box = {"facecolor": colour(0), "edgecolor": "none", "pad": 2}
+    how = {"transform": axes[0].transAxes, "va": "top", "color": "white", "size": 8}
+    axes[0].text(0.04, 0.96, "original", bbox=box, **how)
+    return axes
+
+
+@styled
+def plot_truth(pictures, eta, labels, class_names: Sequence[str], axes=None):
+    """Images over bars of their true probabilities; above, the class that was drawn.
+
+    Args:
+        pictures: grey images, each ``(h, w)``.
+        eta: true probabilities, ``(n, classes)``.
+        labels: drawn labels, ``(n,)``.
+        axes: ``(2, n)``.
+    """
+    n, classes = np.shape(eta)
     if axes is None:
-        axes = plt.subplots(rows, columns, figsize=(WIDTH, rows * WIDTH / columns), squeeze=False)[
-            1
-        ]
-        axes[0, 0].figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
-    for i, ax in enumerate(np.ravel(axes)):
-        bare(ax)
-        if i < len(views):
-            ax.imshow(views[i], vmin=0, vmax=255)
-    first = np.ravel(axes)[0]
-    first.spines[:].set(visible=True, color=colour(0), linewidth=2)
-    first.text(
-        0.04,
-        0.96,
-        "original",
-        transform=first.transAxes,
-        va="top",
-        color="white",
-        size=8,
-        bbox={"facecolor": colour(0), "edgecolor": "none", "pad": 2},
-    )
+        side, under = (WIDTH - 0.8) / n, 0.2 * classes
+        ratios = {"height_ratios": [side, under]}
+        axes = panels(2 * n, n, (side + under + 0.35) / 2, True, gridspec_kw=ratios)
+    axes, shades = np.reshape(axes, (2, n)), [colour(k) for k in range(classes)]
+    for i, (picture, bars) in enumerate(axes.T):
+        _show(picture, pictures[i])
+        _title(picture, class_names[labels[i]], colour(labels[i]))
+        bars.barh(range(classes), eta[i], color=shades, height=0.75)
+        for k, value in enumerate(eta[i]):
+            bars.text(value + 0.04, k, f"{value:.2f}", va="center", size=8, color=INK)
+        bars.set(xlim=(0, 1.5), ylim=(classes - 0.4, -0.6), xticks=[])
+        bars.set_yticks(range(classes), class_names if i == 0 else [""] * classes)
+        bars.tick_params(axis="y", length=0, labelcolor=INK, labelsize=8)
+        bars.spines["bottom"].set_visible(False)
+    return axes
+
+
+@styled
+def plot_masks(pictures, lungs, findings=None, titles=None, axes=None):
+    """Images with the outline of the lungs, and of the findings where they are known.
+
+    Args:
+        pictures: grey images, each ``(h, w)``.
+        lungs, findings: masks, each boolean of any shape, or None for none.
+        titles: one text an image.
+    """
+    n = len(pictures)
+    axes = panels(n, n, WIDTH / n + 0.25, True) if axes is None else axes
+    for i, ax in enumerate(np.ravel(axes)[:n]):
+        _show(ax, pictures[i], extent=(0, 1, 1, 0))
+        for masks, shade in ((lungs, "#56B4E9"), (findings, "#E69F00")):
+            if masks is not None and masks[i] is not None and 0 < masks[i].mean() < 1:
+                down, across = ((np.arange(side) + 0.5) / side for side in masks[i].shape)
+                ax.contour(across, down, masks[i], [0.5], colors=shade, linewidths=1.2)
+        ax.set(xlim=(0, 1), ylim=(1, 0))
+        if titles is not None:
+            _title(ax, titles[i])
     return axes
 
 
@@ -106,11 +133,10 @@ def choose_examples(
     rng = np.random.default_rng(seed)
     chosen = np.full((classes, right + wrong), -1)
     for k in range(classes):
-        for start, room, good in ((0, right, True), (right, wrong, False)):
-            members = rng.permutation(np.flatnonzero((labels == k) & ((predicted == k) == good)))[
-                :room
-            ]
-            chosen[k, start : start + len(members)] = members
+        for part, good in ((chosen[k, :right], True), (chosen[k, right:], False)):
+            members = np.flatnonzero((labels == k) & ((predicted == k) == good))
+            members = rng.permutation(members)[: len(part)]
+            part[: len(members)] = members
     return chosen
 
 
@@ -121,74 +147,64 @@ def plot_gradcam(
     """Grad-CAM: each chosen image beside the same image under its heat, a row a true class.
 
     Args:
-        grid: positions in the arrays below, ``(classes, columns)``, -1 for none (:func:`choose_examples`).
+        grid: positions in the arrays below, ``(classes, columns)``, -1 for none
+            (:func:`choose_examples`).
         images: grey ``(n, h, w)``, 0 to 255.
-        heat: ``(n, h, w)`` in [0, 1] (:func:`acrlls.method.heat.gradcam`).
+        heat: ``(n, h, w)`` in [0, 1] (:func:`acrlls.method.gradcam`).
         predicted, confidence: class and probability of each image, ``(n,)``.
         masks: ``(n, h, w)`` lungs, outlined; or None.
-        share: share of the heat inside the lungs, ``(n,)`` (:func:`acrlls.method.heat.lung_share`); or None.
+        share: share of the heat inside the lungs, ``(n,)``; or None.
         axes: ``(classes, columns)``.
     """
     grid = np.asarray(grid)
     if axes is None:
-        rows, columns = grid.shape
-        cell = (WIDTH - 0.9) / columns
-        axes = plt.subplots(
-            rows, columns, figsize=(WIDTH, rows * (cell / 2 + 0.22)), squeeze=False
-        )[1]
-        axes[0, 0].figure.get_layout_engine().set(w_pad=0.04, h_pad=0.03, wspace=0.01, hspace=0)
+        height = (WIDTH - 0.9) / grid.shape[1] / 2 + 0.22
+        axes = panels(grid.size, grid.shape[1], height, True)
+    axes = np.reshape(axes, grid.shape)
     for (k, column), i in np.ndenumerate(grid):
         ax = axes[k, column]
-        bare(ax)
         if column == 0:
-            _row_name(ax, class_names[k].replace(" ", "\n"), k)
+            _row_name(ax, class_names[k], k)
         if i < 0:
+            _empty(ax)
             ax.text(0.5, 0.5, "none", ha="center", va="center", color=MUTED)
             continue
-        h, w = heat[i].shape
-        pair = np.concatenate([images[i], images[i]], axis=1)
-        ax.imshow(pair, vmin=0, vmax=255, extent=(0, 2 * w, h, 0))
-        shade = plt.get_cmap("inferno")(heat[i])
-        shade[..., 3] = np.clip(1.3 * heat[i], 0, 0.65)
-        ax.imshow(shade, extent=(w, 2 * w, h, 0))
-        if masks is not None:
-            across, down = np.arange(w) + w + 0.5, np.arange(h) + 0.5
-            ax.contour(across, down, masks[i], [0.5], colors="white", linewidths=0.7)
-        ax.set(xlim=(0, 2 * w), ylim=(h, 0))
-        ok = predicted[i] == k
-        text = f"{'✓' if ok else '✗'} {class_names[predicted[i]]} {confidence[i]:.2f}"
+        _heat(ax, images[i], heat[i], None if masks is None else masks[i])
+        right = predicted[i] == k
+        text = f"{'✓' if right else '✗'} {class_names[predicted[i]]} {confidence[i]:.2f}"
         if share is not None and np.isfinite(share[i]):
             text += f" · {100 * share[i]:.0f} % of heat in lungs"
-        ax.set_title(text, size=8, weight="normal", color=INK if ok else WRONG, pad=3)
+        _title(ax, text, INK if right else WRONG)
     return axes
 
 
-def _row_name(ax, text, k):
+def _heat(ax, image, heat, mask):
+    """An image, and beside it the same image under its heat, with the outline of a mask."""
+    h, w = heat.shape
+    _show(ax, np.concatenate([image, image], axis=1), extent=(0, 2 * w, h, 0))
+    shade = plt.get_cmap("inferno")(heat)
+    shade[..., 3] = np.clip(1.3 * heat, 0, 0.65)
+    ax.imshow(shade, extent=(w, 2 * w, h, 0))
+    if mask is not None:
+        across, down = np.arange(w) + w + 0.5, np.arange(h) + 0.5
+        ax.contour(across, down, mask, [0.5], colors="white", linewidths=0.7)
+    ax.set(xlim=(0, 2 * w), ylim=(h, 0))
+
+
+def _show(ax, picture, **how):
+    _empty(ax)
+    ax.imshow(picture, vmin=0, vmax=255, **how)
+
+
+def _empty(ax):
+    bare(ax)
+    ax.set(xticks=[], yticks=[])
+
+
+def _title(ax, text, shade=INK):
+    ax.set_title(text, size=8, weight="normal", color=shade, pad=3)
+
+
+def _row_name(ax, name, k, more=""):
+    text = name.replace(" ", "\n") + more
     ax.set_ylabel(text, rotation=0, ha="right", va="center", color=colour(k), labelpad=6)
-
-
-@styled
-def plot_masks(pictures, lungs, findings=None, titles=None, axes=None):
-    """Images with the outline of the lungs, and of the findings where they are known.
-
-    Args:
-        pictures: grey images, each ``(h, w)``.
-        lungs, findings: masks, each boolean of any shape, or None for none.
-        titles: one text an image.
-    """
-    n = len(pictures)
-    if axes is None:
-        axes = plt.subplots(1, n, figsize=(WIDTH, WIDTH / n + 0.25), squeeze=False)[1]
-    for i, ax in enumerate(np.ravel(axes)[:n]):
-        bare(ax)
-        extent = (0, 1, 1, 0)
-        ax.imshow(pictures[i], vmin=0, vmax=255, extent=extent)
-        for masks, shade in ((lungs, "#56B4E9"), (findings, "#E69F00")):
-            if masks is not None and masks[i] is not None and 0 < masks[i].mean() < 1:
-                h, w = masks[i].shape
-                across, down = (np.arange(w) + 0.5) / w, (np.arange(h) + 0.5) / h
-                ax.contour(across, down, masks[i], [0.5], colors=shade, linewidths=1.2)
-        ax.set(xlim=(0, 1), ylim=(1, 0))
-        if titles is not None:
-            ax.set_title(titles[i], size=8.5, weight="normal", pad=3)
-    return axes

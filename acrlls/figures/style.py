@@ -1,4 +1,4 @@
-"""One look for every figure of the book: restrained, colour-blind-safe, legible at 700 px."""
+"""One look for every figure of the book: colour-blind safe, legible at 700 px."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
+from scipy.optimize import isotonic_regression
 
-# By position of the class: Okabe and Ito's colours, apart for every common kind of colour vision.
+# By position of the class: Okabe and Ito's, apart for every common kind of colour vision.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#B8528F", "#E69F00", "#56B4E9", "#7A6A00", "#555555")
-INK, MUTED, FAINT = "#222222", "#6B6B6B", "#E3E3E3"
+INK, MUTED, FAINT, BAND = "#222222", "#6B6B6B", "#E3E3E3", "#D5D5D5"
 ACCENT = "#1B4F8A"
 WRONG = "#B2182B"
 SEQUENTIAL = LinearSegmentedColormap.from_list(
     "acrlls", ["#FFFFFF", "#D6E4F2", "#8DB7DC", "#3B7BB5", "#12406F"]
 )
-
-WIDTH = 7.0  # inches: 700 px at 100 dpi, drawn at twice that for sharp screens
+DASHES = (0, (4, 2))
+WIDTH = 7.0  # inches: 700 px at 100 dpi
 
 STYLE = {
     "axes.edgecolor": "#8A8A8A",
@@ -35,6 +36,7 @@ STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "image.cmap": "gray",
+    "legend.fontsize": 8,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "savefig.dpi": 200,
@@ -48,7 +50,7 @@ STYLE = {
 
 @contextlib.contextmanager
 def style():
-    """Context manager in which figures take the look of the book: ``with plots.style(): …``."""
+    """Context manager in which figures take the look of the book."""
     try:
         with plt.rc_context(STYLE):
             try:
@@ -56,12 +58,12 @@ def style():
             finally:
                 interactive = plt.isinteractive()
     finally:
-        # A notebook's backend sets this at the first figure.  Restored with the rest it would hide all later ones.
+        # A notebook's backend sets this at its first figure; restored, it would hide all others.
         matplotlib.interactive(interactive)
 
 
 def styled(function):
-    """Draws with :data:`STYLE`, whatever the reader's own settings are."""
+    """Decorator: draws with :data:`STYLE`, whatever the reader's own settings are."""
 
     @functools.wraps(function)
     def inside(*args, **kwargs):
@@ -76,25 +78,44 @@ def colour(k: int) -> str:
     return COLOURS[k % len(COLOURS)]
 
 
+def panels(count: int, columns: int, height: float, pictures: bool = False, **how) -> np.ndarray:
+    """New axes for small multiples, ``(count,)``; the rest of the last row stays empty.
+
+    Args:
+        height: of a row, in inches.
+        pictures: no frames, no ticks and hardly any space between the panels.
+        how: for :func:`matplotlib.pyplot.subplots`.
+    """
+    rows = -(-count // columns)
+    size = (WIDTH, rows * height)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, **how)
+    grid = grid.ravel()
+    if pictures:
+        figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.01, hspace=0)
+    for ax in grid[count:]:
+        ax.set_axis_off()
+    for ax in grid[max(count - columns, 0) : count]:  # also where no panel is below
+        ax.tick_params(labelbottom=True)
+    return grid[:count]
+
+
+def note(ax, text: str) -> None:
+    """A line in grey under the whole figure."""
+    ax.figure.supxlabel(text, size=8.5, color=MUTED)
+
+
 def spread(values, gap: float) -> np.ndarray:
-    """Positions near ``values`` and in their order, at least ``gap`` apart, so that labels do not overlap."""
+    """Positions near ``values``, in their order and at least ``gap`` apart, for labels."""
     values = np.asarray(values, float)
     order = values.argsort(kind="stable")
-    steps = gap * np.arange(len(values))
     # Least squares under "at least gap apart" is isotonic regression once the gaps are taken out.
-    blocks: list[list[float]] = []
-    for v in values[order] - steps:
-        blocks.append([v, 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (a, n), (b, m) = blocks[-2:]
-            blocks[-2:] = [[(a * n + b * m) / (n + m), n + m]]
+    steps = gap * np.arange(len(values))
     placed = np.empty(len(values))
-    placed[order] = np.repeat([b[0] for b in blocks], [int(b[1]) for b in blocks]) + steps
+    placed[order] = isotonic_regression(values[order] - steps).x + steps
     return placed
 
 
 def bare(ax) -> None:
-    """No ticks and no frame: for pictures."""
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    """No ticks and no frame: for pictures and matrices."""
+    ax.tick_params(length=0, labelcolor=INK)
+    ax.spines[:].set_visible(False)

@@ -1,6 +1,4 @@
-"""What is prepared for the figures is right, and every figure draws, on given axes and on its own."""
-
-from types import SimpleNamespace
+"""What is prepared for the figures is right, and every figure draws, on given axes or new ones."""
 
 import matplotlib
 
@@ -13,8 +11,7 @@ import pytest
 from scipy.special import softmax
 
 from acrlls import calibration
-from acrlls.config import UserError
-from acrlls.figures import plots
+from acrlls import figures as plots
 from acrlls.figures.style import spread
 
 NAMES = ("COVID", "Lung Opacity", "Normal", "Viral Pneumonia")
@@ -53,14 +50,6 @@ def predictions(n=500):
     return softmax(z, axis=1), z.argmax(axis=1)
 
 
-def pictures(n=24, size=20):
-    rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (n, size, size), np.uint8), np.arange(n) % 4
-    return SimpleNamespace(
-        class_names=NAMES, labels=labels, image=lambda i: images[i], images=images
-    )
-
-
 def test_the_grid_is_sorted_and_its_best_is_the_lowest_loss():
     table = pd.DataFrame(
         {
@@ -70,19 +59,14 @@ def test_the_grid_is_sorted_and_its_best_is_the_lowest_loss():
             "val_accuracy": [0.8, 0.7, 0.9],
         }
     )
-    grid = plots.prepare_tuning(table)
-    np.testing.assert_array_equal(grid.loss, [[0.6, 0.4], [np.nan, 0.5]])
-    np.testing.assert_array_equal(grid.accuracy, [[0.9, 0.7], [np.nan, 0.8]])
-    assert grid.best == (0, 1)
+    grid = loss, accuracy = plots.prepare_tuning(table)
+    np.testing.assert_array_equal(loss, [[0.6, 0.4], [np.nan, 0.5]])
+    np.testing.assert_array_equal(accuracy, [[0.9, 0.7], [np.nan, 0.8]])
+    assert list(loss.index) == [0.1, 0.2] and list(loss.columns) == [0.2, 0.3]
     written = texts(plots.plot_tuning(grid, published=(0.2, 0.3)))
     assert {"0.4000", "70.0 %", "not run", "lowest here", "the paper's"} <= set(written)
     assert "the paper's" not in texts(plots.plot_tuning(grid, published=(0.08, 0.25)))
     assert "lowest, as in the paper" in texts(plots.plot_tuning(grid, published=(0.1, 0.3)))
-
-
-def test_a_grid_of_one_pair_draws():
-    table = pd.DataFrame({"alpha": [0.1], "tau": [0.2], "val_loss": [0.5], "val_accuracy": [0.8]})
-    assert "0.5000" in texts(plots.plot_tuning(plots.prepare_tuning(table)))
 
 
 def test_epochs_are_numbered_through_and_the_kept_ones_have_the_lowest_validation_loss():
@@ -90,7 +74,7 @@ def test_epochs_are_numbered_through_and_the_kept_ones_have_the_lowest_validatio
     curves = plots.prepare_curves(table)
     np.testing.assert_array_equal(curves.epoch, [1, 2, 3, 4, 5])
     np.testing.assert_array_equal(curves.phase, [1, 1, 1, 2, 2])
-    assert curves.starts == [0, 3] and "seconds" not in curves.values
+    assert curves.spans == [slice(0, 3), slice(3, 5)] and "seconds" not in curves.values
     validation = history()["val_loss"]
     assert curves.best == (validation[:3].argmin(), 3 + validation[3:].argmin())
 
@@ -115,7 +99,7 @@ def test_lls_paths_end_at_their_last_scale_with_the_published_ones_dashed():
     )
     assert dashed == sorted([0.8872, 0.8759, 1.0365, 1.0399])
     assert "epoch" in texts(plots.plot_lls(plots.prepare_curves(scales())))
-    with pytest.raises(UserError, match="no LLS scales"):
+    with pytest.raises(ValueError, match="no LLS scales"):
         plots.plot_lls(plots.prepare_curves(scales()[:0]))
 
 
@@ -144,31 +128,6 @@ def test_reliability_draws_a_point_a_bin_that_is_not_empty(top_label, strategy):
         assert f"ECE {data.ece[k]:.4f}" in texts(axes)
 
 
-def test_two_models_are_laid_over_each_other_and_one_class_can_be_taken_alone():
-    p, y = predictions()
-    sharp = softmax(2 * np.log(p + 1e-9), axis=1)
-    both = {
-        "plain": calibration.prepare_reliability(p, y, 10, NAMES, resamples=20),
-        "sharp": calibration.prepare_reliability(sharp, y, 10, NAMES, resamples=20),
-    }
-    axes = plots.plot_reliability(both)
-    for k, (ax, under) in enumerate(axes):
-        for marker, data in zip("os", both.values(), strict=True):
-            points = next(line for line in ax.lines if line.get_marker() == marker)
-            np.testing.assert_array_equal(points.get_ydata(), data.frequency[k][data.count[k] > 0])
-        drawn = [patch.get_data().values for patch in under.patches]
-        np.testing.assert_array_equal(drawn, [data.count[k] for data in both.values()])
-    assert {f"{name}: ECE {data.ece[0]:.4f}" for name, data in both.items()} <= set(texts(axes))
-    one = both["plain"].panel("Normal")
-    assert one.titles == ("Normal",) and one.level == both["plain"].level
-    np.testing.assert_array_equal(one.count, both["plain"].count[[2]])
-    assert plots.plot_reliability(one).shape == (1, 2)
-    with pytest.raises(ValueError, match="no panel 'Flu'.*COVID"):
-        both["plain"].panel("Flu")
-    with pytest.raises(ValueError, match="same panels"):
-        plots.plot_reliability({"all": both["plain"], "one": one})
-
-
 def test_the_confusion_matrix_shows_counts_and_shares_of_rows():
     written = texts(plots.plot_confusion([[8, 2], [0, 0]], ("a", "b")))
     assert {"8", "2", "80.0 %", "20.0 %", "a\n10", "b\n0"} <= set(written)
@@ -189,102 +148,6 @@ def test_the_ablation_holds_the_ece_and_the_noise_floor_of_each_model():
     assert axes[1].get_xlim()[1] > 0.2
 
 
-def test_examples_are_of_their_class_and_follow_the_seed():
-    data = pictures()
-    found = plots.prepare_examples(data, per_class=3, seed=1)
-    again = plots.prepare_examples(data, per_class=3, seed=1)
-    assert [len(row) for row in found] == [3, 3, 3, 3]
-    for k, (row, same) in enumerate(zip(found, again, strict=True)):
-        for picture, other in zip(row, same, strict=True):
-            assert (picture == other).all()
-            assert k in data.labels[(data.images == picture).all(axis=(1, 2))]
-    assert "COVID\n3,616" in texts(plots.plot_examples(found, NAMES, counts=[3616, 1, 1, 1]))
-    assert len(plots.prepare_examples(data, per_class=50)[0]) == 6
-
-
-def test_the_first_augmented_view_is_the_original():
-    from acrlls.data.dataset import Augmentation
-
-    image = pictures().images[0]
-    views = plots.prepare_augmentation(image, Augmentation(), 20, views=7)
-    assert views.shape == (8, 20, 20)
-    np.testing.assert_array_equal(views[0], image)
-    assert all((view != image).any() for view in views[1:])
-    assert "original" in texts(plots.plot_augmentation(views))
-
-
-def test_chosen_examples_are_right_and_wrong_as_asked():
-    labels, predicted = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 1, 0])
-    grid = plots.choose_examples(labels, predicted, 3, right=2, wrong=1)
-    assert sorted(grid[0, :2]) == [0, 1] and grid[0, 2] == 2
-    assert sorted(grid[1, :2]) == [3, 4] and grid[1, 2] == -1
-    assert grid[2].tolist() == [-1, -1, 5]
-
-
-def test_gradcam_says_what_was_predicted_and_how_much_heat_is_in_the_lungs():
-    data = pictures()
-    predicted = data.labels.copy()
-    predicted[:4] = (data.labels[:4] + 1) % 4
-    heat = np.random.default_rng(1).random(data.images.shape)
-    masks = np.zeros(heat.shape, bool)
-    masks[:, 5:15, 5:15] = True
-    grid = plots.choose_examples(data.labels, predicted, 4, right=1, wrong=2)
-    confidence, share = np.full(24, 0.875), np.full(24, 0.25)
-    axes = plots.plot_gradcam(grid, data.images, heat, predicted, confidence, NAMES, masks, share)
-    written = texts(axes)
-    assert "✓ COVID 0.88 · 25 % of heat in lungs" in written
-    assert "✗ Lung Opacity 0.88 · 25 % of heat in lungs" in written
-    assert "none" in written
-    assert "✓ COVID 0.88" in texts(
-        plots.plot_gradcam(grid, data.images, heat, predicted, confidence, NAMES)
-    )
-
-
-@pytest.fixture(scope="module")
-def network():
-    from acrlls.config import configure
-    from acrlls.method.model import build_model, freeze_backbone
-
-    model = build_model(
-        configure("paper", backbone="random", backbone_width=0.35, image_size=64), 4
-    )
-    freeze_backbone(model)
-    return model
-
-
-def test_the_architecture_is_read_from_the_model(network):
-    blocks = plots.prepare_architecture(network, unfrozen=50)
-    titles = [b.title for b in blocks]
-    assert titles == [
-        "Image",
-        "MobileNetV2, first 103 layers",
-        "MobileNetV2, last 50 layers",
-        "Global average pooling",
-        "Dense 256",
-        "Dropout 0.4",
-        "Dense 128",
-        "Dropout 0.3",
-        "Dense 4",
-        "ACR",
-        "LLS",
-        "Softmax",
-    ]
-    assert blocks[2].detail == "from block_11_project" and blocks[2].kind == "phase 2"
-    assert sum(b.parameters for b in blocks) == network.count_params()
-    assert blocks[4].shape == (256,) and blocks[4].parameters == 1280 * 256 + 256
-    assert "α = 0.08, τ = 0.25" in blocks[9].detail
-    assert {*titles, "frozen in both phases"} <= set(texts(plots.plot_architecture(blocks)))
-
-
-def test_without_a_number_the_frozen_part_is_what_does_not_learn_now(network):
-    from acrlls.method.model import freeze_backbone, unfreeze_top
-
-    assert plots.prepare_architecture(network)[1].title == "MobileNetV2, all 153 layers"
-    unfreeze_top(network, 50, "frozen")
-    assert [b.kind for b in plots.prepare_architecture(network)[1:3]] == ["frozen", "phase 2"]
-    freeze_backbone(network)
-
-
 def test_figures_draw_on_the_axes_they_are_given():
     figure, axes = plt.subplots(4, 4)
     p, y = predictions()
@@ -296,7 +159,7 @@ def test_figures_draw_on_the_axes_they_are_given():
     data = calibration.prepare_reliability(p, y, of="top_label", resamples=20)
     plots.plot_reliability(data, axes=axes[1, 2:])
     plots.plot_ablation(plots.prepare_ablation({"one": (p, y)}, NAMES, resamples=20), axes=axes[2])
-    plots.plot_augmentation(pictures().images[:4], axes=axes[3])
+    plots.plot_augmentation(np.zeros((4, 8, 8)), axes=axes[3])
     figure.canvas.draw()
     assert plt.get_fignums() == [figure.number]
 
@@ -333,22 +196,6 @@ def test_the_floor_over_bins_has_a_panel_a_class_and_a_dashed_line_where_the_tru
     assert list(lines["COVID"][1].get_ydata()) == [
         table.loc["COVID", "observed"] for table in tables.values()
     ]
-
-
-def test_true_probabilities_stand_under_their_images():
-    eta = np.array([[0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
-    axes = plots.plot_truth(np.zeros((2, 8, 8)), eta, [0, 3], NAMES)
-    assert {"0.70", "0.25", "Viral Pneumonia"} <= set(texts(axes))
-    assert [bar.get_width() for bar in axes[1, 0].patches] == pytest.approx(eta[0])
-
-
-def test_masks_are_outlined_whatever_their_size_and_left_out_where_unknown():
-    mask = np.zeros((20, 20), bool)
-    mask[5:15, 5:15] = True
-    axes = plots.plot_masks(
-        np.zeros((2, 8, 8)), [mask, None], [mask, np.zeros((20, 20), bool)], NAMES[:2]
-    )
-    assert len(axes[0, 0].collections) == 2 and not axes[0, 1].collections
 
 
 def test_a_figure_leaves_the_notebooks_way_of_showing_figures_as_it_set_it():

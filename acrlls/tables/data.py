@@ -1,0 +1,132 @@
+"""Section 1: images of each class, the split, class weights, augmentation, true probabilities."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from acrlls.config import Config
+from acrlls.data import Augmentation, Dataset, class_weights, split_counts
+from acrlls.paper import CLASSES, NUMBERS, beside, by_class, show, table
+from acrlls.tables.words import percent, plural
+
+PARTS = ("train", "validation", "test")
+LISTED = 50  # files that a page names at most
+
+
+def counts(dataset: Dataset, members=slice(None)) -> pd.Series:
+    """Images of each class, of all images or of those at some positions."""
+    names = list(dataset.class_names)
+    return pd.Series(np.bincount(dataset.labels[members], minlength=len(names)), index=names)
+
+
+def images(dataset: Dataset):
+    """Images of each class and their share, published and ours."""
+    ours = pd.DataFrame({"images": counts(dataset), "share": counts(dataset) / len(dataset)})
+    published = pd.DataFrame({name: by_class(name) for name in ours})
+    caption = "Images of each class, published and ours"
+    return show(beside(ours, published), {"images": 0, "share": 3}, caption)
+
+
+def ignored(dataset: Dataset) -> str:
+    """Which files of the class folders are no images."""
+    if dataset.eta is not None:
+        return "Phantoms have no files. With a folder of images, ignored files are listed here."
+    names = [f"`{name}`" for name in dataset.ignored[:LISTED]]
+    if not names:
+        return "No file in the class folders was ignored."
+    more = len(dataset.ignored) - len(names)
+    listed = ", ".join(names) + (f" and {more} more" if more else "")
+    files = plural(len(dataset.ignored), "file of the class folders is", "files are")
+    return f"Ignored, because the suffix is not that of an image: {files} listed: {listed}."
+
+
+def rule():
+    """The rule of the split on the published counts: images in each part, test images by class."""
+    parts = split_counts(by_class("images").astype(int))
+    ours = dict(zip(PARTS, parts.sum(axis=1), strict=True))
+    published = {part: NUMBERS[f"split.{part}"].value for part in PARTS}
+    ours |= {f"test, {c}": n for c, n in zip(CLASSES, parts[2], strict=True)}
+    published |= {f"test, {c}": n for c, n in table("III")["Support"].dropna().items()}
+    return beside(pd.Series(ours), pd.Series(published)).rename(columns={"ours": "by the rule"})
+
+
+def parts(dataset: Dataset, split):
+    """Images of each class in each part of a split."""
+    rows = {part: counts(dataset, getattr(split, part)) for part in PARTS}
+    ours = pd.DataFrame(rows).rename_axis("class")
+    ours.loc["All"] = ours.sum()
+    ours["share of test"] = ours["test"] / ours.loc["All", "test"]
+    decimals = {**dict.fromkeys(PARTS, 0), "share of test": 3}
+    return show(ours, decimals, "Our images by class and part")
+
+
+def leaks(dataset: Dataset, split) -> str:
+    """Whether every image is in exactly one part."""
+    members = np.concatenate([getattr(split, part) for part in PARTS])
+    twice = len(members) - len(np.unique(members))
+    return (
+        f"{len(np.unique(members)):,} of {len(dataset):,} images are in a part, "
+        f"and {plural(twice, 'image is', 'images are')} in more than one."
+    )
+
+
+def weights(dataset: Dataset, split):
+    """Class weights of the training part, published and ours."""
+    names = list(dataset.class_names)
+    ours = pd.Series(class_weights(dataset.labels[split.train], len(names)), index=names)
+    caption = "Class weights, published and ours"
+    return show(beside(ours, by_class("class_weight")), 2, caption)
+
+
+def finding() -> str:
+    """Whether the published split and class weights follow from the published counts."""
+    off = int(rule()["difference"].abs().max())
+    train = split_counts(by_class("images").astype(int))[0]
+    formula = train.sum() / (len(CLASSES) * train)
+    pairs = zip(CLASSES, formula, strict=True)
+    agree = sum(NUMBERS[f"class_weight.{c}"].agrees(w) for c, w in pairs)
+    exactly = "exactly" if off == 0 else f"to within {plural(off, 'image')}"
+    return (
+        f"The published split follows {exactly} from the published counts, and {agree} of the "
+        f"{len(CLASSES)} published class weights follow to the printed digit."
+    )
+
+
+def augmentation(config: Config):
+    """Ranges of the augmentation, published and ours."""
+    ours = dataclasses.asdict(Augmentation.from_config(config.replace(augment=True)))
+    published = {name: NUMBERS[f"augmentation.{name}"].value for name in ours}
+    caption = "Rotation in degrees; flip as a probability; shift, shear and zoom as shares"
+    return show(beside(pd.Series(ours), pd.Series(published)), 2, caption)
+
+
+def by_doubt(dataset: Dataset, n: int = 6) -> list[int]:
+    """Positions of ``n`` images from the most doubtful to the clearest, by their largest η."""
+    largest = dataset.eta.max(axis=1)
+    levels = np.linspace(largest.min(), largest.max(), n)
+    return [int(np.abs(largest - level).argmin()) for level in levels]
+
+
+def limit(dataset: Dataset, split) -> str:
+    """How often anybody could be right, by the true probabilities."""
+    best = dataset.eta.max(axis=1)
+    right = (dataset.eta.argmax(axis=1) == dataset.labels)[split.test].mean()
+    return (
+        f"Nobody can be right more often, on average, than the mean of the largest η, which is "
+        f"**{percent(best.mean(), 1)}**. Calling the class with the largest η would be right for "
+        f"{percent(right, 1)} of the {len(split.test):,} test images. "
+        f"{percent((best < 0.9).mean())} of all images leave room for doubt (no class above 0.9)."
+    )
+
+
+def truth(dataset: Dataset):
+    """Share of labels and mean of η for each class, and the mean η where each label was drawn."""
+    names = list(dataset.class_names)
+    rows = pd.DataFrame(dataset.eta, columns=[f"η, {name}" for name in names])
+    rows = rows.groupby(dataset.labels).mean().set_axis(names)
+    rows.insert(0, "share of labels", counts(dataset) / len(dataset))
+    rows.insert(1, "mean of η", dataset.eta.mean(axis=0))
+    return show(rows.rename_axis("label drawn"), 3, "Labels and true probabilities")

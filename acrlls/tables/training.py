@@ -1,0 +1,173 @@
+"""Section 3: settings of Fig. 1, kept epochs, accuracy of both phases, what the backbone brings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from acrlls.calibration import METRICS, bootstrap
+from acrlls.config import Config
+from acrlls.paper import NUMBERS, beside, show
+from acrlls.runs import Run, run_all
+from acrlls.tables.words import number
+
+PHASES = {
+    "Phase 1": "accuracy.phase1",
+    "Phase 2": "accuracy.proposed",
+    "gain": "accuracy.phase_gain",
+}
+
+
+def settings(model, config: Config):
+    """Settings of head and training, published and ours."""
+    head = {layer.name: layer.get_config() for layer in model.layers}
+    ours, published = {}, {}
+    for key, n in NUMBERS.items():
+        part, _, name = key.partition(".")
+        if part not in ("head", "phase1", "phase2"):
+            continue
+        layer = head.get("logits" if name == "classes" else name, {})
+        of_config = name if hasattr(config, name) else f"{part}_{name}"
+        published[n.what] = n.value
+        ours[n.what] = layer.get("units", layer.get("rate", getattr(config, of_config, np.nan)))
+    both = pd.DataFrame({"published": published, "ours": ours})
+    return both.style.format("{:g}", na_rep="–").set_caption("Settings, published and ours")
+
+
+def kept(run: Run):
+    """The epoch that each phase kept."""
+    names = {
+        "epoch": "epoch",
+        "loss": "training loss",
+        "val_loss": "validation loss",
+        "accuracy": "training accuracy",
+        "val_accuracy": "validation accuracy",
+    }
+    rows = {f"Phase {phase}": run.best_epoch(phase) for phase in sorted(set(run.history.phase))}
+    shown = pd.DataFrame(rows).T[list(names)].rename(columns=names)
+    return show(shown, {**dict.fromkeys(shown, 3), "epoch": 0}, "The epoch that each phase kept")
+
+
+def selected(run: Run) -> str:
+    """Which phase the returned model is from."""
+    phase = run.manifest["selected_phase"]
+    if run.history.phase.max() == 1:
+        return "Only Phase 1 was trained, so its kept epoch is the model returned."
+    return (
+        f"The epoch of **Phase {phase}** has the lower validation loss: it is the model returned."
+    )
+
+
+def accuracies(run: Run, resamples: int) -> pd.DataFrame:
+    """Test accuracy of both phases and their paired difference.
+
+    Returns:
+        Rows ``Phase 1``, ``Phase 2`` and ``gain``; columns ``published``, ``ours``, ``difference``,
+        and the ends ``low`` and ``high`` of our 95 % interval over test images.
+    """
+    first, last = run.predictions("test", phase=1), run.predictions("test")
+    p1, p2, y = first.probabilities, last.probabilities, last.labels
+    found = [bootstrap(p, y, "accuracy", resamples) for p in (p1, p2)]
+    found.append(bootstrap(p2, y, "accuracy", resamples, p2=p1))
+    ours = dict(zip(PHASES, (interval.estimate for interval in found), strict=True))
+    table = beside(ours, pd.Series({row: NUMBERS[key].value for row, key in PHASES.items()}))
+    ends = {end: [getattr(interval, end) for interval in found] for end in ("low", "high")}
+    return table.assign(**ends)
+
+
+def turned(run: Run) -> str:
+    """How many answers Phase 2 changed, and what can be said of the published accuracies."""
+    first, last = run.predictions("test", phase=1), run.predictions("test")
+    right1, right2 = first.classes == first.labels, last.classes == last.labels
+    n = int(NUMBERS["split.test"].value)
+    ends = []
+    for key in ("accuracy.phase1", "accuracy.proposed"):
+        test = binomtest(round(NUMBERS[key].value * n), n).proportion_ci(method="wilson")
+        ends.append(f"{number(test.low)} to {number(test.high)}")
+    changed = (
+        f"Phase 2 turned {(right2 & ~right1).sum()} wrong answers right and "
+        f"{(right1 & ~right2).sum()} right ones wrong."
+    )
+    if run.manifest["selected_phase"] == 1:
+        changed = "The model of Phase 1 was returned, so the gain is zero by construction."
+    return (
+        f"{changed} From the number of its test images alone, the published accuracy has the 95 % "
+        f"interval {ends[0]} after Phase 1, and {ends[1]} after Phase 2."
+    )
+
+
+def finding(table: pd.DataFrame) -> str:
+    """Whether Phase 2 gains accuracy, from the table of :func:`accuracies` of one run."""
+    one, two, gain = (table.loc[row] for row in PHASES)
+    if gain.low == gain.high == 0:
+        return f"The model of Phase 1 was returned; its test accuracy is {number(one.ours)}."
+    verdict = "Phase 2 raises the test accuracy"
+    if gain.low <= 0:
+        verdict = "Phase 2 does not clearly raise the test accuracy"
+    if gain.high < 0:
+        verdict = "Phase 2 lowers the test accuracy"
+    return (
+        f"**{verdict}**: from {number(one.ours)} to {number(two.ours)}, a gain of "
+        f"{number(gain.ours)} with the 95 % interval {number(gain.low)} to {number(gain.high)} "
+        f"over test images, with one seed. Published: from {number(one.published)} to "
+        f"{number(two.published)}."
+    )
+
+
+def backbone(config: Config, both_phases: bool) -> pd.DataFrame:
+    """Test scores with the config's backbone against random weights.
+
+    Args:
+        both_phases: train through both phases; otherwise through Phase 1, on two views an image.
+
+    Returns:
+        A row a metric and phase: ``pretrained``, ``random start``, ``difference`` and the ends
+        ``low`` and ``high`` of its 95 % paired interval; no rows if the backbone is random already.
+    """
+    columns = ["pretrained", "random start", "difference", "low", "high"]
+    if config.backbone == "random":
+        return pd.DataFrame(columns=columns)
+    same = config if both_phases else config.replace(phase2_epochs=0, views=2)
+    runs, rows = run_all([same, same.replace(backbone="random")]), {}
+    for phase in (1, 2) if same.phase2_epochs else (1,):
+        test = [run.predictions("test", phase) for run in runs]
+        (p, other), y = (t.probabilities for t in test), test[0].labels
+        for name in ("accuracy", "nll"):
+            metric = METRICS[name]
+            gain = bootstrap(p, y, name, config.resamples, p2=other)
+            values = [metric(p, y), metric(other, y), gain.estimate, gain.low, gain.high]
+            rows[f"{metric.title}, Phase {phase}"] = values
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def transfer(table: pd.DataFrame, labels) -> str:
+    """What the table of :func:`backbone` shows, with the labels ``(n,)`` of the test images."""
+    if table.empty:
+        return "The backbone is random already, so there is nothing to compare it with."
+    rows = table[table.index.str.startswith("Accuracy")]
+    said = [
+        f"in {row.split(', ')[1]} the pretrained backbone {_verdict(rows.loc[row])}"
+        for row in rows.index
+    ]
+    classes, commonest = len(np.unique(labels)), np.bincount(labels).max() / len(labels)
+    blank, loss = np.log(classes), table.loc["NLL, Phase 1", "random start"]
+    rival = (
+        "**The rival has learnt next to nothing**, so the comparison says that a "
+        "pretrained backbone is better than a blind one, and little more."
+        if abs(loss - blank) <= 0.05
+        else "The rival has learnt something."
+    )
+    return (
+        f"By accuracy, with one seed, {' and '.join(said)}. Calling always the commonest class "
+        f"would be right on {number(commonest)} of the images. {rival} Its NLL after Phase 1 is "
+        f"{number(loss)}; the same probability for each class has ln {classes} = {number(blank)}."
+    )
+
+
+def _verdict(row) -> str:
+    if row.low > 0:
+        return "**beats** the random start"
+    if row.high < 0:
+        return "**falls behind** the random start"
+    return "**cannot be told from** the random start (the interval holds zero)"

@@ -1,0 +1,159 @@
+"""Section 2: Table I, the whole grid, and the noise of images and seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from acrlls.calibration import bootstrap_means
+from acrlls.config import Config
+from acrlls.paper import NUMBERS, beside, show, table
+from acrlls.runs import Run, grid
+from acrlls.tables.words import number, percent, plural
+
+Pair = tuple[float, float]
+TITLES = {
+    "alpha": "α",
+    "tau": "τ",
+    "val_accuracy": "validation accuracy",
+    "val_loss": "validation loss",
+}
+
+
+def name(pair: Pair) -> str:
+    """How a pair of alpha and tau is written."""
+    return "α {:.2f}, τ {:.2f}".format(*pair)
+
+
+def top_five(tuned: pd.DataFrame):
+    """The five best pairs of the table of :func:`acrlls.tune`, beside Table I."""
+    ours = tuned[list(TITLES)].head(5).rename(columns=TITLES)
+    ours.index = pd.RangeIndex(1, len(ours) + 1, name="rank")
+    both = beside(ours, table("I").rename(columns=TITLES))
+    both = both.drop(columns=[("α", "difference"), ("τ", "difference")])
+    return show(both, {"α": 2, "τ": 2}, "Table I, published and ours, by rank")
+
+
+def published_pairs(tuned: pd.DataFrame):
+    """Rank and validation loss of each pair of Table I, published and ours."""
+    ours = tuned.assign(rank=np.arange(1.0, len(tuned) + 1))
+    theirs = table("I").assign(rank=lambda t: t.index.astype(float))
+    ours, theirs = (t.set_index(["alpha", "tau"])[["rank", "val_loss"]] for t in (ours, theirs))
+    both = beside(ours.reindex(theirs.index), theirs).rename(columns=TITLES, level=0)
+    both.index = [name(pair) for pair in theirs.index]
+    caption = f"The published pairs, with their rank of 5 there and of {len(tuned)} here"
+    return show(both, {"rank": 0}, caption)
+
+
+def image_losses(runs: dict[Pair, Run], pairs: list[Pair]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Loss of each pair for each validation image, ``(pairs, n)``, and the labels ``(n,)``."""
+    predictions = [runs[pair].predictions("validation", phase=1) for pair in pairs]
+    labels = predictions[0].labels
+    rows = [-np.log(p.probabilities[np.arange(len(labels)), labels]) for p in predictions]
+    return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(pairs, names=["α", "τ"])), labels
+
+
+def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
+    """Mean loss of each row of losses minus that of the first row, with its paired interval.
+
+    Returns:
+        One row a pair but the first: ``estimate``, ``low``, ``high`` (95 % interval over validation
+        images drawn again within each class) and ``wins`` (share of draws with the lowest loss).
+    """
+    means = bootstrap_means(losses.to_numpy(), labels, resamples)
+    low, high = np.quantile(means - means[0], [0.025, 0.975], axis=1)
+    wins = np.bincount(means.argmin(axis=0), minlength=len(means)) / means.shape[1]
+    gap = losses.mean(axis=1) - losses.iloc[0].mean()
+    rows = pd.DataFrame({"estimate": gap, "low": low, "high": high, "wins": wins})
+    rows.index = [name(pair) for pair in losses.index] if losses.index.nlevels == 2 else rows.index
+    return rows.iloc[1:]
+
+
+def differences(noise: pd.DataFrame):
+    """The table of :func:`against_first` for the reader."""
+    shown = noise.rename(columns={"estimate": "above the best", "wins": "share of draws won"})
+    return show(shown, {"share of draws won": 3}, "Loss of each pair above that of the best")
+
+
+def finding(noise: pd.DataFrame, best: str, n: int) -> str:
+    """How many pairs cannot be told from the best one, of one training of each."""
+    alike, first = int((noise.low <= 0).sum()), 1 - noise.wins.sum()
+    winners = int((noise.wins > 0).sum()) + (first > 0)
+    verdict = f"**{alike} of the other {len(noise)} pairs cannot be told from the best one**"
+    if not alike:
+        verdict = f"**The best pair can be told from each of the other {len(noise)}**"
+    return (
+        f"{verdict} on these {n:,} images and with one seed: for such a pair, the 95 % interval of "
+        f"the difference holds zero. The best one, {best}, also wins in {percent(first)} of the "
+        "redrawn validation sets; "
+        f"{plural(winners, 'pair wins', 'different pairs win')} at least one."
+    )
+
+
+def over_seeds(config: Config, pairs: list[Pair], repeats: int) -> pd.DataFrame:
+    """Validation loss of the best and the worst pair, trained from ``repeats`` other seeds as well.
+
+    Returns:
+        One row a seed, that of the grid first: ``best``, ``worst``, ``worst − best``.
+    """
+    ends = {"best": pairs[0], "worst": pairs[-1]}
+    rows = {}
+    for seed in range(config.seed, config.seed + repeats + 1):
+        runs = {
+            end: grid(config.replace(seed=seed, grid_alpha=pair[0], grid_tau=pair[1]))[pair]
+            for end, pair in ends.items()
+        }
+        rows[f"seed {seed}"] = {end: run.best_epoch(1).val_loss for end, run in runs.items()}
+    table = pd.DataFrame(rows).T
+    return table.assign(**{"worst − best": table.worst - table.best})
+
+
+def seed_finding(again: pd.DataFrame, tuned: pd.DataFrame) -> str:
+    """Whether the best pair stays ahead of the worst one from other seeds."""
+    if len(again) < 3:
+        return "With fewer than two other seeds, nothing can be said about the noise of seeds."
+    new, first = again["worst − best"].iloc[1:], again["worst − best"].iloc[0]
+    return (
+        f"From {len(new)} other seeds, the grid's best pair stays ahead of its worst in "
+        f"**{int((new > 0).sum())} of {len(new)}** trainings. The worst pair's loss minus the best "
+        f"pair's is {number(new.mean(), 4)} on average, after {number(first, 4)} in the grid. "
+        f"The loss of the best pair spreads over {number(np.ptp(again.best), 4)} from seed to "
+        f"seed; the losses of the {len(tuned)} pairs of one seed spread over "
+        f"{number(np.ptp(tuned.val_loss), 4)}."
+    )
+
+
+def by_alpha(losses: pd.DataFrame, labels, resamples: int):
+    """Validation loss by alpha, averaged over tau, against the smallest alpha."""
+    means = losses.groupby(level="α").mean()
+    gaps = against_first(means, labels, resamples)
+    rows = pd.DataFrame({"mean loss": means.mean(axis=1)})
+    rows = rows.join(gaps.drop(columns="wins").rename(columns={"estimate": "above the first"}))
+    rows.index = [f"α {alpha:.2f}" for alpha in rows.index]
+    return show(rows, 4, "Validation loss by α, averaged over τ, with 95 % intervals")
+
+
+def published_noise(losses: pd.DataFrame, again: pd.DataFrame) -> str:
+    """The published gaps against a guide to their noise, borrowed from our own runs."""
+    if len(losses) < 2:
+        return "One pair has no difference from which the noise could be estimated."
+    n = int(NUMBERS["split.validation"].value)
+    spread = np.std(losses.iloc[1:] - losses.iloc[0], axis=1, ddof=1).mean()
+    error = spread / np.sqrt(n)
+    gaps = table("I")["val_loss"].iloc[1:] - table("I")["val_loss"].iloc[0]
+    within = int((gaps < 1.96 * error).sum())
+    text = (
+        f"**{within or 'None'} of the {len(gaps)} published gaps would lie within the sampling "
+        f"noise of {n:,} images.** The gaps are {number(gaps.min(), 4)} to "
+        f"{number(gaps.max(), 4)}. If two published runs differ, image by image, as much as "
+        "ours do (standard deviation "
+        f"{number(spread)}), the standard error of a difference is {number(error, 4)}, and "
+        "noise reaches 1.96 times as far."
+    )
+    if len(again) > 2:
+        seeds = again["worst − best"].iloc[1:].std()
+        text += (
+            " The noise of seeds comes on top: in our trainings, the difference of two pairs had a "
+            f"standard deviation of {number(seeds, 4)} over {len(again) - 1} seeds."
+        )
+    return text

@@ -1,0 +1,17 @@
+"""How a computed sentence writes numbers."""
+
+
+def number(x: float, places: int = 3, signed: bool = False) -> str:
+    """A number with fixed decimals and, below zero, a true minus sign."""
+    return f"{x:{'+' if signed else ''}.{places}f}".replace("-", "−")
+
+
+def percent(share: float, places: int = 0) -> str:
+    """A share in [0, 1] as a percentage."""
+    return f"{100 * share:.{places}f} %"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """The count with its noun: ``"1 image"``, ``"2 images"``, ``"no image"``."""
+    noun = one if count < 2 else many or f"{one}s"
+    return f"{count:,} {noun}" if count else f"no {noun}"

@@ -1,0 +1,147 @@
+"""Figures that show radiographs, and the drawing of the network."""
+
+from types import SimpleNamespace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from acrlls import figures as plots
+
+NAMES = ("COVID", "Lung Opacity", "Normal", "Viral Pneumonia")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def texts(axes):
+    figure = np.ravel(np.asarray(axes, object))[0].figure
+    figure.canvas.draw()
+    return [t.get_text() for t in figure.findobj(matplotlib.text.Text) if t.get_text()]
+
+
+def pictures(n=24, size=20):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (n, size, size), np.uint8), np.arange(n) % 4
+    return SimpleNamespace(
+        class_names=NAMES, labels=labels, image=lambda i: images[i], images=images
+    )
+
+
+def test_examples_are_of_their_class_and_follow_the_seed():
+    data = pictures()
+    found = plots.prepare_examples(data, per_class=3, seed=1)
+    again = plots.prepare_examples(data, per_class=3, seed=1)
+    assert [len(row) for row in found] == [3, 3, 3, 3]
+    for k, (row, same) in enumerate(zip(found, again, strict=True)):
+        for picture, other in zip(row, same, strict=True):
+            assert (picture == other).all()
+            assert k in data.labels[(data.images == picture).all(axis=(1, 2))]
+    assert "COVID\n3,616" in texts(plots.plot_examples(found, NAMES, counts=[3616, 1, 1, 1]))
+    assert len(plots.prepare_examples(data, per_class=50)[0]) == 6
+
+
+def test_the_first_augmented_view_is_the_original():
+    from acrlls.data.dataset import Augmentation
+
+    image = pictures().images[0]
+    views = plots.prepare_augmentation(image, Augmentation(), 20, views=7)
+    assert views.shape == (8, 20, 20)
+    np.testing.assert_array_equal(views[0], image)
+    assert all((view != image).any() for view in views[1:])
+    assert "original" in texts(plots.plot_augmentation(views))
+
+
+def test_chosen_examples_are_right_and_wrong_as_asked():
+    labels, predicted = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 1, 0])
+    grid = plots.choose_examples(labels, predicted, 3, right=2, wrong=1)
+    assert sorted(grid[0, :2]) == [0, 1] and grid[0, 2] == 2
+    assert sorted(grid[1, :2]) == [3, 4] and grid[1, 2] == -1
+    assert grid[2].tolist() == [-1, -1, 5]
+
+
+def test_gradcam_says_what_was_predicted_and_how_much_heat_is_in_the_lungs():
+    data = pictures()
+    predicted = data.labels.copy()
+    predicted[:4] = (data.labels[:4] + 1) % 4
+    heat = np.random.default_rng(1).random(data.images.shape)
+    masks = np.zeros(heat.shape, bool)
+    masks[:, 5:15, 5:15] = True
+    grid = plots.choose_examples(data.labels, predicted, 4, right=1, wrong=2)
+    confidence, share = np.full(24, 0.875), np.full(24, 0.25)
+    axes = plots.plot_gradcam(grid, data.images, heat, predicted, confidence, NAMES, masks, share)
+    written = texts(axes)
+    assert "✓ COVID 0.88 · 25 % of heat in lungs" in written
+    assert "✗ Lung Opacity 0.88 · 25 % of heat in lungs" in written
+    assert "none" in written
+    assert "✓ COVID 0.88" in texts(
+        plots.plot_gradcam(grid, data.images, heat, predicted, confidence, NAMES)
+    )
+
+
+@pytest.fixture(scope="module")
+def network():
+    from acrlls.config import configure
+    from acrlls.method.model import build_model, freeze_backbone
+
+    model = build_model(
+        configure("paper", backbone="random", backbone_width=0.35, image_size=64), 4
+    )
+    freeze_backbone(model)
+    return model
+
+
+def test_the_architecture_is_read_from_the_model(network):
+    blocks = plots.prepare_architecture(network, unfrozen=50)
+    titles = [b.title for b in blocks]
+    assert titles == [
+        "Image",
+        "MobileNetV2, first 103 layers",
+        "MobileNetV2, last 50 layers",
+        "Global average pooling",
+        "Dense 256",
+        "Dropout 0.4",
+        "Dense 128",
+        "Dropout 0.3",
+        "Dense 4",
+        "ACR",
+        "LLS",
+        "Softmax",
+    ]
+    assert blocks[2].detail == "from block_11_project" and blocks[2].kind == "phase 2"
+    assert sum(b.parameters for b in blocks) == network.count_params()
+    assert blocks[4].shape == (256,) and blocks[4].parameters == 1280 * 256 + 256
+    assert "α = 0.08, τ = 0.25" in blocks[9].detail
+    assert {*titles, "frozen in both phases"} <= set(texts(plots.plot_architecture(blocks)))
+
+
+def test_without_a_number_the_frozen_part_is_what_does_not_learn_now(network):
+    from acrlls.method.model import freeze_backbone, unfreeze_top
+
+    assert plots.prepare_architecture(network)[1].title == "MobileNetV2, all 153 layers"
+    unfreeze_top(network, 50, "frozen")
+    assert [b.kind for b in plots.prepare_architecture(network)[1:3]] == ["frozen", "phase 2"]
+    freeze_backbone(network)
+
+
+def test_true_probabilities_stand_under_their_images():
+    eta = np.array([[0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
+    axes = plots.plot_truth(np.zeros((2, 8, 8)), eta, [0, 3], NAMES)
+    assert {"0.70", "0.25", "Viral Pneumonia"} <= set(texts(axes))
+    assert [bar.get_width() for bar in axes[1, 0].patches] == pytest.approx(eta[0])
+
+
+def test_masks_are_outlined_whatever_their_size_and_left_out_where_unknown():
+    mask = np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    axes = plots.plot_masks(
+        np.zeros((2, 8, 8)), [mask, None], [mask, np.zeros((20, 20), bool)], NAMES[:2]
+    )
+    assert len(axes[0].collections) == 2 and not axes[1].collections

@@ -1,0 +1,151 @@
+"""Tables and sentences of the sections on data and on tuning."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from acrlls.tables import data, tuning, words
+
+
+def images(eta=True, ignored=()):
+    labels = np.repeat([0, 1], [30, 10])
+    chances = np.where(np.eye(2)[labels] == 1, 0.85, 0.15)
+    chances[0] = [0.95, 0.05]
+    return SimpleNamespace(
+        class_names=("ill", "well"), labels=labels, eta=chances if eta else None, ignored=ignored
+    )
+
+
+class Images(SimpleNamespace):
+    def __len__(self):
+        return len(self.labels)
+
+
+def dataset(**how):
+    return Images(**vars(images(**how)))
+
+
+def split(train, validation, test):
+    return SimpleNamespace(**{k: np.asarray(v) for k, v in locals().items()})
+
+
+def test_numbers_have_a_true_minus_sign_and_counts_their_noun():
+    assert words.number(-0.01234, 3) == "−0.012" and words.number(2, 1, True) == "+2.0"
+    assert words.percent(0.936, 1) == "93.6 %"
+    assert [words.plural(n, "image") for n in (0, 1, 2000)] == [
+        "no image",
+        "1 image",
+        "2,000 images",
+    ]
+
+
+def test_the_rule_gives_the_published_split_to_the_last_image():
+    rule = data.rule()
+    assert len(rule) == 7 and (rule["difference"] == 0).all()
+    assert "exactly" in data.finding() and "4 of the 4" in data.finding()
+
+
+@pytest.mark.parametrize(
+    "how, said",
+    [
+        ({}, "Phantoms have no files"),
+        ({"eta": False}, "No file in the class folders was ignored"),
+        ({"eta": False, "ignored": ["a.txt"]}, "1 file of the class folders is listed: `a.txt`."),
+        ({"eta": False, "ignored": ["a.txt"] * 52}, "52 files are listed: .* and 2 more"),
+    ],
+)
+def test_ignored_files_are_named(how, said):
+    assert re.search(said, data.ignored(dataset(**how)))
+
+
+def test_a_split_that_loses_or_repeats_images_is_seen():
+    whole = split(range(20), range(20, 30), range(30, 40))
+    assert data.leaks(dataset(), whole).startswith("40 of 40") and "no image is" in data.leaks(
+        dataset(), whole
+    )
+    broken = split(range(20), range(19, 30), range(30, 39))
+    assert "39 of 40" in data.leaks(dataset(), broken) and "1 image is" in data.leaks(
+        dataset(), broken
+    )
+    rows = data.parts(dataset(), whole).data
+    assert rows.loc["All", "train"] == 20 and rows.loc["well", "share of test"] == 1
+
+
+def test_true_probabilities_bound_what_anybody_can_reach():
+    whole = split(range(20), range(20, 30), range(30, 40))
+    said = data.limit(dataset(), whole)
+    assert "**85.2 %**" in said and "100.0 % of the 10 test images" in said and "98 %" in said
+    assert data.truth(dataset()).data.loc["well", "η, well"] == pytest.approx(0.85)
+    assert data.by_doubt(dataset(), 2) == [1, 0]
+
+
+PAIRS = [(0.1, 0.2), (0.1, 0.3), (0.2, 0.2)]
+
+
+def losses(n=400, gaps=(0, 0.001, 0.5)):
+    rng = np.random.default_rng(0)
+    hard = rng.exponential(size=n)
+    rows = [hard + gap + 0.1 * rng.normal(size=n) for gap in gaps]
+    index = pd.MultiIndex.from_tuples(PAIRS, names=["α", "τ"])
+    return pd.DataFrame(rows, index=index), np.arange(n) % 2
+
+
+def tuned():
+    pairs = [(0.2, 0.15), (0.08, 0.25), (0.1, 0.15)]
+    rows = [(*pair, 0.5, 0.4 + k / 10, 3, 5) for k, pair in enumerate(pairs)]
+    columns = ["alpha", "tau", "val_accuracy", "val_loss", "epoch", "epochs"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_table_i_stands_beside_ours_by_rank_and_by_pair():
+    top = tuning.top_five(tuned()).data
+    assert top.loc[1, ("τ", "published")] == 0.25 and top.loc[1, ("τ", "ours")] == 0.15
+    assert not {"val_loss", "val_accuracy"} & set(top.columns.get_level_values(0))
+    pairs = tuning.published_pairs(tuned()).data
+    assert pairs.loc["α 0.08, τ 0.25", ("rank", "ours")] == 2
+    assert np.isnan(pairs.loc["α 0.10, τ 0.30", ("rank", "ours")])
+
+
+def test_differences_are_paired_so_that_a_hard_image_cancels():
+    rows, labels = losses()
+    noise = tuning.against_first(rows, labels, 200)
+    assert list(noise.index) == ["α 0.10, τ 0.30", "α 0.20, τ 0.20"]
+    near, far = noise.iloc[0], noise.iloc[1]
+    assert near.low < 0 < near.high and 0.4 < far.low < far.high < 0.6
+    assert far.wins == 0 and 0 < near.wins < 1
+    assert "share of draws won" in tuning.differences(noise).data
+    means = tuning.by_alpha(rows, labels, 50).data
+    assert means.loc["α 0.20", "above the first"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_finding_of_the_grid_says_how_many_pairs_are_alike():
+    rows, labels = losses()
+    noise = tuning.against_first(rows, labels, 200)
+    said = tuning.finding(noise, "α 0.10, τ 0.20", 400)
+    assert (
+        said.startswith("**1 of the other 2 pairs cannot be told") and "2 different pairs" in said
+    )
+    said = tuning.finding(noise.iloc[1:].assign(wins=0.0), "α 0.10, τ 0.20", 400)
+    assert "can be told from each of the other 1" in said and "1 pair wins" in said
+
+
+def again(worst):
+    frame = pd.DataFrame({"best": [0.4, 0.5, 0.5, 0.5], "worst": worst})
+    return frame.assign(**{"worst − best": frame.worst - frame.best})
+
+
+def test_seeds_say_whether_the_best_pair_stays_ahead():
+    said = tuning.seed_finding(again([0.5, 0.6, 0.4, 0.4]), tuned())
+    assert "**1 of 3**" in said and "−0.0333 on average, after 0.1000 in the grid" in said
+    assert "nothing can be said" in tuning.seed_finding(again([0.5, 0.6, 0.4, 0.4])[:2], tuned())
+
+
+def test_the_published_gaps_are_set_beside_a_guide_to_their_noise():
+    rows, _ = losses()
+    said = tuning.published_noise(rows, again([0.5, 0.6, 0.4, 0.4]))
+    assert "of the 4 published gaps" in said and "over 3 seeds" in said
+    assert "seeds" not in tuning.published_noise(rows, again([0.5, 0.6, 0.4, 0.4])[:1])
+    assert "no difference" in tuning.published_noise(rows[:1], again([0.5] * 4)[:1])

@@ -1,0 +1,214 @@
+"""Tables and sentences of the sections on training and on scales."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import softmax
+
+from acrlls.paper import NUMBERS, table
+from acrlls.tables import scales, training
+
+
+def accuracies(low, high):
+    rows = {"published": [0.8, 0.9, 0.1], "ours": [0.7, 0.75, 0.05]}
+    return pd.DataFrame(rows, index=list(training.PHASES)).assign(low=low, high=high)
+
+
+@pytest.mark.parametrize(
+    "low, high, verdict",
+    [
+        (0.01, 0.1, "**Phase 2 raises"),
+        (-0.1, 0.1, "**Phase 2 does not clearly raise"),
+        (-0.1, -0.01, "**Phase 2 lowers"),
+    ],
+)
+def test_the_finding_of_training_follows_the_interval(low, high, verdict):
+    said = training.finding(accuracies(low, high))
+    assert said.startswith(verdict) and "with one seed" in said and "from 0.700 to 0.750" in said
+    assert "-" not in said
+
+
+def test_no_gain_is_claimed_where_the_model_of_phase_1_was_returned():
+    assert "Phase 2" not in training.finding(accuracies(0, 0))
+
+
+def rivals(low, high, loss):
+    rows = [[0.7, 0.5, 0.2, low, high], [0.6, loss, -0.5, -0.6, -0.4]]
+    columns = ["pretrained", "random start", "difference", "low", "high"]
+    return pd.DataFrame(rows, ["Accuracy, Phase 1", "NLL, Phase 1"], columns)
+
+
+@pytest.mark.parametrize(
+    "low, high, loss, said",
+    [
+        (0.1, 0.3, np.log(2), ("**beats**", "next to nothing")),
+        (-0.1, 0.3, 0.4, ("cannot be told from", "has learnt something")),
+        (-0.3, -0.1, 0.4, ("falls behind", "has learnt something")),
+    ],
+)
+def test_the_backbone_is_judged_by_its_interval_and_the_rival_by_its_loss(low, high, loss, said):
+    sentence = training.transfer(rivals(low, high, loss), np.array([0, 0, 0, 1]))
+    assert all(words in sentence for words in said) and "0.750 of the images" in sentence
+    assert "random already" in training.transfer(rivals(0, 0, 1)[:0], np.array([0, 1]))
+
+
+NAMES = ["COVID", "Lung Opacity", "Normal", "Viral Pneumonia"]
+
+
+def moved():
+    rows = {"published change": [0.01, -0.02, np.nan, 0.03], "our change": [0.1, 0, -0.1, 0.01]}
+    return pd.DataFrame(rows, NAMES).assign(**{"epoch to epoch": 0.01, "seed to seed": 0.02})
+
+
+def test_changes_count_only_beyond_twice_the_noise_of_seeds():
+    said = scales.change(moved(), 4)
+    assert said.startswith("**2 of our 4 changes**") and "0.0100 to 0.0300." in said
+    still = moved().assign(**{"our change": 0.0})
+    assert scales.change(still, 4).startswith("**None of our 4 changes**")
+    own = moved().assign(**{"published change": np.nan})
+    assert "published" not in scales.change(own, 4)
+    said = scales.finding([0.8, 1.1], 2.4e-7, moved())
+    assert (
+        "2e−07" in said and "0.800 and 1.100 with one seed" in said and "2 of the 4 changes" in said
+    )
+
+
+def test_a_fold_that_is_not_exact_is_said_to_be_so():
+    assert "rounding**" not in scales.folded([0.9, 1.0], 1e-7, 8)
+    assert "more than rounding" in scales.folded([0.9, 1.0], 1e-2, 8)
+
+
+@pytest.mark.parametrize(
+    "growth, effective, said",
+    [
+        ([0.9, 1.2], [0.5, 1.0], "None of these"),
+        ([1.1, 1.2], [0.5, 1.0], "of ill has grown all the same"),
+        (
+            [0.9, 1.2],
+            [1.0, 0.5],
+            "By scale the order is ill < well; by effective weight it is well",
+        ),
+    ],
+)
+def test_a_scale_below_one_need_not_mean_less_weight(growth, effective, said):
+    rows = {"scale": [0.9, 1.1], "effective": effective, "growth of effective": growth}
+    assert said in scales.below_one(pd.DataFrame(rows, index=["ill", "well"]))
+
+
+def test_no_scale_below_one_is_no_class():
+    rows = {"scale": [1.2, 1.1], "effective": [2, 1], "growth of effective": [1, 1]}
+    said = scales.below_one(pd.DataFrame(rows, index=["ill", "well"]))
+    assert said.startswith("No scale is below one. Scale and effective weight give")
+
+
+def test_rank_correlation_has_its_exact_p():
+    columns = pd.MultiIndex.from_product([("published", "ours"), ("class weight", "scale")])
+    weight = [NUMBERS[f"class_weight.{name}"].value for name in NAMES]
+    published = table("II")["Phase 2"].to_numpy()
+    side = pd.DataFrame(np.column_stack([weight, published, weight, weight]), NAMES, columns)
+    said = scales.rank_correlation(side)
+    assert "−0.20 (published, p = 0.92)" in said and "+1.00 (ours, p = 0.08)" in said
+    assert "24 orders" in said
+    side[[("published", "class weight"), ("ours", "class weight")]] = 1.0
+    assert "nothing to correlate" in scales.rank_correlation(side)
+
+
+class Layer:
+    def __init__(self, *weights):
+        self.weights = list(weights)
+
+    def get_weights(self):
+        return self.weights
+
+    def set_weights(self, weights):
+        self.weights = list(weights)
+
+
+class Network:
+    """A dense layer and LLS on four features, as a model of Keras would offer them."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.layers = {"logits": Layer(rng.normal(size=(4, 3)), rng.normal(size=3))}
+        self.layers["lls"] = Layer(np.array([0.7, 1.2, 0.9]))
+
+    def get_layer(self, name):
+        return self.layers[name]
+
+    def predict_on_batch(self, features):
+        (kernel, bias), (scale,) = (self.layers[name].weights for name in ("logits", "lls"))
+        return softmax((features @ kernel + bias) * scale, axis=1)
+
+
+def test_scales_move_into_the_layer_before_without_a_change():
+    model, features = Network(), np.random.default_rng(1).normal(size=(20, 4))
+    learned = model.get_layer("logits").weights[0]
+    kernel, scale, largest = scales.fold(model, features)
+    assert kernel is learned and list(scale) == [0.7, 1.2, 0.9] and largest < 1e-12
+    assert (model.get_layer("lls").weights[0] == 1).all()
+
+
+def finished(phases=(1, 2)):
+    """A run of two classes that Phase 2 leaves sharper and right more often."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 300)
+    signal = np.where(np.eye(2)[labels] == 1, 1.0, 0.0)
+    noise = rng.normal(size=(300, 2))
+    rows = [(phase, epoch, 1 / (phase + epoch)) for phase in phases for epoch in (1, 2)]
+    history = pd.DataFrame(rows, columns=["phase", "epoch", "val_loss"])
+    history = history.assign(loss=0.5, accuracy=0.5, val_accuracy=0.5)
+    table = history[["phase", "epoch"]].assign(ill=[0.9, 0.8, 0.7, 0.5][: len(rows)], well=1.0)
+
+    def predictions(part, phase=None):
+        logits = noise + signal * {1: 0.5, 2: 2, None: 2}[phase]
+        p = softmax(logits, axis=1)
+        return SimpleNamespace(
+            labels=labels, logits=logits, probabilities=p, classes=p.argmax(axis=1)
+        )
+
+    return SimpleNamespace(
+        class_names=("ill", "well"),
+        history=history,
+        scales=table,
+        manifest={"selected_phase": phases[-1]},
+        predictions=predictions,
+        best_epoch=lambda phase: history[history.phase == phase].iloc[-1],
+        best_scales=lambda phase: table[table.phase == phase].iloc[-1][["ill", "well"]],
+    )
+
+
+def test_the_gain_of_phase_2_is_paired():
+    run = finished()
+    rows = training.accuracies(run, 200)
+    one, two, gain = (rows.loc[row] for row in training.PHASES)
+    assert gain.ours == pytest.approx(two.ours - one.ours) and gain.low > 0
+    assert gain.high - gain.low < (two.high - two.low) + (one.high - one.low)
+    said = training.turned(run)
+    won, lost = [int(word) for word in said.split() if word.isdigit()][1:3]
+    assert (won - lost) / 300 == pytest.approx(gain.ours)
+    assert "by construction" in training.turned(finished(phases=(1,)))
+
+
+def test_the_kept_epochs_are_named():
+    assert training.kept(finished()).data.loc["Phase 2", "epoch"] == 2
+    assert "**Phase 2** has the lower" in training.selected(finished())
+    assert training.selected(finished(phases=(1,))).startswith("Only Phase 1 was trained")
+
+
+def test_changes_of_scales_stand_beside_their_noise():
+    spread = pd.DataFrame({"ill": [0.8, 0.9], "well": [1.0, 1.0]})
+    rows = scales.moves(finished(), spread)
+    assert rows.loc["ill", "our change"] == pytest.approx(-0.3)
+    assert rows.loc["ill", "epoch to epoch"] == pytest.approx(0.2)
+    assert rows.loc["ill", "seed to seed"] == pytest.approx(np.std([0.8, 0.9], ddof=1))
+
+
+def test_scales_are_put_back_one_by_one_and_together():
+    rows = scales.one_by_one(finished())
+    assert rows.loc["well", "mean probability, scale one"] == pytest.approx(
+        rows.loc["well", "mean probability, learned"]
+    )
+    together = scales.whole_layer(finished(), 15)
+    assert (together["NLL"].diff().abs() > 0).any() and (together["noise floor (mean)"] > 0).all()
