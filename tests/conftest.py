@@ -139,24 +139,26 @@ def entries():
     return Ledger(Facts(resamples=100))
 
 
+def write_notebook_file(path, *cells):
+    """Write a notebook. A cell is its text or ``(text, tags)``; text that begins with ``# `` is
+    Markdown, other text is code."""
+    nodes = []
+    for cell in cells:
+        text, tags = (cell, []) if isinstance(cell, str) else cell
+        markdown = text.startswith("# ")
+        new = nbformat.v4.new_markdown_cell if markdown else nbformat.v4.new_code_cell
+        nodes.append(new(text, metadata={"tags": tags} if tags else {}))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=nodes, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+def write_cells(root):
+    """Function ``(name, *cells)`` that writes a section of a small project."""
+    return lambda name, *cells: write_notebook_file(root / "notebooks" / f"{name}.ipynb", *cells)
+
+
 @pytest.fixture
 def write_notebook():
-    """Function ``(path, *cells)`` that writes a notebook.  A cell is its text or ``(text, tags)``; text that begins
-    with ``# `` is Markdown, other text is code."""
-
-    def write(path, *cells):
-        nodes = []
-        for cell in cells:
-            text, tags = (cell, []) if isinstance(cell, str) else cell
-            new = (
-                nbformat.v4.new_markdown_cell
-                if text.startswith("# ")
-                else nbformat.v4.new_code_cell
-            )
-            nodes.append(new(text, metadata={"tags": tags} if tags else {}))
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(nbformat.v4.new_notebook(cells=nodes, metadata={"kernelspec": kernel}), path)
-        return path
-
-    return write
+    return write_notebook_file

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 import sys
 
-import nbformat
 import pytest
 import yaml
+from conftest import write_cells
 
 from acrlls.book import sections, workers
 from acrlls.config import PROJECT, UserError
@@ -102,63 +102,105 @@ def test_a_kernel_that_dies_is_a_failure_of_its_cell(tmp_path, write_notebook):
     assert caught.value.cell == 2 and "last words" in caught.value.report()
 
 
+@pytest.mark.parametrize("name", ["DATA", "PROFILE", "STORE"])
+def test_a_relative_path_means_the_same_in_a_kernel_that_starts_elsewhere(
+    tmp_path, write_notebook, monkeypatch, name
+):
+    path = write_notebook(tmp_path / "01_a.ipynb", f"import os\nprint(os.environ['ACRLLS_{name}'])")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"ACRLLS_{name}", "mine.yml")
+    (tmp_path / "elsewhere").mkdir()
+    notebook = sections.execute(
+        section(path), tmp_path / "out.ipynb", cwd=tmp_path / "elsewhere", progress=False
+    )
+    assert notebook.cells[0].outputs[0].text.strip() == str(tmp_path / "mine.yml")
+
+
+def test_names_of_data_and_profiles_are_no_paths(monkeypatch):
+    monkeypatch.setenv("ACRLLS_DATA", "phantom")
+    monkeypatch.setenv("ACRLLS_PROFILE", "laptop")
+    monkeypatch.setenv("ACRLLS_STORE", "~/kept")
+    assert sections._absolute_paths() == {"ACRLLS_STORE": os.path.expanduser("~/kept")}
+
+
 # What makes a section stale
 
 
 @pytest.fixture
-def project(tmp_path):
-    """A project of one module, one recorded result and one data folder."""
-    for name in (
-        "acrlls/method/layers.py",
-        "acrlls/profiles/quick.yml",
-        "results/paper/history.csv",
-        "data/COVID/1.png",
-    ):
+def project(tmp_path, write_notebook):
+    """A project of one section, one module, one result, one script; and a folder of images."""
+    for name in (*FILES, "data/COVID/1.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
+    write_notebook(tmp_path / "notebooks/01_a.ipynb", PARAMETERS)
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "acrlls/method/layers.py",
-        "acrlls/profiles/quick.yml",
-        "results/paper/history.csv",
-        "data/COVID/1.png",
-    ],
-)
-def test_package_results_and_data_are_part_of_the_state(project, monkeypatch, name):
-    monkeypatch.setenv("ACRLLS_DATA", str(project / "data"))
-    before = sections.surroundings(project)
-    assert sections.surroundings(project) == before
+FILES = ("acrlls/method/layers.py", "results/paper/history.csv", "book/_static/draw.js")
+
+
+def mark(project, parameters=None):
+    one = section(project / "notebooks/01_a.ipynb")
+    (found,) = sections.states([(one, parameters or {})], project)
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_package_results_and_the_books_scripts_are_part_of_the_state(project, name):
+    before = mark(project)
+    assert mark(project) == before
     (project / name).write_text("22")
-    assert sections.surroundings(project) != before
+    assert mark(project) != before
 
 
-@pytest.mark.parametrize("name", sections.ENVIRONMENT)
-def test_choices_in_the_environment_are_part_of_the_state(project, monkeypatch, name):
-    before = sections.surroundings(project)
-    monkeypatch.setenv(name, "other")
-    assert sections.surroundings(project) != before
+def test_images_are_part_of_the_state_in_linked_folders_too(project, monkeypatch):
+    (project / "set").mkdir()
+    (project / "set/COVID").symlink_to(project / "data/COVID")
+    (project / "data/COVID/loop").symlink_to(project / "data")
+    monkeypatch.setenv("ACRLLS_DATA", str(project / "set"))
+    before = mark(project)
+    assert mark(project) == before
+    (project / "data/COVID/1.png").write_text("22")
+    assert mark(project) != before
+
+
+@pytest.mark.parametrize("by", ["environment", "parameter"])
+def test_a_profile_of_ones_own_and_what_it_starts_from_are_part_of_the_state(
+    project, monkeypatch, by
+):
+    base, mine = project / "base.yml", project / "mine.yml"
+    base.write_text("profile: quick\nphase1_epochs: 2")
+    mine.write_text(f"profile: {base}\nbins: 9")
+    parameters = {"profile": str(mine)} if by == "parameter" else {}
+    if by == "environment":
+        monkeypatch.setenv("ACRLLS_PROFILE", str(mine))
+    seen = {mark(project, parameters)}
+    mine.write_text(f"profile: {base}\nbins: 10")
+    seen.add(mark(project, parameters))
+    base.write_text("profile: quick\nphase1_epochs: 9")
+    seen.add(mark(project, parameters))
+    assert len(seen) == 3
+
+
+def test_choices_in_the_environment_are_part_of_the_state(project, monkeypatch):
+    seen = {mark(project)}
+    for name, value in (("ACRLLS_ENGINE", "keras"), ("KERAS_BACKEND", "x"), ("ACRLLS_DATA", "y")):
+        monkeypatch.setenv(name, value)
+        seen.add(mark(project))
+    assert len(seen) == 4
 
 
 def test_caches_of_python_are_no_part_of_the_state(project):
-    before = sections.surroundings(project)
+    before = mark(project)
     (project / "acrlls" / "__pycache__").mkdir()
     (project / "acrlls" / "__pycache__" / "layers.cpython-312.pyc").write_text("1")
-    assert sections.surroundings(project) == before
+    assert mark(project) == before
 
 
-def test_notebook_and_parameters_are_part_of_the_state(tmp_path, write_notebook):
-    path = write_notebook(tmp_path / "01_a.ipynb", PARAMETERS)
-    states = [
-        sections.state(section(path), {}, {}),
-        sections.state(section(path), {"bins": 20}, {}),
-    ]
-    write_notebook(path, PARAMETERS, "1 + 1")
-    states.append(sections.state(section(path), {}, {}))
-    assert len(set(states)) == 3
+def test_notebook_and_parameters_are_part_of_the_state(project, write_notebook):
+    seen = {mark(project), mark(project, {"bins": 20})}
+    write_notebook(project / "notebooks/01_a.ipynb", PARAMETERS, "1 + 1")
+    assert len(seen | {mark(project)}) == 3
 
 
 # Whole builds of a small book with the project's own configuration
@@ -192,23 +234,6 @@ def built(tmp_path_factory):
     outcome = build(root, ACRLLS_JOBS="1")
     assert outcome.returncode == 0, outcome.text
     return root, outcome.text
-
-
-def write_cells(root):
-    def write(name, *cells):
-        nodes = []
-        for cell in cells:
-            text, tags = (cell, []) if isinstance(cell, str) else cell
-            new = (
-                nbformat.v4.new_markdown_cell
-                if text.startswith("# ")
-                else nbformat.v4.new_code_cell
-            )
-            nodes.append(new(text, metadata={"tags": tags}))
-        (root / "notebooks").mkdir(exist_ok=True)
-        nbformat.write(nbformat.v4.new_notebook(cells=nodes), root / "notebooks" / f"{name}.ipynb")
-
-    return write
 
 
 def build(root, *flags, strict=True, **environment):

@@ -1,0 +1,1 @@
+"""Tables and sentences of the sections, one module a section."""
