@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import acrlls
-from acrlls.book.sections import SectionFailed, all_sections, execute, find
+from acrlls.book import SectionFailed, all_sections, execute, find
 from acrlls.config import PROJECT, Config, UserError, configure, profiles
 from acrlls.store import store
 
@@ -234,7 +234,7 @@ def _arguments(add) -> None:
     """The arguments of each command."""
     pair = {"dest": "parameters", "nargs": 2, "action": "append", "metavar": ("NAME", "VALUE")}
     flag = {"action": "store_true"}
-    add(run, "section", metavar="SECTION", help="calibration, 05_calibration, 5, or a path")
+    add(run, "section", metavar="SECTION", help="calibration, 06_calibration, 6, or a path")
     add(run, "-p", **pair, help="a parameter of the section; may be repeated")
     add(run, "-o", "--output", type=Path, help="the notebook; default: out_<section>.ipynb here")
 

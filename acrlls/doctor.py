@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from acrlls.backend import import_keras
-from acrlls.book.sections import versions
+from acrlls.book import versions
 from acrlls.config import PROJECT, Config, UserError
 from acrlls.store import store
 

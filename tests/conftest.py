@@ -19,8 +19,8 @@ if (
 # Read before any test clears the environment.
 REAL = Path(os.environ.get("ACRLLS_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
-# Settings with which everything trains in seconds.  Not with a random backbone: untrained, it maps every image to 1e-12,
-# and whatever is said about its features holds.
+# Settings with which everything trains in seconds. Not with a random backbone: untrained, it maps
+# every image to 1e-12, and whatever is said about its features holds.
 TINY = {
     "phantom_images": 160,
     "image_size": 48,
@@ -74,8 +74,8 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(config, items):
-    """Slow tests run where the real images are, as in continuous integration, or when asked for by ``-m``; thorough ones
-    when asked for alone, as continuous integration does."""
+    """Tests of two kinds run when asked for: slow ones, which also run where the real images are,
+    and thorough ones."""
     names = [f"test_{name}" for name in LONGEST]
     items.sort(
         key=lambda item: (
@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory):
-    """No choice of the developer's shell reaches a test, and no test touches the developer's kept runs."""
+    """No choice of the developer's shell reaches a test, and no test touches kept runs."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("ACRLLS_PROFILE", "ACRLLS_DATA"):
             patch.delenv(name, raising=False)

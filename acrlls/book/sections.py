@@ -62,7 +62,7 @@ class SectionFailed(Exception):
 
 @dataclass(frozen=True)
 class Section:
-    """One notebook of the book: ``05_calibration`` is ``<notebooks>/05_calibration.ipynb``."""
+    """One notebook of the book: ``06_calibration`` is ``<notebooks>/05_calibration.ipynb``."""
 
     path: Path
 

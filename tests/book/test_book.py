@@ -1,4 +1,4 @@
-"""A section is executed when what it depends on changed, and only one that succeeded reaches the book."""
+"""A section is executed when what it depends on changed; only success reaches the book."""
 
 import os
 import re
@@ -9,8 +9,9 @@ import sys
 import pytest
 import yaml
 from conftest import write_cells
+from sphinx.errors import ConfigError
 
-from acrlls.book import sections, workers
+from acrlls.book import extension, sections, workers
 from acrlls.config import PROJECT, UserError
 
 PARAMETERS = ('profile = "quick"\nbins = None', ["parameters"])
@@ -59,7 +60,7 @@ def test_the_kernel_is_this_python_whatever_python3_means_on_the_machine(
     elsewhere = tmp_path / "jupyter" / "kernels" / "python3"
     elsewhere.mkdir(parents=True)
     (elsewhere / "kernel.json").write_text(
-        '{"argv": ["/nowhere/python", "{connection_file}"], "display_name": "x", "language": "python"}'
+        '{"argv": ["/nowhere/python"], "display_name": "x", "language": "python"}'
     )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     path = write_notebook(
@@ -208,7 +209,7 @@ def test_notebook_and_parameters_are_part_of_the_state(project, write_notebook):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A project with a book of two sections and its own copy of the package, built once; tests copy it."""
+    """A project of two sections with its own copy of the package, built once; tests copy it."""
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(
         PROJECT / "acrlls", root / "acrlls", ignore=shutil.ignore_patterns("__pycache__")
@@ -289,14 +290,10 @@ def test_what_a_section_found_stands_on_the_front_page(built):
 
 
 @pytest.mark.slow
-def test_a_build_with_nothing_changed_executes_nothing(copy):
+def test_what_is_unchanged_is_not_executed_and_an_edit_of_the_package_executes_all(copy):
     outcome = build(copy)
     assert outcome.returncode == 0, outcome.text
     assert "0 to execute, 2 unchanged" in outcome.text
-
-
-@pytest.mark.slow
-def test_an_edit_of_the_package_executes_every_section_again(copy):
     with open(copy / "acrlls" / "config.py", "a") as module:
         module.write("# edited")
     outcome = build(copy)
@@ -304,7 +301,7 @@ def test_an_edit_of_the_package_executes_every_section_again(copy):
     assert "2 to execute, 0 unchanged" in outcome.text
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_sections_are_executed_at_once_and_those_that_take_longest_begin(copy):
     meet = """import pathlib, time
 here, there = (pathlib.Path({folder!r}) / name for name in {names})
@@ -327,7 +324,7 @@ while not there.exists():
     assert text.index("section 01_a: ") < text.index("section 02_b: ")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_after_a_failure_no_other_section_begins(copy):
     write_cells(copy)("01_a", "# First", "print('changed')")
     write_cells(copy)("02_b", "# Second", "raise ValueError('on purpose')")
@@ -359,7 +356,7 @@ def test_a_failing_section_fails_the_build_and_is_never_taken_for_fresh(copy):
         assert (copy / "book/sections/01_a.ipynb").read_bytes() == kept
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_one_build_that_keeps_going_shows_every_failing_section(copy):
     write_cells(copy)("01_a", "# First", "raise ValueError('one')")
     write_cells(copy)("02_b", "# Second", "raise ValueError('two')")
@@ -368,7 +365,7 @@ def test_one_build_that_keeps_going_shows_every_failing_section(copy):
     assert "section 01_a failed" in outcome.text and "section 02_b failed" in outcome.text
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_message_on_standard_error_is_a_warning_of_every_build(copy):
     write_cells(copy)("02_b", "# Second", "import warnings\nwarnings.warn('mind this')")
     for _ in range(2):
@@ -381,9 +378,8 @@ def test_a_message_on_standard_error_is_a_warning_of_every_build(copy):
     assert "mind this" in (copy / "book/_build/html/sections/02_b.html").read_text()
 
 
-@pytest.mark.slow
-def test_a_page_without_its_notebook_is_named(copy):
-    (copy / "notebooks/02_b.ipynb").unlink()
-    outcome = build(copy)
-    assert outcome.returncode != 0
-    assert "sections/02_b, but there is no notebook" in outcome.text
+def test_a_page_without_its_notebook_is_named(tmp_path):
+    toc = tmp_path / "_toc.yml"
+    toc.write_text("parts: [{chapters: [{file: intro}, {file: sections/02_b}]}]")
+    with pytest.raises(ConfigError, match="sections/02_b, but there is no notebook"):
+        extension._listed(toc, tmp_path)
