@@ -8,13 +8,10 @@ fresh.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
-import shutil
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,6 @@ from acrlls.config import UserError
 
 STATUS = "status"
 FINDINGS = "findings"  # what the front page includes
-MATHJAX = "sphinx-mathjax-offline"  # a package of files: MathJax 3 and its fonts
 
 
 def setup(app) -> dict[str, Any]:
@@ -43,39 +39,15 @@ def setup(app) -> dict[str, Any]:
     app.add_config_value("acrlls_first", [], "")
     # Before sphinx-external-toc (900) and whatever else reads the sources' folder.
     app.connect("config-inited", bring_sections, priority=100)
-    app.connect("config-inited", _local_mathjax, priority=100)
     app.connect("env-before-read-docs", _before_autodoc)
-    app.connect("build-finished", _copy_mathjax)
+    # MathJax from the book itself, so that equations show where there is no network.
+    app.setup_extension("sphinx-mathjax-offline")
     return {"version": acrlls.__version__, "parallel_read_safe": True}
 
 
 def _before_autodoc(app, env, docnames) -> None:
     if "api" in docnames:
         import_keras()
-
-
-def _mathjax_folder() -> Path | None:
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        return Path(metadata.distribution(MATHJAX).locate_file(f"{MATHJAX}/static/mathjax"))
-    return None
-
-
-def _local_mathjax(app, config) -> None:
-    """Take MathJax from the book itself, so that equations show where there is no network."""
-    if _mathjax_folder():
-        config.mathjax_path = "mathjax/tex-chtml.js"
-
-
-def _copy_mathjax(app, failure) -> None:
-    folder = _mathjax_folder()
-    if failure is None and folder and app.builder.format == "html":
-        # The rest of the package's 24 MB are other output formats and speech.
-        for part in ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions"):
-            target = Path(app.outdir) / "_static" / "mathjax" / part
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                copy = shutil.copytree if (folder / part).is_dir() else shutil.copyfile
-                copy(folder / part, target)
 
 
 def bring_sections(app, config) -> None:
