@@ -218,4 +218,4 @@ def test_the_source_task_has_other_classes_each_of_which_occurs():
 )
 def test_an_impossible_value_is_named(name, value):
     with pytest.raises(UserError, match=name):
-        phantom.draw(**{"n": 2, **{name: value}})
+        phantom.draw(**({"n": 2} | {name: value}))
