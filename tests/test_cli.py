@@ -208,4 +208,4 @@ def test_the_installed_command_answers():
     )
     assert answer.returncode == 0
     for command in cli.COMMANDS:
-        assert f"    {command.__name__} " in answer.stdout
+        assert f"\n    {command.__name__}" in answer.stdout
