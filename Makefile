@@ -1,5 +1,6 @@
 # make book    the book, from nothing: environment, sections, pages
-# make test    the tests
+# make test    the tests, in some minutes
+# make style   ruff: what is wrong, and what is not formatted
 # make thorough   the few that take too long for every day
 # make clean   forget pages and executed sections; kept runs and the environment stay
 #
@@ -14,7 +15,7 @@ PYTHON   ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do
 BIN      := $(VENV)/bin
 LOCKED   := constraints.txt pyproject.toml
 
-.PHONY: book test thorough clean distclean
+.PHONY: book test thorough style clean distclean
 .DELETE_ON_ERROR:
 
 # Sphinx warns about a page only when it reads it: after a failure, the next build reads all of them again.
@@ -27,6 +28,10 @@ test: $(VENV)/.test
 
 thorough: $(VENV)/.test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m thorough
+
+style: $(VENV)/.test
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
 
 clean:
 	rm -rf book/_build book/sections

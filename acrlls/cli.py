@@ -1,8 +1,8 @@
 """The command line, ``acrlls <command>``.
 
-Exit status: 0 done, 1 failed (a cell raised, data or weights are missing), 2 wrong usage (an unknown
-command, section, parameter or value), 130 interrupted.  A mistake that the user can mend is a message
-without a traceback.
+Exit status: 0 done, 1 failed (a cell raised, data or weights are missing), 2 wrong usage (an
+unknown command, section, parameter or value), 130 interrupted. A mistake that the user can mend is
+a message without a traceback.
 """
 
 from __future__ import annotations
@@ -18,15 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import acrlls
-from acrlls.backend import import_keras
-from acrlls.book.sections import Section, SectionFailed, all_sections, execute
+from acrlls.book import SectionFailed, all_sections, execute, find
 from acrlls.config import PROJECT, Config, UserError, configure, profiles
-from acrlls.runs.cache import CLEARED_BY_DEFAULT, KINDS
 from acrlls.store import store
-from acrlls.training.chunked import LIMIT_VARIABLE, limit, readable
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
-PUBLISHED = ("baseline", "single_dense", "proposed")
+_VARIANTS = FIELDS["variant"].metadata["choices"]
 
 
 class UsageError(UserError):
@@ -37,145 +34,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; the entry point of the ``acrlls`` script."""
     given = sys.argv[1:] if arguments is None else arguments
     # The parser takes a value such as -1..1 for an option, unless there is a space in it.
-    given = [
-        f" {a}" if "-p" in given[max(0, k - 2) : k - 1] and a.startswith("-") else a
-        for k, a in enumerate(given)
-    ]
+    values = {k + 2 for k, a in enumerate(given) if a == "-p"}
+    given = [f" {a}" if k in values and a.startswith("-") else a for k, a in enumerate(given)]
     options = _parser().parse_args(given)
     try:
         return options.command(options) or 0
-    except UsageError as error:
-        print(f"acrlls {options.name}: {error}", file=sys.stderr)
-        return 2
     except UserError as error:
         print(f"acrlls {options.name}: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        print(
-            f"\nacrlls {options.name}: interrupted; what was trained so far is kept",
-            file=sys.stderr,
-        )
+        print(f"\nacrlls {options.name}: interrupted; what was trained is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="acrlls", description="Sections, runs and checks of the ACR-LLS-MNetCal companion."
-    )
-    parser.add_argument("--version", action="version", version=f"acrlls {acrlls.__version__}")
-    commands = parser.add_subparsers(
-        title="commands", required=True, metavar="COMMAND", dest="name"
-    )
-
-    def command(function, *, parameters: str | None = None):
-        name = function.__name__
-        text = inspect.getdoc(function)
-        sub = commands.add_parser(
-            name,
-            help=text.splitlines()[0],
-            description=text,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        sub.set_defaults(command=function)
-        if parameters:
-            sub.add_argument(
-                "-p",
-                dest="parameters",
-                nargs=2,
-                action="append",
-                default=[],
-                metavar=("NAME", "VALUE"),
-                help=parameters,
-            )
-        return sub
-
-    sub = command(run, parameters="a parameter of the section; may be repeated")
-    sub.add_argument(
-        "section", metavar="SECTION", help="calibration, 06_calibration, 6 or the notebook's path"
-    )
-    sub.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="the executed notebook; default: out_<section>.ipynb here",
-    )
-    command(sections)
-    sub = command(reproduce, parameters="a setting, such as `seed 1`; may be repeated")
-    sub.add_argument(
-        "--profile", default="paper", help="default: paper; known: " + ", ".join(profiles())
-    )
-    sub.add_argument(
-        "--variants",
-        nargs="+",
-        default=PUBLISHED,
-        metavar="VARIANT",
-        choices=FIELDS["variant"].metadata["choices"],
-        help="default: the three published ones; known: "
-        + ", ".join(FIELDS["variant"].metadata["choices"]),
-    )
-    sub.add_argument("--tune", action="store_true", help="run the tuning grid as well")
-    sub.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        help="where to record; default: results/<profile>",
-    )
-    sub = command(cache)
-    sub.add_argument(
-        "chosen",
-        nargs="*",
-        metavar="WHAT",
-        help=f"a kind ({', '.join(KINDS)}), or the name of an entry or its beginning; default: all of them, and the "
-        f"{' and '.join(CLEARED_BY_DEFAULT)} for --clear and --check",
-    )
-    act = sub.add_mutually_exclusive_group()
-    act.add_argument(
-        "--clear", action="store_true", help="delete what is chosen; runs only if they are named"
-    )
-    act.add_argument(
-        "--check", action="store_true", help="compare stored features with their digests"
-    )
-    command(
-        pretrain, parameters="an argument of acrlls.training.pretrain.pretrain; may be repeated"
-    )
-    sub = command(claims)
-    sub.add_argument(
-        "words", metavar="WORD", nargs="*", help="show claims that hold all these words"
-    )
-    sub.add_argument("--verdict", help="show claims with this verdict")
-    sub.add_argument("--evidence", action="store_true", help="show the arithmetic as well")
-    sub = command(bench, parameters="a setting, such as `phase2_epochs 3`; may be repeated")
-    sub.add_argument(
-        "--profile", default=None, help="default: paper where ACRLLS_DATA is set, else quick"
-    )
-    sub.add_argument(
-        "--quick",
-        action="store_true",
-        help="a few images of the phantom, to see that it works; some minutes",
-    )
-    sub.add_argument(
-        "--images", type=int, default=1000, help="images drawn from the data; default: 1000"
-    )
-    sub.add_argument(
-        "--points", type=int, default=2, help="grid points that plain Keras trains; default: 2"
-    )
-    sub.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        help="where to record; default: results/bench/<profile>",
-    )
-    sub = command(doctor)
-    sub.add_argument(
-        "--profile", default=None, help="profile to look at; default: quick, or ACRLLS_PROFILE"
-    )
-    return parser
 
 
 def run(options) -> int:
@@ -183,7 +55,7 @@ def run(options) -> int:
 
     acrlls run calibration -p bins 20 -o out.ipynb
     """
-    section = _section(options.section)
+    section = _usage(find, options.section)
     parameters = _values(options.parameters, section.parameters, f"section {section.name}")
     # The section would say the same after its kernel has started; this says it at once.
     settings = {k: v for k, v in parameters.items() if k in FIELDS}
@@ -207,42 +79,31 @@ def sections(options) -> None:
     """List the sections and their parameters."""
     for section in all_sections():
         print(f"{section.name:<20} {section.title}")
-        print(
-            f"{'':<20} "
-            + ", ".join(f"{name}={default}" for name, default in section.parameters.items())
-        )
+        print(" " * 20, ", ".join(f"{k}={default}" for k, default in section.parameters.items()))
 
 
 def reproduce(options) -> None:
     """Train the variants with a profile and record them under results/.
 
-    A run that is already kept is recorded as it is; one that was cut off goes on from its last epoch.
+    A run that is already kept is recorded as it is; one that was cut off goes on where it was.
     """
-    given = _values(
-        options.parameters,
-        [name for name in FIELDS if name not in ("profile", "variant")],
-        "reproduce",
-    )
+    given = _settings(options, "reproduce")
     configs = {v: _usage(configure, options.profile, variant=v, **given) for v in options.variants}
     folder = options.output or PROJECT / "results" / options.profile
-
-    import_keras()
-    from acrlls import calibration
-    from acrlls.runs import runs
+    from acrlls.calibration import accuracy, classwise_ece
 
     print(f"{', '.join(configs)}: training, or taking what is kept in {store()}", flush=True)
-    for variant, done in zip(configs, runs.run_all(configs.values()), strict=True):
-        config = configs[variant]
-        runs.record(done, folder / variant)
+    for config, done in zip(configs.values(), acrlls.run_all(configs.values()), strict=True):
+        acrlls.runs.record(done, folder / config.variant)
         test = done.predictions("test")
-        ece = calibration.classwise_ece(test.probabilities, test.labels, bins=config.bins).mean()
-        accuracy = (test.probabilities.argmax(1) == test.labels).mean()
+        p, y = test.probabilities, test.labels
+        ece = classwise_ece(p, y, bins=config.bins).mean()
         print(
-            f"{variant}: test accuracy {accuracy:.4f}, mean class-wise ECE {ece:.4f}; "
-            f"recorded in {folder / variant}"
+            f"{config.variant}: test accuracy {accuracy(p, y):.4f}, mean class-wise ECE {ece:.4f}"
         )
+        print(f"recorded in {folder / config.variant}")
     if options.tune:
-        table = runs.tune(_usage(configure, options.profile, variant="proposed", **given))
+        table = acrlls.tune(_usage(configure, options.profile, variant="proposed", **given))
         table.to_csv(folder / "tuning.csv", index=False)
         print(table.to_string(index=False))
 
@@ -251,27 +112,25 @@ def cache(options) -> int:
     """List what the store keeps, check it, or clear it.
 
     acrlls cache                    what, how large, from when, for which settings
-    acrlls cache --clear            delete stored features, which are computed again when a run asks
+    acrlls cache --clear            delete stored features, which are computed again if asked for
     acrlls cache 3f2a --clear       delete the entries whose name begins so
     acrlls cache unfinished --clear delete runs that were cut off
     """
     from acrlls.runs import cache as kept
+    from acrlls.training.chunked import LIMIT_VARIABLE, limit, readable
 
-    chosen = options.chosen or (CLEARED_BY_DEFAULT if options.clear or options.check else ())
-    found = _usage(kept.entries, chosen)
+    changes = options.clear or options.check
+    found = _usage(kept.entries, options.chosen or (kept.CLEARED_BY_DEFAULT if changes else ()))
     status = 0
     for entry in found:
-        line = f"{entry.kind:<10} {readable(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}  {entry.name}"
-        line += f"\n{'':<10} {entry.what}"
+        print(f"{entry.kind:<10} {readable(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}", end="")
+        print(f"  {entry.name}\n{'':<10} {entry.what}")
         if options.check and entry.kind == "features":
-            bad = kept.damaged(entry)
+            bad = ", ".join(kept.damaged(entry))
             status = 1 if bad else status
-            line += f"\n{'':<10} " + (
-                f"not whole: {', '.join(bad)}; computed again when asked for" if bad else "whole"
-            )
+            print(" " * 10, f"not whole: {bad}; computed again when asked for" if bad else "whole")
         if options.clear:
             entry.delete()
-        print(line)
     total = readable(sum(entry.size for entry in found))
     print(f"{len(found)} entries, {total}, {'deleted from' if options.clear else 'in'} {store()}")
     if not options.clear:
@@ -281,13 +140,13 @@ def cache(options) -> int:
 
 def pretrain(options) -> None:
     """Train the phantom backbone that the package ships, by its recipe."""
+    from acrlls.backend import import_keras
+
     import_keras()
     from acrlls.training.pretrain import pretrain as recipe
 
     known = list(inspect.signature(recipe).parameters)
-    result = recipe(**_values(options.parameters, known, "pretrain"))
-    if result is not None:
-        print(result)
+    print(recipe(**_values(options.parameters, known, "pretrain")))
 
 
 def claims(options) -> int:
@@ -298,10 +157,9 @@ def claims(options) -> int:
     """
     from acrlls.ledger import ledger
 
-    if options.verdict is not None and options.verdict not in ledger.VERDICTS:
-        raise UsageError(
-            f"there is no verdict {options.verdict!r}; known: {', '.join(ledger.VERDICTS)}"
-        )
+    if options.verdict not in (None, *ledger.VERDICTS):
+        known = ", ".join(ledger.VERDICTS)
+        raise UsageError(f"there is no verdict {options.verdict!r}; known: {known}")
     problems = ledger.audit()
     entries = ledger.Ledger().search(*options.words, verdict=options.verdict)
     print(ledger.text(entries, options.evidence))
@@ -313,35 +171,28 @@ def claims(options) -> int:
 def bench(options) -> None:
     """Time the whole job, scaled down, in plain Keras and through the feature bank.
 
-    Two epochs a phase and a grid point, fresh views; half an hour to three quarters for 1,000 images of 224 px on
-    two cores.
+    Two epochs a phase and a grid point, with fresh views; 1,000 images of 224 px take about 40
+    minutes on two cores.
     """
-    from acrlls.bench.bench import Task, bench
+    from acrlls.bench import Task, load
+    from acrlls.bench import bench as side_by_side
+    from acrlls.tables import speed
 
     given = {"grid_epochs": 2, "phase1_epochs": 2, "phase2_epochs": 2, "views": None}
-    size = {"images": options.images, "plain_points": options.points}
     profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
+    images, points = options.images, options.points
     if options.quick:
-        profile, size = (
-            "quick",
-            {"images": 160, "plain_points": 1, "workers": (1, 2), "seeds": (1,)},
-        )
-        given |= {
-            "data": "phantom",
-            "phantom_images": 160,
-            "grid_alpha": [0.08],
-            "grid_tau": [0.15, 0.25],
-        }
-    given |= _values(
-        options.parameters, [name for name in FIELDS if name not in ("profile", "variant")], "bench"
-    )
-    config = _usage(configure, profile, **given).replace(
-        views=given["views"]
-    )  # None: a fresh one every epoch
-    bench(
-        Task(config, **size),
-        options.output or PROJECT / "results" / "bench" / ("quick" if options.quick else profile),
-    )
+        profile, images, points = "quick", 160, 1
+        given |= {"data": "phantom", "phantom_images": 160, "grid_alpha": [0.08]}
+    given |= _settings(options, "bench")
+    # None asks for a fresh view every epoch here, and not for what the profile says.
+    config = _usage(configure, profile, **given).replace(views=given["views"])
+    folder = options.output or speed.RECORDS / profile
+    side_by_side(Task(config, images, points), folder)
+    result, epochs = load(folder)
+    hours = speed.projections(result, epochs)
+    print(speed.measured(result).to_string(), speed.projected(hours).to_string(), sep="\n")
+    print(speed.finding(hours[config.batchnorm], config.batchnorm))
 
 
 def doctor(options) -> int:
@@ -355,17 +206,64 @@ def doctor(options) -> int:
     return 1 if problems else 0
 
 
-def _section(name: str) -> Section:
-    """The section that a user means by its name, its name without the number, its number, or its path."""
-    known = all_sections()
-    wanted = Path(name).stem if name.endswith(".ipynb") else name
-    for section in known:
-        number = section.name.split("_")[0]
-        if wanted in (section.name, section.slug, number, str(int(number))):
-            return section
-    near = difflib.get_close_matches(wanted, [s.slug for s in known] + [s.name for s in known], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(s.slug for s in known)
-    raise UsageError(f"there is no section {name!r}; {hint}")
+COMMANDS = (run, sections, reproduce, cache, pretrain, claims, bench, doctor)
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Sections, runs and checks of the ACR-LLS-MNetCal companion."
+    parser = argparse.ArgumentParser(prog="acrlls", description=about)
+    parser.add_argument("--version", action="version", version=f"acrlls {acrlls.__version__}")
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", dest="name", title="commands"
+    )
+    subs = {}
+    for command in COMMANDS:
+        text = inspect.getdoc(command)
+        subs[command] = commands.add_parser(
+            command.__name__,
+            help=text.splitlines()[0],
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        subs[command].set_defaults(command=command, parameters=[])
+    _arguments(lambda command, *names, **how: subs[command].add_argument(*names, **how))
+    return parser
+
+
+def _arguments(add) -> None:
+    """The arguments of each command."""
+    pair = {"dest": "parameters", "nargs": 2, "action": "append", "metavar": ("NAME", "VALUE")}
+    flag = {"action": "store_true"}
+    add(run, "section", metavar="SECTION", help="calibration, 06_calibration, 6, or a path")
+    add(run, "-p", **pair, help="a parameter of the section; may be repeated")
+    add(run, "-o", "--output", type=Path, help="the notebook; default: out_<section>.ipynb here")
+
+    known = ", ".join(profiles())
+    add(reproduce, "-p", **pair, help="a setting, such as `seed 1`; may be repeated")
+    add(reproduce, "--profile", default="paper", help=f"default: paper; known: {known}")
+    add(reproduce, "--variants", nargs="+", default=_VARIANTS[:3], choices=_VARIANTS)
+    add(reproduce, "--tune", **flag, help="run the tuning grid as well")
+    add(reproduce, "-o", "--output", type=Path, help="folder; default: results/<profile>")
+    add(cache, "chosen", nargs="*", help="kinds or (beginnings of) names; default: all")
+    add(cache, "--clear", **flag, help="delete what is chosen; runs only if they are named")
+    add(cache, "--check", **flag, help="compare stored features with their digests")
+    add(pretrain, "-p", **pair, help="an argument of acrlls.training.pretrain.pretrain")
+    add(claims, "words", nargs="*", help="show claims that hold all these words")
+    add(claims, "--verdict", help="show claims with this verdict")
+    add(claims, "--evidence", **flag, help="show the arithmetic as well")
+    add(bench, "-p", **pair, help="a setting, such as `phase2_epochs 3`; may be repeated")
+    add(bench, "--profile", help="default: paper where ACRLLS_DATA is set, else quick")
+    add(bench, "--quick", **flag, help="a few phantoms, to see that it works; some minutes")
+    add(bench, "--images", type=int, default=1000, help="images that are drawn; default: 1000")
+    add(bench, "--points", type=int, default=2, help="grid points in plain Keras; default: 2")
+    add(bench, "-o", "--output", type=Path, help="folder; default: results/bench/<profile>")
+    add(doctor, "--profile", help="profile to look at; default: quick, or ACRLLS_PROFILE")
+
+
+def _settings(options, where: str) -> dict[str, Any]:
+    return _values(
+        options.parameters, [n for n in FIELDS if n not in ("profile", "variant")], where
+    )
 
 
 def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ if (
 # Read before any test clears the environment.
 REAL = Path(os.environ.get("ACRLLS_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
-# Settings with which everything trains in seconds.  Not with a random backbone: untrained, it maps every image to 1e-12,
-# and whatever is said about its features holds.
+# Settings with which everything trains in seconds. Not with a random backbone: untrained, it maps
+# every image to 1e-12, and whatever is said about its features holds.
 TINY = {
     "phantom_images": 160,
     "image_size": 48,
@@ -74,8 +74,8 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(config, items):
-    """Slow tests run where the real images are, as in continuous integration, or when asked for by ``-m``; thorough ones
-    when asked for alone, as continuous integration does."""
+    """Tests of two kinds run when asked for: slow ones, which also run where the real images are,
+    and thorough ones."""
     names = [f"test_{name}" for name in LONGEST]
     items.sort(
         key=lambda item: (
@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory):
-    """No choice of the developer's shell reaches a test, and no test touches the developer's kept runs."""
+    """No choice of the developer's shell reaches a test, and no test touches kept runs."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("ACRLLS_PROFILE", "ACRLLS_DATA"):
             patch.delenv(name, raising=False)
@@ -139,24 +139,26 @@ def entries():
     return Ledger(Facts(resamples=100))
 
 
+def write_notebook_file(path, *cells):
+    """Write a notebook. A cell is its text or ``(text, tags)``; text that begins with ``# `` is
+    Markdown, other text is code."""
+    nodes = []
+    for cell in cells:
+        text, tags = (cell, []) if isinstance(cell, str) else cell
+        markdown = text.startswith("# ")
+        new = nbformat.v4.new_markdown_cell if markdown else nbformat.v4.new_code_cell
+        nodes.append(new(text, metadata={"tags": tags} if tags else {}))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=nodes, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+def write_cells(root):
+    """Function ``(name, *cells)`` that writes a section of a small project."""
+    return lambda name, *cells: write_notebook_file(root / "notebooks" / f"{name}.ipynb", *cells)
+
+
 @pytest.fixture
 def write_notebook():
-    """Function ``(path, *cells)`` that writes a notebook.  A cell is its text or ``(text, tags)``; text that begins
-    with ``# `` is Markdown, other text is code."""
-
-    def write(path, *cells):
-        nodes = []
-        for cell in cells:
-            text, tags = (cell, []) if isinstance(cell, str) else cell
-            new = (
-                nbformat.v4.new_markdown_cell
-                if text.startswith("# ")
-                else nbformat.v4.new_code_cell
-            )
-            nodes.append(new(text, metadata={"tags": tags} if tags else {}))
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(nbformat.v4.new_notebook(cells=nodes, metadata={"kernelspec": kernel}), path)
-        return path
-
-    return write
+    return write_notebook_file

@@ -1,5 +1,6 @@
 """The book: sections executed through papermill and brought to Sphinx."""
 
 from acrlls.book.extension import setup
+from acrlls.book.sections import Section, SectionFailed, all_sections, execute, find, versions
 
-__all__ = ["setup"]
+__all__ = ["Section", "SectionFailed", "all_sections", "execute", "find", "setup", "versions"]

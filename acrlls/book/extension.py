@@ -1,19 +1,17 @@
 """The Sphinx extension that brings executed sections into the book.
 
-Named under ``extra_extensions`` in ``_config.yml``, it executes every stale section before Jupyter Book
-reads its sources, several at once.  An executed section is written to one side and takes its
-place in ``book/sections/`` only after its last cell succeeded, so a failed one is never taken for fresh.
+Named under ``extra_extensions`` in ``_config.yml``, it executes every stale section before Jupyter
+Book reads its sources, several at once. An executed section is written to one side and takes its
+place in ``book/sections/`` only after its last cell succeeded, so a failed one is never taken for
+fresh.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
-import shutil
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +19,29 @@ import yaml
 
 import acrlls
 from acrlls.backend import import_keras
-from acrlls.config import UserError
-from acrlls.book.sections import ENVIRONMENT, Section, state, stderr, surroundings, versions
+from acrlls.book.sections import ENVIRONMENT, Section, states, stderr, versions
 from acrlls.book.workers import Task, bring_all, jobs
+from acrlls.config import UserError
 
 STATUS = "status"
 FINDINGS = "findings"  # what the front page includes
-MATHJAX = "sphinx-mathjax-offline"  # a package of files: MathJax 3 and its fonts
 
 
 def setup(app) -> dict[str, Any]:
     """Sphinx's entry point.
 
     Configuration: ``acrlls_notebooks``, the folder of the notebooks, relative to the book's;
-    ``acrlls_parameters``, papermill parameters by section name, ``all`` for every section that has the
-    parameter; ``acrlls_first``, names of sections to begin with, because they take longest.
+    ``acrlls_parameters``, papermill parameters by section name, ``all`` for every section that has
+    the parameter; ``acrlls_first``, names of sections to begin with, because they take longest.
     """
     app.add_config_value("acrlls_notebooks", "../notebooks", "env")
     app.add_config_value("acrlls_parameters", {}, "env")
     app.add_config_value("acrlls_first", [], "")
     # Before sphinx-external-toc (900) and whatever else reads the sources' folder.
     app.connect("config-inited", bring_sections, priority=100)
-    app.connect("config-inited", _local_mathjax, priority=100)
     app.connect("env-before-read-docs", _before_autodoc)
-    app.connect("build-finished", _copy_mathjax)
+    # MathJax from the book itself, so that equations show where there is no network.
+    app.setup_extension("sphinx-mathjax-offline")
     return {"version": acrlls.__version__, "parallel_read_safe": True}
 
 
@@ -53,89 +50,72 @@ def _before_autodoc(app, env, docnames) -> None:
         import_keras()
 
 
-def _mathjax_folder() -> Path | None:
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        return Path(metadata.distribution(MATHJAX).locate_file(f"{MATHJAX}/static/mathjax"))
-    return None
-
-
-def _local_mathjax(app, config) -> None:
-    """Take MathJax from the book itself, so that equations show where there is no network."""
-    if _mathjax_folder():
-        config.mathjax_path = "mathjax/tex-chtml.js"
-
-
-def _copy_mathjax(app, failure) -> None:
-    folder = _mathjax_folder()
-    if failure is None and folder and app.builder.format == "html":
-        # The rest of the package's 24 MB are other output formats and speech.
-        for part in ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions"):
-            target = Path(app.outdir) / "_static" / "mathjax" / part
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                copy = shutil.copytree if (folder / part).is_dir() else shutil.copyfile
-                copy(folder / part, target)
-
-
 def bring_sections(app, config) -> None:
-    """Execute every stale section, those under ``acrlls_first`` first, and write the page on their execution.
+    """Execute every stale section, those under ``acrlls_first`` first, and write the pages on them.
 
-    A failing section ends the build, at once or, with ``--keep-going``, after the other sections had their
-    turn. What a cell wrote to standard error is shown in the page and is a warning of the build, so an
-    error with ``-W``.
+    A failing section ends the build, at once or, with ``--keep-going``, after the other sections
+    had their turn. What a cell wrote to standard error is shown in the page and is a warning of the
+    build, so an error with ``-W``.
     """
-    from sphinx.util import logging
+    from sphinx.errors import ConfigError
 
-    log = logging.getLogger(__name__)
     book = Path(app.srcdir)
     listed = _listed(book / config.external_toc_path, (book / config.acrlls_notebooks).resolve())
-    shared = surroundings()
-    plan = {}
-    for section in listed:
-        parameters = _parameters(section, config.acrlls_parameters)
-        plan[section] = (parameters, state(section, parameters, shared))
+    given = {section: _parameters(section, config.acrlls_parameters) for section in listed}
+    try:
+        marks = dict(zip(listed, states(given.items()), strict=True))
+        at_once = jobs()
+    except UserError as error:
+        raise ConfigError(str(error)) from None
     executed = {section: _read(book / "sections" / section.path.name) for section in listed}
-    stale = [
-        s
-        for s in listed
-        if executed[s] is None or executed[s].metadata.get("acrlls", {}).get("state") != plan[s][1]
-    ]
-    log.info("sections: %d to execute, %d unchanged", len(stale), len(listed) - len(stale))
-    if stale:
-        _warm_fonts()
-
-    failures = []
+    stale = [s for s in listed if executed[s] is None or _mark(executed[s]) != marks[s]]
+    _log().info("sections: %d to execute, %d unchanged", len(stale), len(listed) - len(stale))
+    unfinished = Path(app.outdir).parent / "unfinished"
     tasks = [
-        Task(section, *plan[section], Path(app.outdir).parent / "unfinished" / section.path.name, book / "sections")
-        for section in sorted(stale, key=lambda section: section.name not in config.acrlls_first)
+        Task(s, given[s], marks[s], unfinished / s.path.name, book / "sections")
+        for s in sorted(stale, key=lambda section: section.name not in config.acrlls_first)
     ]
-    at_once = min(_jobs(), len(tasks))
-    started = time.monotonic()
-    for task, outcome in bring_all(tasks, app.keep_going, at_once) if tasks else ():
-        executed[task.section] = outcome.notebook
-        if outcome.failure:
-            log.error("%s", outcome.report)
-            log.error("what there is of it: %s\nto run it alone: acrlls run %s\n", task.aside, task.section.slug)
-            failures.append(outcome.failure)
-        else:
-            log.info("section %s: %.0f s", task.section.name, outcome.notebook.metadata["acrlls"]["seconds"])
     if tasks:
-        log.info("sections: executed in %.0f s, %d at once", time.monotonic() - started, at_once)
-    if failures:
-        # Jupyter Book would put its own traceback of an exception below the report of the cell.
-        log.error("the book was not built:\n%s", "\n".join(failures))
-        raise SystemExit(1)
+        executed |= _execute(tasks, app.keep_going, min(at_once, len(tasks)))
     for section in listed:
         for cell, text in stderr(executed[section]):
-            log.warning(
-                "section %s wrote to standard error in cell %d:\n%s",
-                section.name,
-                cell,
-                text.rstrip(),
-                type="acrlls",
+            said = (
+                f"section {section.name} wrote to standard error in cell {cell}:\n{text.rstrip()}"
             )
-    _write_if_changed(book / "sections" / f"{STATUS}.md", _status_page(executed, plan))
+            _log().warning("%s", said, type="acrlls")
+    _write_if_changed(book / "sections" / f"{STATUS}.md", _status_page(executed, given))
     _write_if_changed(book / "sections" / f"{FINDINGS}.md", _findings(executed))
+
+
+def _execute(tasks: list[Task], keep_going: bool, at_once: int) -> dict:
+    """The executed notebooks by section; a failure ends the build."""
+    _warm_fonts()
+    found, failures, started = {}, [], time.monotonic()
+    for task, outcome in bring_all(tasks, keep_going, at_once):
+        if outcome.failure:
+            again = f"to run it alone: acrlls run {task.section.slug}"
+            _log().error("%s\nwhat there is of it: %s\n%s\n", outcome.report, task.aside, again)
+            failures.append(outcome.failure)
+        else:
+            found[task.section] = outcome.notebook
+            seconds = outcome.notebook.metadata["acrlls"]["seconds"]
+            _log().info("section %s: %.0f s", task.section.name, seconds)
+    _log().info("sections: executed in %.0f s, %d at once", time.monotonic() - started, at_once)
+    if failures:
+        # Jupyter Book would put its own traceback of an exception below the report of the cell.
+        _log().error("the book was not built:\n%s", "\n".join(failures))
+        raise SystemExit(1)
+    return found
+
+
+def _log():
+    from sphinx.util import logging
+
+    return logging.getLogger(__name__)
+
+
+def _mark(notebook) -> str | None:
+    return notebook.metadata.get("acrlls", {}).get("state")
 
 
 def _listed(toc: Path, notebooks: Path) -> list[Section]:
@@ -156,21 +136,20 @@ def _listed(toc: Path, notebooks: Path) -> list[Section]:
     names = [page.stem for page in pages if page.parent == Path("sections") and page.stem != STATUS]
     for name in names:
         if not (notebooks / f"{name}.ipynb").is_file():
-            raise ConfigError(
-                f"{toc.name} has the page sections/{name}, but there is no notebook {notebooks / name}.ipynb"
-            )
+            missing = f"there is no notebook {notebooks / name}.ipynb"
+            raise ConfigError(f"{toc.name} has the page sections/{name}, but {missing}")
     return [Section(notebooks / f"{name}.ipynb") for name in names]
 
 
 def _parameters(section: Section, configured: dict[str, dict]) -> dict[str, Any]:
-    """Parameters of one section from ``acrlls_parameters``; common ones only where the notebook has them."""
+    """A section's parameters from ``acrlls_parameters``; common ones only where it has them."""
     from sphinx.errors import ConfigError
 
     common = {k: v for k, v in configured.get("all", {}).items() if k in section.parameters}
     own = configured.get(section.name, {})
     for name in own:
         if name not in section.parameters:
-            raise ConfigError(f"acrlls_parameters: section {section.name} has no parameter {name!r}")
+            raise ConfigError(f"acrlls_parameters: {section.name} has no parameter {name!r}")
     return {**common, **own}
 
 
@@ -185,70 +164,59 @@ def _read(path: Path):
 
 
 def _warm_fonts() -> None:
-    """Let matplotlib index the machine's fonts here; in a first cell it would say so on standard error."""
+    """Let matplotlib index the machine's fonts here, and not in a cell, on standard error."""
     import logging
 
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     import matplotlib.font_manager  # noqa: F401
 
 
-def _jobs() -> int:
-    from sphinx.errors import ConfigError
-
-    try:
-        return jobs()
-    except UserError as error:
-        raise ConfigError(str(error)) from None
-
-
-def _status_page(executed: dict, plan: dict) -> str:
-    """Markdown of the page on the execution: time and outcome of each section, settings, versions."""
+def _status_page(executed: dict, given: dict) -> str:
+    """Markdown of the page on the build: time and outcome of each section, settings, versions."""
     rows, total = [], 0.0
     for section, notebook in executed.items():
-        note = notebook.metadata["acrlls"]
-        code = sum(cell.cell_type == "code" for cell in notebook.cells)
-        lines = len(stderr(notebook))
+        note, lines = notebook.metadata["acrlls"], len(stderr(notebook))
         outcome = f"{lines} message{'s' * (lines > 1)} on standard error" if lines else "passed"
-        given = ", ".join(f"`{k}={v}`" for k, v in plan[section][0].items()) or "as the profile says"
-        rows.append(
-            f"| [{section.title}]({section.name}) | {outcome} | {code} | {given} "
-            f"| {note.seconds:.0f} s | {note.finished} |"
-        )
+        values = ", ".join(f"`{k}={v}`" for k, v in given[section].items()) or "as the profile says"
+        link = f"[{section.title}]({section.name})"
+        rows.append(f"| {link} | {outcome} | {values} | {note.seconds:.0f} s | {note.finished} |")
         total += note.seconds
-    installed = "\n".join(f"| {name} | {version} |" for name, version in versions().items())
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    installed = {**versions(), "System": system}
     # The last part alone: a folder's whole path says more than a published page should.
-    chosen = "\n".join(
-        f"| `{name}` | {Path(os.environ.get(name, '')).name or 'not set'} |" for name in ENVIRONMENT
-    )
-    return f"""# Status of this build
+    chosen = {f"`{n}`": Path(os.environ.get(n, "")).name or "not set" for n in ENVIRONMENT}
+    lists = ["\n".join(f"| {k} | {v} |" for k, v in found.items()) for found in (installed, chosen)]
+    return _STATUS.format("\n".join(rows), total, *lists)
 
-The build wrote this page. Every section is a notebook that was executed from its first cell to its last;
-one that fails ends the build, so no page here is left over from a run that broke. The time of a section
-includes the training of whatever run it was the first to ask for, and waiting for runs that another section
-was training. Sections are executed several at once, so a build takes less than the sum of their times.
 
-| Section | Outcome | Code cells | Parameters | Time | Executed |
-|---|---|---:|---|---:|---|
-{chr(10).join(rows)}
-| All | | | | {total:.0f} s | |
+_STATUS = """# Status of this build
+
+The build wrote this page. It executed every section from its first cell to its last; a section that
+fails ends the build. The time of a section includes the training of the runs that it was the first
+to ask for, and waiting for runs that another section was training. Sections are executed several at
+once, so a build takes less than the sum of their times.
+
+| Section | Outcome | Parameters | Time | Executed |
+|---|---|---|---|---|
+{}
+| All | | | {:.0f} s | |
 
 ## Versions
 
-| | |
+| Package | Version |
 |---|---|
-{installed}
-| System | {platform.system()} {platform.machine()}, {os.cpu_count()} processors |
+{}
 
 ## Choices from the environment
 
 | Variable | Value |
 |---|---|
-{chosen}
+{}
 """
 
 
 def _findings(executed: dict) -> str:
-    """Markdown table of what the sections found: the output of each cell tagged ``finding``, as computed."""
+    """Markdown table of what the sections found: the output of each cell tagged ``finding``."""
     rows = ["| Section | In this build |", "|---|---|"]
     for section, notebook in executed.items():
         said = [

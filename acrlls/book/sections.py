@@ -1,46 +1,55 @@
 """Sections: the notebooks, found, run through papermill, and told fresh from stale.
 
-A section is *fresh* when its executed notebook carries the digest of everything that it was made from
-(:func:`state`): the notebook, its parameters, every file of the package, the recorded results, the
-environment's choices (``ACRLLS_PROFILE``, ``ACRLLS_DATA``, ``ACRLLS_ENGINE``, ``KERAS_BACKEND``), the files of
-the data folder and the installed versions.
+A section is *fresh* when its executed notebook carries the digest of everything that it was made
+from (:func:`states`).
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import difflib
 import os
 import platform
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from acrlls.config import PROJECT, UserError
+from acrlls.config import PROJECT, UserError, configure
 from acrlls.store import digest
 
 NOTEBOOKS = PROJECT / "notebooks"
-PACKAGES = (
-    "keras", "tensorflow", "jax", "torch", "openvino", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib",
-    "pillow", "jupyter-book", "papermill",
-)
+PACKAGES = [
+    "keras",
+    "tensorflow",
+    "jax",
+    "torch",
+    "openvino",
+    "numpy",
+    "scipy",
+    "pandas",
+    "scikit-learn",
+    "matplotlib",
+    "pillow",
+    "jupyter-book",
+    "papermill",
+]
 ENVIRONMENT = ("ACRLLS_PROFILE", "ACRLLS_DATA", "ACRLLS_ENGINE", "KERAS_BACKEND")
 
 
 class SectionFailed(Exception):
-    """A cell raised.  ``str`` says where and what; :meth:`report` adds the cell and the traceback.
+    """A cell raised. ``str`` says where and what; :meth:`report` adds the cell and the traceback.
 
     Attributes:
-        cell: number of the cell among all cells, from 1.
         is_user_error: whether the exception was a :class:`~acrlls.config.UserError`.
     """
 
-    def __init__(self, section: str, cell: int, source: str, name: str, value: str, traceback: list[str]):
+    def __init__(self, section: str, cell: int, source: str, name: str, value: str, traceback):
         self.cell, self.source, self.is_user_error = cell, source, name == "UserError"
         self.traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(traceback)).rstrip()
         super().__init__(f"section {section} failed in cell {cell}: {name}: {value}".rstrip(": "))
@@ -53,7 +62,7 @@ class SectionFailed(Exception):
 
 @dataclass(frozen=True)
 class Section:
-    """One notebook of the book: ``06_calibration`` lies in ``<notebooks>/06_calibration.ipynb``."""
+    """One notebook of the book: ``06_calibration`` is ``<notebooks>/06_calibration.ipynb``."""
 
     path: Path
 
@@ -67,49 +76,63 @@ class Section:
         return re.sub(r"^\d+_", "", self.name)
 
     @cached_property
-    def _notebook(self):
+    def cells(self) -> list:
+        """Its cells, of code and of text, as ``nbformat`` reads them."""
         import nbformat
 
-        return nbformat.read(self.path, as_version=4)
+        return nbformat.read(self.path, as_version=4).cells
 
     @property
     def title(self) -> str:
         """The first heading of the notebook, or its name where it has none."""
-        text = "\n".join(cell.source for cell in self._notebook.cells if cell.cell_type == "markdown")
+        text = "\n".join(cell.source for cell in self.cells if cell.cell_type == "markdown")
         heading = re.search(r"^#\s+(.+)$", text, flags=re.MULTILINE)
         return heading.group(1).strip() if heading else self.name
-
-    @property
-    def cells(self) -> int:
-        """How many cells it has, of code and of text."""
-        return len(self._notebook.cells)
 
     @property
     def parameters(self) -> dict[str, str]:
         """Names in the cell tagged ``parameters`` and their defaults as Python source."""
         found = {}
-        for cell in self._notebook.cells:
+        for cell in self.cells:
             if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", []):
                 for line in ast.parse(cell.source).body:
                     if isinstance(line, (ast.Assign, ast.AnnAssign)) and line.value is not None:
-                        target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
+                        target = getattr(line, "target", None) or line.targets[0]
                         found[ast.unparse(target)] = ast.unparse(line.value)
         return found
 
 
 def all_sections(folder: Path | None = None) -> list[Section]:
-    """All sections of the folder (default: the project's notebooks) in the order of their names.
+    """All sections of a folder (default: the project's notebooks) in the order of their names.
 
     Raises:
-        UserError: the folder has no notebooks, as where the package was installed without its project.
+        UserError: the folder has no notebooks, as where the package was installed without its
+            project.
     """
     folder = folder or NOTEBOOKS
     found = [Section(path) for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))]
     if not found:
-        raise UserError(
-            f"no notebooks in {folder}; sections need a checkout of the project, `pip install -e .` in it"
-        )
+        hint = "sections need a checkout of the project, `pip install -e .` in it"
+        raise UserError(f"no notebooks in {folder}; {hint}")
     return found
+
+
+def find(name: str) -> Section:
+    """The section of a name, with or without its number, of a number alone, or of a path.
+
+    Raises:
+        UserError: there is none.
+    """
+    known = all_sections()
+    wanted = Path(name).stem if name.endswith(".ipynb") else name
+    for section in known:
+        number = section.name.split("_")[0]
+        if wanted in (section.name, section.slug, number, str(int(number))):
+            return section
+    slugs = [section.slug for section in known]
+    near = difflib.get_close_matches(wanted, slugs + [section.name for section in known], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(slugs)
+    raise UserError(f"there is no section {name!r}; {hint}")
 
 
 def execute(
@@ -118,13 +141,13 @@ def execute(
     parameters: dict[str, Any] | None = None,
     *,
     cwd: Path | None = None,
-    progress: dict | bool = True,
+    progress: bool = True,
 ):
     """Run a section through papermill in this Python, whichever kernels the machine has registered.
 
-    The executed notebook grows at ``output`` cell by cell and stays there when a cell fails.  The kernel
-    imports the same ``acrlls`` as the caller, reads no IPython profile, and starts in ``cwd`` (default:
-    here).
+    The executed notebook grows at ``output`` cell by cell and stays there when a cell fails. The
+    kernel imports the same ``acrlls`` as the caller, reads no IPython profile, and starts in
+    ``cwd`` (default: here); relative paths in ``ACRLLS_*`` variables mean what they mean here.
 
     Returns:
         The executed notebook (a ``nbformat`` node).
@@ -138,6 +161,7 @@ def execute(
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="acrlls-") as scratch:
+        log = Path(scratch) / "kernel.log"
         try:
             return papermill.execute_notebook(
                 section.path,
@@ -148,26 +172,27 @@ def execute(
                 progress_bar=progress,
                 start_timeout=300,
                 cwd=cwd,
-                kernel_manager_class=_kernel_manager(Path(scratch)),
+                kernel_manager_class=_kernel_manager(log),
             )
         except papermill.PapermillExecutionError as error:
-            raise SectionFailed(
-                section.name, error.cell_index + 1, error.source, error.ename, error.evalue, error.traceback
-            ) from None
+            what = error.source, error.ename, error.evalue, error.traceback
+            raise SectionFailed(section.name, error.cell_index + 1, *what) from None
         except DeadKernelError:
             cells = nbformat.read(output, as_version=4).cells
-            number, cell = [(n, c) for n, c in enumerate(cells, 1) if c.metadata.papermill.start_time][-1]
-            log = (Path(scratch) / "kernel.log").read_text("utf-8", "replace").splitlines()[-30:]
-            message = "the kernel died; the machine may have run out of memory"
-            raise SectionFailed(section.name, number, cell.source, "DeadKernelError", message, log) from None
+            begun = [k for k, cell in enumerate(cells) if cell.metadata.papermill.start_time]
+            what = "DeadKernelError", "the kernel died; the machine may have run out of memory"
+            last = log.read_text("utf-8", "replace").splitlines()[-30:]
+            source = cells[begun[-1]].source
+            raise SectionFailed(section.name, begun[-1] + 1, source, *what, last) from None
 
 
-def _kernel_manager(scratch: Path):
-    """A kernel manager class that starts ``sys.executable`` and keeps native code's output out of the pages.
+def _kernel_manager(log: Path):
+    """A class that starts ``sys.executable`` and keeps native code's output out of the pages.
 
-    By name alone, ``python3`` may mean another Python: ``JUPYTER_PATH`` and kernels that a user registered
-    can go before those of the environment.  TensorFlow's libraries greet on standard error whatever their
-    log level; only Python's own ``sys.stdout`` and ``sys.stderr``, warnings included, reach a cell.
+    By name alone, ``python3`` may mean another Python: ``JUPYTER_PATH`` and kernels that a user
+    registered can go before those of the environment. TensorFlow's libraries greet on standard
+    error whatever their log level; only Python's own ``sys.stdout`` and ``sys.stderr`` reach a
+    cell.
     """
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client import AsyncKernelManager
@@ -175,9 +200,10 @@ def _kernel_manager(scratch: Path):
 
     environment = {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])),
-        "IPYTHONDIR": str(scratch / "ipython"),
+        "IPYTHONDIR": str(log.parent / "ipython"),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        **_absolute_paths(),
     }
 
     class ThisPython(AsyncKernelManager):
@@ -187,10 +213,19 @@ def _kernel_manager(scratch: Path):
 
         async def start_kernel(self, **options):
             options["env"] = {**(options.get("env") or os.environ), **environment}
-            with open(scratch / "kernel.log", "ab") as log:
-                await super().start_kernel(**options, stdout=log, stderr=log)
+            with log.open("ab") as file:
+                await super().start_kernel(**options, stdout=file, stderr=file)
 
     return ThisPython
+
+
+def _absolute_paths() -> dict[str, str]:
+    """The variables that name a file or a folder, for a process that starts in another folder."""
+    found = {name: os.environ.get(f"ACRLLS_{name}", "") for name in ("DATA", "PROFILE", "STORE")}
+    named = found["DATA"] in ("phantom", "kaggle"), not found["PROFILE"].endswith((".yml", ".yaml"))
+    for name in (name for name, is_name in zip(("DATA", "PROFILE"), named, strict=True) if is_name):
+        del found[name]
+    return {f"ACRLLS_{k}": str(Path(v).expanduser().absolute()) for k, v in found.items() if v}
 
 
 def versions() -> dict[str, str]:
@@ -203,29 +238,50 @@ def versions() -> dict[str, str]:
     return found
 
 
-def state(section: Section, parameters: dict[str, Any], shared: dict[str, Any]) -> str:
-    """Digest of everything that an executed section depends on; ``shared`` is from :func:`surroundings`."""
-    return digest(section.path, parameters, shared)
+def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> list[str]:
+    """Digests of everything that each section with its parameters depends on.
+
+    These are the notebook and its parameters, the settings of the profile in force, every file of
+    the package, of the recorded results and of the book's ``_static`` folder, the images' sizes and
+    times, the environment's choices and the installed versions.
+
+    Raises:
+        UserError: a profile does not exist or is wrong.
+    """
+    parts = (project / part for part in ("acrlls", "results", "book/_static"))
+    files = [path for folder in parts for path in _files(folder)]
+    shared = digest(
+        {str(path.relative_to(project)): digest(path) for path in files},
+        {name: os.environ.get(name) for name in ENVIRONMENT},
+        versions(),
+    )
+    images: dict[str, list] = {}
+    found = []
+    for section, parameters in plan:
+        default = ast.literal_eval(section.parameters.get("profile", "None"))
+        given = {name: parameters[name] for name in ("profile", "data") if name in parameters}
+        config = configure(**{"profile": default, **given})
+        folder = str(config.data)
+        if folder not in images:
+            # Size and time stand in for the content: a dataset may have gigabytes.
+            stats = {str(path): path.stat() for path in _files(Path(folder).expanduser())}
+            images[folder] = [(p, s.st_size, s.st_mtime_ns) for p, s in stats.items()]
+        own = section.path, parameters, config.as_dict(), images[folder]
+        found.append(digest(*own, shared))
+    return found
 
 
-def surroundings(project: Path = PROJECT) -> dict[str, Any]:
-    """What the states of all sections share: package, results, environment, data, versions."""
-    data = os.environ.get("ACRLLS_DATA")
-    images = _files(Path(data)) if data else ()
-    return {
-        "package": {str(p.relative_to(project)): digest(p) for p in _files(project / "acrlls")},
-        "results": {str(p.relative_to(project)): digest(p) for p in _files(project / "results")},
-        "environment": {name: os.environ.get(name) for name in ENVIRONMENT},
-        # Size and time stand in for the content: a data set may have gigabytes.
-        "data": {str(p): [p.stat().st_size, p.stat().st_mtime_ns] for p in images},
-        "versions": versions(),
-    }
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith(".") and "__pycache__" not in path.parts:
-            yield path
+def _files(folder: Path) -> list[Path]:
+    """All files below a folder, in linked folders too, without caches and hidden files."""
+    found, seen = [], set()
+    for top, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(top)
+        if real in seen or os.path.basename(top) == "__pycache__":
+            folders.clear()  # a link that leads back to where it stands would never end
+            continue
+        seen.add(real)
+        found += [Path(top, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.is_file())
 
 
 def stderr(notebook) -> list[tuple[int, str]]:

@@ -1,7 +1,7 @@
 """Execute the stale sections of the book, several at once, each in a kernel of its own.
 
-A section mostly waits for small steps of training that keep one core busy, so two sections on two cores take little more
-than one.  What one trains the other takes from the store (:mod:`acrlls.runs.runs`).
+A section mostly waits for small steps of training that keep one core busy, so two sections on two
+cores take little more than one. What one trains the other takes from the store.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acrlls.book.sections import Section, SectionFailed, execute
 from acrlls.config import UserError
-from acrlls.book.sections import Section, SectionFailed, execute, versions
 
 VARIABLE = "ACRLLS_JOBS"
 _MOST = 3  # by default: a kernel takes one to two gigabytes
@@ -28,7 +28,7 @@ _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS
 
 @dataclass(frozen=True)
 class Task:
-    """A section to execute with some parameters: at ``aside``, then moved into ``folder`` with ``state`` as its mark."""
+    """A section to execute at ``aside`` and then to move into ``folder``, marked with ``state``."""
 
     section: Section
     parameters: dict[str, Any]
@@ -39,7 +39,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a task: the executed notebook, or else the failure in short and with its cell."""
+    """What came of a task: the executed notebook, or the failure in short and with its cell."""
 
     notebook: Any = None
     failure: str | None = None
@@ -61,33 +61,31 @@ def jobs() -> int:
 
 
 def bring_all(tasks: list[Task], keep_going: bool, at_once: int) -> Iterator[tuple[Task, Outcome]]:
-    """Do the tasks in their order and give each with its outcome as soon as it is done, under a progress bar of cells.
+    """Do the tasks in their order and give each with its outcome, under one progress bar of cells.
 
     After a failure nothing is begun and what runs is ended, unless ``keep_going``.
     """
     from tqdm.auto import tqdm
 
-    # Started afresh: forking a process with threads, as Sphinx and matplotlib may have made, can deadlock.
-    pool = ProcessPoolExecutor(
-        at_once, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(at_once,)
-    )
-    total = sum(task.section.cells for task in tasks)
+    # Started afresh: forking a process with threads, as Sphinx's and matplotlib's, can deadlock.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(at_once, spawn, initializer=_prepare, initargs=(at_once,))
     for task in tasks:  # left behind by a build that failed
         task.aside.unlink(missing_ok=True)
+    total = sum(len(task.section.cells) for task in tasks)
     try:
-        with tqdm(total=total, unit="cell", dynamic_ncols=True, mininterval=0.1, disable=None) as bar:
+        with tqdm(total=total, unit="cell", dynamic_ncols=True, disable=None) as bar:
             running = {pool.submit(_bring, task): task for task in tasks}
-            waiting = set(running)
+            waiting, finished = set(running), 0
             while waiting:
                 done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                begun = [task for future, task in running.items() if future in waiting and task.aside.exists()]
-                finished = sum(task.section.cells for future, task in running.items() if future not in waiting)
+                finished += sum(len(running[future].section.cells) for future in done)
+                begun = [running[future] for future in waiting if running[future].aside.exists()]
                 bar.set_description(", ".join(task.section.slug for task in begun), refresh=False)
                 bar.update(finished + sum(map(_cells_done, begun)) - bar.n)
                 for future in done:
-                    outcome = future.result()
-                    yield running[future], outcome
-                    if outcome.failure and not keep_going:
+                    yield running[future], future.result()
+                    if future.result().failure and not keep_going:
                         return
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -97,11 +95,10 @@ def bring_all(tasks: list[Task], keep_going: bool, at_once: int) -> Iterator[tup
 
 
 def _prepare(at_once: int) -> None:
-    """Share the cores among the kernels that this process will start, and leave a GPU's memory to be shared."""
-    threads = max(1, (os.cpu_count() or 1) // at_once)
+    """Share the cores, and a GPU's memory, among the kernels that this process will start."""
     if at_once > 1:
         for name in _THREADS:
-            os.environ.setdefault(name, str(threads))
+            os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // at_once)))
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
@@ -121,7 +118,9 @@ def _bring(task: Task) -> Outcome:
     # In an empty folder, so that a section that needs a file beside it fails.
     with tempfile.TemporaryDirectory(prefix="acrlls-cwd-") as nowhere:
         try:
-            notebook = execute(task.section, task.aside, task.parameters, cwd=Path(nowhere), progress=False)
+            notebook = execute(
+                task.section, task.aside, task.parameters, cwd=Path(nowhere), progress=False
+            )
         except SectionFailed as failure:
             return Outcome(failure=str(failure), report=failure.report())
     # Papermill's notes hold paths of this machine; its injected cell is no part of the text.
@@ -135,12 +134,8 @@ def _bring(task: Task) -> Outcome:
         "state": task.state,
         "seconds": round(time.monotonic() - started, 1),
         "finished": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "versions": versions(),
     }
-    name = task.section.path.name
+    nbformat.write(notebook, task.aside)
     task.folder.mkdir(parents=True, exist_ok=True)
-    part = task.folder / f".{task.section.name}.{os.getpid()}"
-    nbformat.write(notebook, part)
-    part.replace(task.folder / name)
-    task.aside.unlink(missing_ok=True)
+    task.aside.replace(task.folder / task.section.path.name)  # both lie in the book's folder
     return Outcome(notebook)

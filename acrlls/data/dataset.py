@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
 
 from acrlls.config import Config, UserError
-from acrlls.phantom import patients as phantom
+from acrlls import phantom
 from acrlls.store import digest, source_digest, store
 
 PAPER_CLASSES = ("COVID", "Lung Opacity", "Normal", "Viral Pneumonia")
@@ -66,9 +66,7 @@ class PhantomDataset(Dataset):
     """The first ``n`` phantoms of a seed, drawn once and kept in the store."""
 
     def __init__(self, n: int, seed: int, size: int):
-        key = digest(
-            "phantom", n, seed, size, source_digest("phantom/patients.py", "phantom/drawing.py")
-        )
+        key = digest("phantom", n, seed, size, source_digest(*phantom.SOURCES))
         file = store() / "phantom" / f"{key}.npz"
         if not file.exists():
             drawn = phantom.draw(n, seed=seed, size=size)

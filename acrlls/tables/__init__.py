@@ -1,1 +1,1 @@
-"""Tables and sentences of the sections, a module a section."""
+"""Tables and sentences of the sections, one module a section."""

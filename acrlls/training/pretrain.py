@@ -1,13 +1,12 @@
-"""The recipe of the shipped backbone: a small MobileNetV2 that has learned to see on the phantom's source task.
+"""The recipe of the shipped backbone: a small MobileNetV2 trained on the phantom's source task.
 
-What ImageNet is to the paper, the source task is to the phantom: other labels, the same kind of picture.  Nothing of the
-target task (its classes, its findings, its label formula) takes part.
+What ImageNet is to the paper, the source task is to the phantom: other labels, the same kind of
+picture. Nothing of the target task (its classes, its findings, its label formula) takes part.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from importlib import resources
 from pathlib import Path
 
@@ -17,13 +16,10 @@ import numpy as np
 from acrlls.config import configure
 from acrlls.data.dataset import Augmentation, render, to_input
 from acrlls.method.model import POOL, SHIPPED_WEIGHTS, build_backbone
-from acrlls.phantom import patients as phantom
-from acrlls.runs.runs import environment
+from acrlls.phantom import source_task
 from acrlls.store import digest
 from acrlls.training.algorithm import Batches
 from acrlls.training.engines import jit_compile
-
-_log = logging.getLogger(__name__)
 
 
 def pretrain(
@@ -44,68 +40,51 @@ def pretrain(
         seed: of the phantoms, the initial weights and the order; the target data use another seed.
 
     Returns:
-        The weights file.  Beside it a JSON file tells the recipe and the accuracy on the held-out tenth.
+        The weights file. A JSON file beside it has the recipe and the held-out accuracy.
     """
+    recipe = {k: v for k, v in locals().items() if k != "output"}
     output = Path(output or str(resources.files("acrlls") / "weights" / SHIPPED_WEIGHTS))
     config = configure("quick", backbone="random", seed=seed)
-    pictures, labels, classes = phantom.source_task(images, seed=seed, size=config.image_size)
+    pictures, labels, classes = source_task(images, seed=seed, size=config.image_size)
     held_out = images // 10
+    steps = epochs * -(-(images - held_out) // batch_size)
+    backbone, model = _network(config, len(classes), learning_rate, steps)
+    augmentation = Augmentation(rotation=7, flip=0.5, shift=0.05, shear=0.05, zoom=0.05)
+    for epoch in range(epochs):
+        rng = np.random.default_rng((seed, epoch))
+
+        def fetch(rows, rng=rng):
+            views = [render(pictures[i], config.image_size, augmentation.matrix(rng)) for i in rows]
+            return to_input(np.stack(views), config.input_range)
+
+        order = rng.permutation(np.arange(held_out, images))
+        model.fit(Batches(fetch, labels, order, batch_size), shuffle=False, verbose=2)
+    plain = to_input(pictures[:held_out], config.input_range)
+    checked = model.evaluate(plain, labels[:held_out], verbose=0, return_dict=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    backbone.save_weights(output)
+    recipe |= {name: getattr(config, name) for name in ("image_size", "backbone_width")}
+    recipe |= {"task": classes, "held_out_images": held_out, "keras": keras.__version__}
+    recipe |= {f"held_out_{what}": checked[what] for what in ("accuracy", "loss")}
+    recipe |= {"input_range": config.input_range, "weights_digest": digest(output)}
+    output.with_suffix("").with_suffix(".json").write_text(json.dumps(recipe, indent=1) + "\n")
+    return output
+
+
+def _network(config, classes: int, learning_rate: float, steps: int):
+    """The backbone, and the compiled network that trains it."""
     backbone = build_backbone(config)
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = (
-                0.95  # the default 0.999 would still remember the random start after so few steps
-            )
+            # Keras's 0.999 would still remember the random start after so few steps.
+            layer.momentum = 0.95
     x = keras.layers.GlobalAveragePooling2D(name=POOL)(backbone.output)
-    x = keras.layers.Dropout(0.1, seed=seed)(x)
-    model = keras.Model(backbone.input, keras.layers.Dense(len(classes))(x))
-    steps = epochs * -(-(images - held_out) // batch_size)
+    x = keras.layers.Dropout(0.1, seed=config.seed)(x)
+    model = keras.Model(backbone.input, keras.layers.Dense(classes)(x))
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=jit_compile(),
     )
-    augmentation = Augmentation(rotation=7, flip=0.5, shift=0.05, shear=0.05, zoom=0.05)
-    rows = np.arange(held_out, images)
-    for epoch in range(epochs):
-        rng = np.random.default_rng((seed, epoch))
-
-        def fetch(chosen, rng=rng):
-            views = [
-                render(pictures[i], config.image_size, augmentation.matrix(rng)) for i in chosen
-            ]
-            return to_input(np.stack(views), config.input_range)
-
-        history = model.fit(
-            Batches(fetch, labels, rng.permutation(rows), batch_size), shuffle=False, verbose=0
-        )
-        _log.info(
-            "epoch %d of %d: %s",
-            epoch + 1,
-            epochs,
-            {k: round(v[-1], 4) for k, v in history.history.items()},
-        )
-    plain = to_input(pictures[:held_out], config.input_range)
-    checked = model.evaluate(plain, labels[:held_out], verbose=0, return_dict=True)
-    _log.info("held out: %s", checked)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    backbone.save_weights(output)
-    recipe = {
-        "task": list(classes),
-        "images": images,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "image_size": config.image_size,
-        "backbone_width": config.backbone_width,
-        "input_range": config.input_range,
-        "held_out_images": held_out,
-        "held_out_accuracy": checked["accuracy"],
-        "held_out_loss": checked["loss"],
-        "weights_digest": digest(output),
-        **environment(),
-    }
-    output.with_suffix("").with_suffix(".json").write_text(json.dumps(recipe, indent=1) + "\n")
-    return output
+    return backbone, model

@@ -1,4 +1,4 @@
-"""The sections as they lie in notebooks/: in step with their text pairs, without outputs, and able to run."""
+"""The sections in notebooks/: equal to their text pairs, without outputs, readable, able to run."""
 
 import re
 import subprocess
@@ -16,20 +16,6 @@ from acrlls.config import PROJECT
 
 SECTIONS = sorted((PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 each_section = pytest.mark.parametrize("path", SECTIONS, ids=lambda path: path.stem)
-
-
-def test_there_is_a_notebook_for_every_section_of_the_paper():
-    names = {path.stem for path in SECTIONS}
-    assert names >= {
-        "01_data",
-        "02_tuning",
-        "03_training",
-        "04_lls_behaviour",
-        "05_classification",
-        "06_calibration",
-        "07_ablation",
-        "08_gradcam",
-    }
 
 
 def test_every_notebook_is_a_page_of_the_book():
@@ -68,6 +54,26 @@ def test_a_notebook_is_kept_without_outputs(path):
 
 
 @each_section
+def test_a_code_cell_is_at_most_ten_lines_of_a_hundred_columns(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
+            lines = cell.source.splitlines()
+            assert len(lines) <= 10, cell.source
+            assert max(map(len, lines), default=0) <= 100, cell.source
+
+
+@each_section
+def test_parameters_and_imports_are_collapsed_and_come_before_all_else(path):
+    code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    assert {"parameters", "hide-input"} <= set(code[0].metadata.tags)
+    for cell in code[1:]:
+        if cell is code[1] or "import " in cell.source:
+            assert "hide-input" in cell.metadata.get("tags", []), cell.source
+    imports = [k for k, cell in enumerate(code) if re.search(r"^(from|import) ", cell.source, re.M)]
+    assert imports and max(imports) <= 2
+
+
+@each_section
 def test_links_stand_in_the_text_where_the_book_resolves_them(path):
     """A link to a page inside a cell's output reaches the reader as it is, and dead."""
     for cell in nbformat.read(path, as_version=4).cells:
@@ -86,7 +92,7 @@ def test_a_notebook_has_one_parameters_cell_and_it_begins_with_the_profile(path)
 
 @pytest.fixture(scope="module")
 def tiny_profile(tmp_path_factory):
-    """A profile of a few seconds; the sections share their runs in the tests' store, as they do in the book's."""
+    """A profile of a few seconds; the sections share their runs in the tests' store."""
     folder = tmp_path_factory.mktemp("tiny")
     profile = folder / "tiny.yml"
     profile.write_text(yaml.safe_dump({"profile": "quick", **TINY}))
@@ -113,9 +119,9 @@ QUICKER = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough  # the book runs them too
 @pytest.mark.parametrize(
-    "path", [p for p in SECTIONS if p.stem != "06_calibration"], ids=lambda path: path.stem
+    "path", [p for p in SECTIONS if not p.stem.endswith("_calibration")], ids=lambda path: path.stem
 )
 def test_a_section_runs_with_tiny_settings(path, tiny_profile, tmp_path):
     section = sections.Section(path)
@@ -129,7 +135,7 @@ def test_a_section_runs_with_tiny_settings(path, tiny_profile, tmp_path):
 
 @pytest.mark.slow
 def test_plain_papermill_runs_the_calibration_section_with_other_bins(tiny_profile, tmp_path):
-    path = PROJECT / "notebooks" / "06_calibration.ipynb"
+    path = sections.find("calibration").path
     command = [sys.executable, "-m", "papermill", str(path), "out.ipynb", "-p", "bins", "20"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

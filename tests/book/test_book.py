@@ -1,4 +1,4 @@
-"""A section is executed when what it depends on changed, and only one that succeeded reaches the book."""
+"""A section is executed when what it depends on changed; only success reaches the book."""
 
 import os
 import re
@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 
-import nbformat
 import pytest
 import yaml
+from conftest import write_cells
+from sphinx.errors import ConfigError
 
-from acrlls.book import sections, workers
+from acrlls.book import extension, sections, workers
 from acrlls.config import PROJECT, UserError
 
 PARAMETERS = ('profile = "quick"\nbins = None', ["parameters"])
@@ -59,7 +60,7 @@ def test_the_kernel_is_this_python_whatever_python3_means_on_the_machine(
     elsewhere = tmp_path / "jupyter" / "kernels" / "python3"
     elsewhere.mkdir(parents=True)
     (elsewhere / "kernel.json").write_text(
-        '{"argv": ["/nowhere/python", "{connection_file}"], "display_name": "x", "language": "python"}'
+        '{"argv": ["/nowhere/python"], "display_name": "x", "language": "python"}'
     )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     path = write_notebook(
@@ -102,63 +103,105 @@ def test_a_kernel_that_dies_is_a_failure_of_its_cell(tmp_path, write_notebook):
     assert caught.value.cell == 2 and "last words" in caught.value.report()
 
 
+@pytest.mark.parametrize("name", ["DATA", "PROFILE", "STORE"])
+def test_a_relative_path_means_the_same_in_a_kernel_that_starts_elsewhere(
+    tmp_path, write_notebook, monkeypatch, name
+):
+    path = write_notebook(tmp_path / "01_a.ipynb", f"import os\nprint(os.environ['ACRLLS_{name}'])")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"ACRLLS_{name}", "mine.yml")
+    (tmp_path / "elsewhere").mkdir()
+    notebook = sections.execute(
+        section(path), tmp_path / "out.ipynb", cwd=tmp_path / "elsewhere", progress=False
+    )
+    assert notebook.cells[0].outputs[0].text.strip() == str(tmp_path / "mine.yml")
+
+
+def test_names_of_data_and_profiles_are_no_paths(monkeypatch):
+    monkeypatch.setenv("ACRLLS_DATA", "phantom")
+    monkeypatch.setenv("ACRLLS_PROFILE", "laptop")
+    monkeypatch.setenv("ACRLLS_STORE", "~/kept")
+    assert sections._absolute_paths() == {"ACRLLS_STORE": os.path.expanduser("~/kept")}
+
+
 # What makes a section stale
 
 
 @pytest.fixture
-def project(tmp_path):
-    """A project of one module, one recorded result and one data folder."""
-    for name in (
-        "acrlls/method/layers.py",
-        "acrlls/profiles/quick.yml",
-        "results/paper/history.csv",
-        "data/COVID/1.png",
-    ):
+def project(tmp_path, write_notebook):
+    """A project of one section, one module, one result, one script; and a folder of images."""
+    for name in (*FILES, "data/COVID/1.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
+    write_notebook(tmp_path / "notebooks/01_a.ipynb", PARAMETERS)
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "acrlls/method/layers.py",
-        "acrlls/profiles/quick.yml",
-        "results/paper/history.csv",
-        "data/COVID/1.png",
-    ],
-)
-def test_package_results_and_data_are_part_of_the_state(project, monkeypatch, name):
-    monkeypatch.setenv("ACRLLS_DATA", str(project / "data"))
-    before = sections.surroundings(project)
-    assert sections.surroundings(project) == before
+FILES = ("acrlls/method/layers.py", "results/paper/history.csv", "book/_static/draw.js")
+
+
+def mark(project, parameters=None):
+    one = section(project / "notebooks/01_a.ipynb")
+    (found,) = sections.states([(one, parameters or {})], project)
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_package_results_and_the_books_scripts_are_part_of_the_state(project, name):
+    before = mark(project)
+    assert mark(project) == before
     (project / name).write_text("22")
-    assert sections.surroundings(project) != before
+    assert mark(project) != before
 
 
-@pytest.mark.parametrize("name", sections.ENVIRONMENT)
-def test_choices_in_the_environment_are_part_of_the_state(project, monkeypatch, name):
-    before = sections.surroundings(project)
-    monkeypatch.setenv(name, "other")
-    assert sections.surroundings(project) != before
+def test_images_are_part_of_the_state_in_linked_folders_too(project, monkeypatch):
+    (project / "set").mkdir()
+    (project / "set/COVID").symlink_to(project / "data/COVID")
+    (project / "data/COVID/loop").symlink_to(project / "data")
+    monkeypatch.setenv("ACRLLS_DATA", str(project / "set"))
+    before = mark(project)
+    assert mark(project) == before
+    (project / "data/COVID/1.png").write_text("22")
+    assert mark(project) != before
+
+
+@pytest.mark.parametrize("by", ["environment", "parameter"])
+def test_a_profile_of_ones_own_and_what_it_starts_from_are_part_of_the_state(
+    project, monkeypatch, by
+):
+    base, mine = project / "base.yml", project / "mine.yml"
+    base.write_text("profile: quick\nphase1_epochs: 2")
+    mine.write_text(f"profile: {base}\nbins: 9")
+    parameters = {"profile": str(mine)} if by == "parameter" else {}
+    if by == "environment":
+        monkeypatch.setenv("ACRLLS_PROFILE", str(mine))
+    seen = {mark(project, parameters)}
+    mine.write_text(f"profile: {base}\nbins: 10")
+    seen.add(mark(project, parameters))
+    base.write_text("profile: quick\nphase1_epochs: 9")
+    seen.add(mark(project, parameters))
+    assert len(seen) == 3
+
+
+def test_choices_in_the_environment_are_part_of_the_state(project, monkeypatch):
+    seen = {mark(project)}
+    for name, value in (("ACRLLS_ENGINE", "keras"), ("KERAS_BACKEND", "x"), ("ACRLLS_DATA", "y")):
+        monkeypatch.setenv(name, value)
+        seen.add(mark(project))
+    assert len(seen) == 4
 
 
 def test_caches_of_python_are_no_part_of_the_state(project):
-    before = sections.surroundings(project)
+    before = mark(project)
     (project / "acrlls" / "__pycache__").mkdir()
     (project / "acrlls" / "__pycache__" / "layers.cpython-312.pyc").write_text("1")
-    assert sections.surroundings(project) == before
+    assert mark(project) == before
 
 
-def test_notebook_and_parameters_are_part_of_the_state(tmp_path, write_notebook):
-    path = write_notebook(tmp_path / "01_a.ipynb", PARAMETERS)
-    states = [
-        sections.state(section(path), {}, {}),
-        sections.state(section(path), {"bins": 20}, {}),
-    ]
-    write_notebook(path, PARAMETERS, "1 + 1")
-    states.append(sections.state(section(path), {}, {}))
-    assert len(set(states)) == 3
+def test_notebook_and_parameters_are_part_of_the_state(project, write_notebook):
+    seen = {mark(project), mark(project, {"bins": 20})}
+    write_notebook(project / "notebooks/01_a.ipynb", PARAMETERS, "1 + 1")
+    assert len(seen | {mark(project)}) == 3
 
 
 # Whole builds of a small book with the project's own configuration
@@ -166,7 +209,7 @@ def test_notebook_and_parameters_are_part_of_the_state(tmp_path, write_notebook)
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A project with a book of two sections and its own copy of the package, built once; tests copy it."""
+    """A project of two sections with its own copy of the package, built once; tests copy it."""
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(
         PROJECT / "acrlls", root / "acrlls", ignore=shutil.ignore_patterns("__pycache__")
@@ -192,23 +235,6 @@ def built(tmp_path_factory):
     outcome = build(root, ACRLLS_JOBS="1")
     assert outcome.returncode == 0, outcome.text
     return root, outcome.text
-
-
-def write_cells(root):
-    def write(name, *cells):
-        nodes = []
-        for cell in cells:
-            text, tags = (cell, []) if isinstance(cell, str) else cell
-            new = (
-                nbformat.v4.new_markdown_cell
-                if text.startswith("# ")
-                else nbformat.v4.new_code_cell
-            )
-            nodes.append(new(text, metadata={"tags": tags}))
-        (root / "notebooks").mkdir(exist_ok=True)
-        nbformat.write(nbformat.v4.new_notebook(cells=nodes), root / "notebooks" / f"{name}.ipynb")
-
-    return write
 
 
 def build(root, *flags, strict=True, **environment):
@@ -264,14 +290,10 @@ def test_what_a_section_found_stands_on_the_front_page(built):
 
 
 @pytest.mark.slow
-def test_a_build_with_nothing_changed_executes_nothing(copy):
+def test_what_is_unchanged_is_not_executed_and_an_edit_of_the_package_executes_all(copy):
     outcome = build(copy)
     assert outcome.returncode == 0, outcome.text
     assert "0 to execute, 2 unchanged" in outcome.text
-
-
-@pytest.mark.slow
-def test_an_edit_of_the_package_executes_every_section_again(copy):
     with open(copy / "acrlls" / "config.py", "a") as module:
         module.write("# edited")
     outcome = build(copy)
@@ -279,7 +301,7 @@ def test_an_edit_of_the_package_executes_every_section_again(copy):
     assert "2 to execute, 0 unchanged" in outcome.text
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_sections_are_executed_at_once_and_those_that_take_longest_begin(copy):
     meet = """import pathlib, time
 here, there = (pathlib.Path({folder!r}) / name for name in {names})
@@ -302,7 +324,7 @@ while not there.exists():
     assert text.index("section 01_a: ") < text.index("section 02_b: ")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_after_a_failure_no_other_section_begins(copy):
     write_cells(copy)("01_a", "# First", "print('changed')")
     write_cells(copy)("02_b", "# Second", "raise ValueError('on purpose')")
@@ -334,7 +356,7 @@ def test_a_failing_section_fails_the_build_and_is_never_taken_for_fresh(copy):
         assert (copy / "book/sections/01_a.ipynb").read_bytes() == kept
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_one_build_that_keeps_going_shows_every_failing_section(copy):
     write_cells(copy)("01_a", "# First", "raise ValueError('one')")
     write_cells(copy)("02_b", "# Second", "raise ValueError('two')")
@@ -343,7 +365,7 @@ def test_one_build_that_keeps_going_shows_every_failing_section(copy):
     assert "section 01_a failed" in outcome.text and "section 02_b failed" in outcome.text
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_message_on_standard_error_is_a_warning_of_every_build(copy):
     write_cells(copy)("02_b", "# Second", "import warnings\nwarnings.warn('mind this')")
     for _ in range(2):
@@ -356,9 +378,8 @@ def test_a_message_on_standard_error_is_a_warning_of_every_build(copy):
     assert "mind this" in (copy / "book/_build/html/sections/02_b.html").read_text()
 
 
-@pytest.mark.slow
-def test_a_page_without_its_notebook_is_named(copy):
-    (copy / "notebooks/02_b.ipynb").unlink()
-    outcome = build(copy)
-    assert outcome.returncode != 0
-    assert "sections/02_b, but there is no notebook" in outcome.text
+def test_a_page_without_its_notebook_is_named(tmp_path):
+    toc = tmp_path / "_toc.yml"
+    toc.write_text("parts: [{chapters: [{file: intro}, {file: sections/02_b}]}]")
+    with pytest.raises(ConfigError, match="sections/02_b, but there is no notebook"):
+        extension._listed(toc, tmp_path)

@@ -1,132 +1,18 @@
-"""The drawing board of the phantom: a chest as attenuation of X-rays, and the film it leaves.
+"""A healthy chest as attenuation of X-rays.
 
-Everything is a function of continuous coordinates with soft edges, so a picture needs no supersampling and
-looks the same at any size.  ``u`` runs from the patient's right (-1, left of the film) to the left (+1),
-``v`` from head (-1) to foot (+1).  Lengths are in half sides of the film; attenuation is in units in which a
-thick chest wall is about 1.
-
-:func:`chest` builds a healthy body; findings take air away from its lungs (:attr:`Chest.filled`) or add
-matter (:attr:`Chest.tissue`); :func:`develop` turns the sum into grey values.
+Attenuation is in units in which a thick chest wall is about 1. Findings take air away from the
+lungs (:attr:`Chest.filled`) or add matter (:attr:`Chest.tissue`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from types import SimpleNamespace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import map_coordinates
 
-F = np.float32
-AIR = 0.50  # attenuation that a full lung takes off the chest
-GLYPHS = {"R": ("110", "101", "110", "101", "101"), "L": ("100", "100", "100", "100", "111")}
-
-
-# --- the board ---
-
-
-class Board:
-    """Coordinates of one film, and random textures that do not depend on its size.
-
-    Args:
-        size: pixels a side.
-        rng: source of every detail; the calls are the same at every size, up to the grain of :func:`develop`.
-        tilt, zoom, shift_u, shift_v: how the patient stands before the film (degrees, factor, half sides).
-        bend: sideways swing of the spine (half sides); everything follows it.
-    """
-
-    def __init__(self, size: int, rng, *, tilt=0.0, zoom=1.0, shift_u=0.0, shift_v=0.0, bend=0.0):
-        self.size, self.rng = size, rng
-        self.x, self.y = _grid(size)
-        angle = np.deg2rad(tilt)
-        cos, sin = F(np.cos(angle) / zoom), F(np.sin(angle) / zoom)
-        x, y = self.x - F(shift_u), self.y - F(shift_v)
-        self.u = cos * x + sin * y
-        self.v = cos * y - sin * x
-        self.u = self.u - F(bend) * np.sin(F(2.6) * (self.v + F(0.15)))
-        self.r = np.abs(self.u)
-        self.left = self.u > 0  # the patient's left, right of the film
-
-    def noise(self, cells: int) -> np.ndarray:
-        """Smooth random field (size, size) of mean 0 and variance about 1, ``cells`` bumps a side."""
-        basis = _spline_basis(self.size, cells)
-        table = self.rng.standard_normal((basis.shape[1], basis.shape[1])).astype(F)
-        return basis @ table @ basis.T
-
-    def ellipse(self, u, v, a, b=None, angle=0.0, edge=0.03, warp=None) -> np.ndarray:
-        """Filled ellipse with a soft edge, values 0 to 1; ``warp`` (size, size) bends its border."""
-        b = a if b is None else b
-        du, dv = self.u - F(u), self.v - F(v)
-        if angle:
-            cos, sin = F(np.cos(angle)), F(np.sin(angle))
-            du, dv = cos * du + sin * dv, cos * dv - sin * du
-        distance = np.sqrt(np.square(du / F(a)) + np.square(dv / F(b)))
-        if warp is not None:
-            distance = distance + warp
-        return step((1 - distance) * F(min(a, b)), edge)
-
-    def blob(self, u, v, a, b=None) -> np.ndarray:
-        """Gaussian spot of standard deviations ``a`` and ``b``, 1 at its centre."""
-        b = a if b is None else b
-        return np.exp(
-            F(-0.5) * (np.square((self.u - F(u)) / F(a)) + np.square((self.v - F(v)) / F(b)))
-        )
-
-    def line(self, points, width: float, edge: float = 0.012) -> np.ndarray:
-        """Smooth line along ``points`` [(u, v), ...] of the given width, values 0 to 1."""
-        nearest = np.full(self.u.shape, 9, F)
-        points = rounded(points)
-        for (u0, v0), (u1, v1) in zip(points[:-1], points[1:]):
-            du, dv = u1 - u0, v1 - v0
-            t = np.clip(
-                ((self.u - F(u0)) * F(du) + (self.v - F(v0)) * F(dv)) / F(du * du + dv * dv), 0, 1
-            )
-            np.minimum(
-                nearest,
-                np.hypot(self.u - F(u0) - t * F(du), self.v - F(v0) - t * F(dv)),
-                out=nearest,
-            )
-        return step(F(width / 2) - nearest, edge)
-
-
-def step(distance, edge) -> np.ndarray:
-    """0 outside, 1 inside, a cubic ramp of width ``edge`` across distance 0."""
-    t = np.clip(distance / F(edge) + F(0.5), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def rounded(points) -> np.ndarray:
-    """A polyline (m, 2) with its corners cut twice (Chaikin's scheme); the ends stay."""
-    points = np.asarray(points, float)
-    for _ in range(2):
-        a, b = points[:-1], points[1:]
-        cut = np.stack([0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b], axis=1).reshape(-1, 2)
-        points = np.concatenate([points[:1], cut[1:-1], points[-1:]])
-    return points
-
-
-def mix(child: float, adult: float, body: float) -> float:
-    """A length between a small child's (``body`` 0) and an adult's (``body`` 1)."""
-    return child + (adult - child) * body
-
-
-@lru_cache(maxsize=8)
-def _grid(size: int):
-    centres = ((np.arange(size) + 0.5) / size * 2 - 1).astype(F)
-    return centres[None, :], centres[:, None]
-
-
-@lru_cache(maxsize=64)
-def _spline_basis(size: int, cells: int) -> np.ndarray:
-    """Uniform cubic B-splines over [-1, 1], scaled so that normal coefficients give variance about 1."""
-    x = (np.arange(size) + 0.5) / size * cells
-    t = np.abs(x[:, None] - np.arange(-1, cells + 2)[None, :])
-    basis = np.where(t < 1, 2 / 3 - t**2 + t**3 / 2, np.where(t < 2, (2 - t).clip(0) ** 3 / 6, 0))
-    return (basis / np.sqrt(np.mean(np.sum(basis**2, axis=1)))).astype(F)
-
-
-# --- the chest ---
+from acrlls.phantom.board import Board, F, mix, rounded, step
 
 
 @dataclass
@@ -153,7 +39,7 @@ class Chest:
 
 
 def chest(board: Board, q) -> Chest:
-    """A healthy chest of the quantities ``q`` (see :data:`acrlls.phantom.patients.QUANTITIES`)."""
+    """A healthy chest of the quantities ``q`` (see ``patients.py``)."""
     s = _shape(q)
     lateral, medial = _lung_edges(board, s)
     dome = _diaphragm(board, s)
@@ -170,9 +56,8 @@ def chest(board: Board, q) -> Chest:
     tissue += F(0.20) * below * within + F(0.05) * heart
     middle = step(medial + F(0.02) - board.r, 0.14) * (1 - F(0.7) * step(board.v - dome, 0.25))
     tissue += F(0.13) * middle * within
-    tissue += (
-        _spine(board, s) + _ribs(board, s, lateral, dome, q) + _shoulders(board, s, q)
-    ) * within
+    bones = _spine(board, s) + _ribs(board, s, lateral, dome, q) + _shoulders(board, s, q)
+    tissue += bones * within
     tissue -= F(0.10) * _airway(board, s)
     if q.breasts > 0:
         tissue += F(q.breasts) * _breasts(board, s)
@@ -222,7 +107,7 @@ def _diaphragm(board: Board, s) -> np.ndarray:
 
 
 def _heart(board: Board, s) -> np.ndarray:
-    """Shadow of the heart and the great vessels, 0 to 1: solid bodies, so thinner at their borders."""
+    """Shadow of heart and great vessels, 0 to 1: solid bodies, so thinner at their borders."""
     h, floor = s.heart, s.dome_left + 0.05
     left = _solid(board, 0.50 * h, floor - 0.72 * h, 1.25 * h, 0.84 * h, angle=0.62)
     right = _solid(board, -0.28 * h, floor - 0.95 * h, 0.62 * h, 0.95 * h)
@@ -274,7 +159,7 @@ def _spine(board: Board, s) -> np.ndarray:
 
 
 def _ribs(board: Board, s, lateral, dome, q) -> np.ndarray:
-    """Posterior ribs (falling outwards) and anterior ribs (falling inwards), as bands of two phases."""
+    """Posterior ribs, which fall outwards, and anterior ribs, which fall inwards."""
     r, v = board.r, board.v
     pitch = mix(0.135, 0.150, s.body)
     slope = F(mix(0.28, 0.52, s.body)) * (F(0.85) + F(0.35) * v) / F(s.width / 0.6)
@@ -284,10 +169,8 @@ def _ribs(board: Board, s, lateral, dome, q) -> np.ndarray:
     back = _band(v - slope * r * r + phase, pitch * (1 + 0.10 * s.body), mix(0.042, 0.050, s.body))
     front = _band(v + F(mix(0.42, 0.72, s.body)) * r + phase + F(0.05), pitch * 1.22, 0.050)
     front *= step(r - F(0.52 * s.width), 0.20) * step(v - F(s.apex + 0.22), 0.2)
-    wall = step(
-        F(0.022) - np.abs(r - lateral - F(0.012)), 0.03
-    )  # ribs seen end on along the chest wall
-    bands = back * step(r - F(0.06), 0.05) * (1 + F(0.25) * wall) + F(0.60) * front
+    end_on = step(F(0.022) - np.abs(r - lateral - F(0.012)), 0.03)  # along the chest wall
+    bands = back * step(r - F(0.06), 0.05) * (1 + F(0.25) * end_on) + F(0.60) * front
     return F(0.115 * q.bone) * bands * cage
 
 
@@ -352,8 +235,9 @@ def _vessels(board: Board, s, q) -> np.ndarray:
 def radiate(board: Board, s, spread: float, sharpness: float) -> np.ndarray:
     """Random streaks from both hila outwards, 0 to about 1, fading with distance ``spread``.
 
-    A table of random numbers by direction and distance is laid around each hilum: numbers that last over
-    distance make streaks, fresh ones make them begin and end, and a drift of the direction bends them.
+    A table of random numbers by direction and distance is laid around each hilum: numbers that last
+    over distance make streaks, fresh ones make them begin and end, and a drift of the direction
+    bends them.
     """
     du, dv = board.r - F(s.hilum[0] * 0.6), board.v - F(s.hilum[1])
     distance = np.sqrt(du * du + F(0.8) * dv * dv)
@@ -369,52 +253,3 @@ def radiate(board: Board, s, spread: float, sharpness: float) -> np.ndarray:
     )
     streaks = np.clip((streaks - F(0.2)) * F(sharpness), 0, 1.3)
     return np.exp(-np.square(distance / F(2 * spread))) * streaks * step(distance - F(0.11), 0.12)
-
-
-# --- the film ---
-
-
-def develop(board: Board, body: Chest, q) -> np.ndarray:
-    """Grey values (size, size) uint8 of a chest: scatter, grain, focus, exposure, vignetting, lead letter."""
-    attenuation = body.tissue - (F(AIR) * body.air - body.vessels) * (1 - body.filled)
-    attenuation = np.maximum(attenuation, 0)
-    attenuation += F(q.scatter) * (_spread(attenuation) - attenuation)
-    grain = board.rng.standard_normal(attenuation.shape, dtype=F) * F(q.grain)
-    film = attenuation + grain * (F(0.35) + attenuation)
-    if q.blur > 0:
-        film = gaussian_filter(film, q.blur * board.size / 96, mode="nearest", truncate=2.5)
-    film = (film - F(q.black)) / F(q.white - q.black)
-    film = np.clip(film, 0, None)
-    film = film / np.sqrt(np.sqrt(1 + film**4)) * F(1.04)  # a shoulder instead of a hard white
-    film = np.clip(film, 0, 1) ** F(q.gamma)
-    film *= 1 - F(q.vignette) * np.square(board.x * board.x + board.y * board.y) / 4
-    if q.marker > 0:
-        _marker(board, film, q)
-    return np.round(film * 255).clip(0, 255).astype(np.uint8)
-
-
-def _spread(picture) -> np.ndarray:
-    """Wide blur (about a twelfth of the side), most of it done on every fourth pixel, where it is cheap."""
-    size = len(picture)
-    coarse = gaussian_filter(picture[::4, ::4], size / 48, mode="nearest")
-    fine = np.repeat(np.repeat(coarse, 4, 0), 4, 1)[:size, :size]
-    return gaussian_filter(fine, size / 40, mode="nearest")
-
-
-def _marker(board: Board, film, q) -> None:
-    """Lay the lead letter of the side on the film; a pixel in which a stroke ends is covered in part."""
-    letter = np.array(
-        [[int(bit) for bit in line] for line in GLYPHS["L" if q.marker_u > 0 else "R"]], F
-    )
-    rows = _coverage(board.size, q.marker_v - 0.065, 0.026, 5)
-    columns = _coverage(board.size, q.marker_u - 0.035, 0.024, 3)
-    ink = rows @ letter @ columns.T
-    film += (F(q.marker) - film) * ink
-
-
-def _coverage(size: int, start: float, width: float, cells: int) -> np.ndarray:
-    """Share of each pixel (rows) that lies in each of ``cells`` neighbouring intervals (columns)."""
-    edges = np.arange(size + 1) / size * 2 - 1
-    low = np.maximum(edges[:-1, None], start + width * np.arange(cells))
-    high = np.minimum(edges[1:, None], start + width * np.arange(1, cells + 1))
-    return ((high - low).clip(0) * size / 2).astype(F)

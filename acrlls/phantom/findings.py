@@ -1,43 +1,70 @@
-"""Findings of the source task, on which the shipped backbone is trained: none of them is the target's."""
+"""Findings: three of the target task, and those of the source task that trains the backbone.
+
+None of the source's findings is one of the target's.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from acrlls.phantom.drawing import Board, Chest, F, step
+from acrlls.phantom.anatomy import Chest, radiate
+from acrlls.phantom.board import Board, F, step
 
-CLASSES = (
-    "Clear",
-    "Effusion",
-    "Pneumothorax",
-    "Cardiomegaly",
-    "Pacemaker",
-    "Nodule",
-    "Cavity",
-    "Miliary",
-    "Scoliosis",
-    "Hyperinflation",
-)
+
+def paint_target(board: Board, body: Chest, q) -> None:
+    """Draw the three findings of the target task with the severities of ``q``."""
+    _ground_glass(board, body, q.ground_glass)
+    _consolidation(board, body, q)
+    _interstitial(board, body, q.interstitial)
+
+
+def _ground_glass(board: Board, body: Chest, severity: float) -> None:
+    """Hazy patches in both lungs, near the wall, most in the lower half."""
+    s, rng = body.shape, board.rng
+    haze = np.zeros_like(body.air)
+    for side in (-1, 1):
+        places = rng.uniform((0.62, 0.38, 0.10, 0.12, 0.7), (0.98, 0.97, 0.17, 0.22, 1.2), (4, 5))
+        places[0, 1] = rng.uniform(0.7, 0.95)  # one always low
+        for depth, height, a, b, weight in places:
+            v = s.apex + height * (s.base - s.apex)
+            haze += F(weight) * board.blob(side * depth * s.width, v, a, b)
+    haze *= np.clip(1 + F(0.35) * board.noise(9) + F(0.25) * board.noise(20), 0.1, 2)
+    body.fill(F(0.70) * (1 - np.exp(F(-1.2 * severity) * haze)))
+
+
+def _consolidation(board: Board, body: Chest, q) -> None:
+    """One dense patch with a ragged border."""
+    s = body.shape
+    inner = s.middle + 0.10
+    u = q.focus_side * (inner + q.focus_depth * (0.85 * s.width - inner))
+    v = s.apex + q.focus_height * (s.base - s.apex)
+    warp = F(0.28) * board.noise(6) + F(0.12) * board.noise(14)
+    a, angle = q.focus_radius, board.rng.uniform(-0.8, 0.8)
+    patch = board.ellipse(u, v, a, 1.15 * a, angle=angle, edge=0.16, warp=warp)
+    grain = np.clip(F(0.92) + F(0.14) * board.noise(18), 0, 1.1)
+    body.fill(F(0.95 * q.consolidation) * patch * grain)
+
+
+def _interstitial(board: Board, body: Chest, severity: float) -> None:
+    """Streaks from the hila and a fine net, in both lungs alike."""
+    s = body.shape
+    net = np.clip(1 - F(2.0) * np.abs(board.noise(30)), 0, 1)
+    net *= np.clip(F(0.8) + F(0.5) * board.noise(6), 0, 2)
+    streaks = radiate(board, s, spread=0.34, sharpness=1.4)
+    distance = np.square(board.r - F(s.hilum[0])) + np.square(board.v - F(s.hilum[1]))
+    centre = np.exp(F(-2.2) * distance)
+    body.fill(F(severity) * centre * (F(0.62) * streaks + F(0.34) * net + F(0.08)))
 
 
 def alter(name: str, q, rng: np.random.Generator) -> None:
-    """Change the quantities of a healthy patient where the finding is one of size or shape."""
+    """Change a healthy patient's quantities where a source finding is one of size or shape."""
     if name == "Cardiomegaly":
         q.heart = rng.uniform(1.35, 1.75)
     elif name == "Scoliosis":
         q.bend = rng.choice((-1, 1)) * rng.uniform(0.07, 0.15)
     elif name == "Hyperinflation":
-        q.inspiration, q.dome, q.heart = (
-            rng.uniform(1.2, 1.7),
-            rng.uniform(0.15, 0.45),
-            0.85 * q.heart,
-        )
-
-
-def paint(name: str, board: Board, body: Chest) -> None:
-    """Draw the finding where it is something in the chest."""
-    if name in _PAINTERS:
-        _PAINTERS[name](board, body)
+        q.inspiration, q.dome = rng.uniform(1.2, 1.7), rng.uniform(0.15, 0.45)
+        q.heart = 0.85 * q.heart
 
 
 def _lung_point(board: Board, s, side: int) -> tuple[float, float]:
@@ -106,11 +133,16 @@ def _miliary(board: Board, body: Chest) -> None:
     body.fill(F(board.rng.uniform(0.30, 0.55)) * seeds)
 
 
-_PAINTERS = {
+# What the classes of the source task show; None is for a clear film and for findings of shape.
+SOURCE_PAINTERS = {
+    "Clear": None,
     "Effusion": _effusion,
     "Pneumothorax": _pneumothorax,
+    "Cardiomegaly": None,
     "Pacemaker": _pacemaker,
     "Nodule": _nodule,
     "Cavity": _cavity,
     "Miliary": _miliary,
+    "Scoliosis": None,
+    "Hyperinflation": None,
 }
