@@ -250,8 +250,8 @@ def reproduce(options) -> None:
     folder = options.output or PROJECT / "results" / options.profile
 
     import_keras()
+    from acrlls import runs
     from acrlls.calibration import registry as calibration
-    from acrlls.runs import runs
 
     print(f"{', '.join(configs)}: training, or taking what is kept in {store()}", flush=True)
     for variant, done in zip(configs, runs.run_all(configs.values()), strict=True):

@@ -48,7 +48,7 @@ def _check_data(config: Config) -> str:
         return f"phantom, {config.phantom_images} images drawn on demand"
     if config.data == "kaggle":
         return "kaggle, fetched by kagglehub when a section asks for it"
-    from acrlls.data.dataset import load_data
+    from acrlls.data import load_data
 
     data = load_data(config)
     return f"{len(data.names)} images of {', '.join(data.class_names)}"

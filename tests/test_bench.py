@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from acrlls import backend as _start
+from acrlls import data
 from acrlls.bench import bench
 from acrlls.bench import parts as bench_parts
-from acrlls.data import dataset as data
 
 
 @pytest.fixture(scope="module")

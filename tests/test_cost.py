@@ -8,7 +8,7 @@ import pytest
 
 from acrlls.bench import cost
 from acrlls.config import configure
-from acrlls.training.algorithm import phases
+from acrlls.training import phases
 
 
 def test_the_multiply_adds_of_mobilenet_v2_are_the_published_three_hundred_million():

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from acrlls import data
 from acrlls.config import UserError, configure
-from acrlls.data import dataset as data
 
 PUBLISHED_COUNTS = (3616, 6012, 10192, 1345)  # Section III-A
 GREY = np.linspace(0, 255, 40 * 40).reshape(40, 40).astype("uint8")

@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from acrlls import cli
+from acrlls import cli, data
 from acrlls.config import UserError
-from acrlls.data import dataset as data
 from acrlls.method import model as m
 from acrlls.runs import cache, runs
 from acrlls.store import locked

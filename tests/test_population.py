@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from acrlls import runs
 from acrlls.calibration import registry as calibration
 from acrlls.config import UserError
 from acrlls.phantom import patients as phantom
 from acrlls.phantom import population
 from acrlls.phantom.population import load_population, record_population
 from acrlls.runs import recorded as records
-from acrlls.runs import runs
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_it_holds_the_phantoms_of_its_seed_as_the_phantom_draws_them(small, tiny
 
 
 def test_its_probabilities_are_those_of_the_runs_network(small, tiny):
-    from acrlls.data import dataset as data
+    from acrlls import data
 
     drawn = phantom.draw(100, seed=7, size=tiny.image_size)
     said = runs.run(tiny).model().predict(data.to_input(drawn.images, tiny.input_range), verbose=0)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from acrlls import runs
 from acrlls.calibration import registry as calibration
 from acrlls.calibration.posthoc import METHODS, PriorCorrection, TemperatureScaling
 from acrlls.config import UserError
 from acrlls.paper import paper
 from acrlls.runs import recorded as records
-from acrlls.runs import runs
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_summary_has_every_row_that_the_paper_publishes(recorded):
 
 
 def test_training_weights_are_those_of_the_run(recorded, phantom_data, tiny):
-    from acrlls.data import dataset as data
+    from acrlls import data
 
     labels = phantom_data.labels[data.split_of(phantom_data, tiny).train]
     np.testing.assert_allclose(

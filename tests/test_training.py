@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 from keras import ops
 
-from acrlls.data import dataset as data
+from acrlls import data, runs
 from acrlls.method import model as m
-from acrlls.runs import runs
 from acrlls.store import store
 from acrlls.training import algorithm as training
 from acrlls.training.bank import FeatureBank

@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from acrlls import data
 from acrlls.backend import environment_as_found
 from acrlls.bench import cost
 from acrlls.config import Config, UserError
-from acrlls.data import dataset as data
 from acrlls.store import digest
 
 VARIANTS = ("baseline", "single_dense", "proposed")

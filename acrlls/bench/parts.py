@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from acrlls import data
 from acrlls.bench.bench import PARTS, Task, sample
 from acrlls.config import Config, UserError
-from acrlls.data import dataset as data
 
 
 def main(folder: Path, name: str) -> None:
@@ -65,14 +65,14 @@ def _seeds(task: Task, folder: Path) -> dict:
 
 
 def _through_bank(task: Task, configs: list[Config], folder: Path) -> dict:
-    from acrlls.training.algorithm import train_together
+    from acrlls.training import train
 
     dataset = task.dataset()
     os.environ["ACRLLS_STORE"] = str(folder / "store")  # each part fills a bank of its own
     start, cpu = time.perf_counter(), time.process_time()
     folders = [folder / str(k) for k in range(len(configs))]
-    for _ in train_together([(c, dataset, f) for c, f in zip(configs, folders, strict=True)]):
-        pass
+    for c, f in zip(configs, folders, strict=True):
+        train(c, dataset, f)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     histories = [pd.read_csv(f / "history.csv").to_dict("records") for f in folders]
     logits = []
@@ -108,7 +108,7 @@ def _plain_phase(config: Config, dataset: data.Dataset, model, number: int, work
     import keras
 
     from acrlls.method.model import freeze_backbone, unfreeze_top
-    from acrlls.training.algorithm import phases, seed_dropout
+    from acrlls.training import phases, seed_dropout
     from acrlls.training.engines import jit_compile
 
     plan, split = phases(config)[number - 1], data.split_of(dataset, config)
@@ -388,6 +388,7 @@ def _machine(task: Task, folder: Path) -> dict:
     """Processor, versions, the peak of a large matrix product, and the multiply-adds of the network's parts."""
     import keras
 
+    from acrlls import runs
     from acrlls.bench import cost
     from acrlls.method.model import (
         POOL,
@@ -398,7 +399,6 @@ def _machine(task: Task, folder: Path) -> dict:
         frozen_cut,
         unfreeze_top,
     )
-    from acrlls.runs import runs
     from acrlls.training import engines
 
     a = keras.ops.ones((2048, 2048))

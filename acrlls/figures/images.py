@@ -59,7 +59,7 @@ def prepare_augmentation(
         augmentation: an :class:`acrlls.data.dataset.Augmentation`.
         size: side of the views in pixels.
     """
-    from acrlls.data.dataset import render
+    from acrlls.data import render
 
     rng = np.random.default_rng(seed)
     maps = [None, *(augmentation.matrix(rng) for _ in range(views))]

@@ -97,8 +97,8 @@ def record_population(
     Raises:
         UserError: the run is not on phantoms, or its own phantoms are asked for.
     """
+    from acrlls import runs
     from acrlls.runs import recorded as records
-    from acrlls.runs import runs
 
     if config.data != "phantom":
         raise UserError(
@@ -141,7 +141,7 @@ def record_population(
 
 def _judged(done, n: int, seed: int) -> list[np.ndarray]:
     """Logits, eta and labels of phantoms 0 to n - 1, part by part, each kept in the store."""
-    from acrlls.data import dataset as data
+    from acrlls import data
 
     folder = store() / "population" / digest(done.manifest["digest"], _phantom_digest(), seed)
     folder.mkdir(parents=True, exist_ok=True)

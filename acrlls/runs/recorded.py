@@ -1,27 +1,155 @@
-"""Recorded runs, and the tables that set them beside the paper and the phantom.
+"""Finished and recorded runs.
 
-A record is a run without its weights, in ``results/<profile>[-<change>]/<variant>/``: what ``acrlls reproduce`` writes.
+A record is a run without its weights, in ``results/<profile>[-<change>]/<variant>/``: what
+``acrlls reproduce`` writes.
 """
 
 from __future__ import annotations
 
+import functools
+import json
+import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 from scipy.stats import binomtest
 
 import acrlls
 from acrlls.calibration import registry as calibration
-from acrlls.data import dataset as data
-from acrlls.paper import paper
-from acrlls.config import PROJECT, UserError
 from acrlls.calibration.posthoc import METHODS, PriorCorrection, Recalibrator
-from acrlls.runs.runs import Run, load_run
+from acrlls.config import PROJECT, Config, UserError
+from acrlls.data import balanced_weights, split_counts
+from acrlls.paper import paper
 
 RESULTS = PROJECT / "results"
-MISCALIBRATION = "Brier, miscalibration"  # the row of a paired difference that is not in the registry of metrics
+_OPTIONAL = ("statistics.csv", "statistics_predictions.csv.gz")
+_RECORDED = ("config.json", "manifest.json", "history.csv", "scales.csv", "predictions.csv.gz")
+_RECORDED += _OPTIONAL
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions for ``n`` images.
+
+    Attributes:
+        names: `(n,)` image names.
+        labels: `(n,)` true classes.
+        logits: `(n, classes)` what enters softmax (after LLS, where there is one).
+        class_names: of the columns.
+        part: ``"validation"`` or ``"test"``.
+    """
+
+    names: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    class_names: tuple[str, ...]
+    part: str
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, float64 `(n, classes)`, rows summing to one."""
+        return softmax(self.logits.astype(np.float64), axis=1)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """`(n,)` predicted classes."""
+        return self.logits.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its folder."""
+
+    folder: Path
+    config: Config
+
+    @functools.cached_property
+    def manifest(self) -> dict:
+        """Provenance: digests, versions, backend, commit, time, best epoch of each phase."""
+        return json.loads((self.folder / "manifest.json").read_text())
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.manifest["class_names"])
+
+    @functools.cached_property
+    def history(self) -> pd.DataFrame:
+        """A row an epoch: phase, epoch, loss, accuracy, val_loss, val_accuracy, seconds."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    @functools.cached_property
+    def scales(self) -> pd.DataFrame:
+        """LLS scales at the end of each epoch: phase, epoch, one column a class; no rows without LLS."""
+        try:
+            return pd.read_csv(self.folder / "scales.csv")
+        except pd.errors.EmptyDataError:
+            return pd.DataFrame(columns=["phase", "epoch", *self.class_names])
+
+    def best_epoch(self, phase: int) -> pd.Series:
+        """The row of the history whose weights a phase kept (lowest validation loss)."""
+        rows = self.history[self.history.phase == phase]
+        return rows.loc[rows.val_loss.idxmin()]
+
+    def best_scales(self, phase: int) -> pd.Series:
+        """LLS scales, one a class, of the epoch that a phase kept."""
+        epoch = self.best_epoch(phase).epoch
+        row = self.scales[(self.scales.phase == phase) & (self.scales.epoch == epoch)].iloc[0]
+        return row[list(self.class_names)].astype(float)
+
+    @functools.cached_property
+    def _tables(self) -> pd.DataFrame:
+        return pd.read_csv(self.folder / "predictions.csv.gz")
+
+    def predictions(self, part: str = "test", phase: int | None = None) -> Predictions:
+        """Predictions for one part of the images.
+
+        Args:
+            part: ``"validation"`` or ``"test"``.
+            phase: 1 for the best model of Phase 1; 2, or ``None`` for the last phase that was
+                trained, for the returned model.
+
+        Raises:
+            ValueError: there are none for that part or phase.
+        """
+        table = self._tables
+        phase = int(table.phase.max()) if phase is None else phase
+        table = table[(table.part == part) & (table.phase == phase)]
+        if table.empty:
+            raise ValueError(f"no predictions for part {part!r}, phase {phase}")
+        logits = table[[f"logit_{c}" for c in self.class_names]].to_numpy()
+        return Predictions(table.name.to_numpy(str), table.label.to_numpy(), logits, self.class_names, part)
+
+    def model(self):
+        """The returned Keras model, images `(n, size, size, 3)` to probabilities `(n, classes)`."""
+        from acrlls.method.model import build_model
+
+        model = build_model(self.config, len(self.class_names))
+        model.load_weights(self.folder / "model.weights.h5")
+        return model
+
+
+def record(done: Run, folder: str | Path) -> Path:
+    """Copy what may be published of a run, no weights and no images, for :func:`load_run`."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _RECORDED:
+        if (done.folder / name).exists() or name not in _OPTIONAL:
+            shutil.copyfile(done.folder / name, folder / name)
+    return folder
+
+
+def load_run(folder: str | Path) -> Run:
+    """A recorded run.
+
+    Raises:
+        FileNotFoundError: the folder holds no record.
+    """
+    folder = Path(folder)
+    return Run(folder, Config(**json.loads((folder / "config.json").read_text())))
 
 
 def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple[str, str], Run]:
@@ -35,7 +163,9 @@ def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple
         group, variant = manifest.parts[-3:-1]
         found[(group.removeprefix(profile).lstrip("-"), variant)] = load_run(manifest.parent)
     if not found:
-        raise UserError(f"no run of profile {profile!r} is recorded in {folder}; `acrlls reproduce` records one")
+        raise UserError(
+            f"no run of profile {profile!r} is recorded in {folder}; `acrlls reproduce` records one"
+        )
     return found
 
 
@@ -49,10 +179,13 @@ def training_weights(done: Run) -> np.ndarray:
     """The class weights `(classes,)` that a run was trained with; ones where it was trained without."""
     if not done.config.class_weights:
         return np.ones(len(done.class_names))
-    counts = data.split_counts(
-        done.manifest["class_counts"], done.config.train_fraction, done.config.validation_fraction
-    )[0]
-    return counts.sum() / (len(counts) * counts)
+    fractions = done.config.train_fraction, done.config.validation_fraction
+    return balanced_weights(split_counts(done.manifest["class_counts"], *fractions)[0])
+
+
+# --- moves to tables
+
+MISCALIBRATION = "Brier, miscalibration"  # the row of a paired difference that is not in the registry of metrics
 
 
 def recalibrate(done: Run, method: str | Recalibrator) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""The recipe of the shipped backbone: a small MobileNetV2 that has learned to see on the phantom's source task.
+"""The recipe of the shipped backbone: a small MobileNetV2 trained on the phantom's source task.
 
-What ImageNet is to the paper, the source task is to the phantom: other labels, the same kind of picture.  Nothing of the
-target task (its classes, its findings, its label formula) takes part.
+What ImageNet is to the paper, the source task is to the phantom: other labels, the same kind of
+picture.  Nothing of the target task (its classes, its findings, its label formula) takes part.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import keras
 import numpy as np
 
 from acrlls.config import configure
-from acrlls.data.dataset import Augmentation, render, to_input
+from acrlls.data import Augmentation, render, to_input
 from acrlls.method.model import POOL, SHIPPED_WEIGHTS, build_backbone
 from acrlls.phantom import patients as phantom
-from acrlls.runs.runs import environment
+from acrlls.runs import environment
 from acrlls.store import digest
-from acrlls.training.algorithm import Batches
+from acrlls.training import Batches
 from acrlls.training.engines import jit_compile
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def pretrain(
     Args:
         output: weights file to write; ``None`` for the place from which the package ships it.
         images: phantoms to draw; a tenth of them is held out.
-        epochs: passes, each over fresh augmented views, the learning rate falling along a cosine.
+        epochs: passes over fresh augmented views, the learning rate falling along a cosine.
         seed: of the phantoms, the initial weights and the order; the target data use another seed.
 
     Returns:
