@@ -54,7 +54,7 @@ def test_every_statement_about_the_layers_holds(backend):
         "pytest",
         "-p",
         "no:cacheprovider",
-        str(Path(__file__).with_name("test_layers.py")),
+        str(Path(__file__).parents[1] / "method" / "test_layers.py"),
     )
 
 
