@@ -161,8 +161,8 @@ def _imagenet_file(config: Config) -> Path:
     except Exception as error:  # get_file raises bare Exception when there is no network
         raise UserError(
             f"ImageNet weights could not be fetched ({error}). Without a network, put the file "
-            f"{name} somewhere and give its path as backbone, or use the profile 'quick', whose backbone "
-            "ships with the project"
+            f"{name} somewhere and give its path as backbone, or use the profile 'quick', whose "
+            "backbone ships with the project"
         ) from error
 
 

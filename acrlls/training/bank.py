@@ -207,7 +207,7 @@ def _pieces(rows: np.ndarray) -> list[np.ndarray]:
 
 
 def _made_ahead(make: Callable, wanted: Iterable) -> Iterator:
-    """What ``make`` gives for each that is wanted, in order, the next one being made while one is in use."""
+    """What ``make`` gives for each that is wanted, in order, the next made while one is in use."""
     with ThreadPoolExecutor(1) as maker:
         made = None
         for one in wanted:

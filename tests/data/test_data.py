@@ -1,4 +1,4 @@
-"""The published split and weights, augmentation as one map, and folders that are not as they should be."""
+"""The published split and weights, augmentation as one map, and folders that are not right."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Statements about ACR (equations 1 to 3) and LLS (equation 4).  They hold on every Keras backend."""
+"""Statements about ACR (equations 1 to 3) and LLS (equation 4), on every Keras backend."""
 
 import keras
 import numpy as np

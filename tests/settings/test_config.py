@@ -1,4 +1,4 @@
-"""Settings are checked at the door, and the message names the parameter, the value and what is allowed."""
+"""Settings are checked; the message names the parameter, the value and what is allowed."""
 
 import dataclasses
 import subprocess

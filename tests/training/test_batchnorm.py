@@ -1,4 +1,4 @@
-"""Readings of BatchNormalization's statistics: several measured on one training are those of a training each."""
+"""Readings of BatchNormalization's statistics: several on one training equal one training each."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The feature bank: what is stored is what the network computes, survives accidents, and keeps to its bound."""
+"""The feature bank: exact, proof against accidents, and within its bound."""
 
 import contextlib
 import errno
@@ -97,7 +97,8 @@ chunked.CHUNK = 4
 array = chunked.ChunkedArray(pathlib.Path(sys.argv[1]), (10, 6), "float32")
 values = np.arange(60, dtype="float32").reshape(10, 6)
 array.write(0, values[:4])
-chunked.write_text = lambda *a: os.kill(os.getpid(), signal.SIGKILL)  # its bytes are written, its digest is not
+# the bytes of the next chunk are written, its digest is not
+chunked.write_text = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
 array.write(1, values[4:8])
 """
     file = tmp_path / "a.npy"

@@ -30,7 +30,7 @@ def snapshot(model, kind):
 
 
 def run_phase(config, dataset, folder, number):
-    """One epoch of a phase, after whatever must be frozen is frozen; returns the model before and after."""
+    """Train a phase; returns the backbone's weights before and after, and the model."""
     folder.mkdir(exist_ok=True)
     model = m.build_model(config, len(dataset.class_names))
     m.freeze_backbone(model) if number == 1 else m.unfreeze_top(
@@ -135,7 +135,7 @@ def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
 def test_training_on_stored_features_equals_training_on_images(
     tiny, phantom_data, tmp_path, monkeypatch
 ):
-    """The bank changes the cost, not the result: a view an epoch is augmentation on the fly, head and suffix alike."""
+    """The bank changes the cost, not the result, in the head and in the suffix alike."""
     config = tiny.replace(views=None, phase1_epochs=2, batchnorm="frozen")
     other = config.replace(augment_seed=1, phase2_epochs=0)
     histories = {}
@@ -222,7 +222,7 @@ def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tm
 
 
 def test_class_weights_weigh_the_training_loss(tiny, phantom_data, tmp_path):
-    """With a learning rate of almost nothing the first epoch's loss is the weighted mean cross-entropy."""
+    """With almost no learning rate the first epoch's loss is the weighted mean cross-entropy."""
     config = tiny.replace(
         variant="baseline", augment=False, phase1_epochs=1, phase1_learning_rate=1e-12
     )
@@ -230,7 +230,7 @@ def test_class_weights_weigh_the_training_loss(tiny, phantom_data, tmp_path):
     row = pd.read_csv(tmp_path / "weighted" / "history.csv").iloc[0]
     train = data.split_of(phantom_data, config).train
     labels = phantom_data.labels[train]
-    # Dropout is on in `fit`; the comparison allows for it by its size, the weights' effect is larger
+    # Dropout is on in `fit`; the comparison allows for it, the weights' effect is larger
     p = model.predict(data.batch(phantom_data, train, config), verbose=0)
     nll = -np.log(p[np.arange(len(train)), labels])
     weighted = (data.class_weights(labels, 4)[labels] * nll).mean()
@@ -358,7 +358,7 @@ def test_the_grid_is_every_pair_and_sorted_by_validation_loss(tiny):
 
 @pytest.mark.slow
 def test_the_shipped_backbone_beats_random_weights(phantom_data):
-    """Transfer helps: Phase 1 on 1,200 phantoms, same head, same seeds, from the shipped weights and from random ones."""
+    """Phase 1 on 1,200 phantoms, same head and seeds, from the shipped weights or random ones."""
     from acrlls.config import configure
 
     config = configure("quick", phantom_images=1200, phase1_epochs=6, phase2_epochs=0, views=1)
