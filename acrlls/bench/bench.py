@@ -1,7 +1,7 @@
 """The paper's whole job, scaled down, side by side: in plain Keras and through the bank (``acrlls bench``).
 
 The plain side is what a good Keras user writes: ``fit`` on a ``PyDataset`` that decodes and augments
-(:func:`acrlls.data.dataset.batch`), with the number of workers that serves it best.  Both sides take the same images, seeds,
+(:func:`acrlls.data.batch`), with the number of workers that serves it best.  Both sides take the same images, seeds,
 views, order and BatchNormalization setting; validation, prediction and the filling of the bank count.  Every part of
 each side runs in a process of its own, so that its peak memory is its own.
 

@@ -56,7 +56,7 @@ def prepare_augmentation(
 
     Args:
         image: grey uint8 ``(h, w)``.
-        augmentation: an :class:`acrlls.data.dataset.Augmentation`.
+        augmentation: an :class:`acrlls.data.Augmentation`.
         size: side of the views in pixels.
     """
     from acrlls.data import render

@@ -44,7 +44,7 @@ def pretrain(
         seed: of the phantoms, the initial weights and the order; the target data use another seed.
 
     Returns:
-        The weights file.  Beside it a JSON file tells the recipe and the accuracy on the held-out tenth.
+        The weights file.  A JSON file beside it has the recipe and the held-out accuracy.
     """
     output = Path(output or str(resources.files("acrlls") / "weights" / SHIPPED_WEIGHTS))
     config = configure("quick", backbone="random", seed=seed)

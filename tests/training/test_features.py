@@ -220,7 +220,7 @@ def test_the_key_covers_what_the_features_follow_from(tiny, phantom_data, monkey
     assert key() == key(variant="baseline", alpha=1.0, phase1_epochs=3, batch_size=5, seed=1)
     assert key(view=None) == key(view=None, rotation=7.0)
     before = key()
-    monkeypatch.setattr(features, "_SOURCES", ("model",))
+    monkeypatch.setattr(features, "_SOURCES", ("method/model.py",))
     assert key() != before
 
 
