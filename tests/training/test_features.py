@@ -346,11 +346,11 @@ def full_store(small_chunks, tiny, phantom_data):
     home = store()
     for name in ("0123456789", "abcdef0123.partial"):
         (home / name).mkdir()
-        (store / name / "config.json").write_text(
+        (home / name / "config.json").write_text(
             '{"variant": "proposed", "profile": "quick", "seed": 3}'
         )
     (home / "phantom").mkdir()
-    (store / "phantom" / "0123.npz").write_bytes(b"12345")
+    (home / "phantom" / "0123.npz").write_bytes(b"12345")
     return home
 
 
