@@ -1,6 +1,8 @@
-"""Reference companion to Win & Yao, "Calibrated Transfer Learning for Multi-Class Medical Image Classification".
+"""Reference companion to Win & Yao, "Calibrated Transfer Learning for Multi-Class Medical Image
+Classification".
 
-The names below are loaded on first use, so that ``from acrlls import calibration`` needs NumPy and scikit-learn alone.
+The names below are loaded on first use, so that ``from acrlls import calibration`` needs NumPy and
+scikit-learn alone.
 """
 
 from importlib import import_module
@@ -21,34 +23,16 @@ _HOME = {
     "run_all": "runs",
     "tune": "runs",
 }
-_ROOMS = (
-    "bench",
-    "book",
-    "calibration",
-    "config",
-    "data",
-    "figures",
-    "ledger",
-    "method",
-    "paper",
-    "phantom",
-    "runs",
-    "store",
-    "training",
-)
-_KERAS = ("method", "runs", "training")
+_ROOMS = {"bench", "book", "calibration", "config", "data", "figures", "ledger", "method", "paper"}
+_ROOMS |= {"phantom", "runs", "store", "tables", "training"}
 
-__all__ = [*_HOME, *_ROOMS]
+__all__ = [*_HOME, *sorted(_ROOMS)]
 
 
 def __getattr__(name):
     home = _HOME.get(name, name)
-    if home not in (*_HOME.values(), *_ROOMS):
+    if home not in _ROOMS:
         raise AttributeError(f"module 'acrlls' has no attribute {name!r}")
-    if home in _KERAS:
-        from acrlls.backend import import_keras
-
-        import_keras()
     module = import_module(f"acrlls.{home}")
     return getattr(module, name) if name in _HOME else module
 

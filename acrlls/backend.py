@@ -6,22 +6,23 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"  # of no effect where TensorFlow is built without oneDNN
 _set_here: set[str] = set()
 
 
 def import_keras():
-    """Import Keras and return it, keeping what TensorFlow's libraries print at their start off the terminal.
+    """Import Keras and return it, keeping what TensorFlow prints at its start off the terminal.
 
-    TensorFlow 2.21 writes two lines on standard error for each of its libraries before any log level
-    counts, so the descriptor itself is turned away for the time of the import.  An import that fails raises
-    as ever.
+    TensorFlow 2.21 writes two lines on standard error for each of its libraries before any log
+    level counts, so the file descriptor itself is redirected during the import.  An import that
+    fails raises as ever.
 
-    On x86 TensorFlow has the kernels of oneDNN, and uses them of itself only on CPUs with AVX-512 VNNI or later.  They
-    are the faster ones on older CPUs too, so they are switched on wherever ``TF_ENABLE_ONEDNN_OPTS`` does not say
-    otherwise and TensorFlow is not imported yet.
+    TensorFlow uses the kernels of oneDNN by default only on CPUs with AVX-512 VNNI or later.  They
+    are the faster ones on older CPUs too, so they are switched on wherever
+    ``TF_ENABLE_ONEDNN_OPTS`` does not say otherwise and TensorFlow is not imported yet.
     """
     if "keras" in sys.modules:
         return sys.modules["keras"]
@@ -33,6 +34,23 @@ def import_keras():
         return importlib.import_module("keras")
 
 
+def lazy_door(room: str, homes: dict[str, str]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a room that needs Keras: imports both when a name is first asked for.
+
+    Args:
+        room: full name of the package, its ``__name__``.
+        homes: each name that it exports, and the module inside it that has the name.
+    """
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {room!r} has no attribute {name!r}")
+        import_keras()
+        return getattr(importlib.import_module(f"{room}.{homes[name]}"), name)
+
+    return get
+
+
 def environment_as_found() -> dict[str, str]:
     """The environment for another process that is to choose its kernels itself."""
     return {name: value for name, value in os.environ.items() if name not in _set_here}
@@ -40,11 +58,11 @@ def environment_as_found() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _native_stderr_off() -> Iterator[None]:
-    """Send file descriptor 2 to nowhere; ``sys.stderr`` of a notebook, which is no descriptor, goes on."""
+    """Send file descriptor 2 to nowhere; ``sys.stderr`` of a notebook is none and stays on."""
     sys.stderr.flush()
     try:
         kept = os.dup(2)
-    except OSError:  # a process without standard error has nothing to turn away
+    except OSError:  # a process without standard error
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""Where things are kept, and how: the store's folder, locks, digests."""
+"""Where things are kept, and how: the folder, locks, digests, files written as a whole."""
 
 from __future__ import annotations
 
@@ -6,19 +6,42 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from acrlls.config import PROJECT
+from acrlls.config import PROJECT, environment_path
 
 
 def store() -> Path:
-    """Folder that keeps runs, drawn phantoms and feature banks: ``ACRLLS_STORE``, or ``runs/`` in the project."""
-    return Path(os.environ.get("ACRLLS_STORE") or PROJECT / "runs")
+    """Folder of runs, drawn phantoms and stored features: ``ACRLLS_STORE``, or ``runs/`` here."""
+    return Path(environment_path("ACRLLS_STORE") or PROJECT / "runs")
 
 
 @contextlib.contextmanager
-def locked(file: Path, wait: bool = True):
+def writing(file: Path) -> Iterator[BinaryIO]:
+    """A handle to write ``file`` by: written aside and renamed, so that no reader sees half of it.
+
+    If the block fails, the file stays as it was.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f"{file.name}.{os.getpid()}.aside")
+    try:
+        with aside.open("wb") as handle:
+            yield handle
+        aside.replace(file)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file as a whole (:func:`writing`)."""
+    with writing(file) as handle:
+        handle.write(text.encode())
+
+
+@contextlib.contextmanager
+def locked(file: Path, wait: bool = True) -> Iterator[bool]:
     """Let one process at a time make what belongs to ``file``.  Freed when a process dies.
 
     Gives whether the lock was had: always, if a second process is to ``wait`` for the first.
@@ -44,15 +67,15 @@ def digest(*parts: Any) -> str:
     for part in parts:
         if isinstance(part, Path):
             part = part.read_bytes()
-        h.update(
-            part
-            if isinstance(part, bytes)
-            else json.dumps(part, sort_keys=True, default=str).encode()
-        )
+        if not isinstance(part, bytes):
+            part = json.dumps(part, sort_keys=True, default=str).encode()
+        h.update(part)
         h.update(b"\0")
     return h.hexdigest()
 
 
 def source_digest(*names: str) -> str:
-    """Digest of some source files of the package, such as ``"data/dataset.py"``."""
-    return digest(*[Path(__file__).parent / name for name in names])
+    """Digest of source files of the package: ``"data/split.py"``, or all of ``"data"``."""
+    home = Path(__file__).parent
+    files = [sorted((home / n).glob("*.py")) if (home / n).is_dir() else [home / n] for n in names]
+    return digest(*sum(files, []))

@@ -118,7 +118,7 @@ def tiny():
 @pytest.fixture(scope="session")
 def phantom_data(tiny):
     """The tiny config's data set."""
-    from acrlls.data.dataset import load_data
+    from acrlls.data import load_data
 
     return load_data(tiny)
 

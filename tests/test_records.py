@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from acrlls import calibration
-from acrlls.calibration import METHODS, PriorCorrection, TemperatureScaling
+from acrlls import runs
+from acrlls.calibration import registry as calibration
+from acrlls.calibration.posthoc import METHODS, PriorCorrection, TemperatureScaling
 from acrlls.config import UserError
 from acrlls.paper import paper
 from acrlls.runs import recorded as records
-from acrlls.runs import runs
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_summary_has_every_row_that_the_paper_publishes(recorded):
 
 
 def test_training_weights_are_those_of_the_run(recorded, phantom_data, tiny):
-    from acrlls.data import dataset as data
+    from acrlls import data
 
     labels = phantom_data.labels[data.split_of(phantom_data, tiny).train]
     np.testing.assert_allclose(
@@ -104,9 +104,7 @@ def test_a_paired_difference_is_second_minus_first(recorded):
         expected = metric(pb.probabilities, pb.labels, 15) - metric(pa.probabilities, pa.labels, 15)
         assert table.loc[metric.title, "difference"] == pytest.approx(float(expected))
     squared = [
-        calibration.debiased_ece(
-            q.probabilities, q.labels, 10, of="classes", squared=True
-        ).sum()
+        calibration.classwise_debiased_ece(q.probabilities, q.labels, 10, squared=True).sum()
         for q in (pa, pb)
     ]
     part = records.paired(a, b, resamples=50, bins=10).loc[records.MISCALIBRATION]

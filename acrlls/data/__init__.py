@@ -1,21 +1,19 @@
 """Images: folders or phantoms, split, weighed, augmented."""
 
-from acrlls.data.dataset import (
-    Augmentation,
-    Dataset,
-    batch,
-    class_weights,
-    load_data,
-    split_counts,
-    split_of,
-)
+from acrlls.data.augment import Augmentation, batch, render, to_input
+from acrlls.data.dataset import Dataset, load_data
+from acrlls.data.split import Split, balanced_weights, class_weights, split_counts, split_of
 
 __all__ = [
     "Augmentation",
     "Dataset",
+    "Split",
+    "balanced_weights",
     "batch",
     "class_weights",
     "load_data",
+    "render",
     "split_counts",
     "split_of",
+    "to_input",
 ]

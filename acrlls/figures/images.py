@@ -49,7 +49,7 @@ def prepare_augmentation(image, augmentation, size: int, views: int = 11, seed: 
         augmentation: an :class:`acrlls.data.Augmentation`.
         size: side of the views in pixels.
     """
-    from acrlls.data.dataset import render
+    from acrlls.data import render
 
     rng = np.random.default_rng(seed)
     maps = [None, *(augmentation.matrix(rng) for _ in range(views))]

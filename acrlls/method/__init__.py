@@ -1,13 +1,27 @@
 """Layers, network, variants and Grad-CAM: the method of the paper."""
 
-from acrlls.method.heat import gradcam
-from acrlls.method.layers import AdaptiveConfidenceRegularizer, LearnableLogitScaler
-from acrlls.method.model import VARIANTS, build_model
+from acrlls.backend import lazy_door
 
-__all__ = [
-    "AdaptiveConfidenceRegularizer",
-    "LearnableLogitScaler",
-    "VARIANTS",
-    "build_model",
-    "gradcam",
-]
+_HOMES = {
+    "AdaptiveConfidenceRegularizer": "layers",
+    "LearnableLogitScaler": "layers",
+    "POOL": "model",
+    "SHIPPED_WEIGHTS": "model",
+    "VARIANTS": "model",
+    "backbone_layers": "model",
+    "between": "model",
+    "build_backbone": "model",
+    "build_model": "model",
+    "freeze_backbone": "model",
+    "frozen_cut": "model",
+    "unfreeze_top": "model",
+    "weights_digest": "model",
+    "gradcam": "heat",
+    "area_share": "heat",
+    "at_input_size": "heat",
+    "lung_share": "heat",
+    "of_another": "heat",
+    "share_table": "heat",
+}
+__all__ = list(_HOMES)
+__getattr__ = lazy_door(__name__, _HOMES)

@@ -1,10 +1,10 @@
 """Where in an image a class comes from: Grad-CAM on any Keras backend (Section IV-E).
 
-Keras 3 has no gradient function of its own, and the project names no backend, so the gradient is taken from
-the one thing that every backend offers, a training step.  The network is cut at a layer; to the activations
-of that layer is added a weight that is zero, everything else is held still, and one step of plain gradient
-descent with learning rate 1 on minus the class's logit leaves in that weight exactly the gradient of the
-logit.
+Keras 3 has no gradient function of its own, and the project names no backend, so the gradient comes
+from the one thing that every backend offers, a training step.  The network is cut at a layer, and a
+weight that is zero is added to the activations of that layer.  Everything else is held still, so
+one step of plain gradient descent with learning rate 1 on minus the class's logit leaves in that
+weight exactly the gradient of the logit.
 
 Reference:
     R. R. Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
@@ -22,7 +22,7 @@ import pandas as pd
 
 from acrlls.calibration import bootstrap_means
 from acrlls.config import UserError
-from acrlls.data.dataset import render
+from acrlls.data import render
 from acrlls.method.model import between
 
 SCORES = ("lls", "logits")  # the last of these that the model has is what enters the softmax
@@ -31,25 +31,26 @@ SCORES = ("lls", "logits")  # the last of these that the model has is what enter
 def gradcam(
     model: keras.Model, images, layer: str = "out_relu", classes=None, batch_size: int = 32
 ) -> np.ndarray:
-    """Heat map of each image: where raising the activations of a layer would raise the logit of a class.
+    """Heat map of each image: where a layer's activations raise the logit of a class.
 
-    The channels of the layer are weighted by the spatial mean of the gradient, summed, cut at zero, enlarged
-    to the image (bilinear) and divided by their largest value.  The logit is the one that enters the softmax,
-    after LLS; dropout, batch statistics and ACR are off, as at prediction.
+    The channels of the layer are weighted by the spatial mean of the gradient, summed, cut at zero,
+    enlarged to the image (bilinear) and divided by their largest value.  The logit is the one that
+    enters the softmax, after LLS; dropout, batch statistics and ACR are off, as at prediction.
 
     Args:
-        model: flat functional model of :func:`acrlls.method.model.build_model`.  It comes back as it was.
+        model: flat functional model of :func:`acrlls.build_model`.  It comes back as it was.
         images: what the model takes, ``(n, h, w, 3)``.
         layer: name of a layer whose output is ``(n, rows, columns, channels)``.
         classes: class of each image, ``(n,)``; None takes the predicted one.
         batch_size: images a step.
 
     Returns:
-        ``(n, h, w)`` float32 in [0, 1], with a largest value of 1, or 0 everywhere where nothing speaks for
-        the class.
+        ``(n, h, w)`` float32 in [0, 1], with a largest value of 1, or 0 everywhere where nothing
+        speaks for the class.
 
     Raises:
-        UserError: an unknown layer or one without rows and columns, or images or classes of another shape.
+        UserError: an unknown layer or one without rows and columns, or images or classes of another
+            shape.
     """
     images = _checked_images(model, images)
     maps, slopes = gradients(model, images, layer, classes, batch_size)
@@ -67,7 +68,7 @@ def gradients(
     """Activations of a layer and the gradient of each image's class logit with respect to them.
 
     Returns:
-        Two arrays ``(n, rows, columns, channels)``.  Arguments and errors are those of :func:`gradcam`.
+        Two arrays ``(n, rows, columns, channels)``.  Arguments and errors as :func:`gradcam`.
     """
     images = _checked_images(model, images)
     score = next(name for name in SCORES if name in _shapes(model))
@@ -89,9 +90,10 @@ def gradients(
 
 
 def lung_share(heat, masks) -> np.ndarray:
-    """Share of the heat that lies inside the lungs, ``(n,)`` in [0, 1]; NaN for an image without heat.
+    """Share of the heat inside the lungs, ``(n,)`` in [0, 1]; NaN for an image without heat.
 
-    Compare it with the share of the image that the lungs take up: heat spread evenly would have that much.
+    Compare it with the share of the image that the lungs take up, which is the share of heat that
+    is spread evenly.
 
     Args:
         heat: ``(n, h, w)``, not negative.
@@ -102,14 +104,12 @@ def lung_share(heat, masks) -> np.ndarray:
         raise ValueError(
             f"heat has shape {heat.shape} and masks {masks.shape}; both must be (n, h, w)"
         )
-    total = heat.sum(axis=(1, 2))
-    return np.divide(
-        (heat * masks).sum(axis=(1, 2)), total, out=np.full(len(heat), np.nan), where=total > 0
-    )
+    inside, total = (heat * masks).sum(axis=(1, 2)), heat.sum(axis=(1, 2))
+    return np.divide(inside, total, out=np.full(len(heat), np.nan), where=total > 0)
 
 
 def at_input_size(masks, size: int) -> np.ndarray:
-    """Masks, each boolean of any shape or ``None``, resampled as the images are: boolean ``(n, size, size)``.
+    """Masks, boolean of any shape or ``None``, resampled as images are: ``(n, size, size)``.
 
     A mask that is ``None`` becomes false everywhere, so that :func:`area_share` of it is 0.
     """
@@ -119,16 +119,15 @@ def at_input_size(masks, size: int) -> np.ndarray:
 
 
 def area_share(masks) -> np.ndarray:
-    """Share of each image that its mask covers, ``(n,)``: the share of heat spread evenly over the image."""
+    """Share of each image that its mask covers, ``(n,)``: that of heat spread evenly."""
     return np.asarray(masks, bool).mean(axis=(1, 2))
 
 
 def of_another(positions, groups, seed: int = 0) -> np.ndarray:
-    """For each image another one of its group, at random and each used once; itself where a group has one
-    alone.
+    """For each image another one of its group, at random, each used once.
 
-    The heat of that other image tells what of a share is owed to where lungs usually are, and not to this
-    image.
+    The heat of that other image tells how much of a share comes from where lungs usually are.  An
+    image that is alone in its group stands for itself.
 
     Args:
         positions: ``(n,)`` numbers that stand for the images.
@@ -154,9 +153,10 @@ def share_table(heat, masks, groups, other, resamples: int = 1000, seed: int = 0
         resamples: of the images of a group, for the intervals.
 
     Returns:
-        One row a group of two or more images: ``images``; ``estimate``, ``low``, ``high``, the mean share and
-        its interval of 95 %; ``area`` and ``another image``, the references; ``more than area`` and ``more
-        than another``, whether the interval of the difference, image by image, lies above zero.
+        One row a group of two or more images: ``images``; ``estimate``, ``low``, ``high``, the mean
+        share and its 95 % interval; ``area`` and ``another image``, the references; ``more than
+        area`` and ``more than another``, whether the 95 % interval of the difference, image by
+        image, lies above zero.
     """
     values = np.stack([lung_share(heat, masks), area_share(masks), lung_share(heat[other], masks)])
     known = np.isfinite(values).all(axis=0) & masks.any(axis=(1, 2))
@@ -186,9 +186,8 @@ class _Probe(keras.Model):
         self.built = True
 
     def call(self, maps, training=None):
-        return self.head(
-            maps + self.shift, training=False
-        )  # a training step, yet dropout and ACR stay off
+        # False although it is a training step: dropout and ACR stay off
+        return self.head(maps + self.shift, training=False)
 
     def gradient(self, maps, chosen):
         """Gradient of the chosen logits with respect to the maps."""
@@ -216,8 +215,7 @@ def _held_still(model):
 
 
 def _padded(size, *arrays):
-    """The arrays filled up with zeros to a common length, so that the last step has the shape of the
-    others."""
+    """The arrays filled up with zeros, so that the last step has the shape of the others."""
     return [np.pad(a, [(0, size - len(a))] + [(0, 0)] * (a.ndim - 1)) for a in arrays]
 
 
@@ -237,9 +235,8 @@ def _checked_images(model, images):
 
 
 def _checked_layer(model, layer):
-    maps = [
-        name for name, shape in list(_shapes(model).items())[1:] if len(shape) == 4
-    ]  # not the images
+    shapes = list(_shapes(model).items())[1:]  # without the images
+    maps = [name for name, shape in shapes if len(shape) == 4]
     if layer not in maps:
         near = " or ".join(map(repr, difflib.get_close_matches(str(layer), maps, n=3) or maps[-3:]))
         raise UserError(f"gradcam layer {layer!r} is not a layer with rows and columns; try {near}")
@@ -252,7 +249,7 @@ def _checked_classes(classes, outputs):
     classes = np.asarray(classes)
     if classes.shape != (len(outputs),) or not np.isin(classes, np.arange(outputs.shape[1])).all():
         raise UserError(
-            f"classes are {classes!r}; give one whole number from 0 to {outputs.shape[1] - 1} for each of "
-            f"the {len(outputs)} images"
+            f"classes are {classes!r}; give one whole number from 0 to {outputs.shape[1] - 1} for "
+            f"each of the {len(outputs)} images"
         )
     return classes

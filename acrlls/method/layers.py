@@ -8,13 +8,17 @@ from keras import ops
 class AdaptiveConfidenceRegularizer(keras.layers.Layer):
     """Adds a penalty on the distance of the confidence margin from a target.
 
-    The *margin* of a sample is the difference between the two largest softmax probabilities of its logits.  The layer
-    returns its input unchanged, adds the penalty to the loss in training, and at prediction computes nothing.
+    The *margin* of a sample is the difference between the two largest softmax probabilities of its
+    logits.  The layer returns its input unchanged, adds the penalty to the loss in training, and
+    computes nothing at prediction.
 
     Formula (equations 1 to 3)::
 
         margin = p_1 - p_2
         loss += alpha * mean(max(0, tau - margin) + 0.5 * max(0, margin - tau))
+
+    The penalty is a mean over the batch: sample weights and class weights do not reach it.  It is
+    computed in float32 whatever the dtype of the layer.
 
     Example:
 
@@ -41,7 +45,8 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
 
     Reference:
 
-    - Win & Yao, Calibrated Transfer Learning for Multi-Class Medical Image Classification, Section II-B
+    - Win & Yao, Calibrated Transfer Learning for Multi-Class Medical Image Classification,
+      Section II-B
     """
 
     def __init__(self, alpha=0.08, tau=0.25, **kwargs):
@@ -56,6 +61,7 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         self._build_at_init()
 
     def call(self, logits, training=False):
+        _refuse_other_ranks(self, logits)
         if logits.shape[-1] is not None and logits.shape[-1] < 2:
             raise ValueError(
                 f"A margin needs at least two classes. Received: logits.shape={logits.shape}"
@@ -65,8 +71,8 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         return logits
 
     def penalty(self, logits):
-        """The penalty, a scalar, of a batch of logits of shape `(batch_size, classes)`."""
-        largest, _ = ops.top_k(ops.softmax(logits), k=2)
+        """The penalty, a float32 scalar, of logits of shape `(batch_size, classes)`."""
+        largest, _ = ops.top_k(ops.softmax(ops.cast(logits, "float32")), k=2)
         margin = largest[:, 0] - largest[:, 1]
         uncertainty = ops.relu(self.tau - margin)
         overconfidence = ops.relu(margin - self.tau)
@@ -97,8 +103,6 @@ class LearnableLogitScaler(keras.layers.Layer):
 
     Args:
         scale_initializer: Initializer of the scales. Defaults to `"ones"`.
-        scale_regularizer: Optional regularizer of the scales.
-        scale_constraint: Optional constraint on the scales.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Input shape:
@@ -109,37 +113,35 @@ class LearnableLogitScaler(keras.layers.Layer):
 
     Reference:
 
-    - Win & Yao, Calibrated Transfer Learning for Multi-Class Medical Image Classification, Section II-C
+    - Win & Yao, Calibrated Transfer Learning for Multi-Class Medical Image Classification,
+      Section II-C
     """
 
-    def __init__(
-        self, scale_initializer="ones", scale_regularizer=None, scale_constraint=None, **kwargs
-    ):
+    def __init__(self, scale_initializer="ones", **kwargs):
         super().__init__(**kwargs)
         self.scale_initializer = keras.initializers.get(scale_initializer)
-        self.scale_regularizer = keras.regularizers.get(scale_regularizer)
-        self.scale_constraint = keras.constraints.get(scale_constraint)
         self.supports_masking = True
 
     def build(self, input_shape):
         self.scale = self.add_weight(
-            name="scale",
-            shape=(input_shape[-1],),
-            initializer=self.scale_initializer,
-            regularizer=self.scale_regularizer,
-            constraint=self.scale_constraint,
+            name="scale", shape=(input_shape[-1],), initializer=self.scale_initializer
         )
 
     def call(self, logits):
+        _refuse_other_ranks(self, logits)
         return logits * self.scale
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "scale_initializer": keras.initializers.serialize(self.scale_initializer),
-            "scale_regularizer": keras.regularizers.serialize(self.scale_regularizer),
-            "scale_constraint": keras.constraints.serialize(self.scale_constraint),
-        }
+        scale_initializer = keras.initializers.serialize(self.scale_initializer)
+        return {**super().get_config(), "scale_initializer": scale_initializer}
+
+
+def _refuse_other_ranks(layer, logits):
+    if len(logits.shape) != 2:
+        raise ValueError(
+            f"`{type(layer).__name__}` takes logits of shape `(batch_size, classes)`. "
+            f"Received: logits.shape={logits.shape}"
+        )

@@ -1,7 +1,8 @@
-"""MobileNetV2 with the paper's head, its variants, and what is frozen when (Sections II-A and II-D)."""
+"""MobileNetV2 with the paper's head, its variants, what is frozen when (Sections II-A, II-D)."""
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Variant:
     dropout: tuple[float, ...] = (0.4, 0.3)
 
 
-# Baseline, Single Dense and Proposed are the paper's (Section IV-D); the rest is what its ablation leaves out.
+# Baseline, Single Dense and Proposed are the paper's (Section IV-D); the rest its ablation omits.
 VARIANTS = {
     "baseline": Variant("Baseline", acr=False, lls=False),
     "single_dense": Variant("Single Dense", acr=False, lls=False, dense=(256,), dropout=(0.4,)),
@@ -44,27 +45,29 @@ VARIANTS = {
 
 
 def build_model(config: Config, classes: int, base: keras.Model | None = None) -> keras.Model:
-    """The whole network, images `(n, size, size, 3)` to probabilities `(n, classes)`, as one flat functional model.
+    """The whole network, images `(n, size, size, 3)` to probabilities `(n, classes)`, flat.
 
     Its backbone is ``base``, shared with whoever else has it, or one of its own.
 
-    Logits pass ACR, then LLS, then softmax (Fig. 1).  Weights of the head follow from ``config.seed`` alone, so that
-    variants of one seed share the start of every layer they share.
+    Logits pass ACR, then LLS, then softmax (Fig. 1).  Weights of the head follow from
+    ``config.seed`` alone, so that variants of one seed start from the same values in every layer
+    that they share.
 
     Raises:
-        UserError: the backbone's weights cannot be had; the message says where they were looked for.
+        UserError: the backbone's weights cannot be had; says where they were looked for.
     """
     variant = VARIANTS[config.variant]
     base = build_backbone(config) if base is None else base
     x = keras.layers.GlobalAveragePooling2D(name=POOL)(base.output)
-    for i, (units, rate) in enumerate(zip(variant.dense, variant.dropout, strict=True), start=1):
+
+    def dense(i: int, units: int, name: str, activation=None):
         start = keras.initializers.GlorotUniform(seed=config.seed * 10 + i)
-        x = keras.layers.Dense(
-            units, activation="relu", kernel_initializer=start, name=f"dense_{i}"
-        )(x)
+        return keras.layers.Dense(units, activation, kernel_initializer=start, name=name)
+
+    for i, (units, rate) in enumerate(zip(variant.dense, variant.dropout, strict=True), start=1):
+        x = dense(i, units, f"dense_{i}", "relu")(x)
         x = keras.layers.Dropout(rate, seed=config.seed * 10 + i, name=f"dropout_{i}")(x)
-    start = keras.initializers.GlorotUniform(seed=config.seed * 10)
-    x = keras.layers.Dense(classes, kernel_initializer=start, name="logits")(x)
+    x = dense(0, classes, "logits")(x)
     if variant.acr:
         x = AdaptiveConfidenceRegularizer(config.alpha, config.tau, name="acr")(x)
     if variant.lls:
@@ -93,18 +96,29 @@ def build_backbone(config: Config) -> keras.Model:
     return base
 
 
-_read: dict[
-    tuple, list[np.ndarray]
-] = {}  # of the file read last: reading takes as long as building the network
+def frozen_backbone(config: Config) -> keras.Model:
+    """:func:`build_backbone`, made once for all that leave it as it is."""
+    seed = config.seed if config.backbone == "random" else 0
+    names = ("image_size", "backbone", "backbone_width")
+    settings = Config(seed=seed, **{name: getattr(config, name) for name in names})
+    return _frozen_backbone(settings, weights_digest(config))
+
+
+@functools.lru_cache(maxsize=2)
+def _frozen_backbone(config: Config, weights: str) -> keras.Model:
+    return build_backbone(config)
+
+
+# The arrays of the weights file read last: reading takes as long as building the network.
+_read: dict[tuple, list[np.ndarray]] = {}
 
 
 def _read_weights(file: Path, changed: int, base: keras.Model) -> list[np.ndarray]:
     """The arrays of a weights file for a network of ``base``'s shapes."""
     key = (file, changed, base.count_params(), base.input_shape)
     if key not in _read:
-        with (
-            warnings.catch_warnings()
-        ):  # of a file that does not fit Keras tells a hundred times before it fails
+        with warnings.catch_warnings():
+            # Keras says this a hundred times before it fails on a file that does not fit
             warnings.filterwarnings("ignore", "Skipping nested container")
             base.load_weights(file)
         _read.clear()
@@ -113,7 +127,7 @@ def _read_weights(file: Path, changed: int, base: keras.Model) -> list[np.ndarra
 
 
 def weights_file(config: Config) -> Path | None:
-    """The file that holds the backbone's weights; ``None`` for a random start.  ``"imagenet"`` fetches Keras's own."""
+    """The file of the backbone's weights, fetched if it is ImageNet's; ``None`` for random ones."""
     if config.backbone == "random":
         return None
     if config.backbone == "phantom":
@@ -121,51 +135,54 @@ def weights_file(config: Config) -> Path | None:
     elif config.backbone == "imagenet":
         return _imagenet_file(config)
     else:
-        path = Path(config.backbone).expanduser()
+        path = Path(config.backbone)
     if not path.is_file():
         raise UserError(
-            f"backbone {config.backbone!r} is not a weights file; give the path of one, or 'imagenet', 'phantom' "
-            "or 'random'"
+            f"backbone {config.backbone!r} is not a weights file; give the path of one, or "
+            "'imagenet', 'phantom' or 'random'"
         )
     return path
 
 
 def _imagenet_file(config: Config) -> Path:
-    """Keras's ImageNet weights, fetched once into Keras's own cache (needs a network the first time)."""
+    """Keras's ImageNet weights, fetched into its own cache (needs a network the first time)."""
     sizes, widths = (96, 128, 160, 192, 224), (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
     if config.backbone_width not in widths:
         raise UserError(
             f"ImageNet weights exist for backbone_width {widths}, not {config.backbone_width:g}"
         )
-    # Keras keeps one file a width and size; an image of another size takes the weights made for 224 px, as Keras does.
+    # one file a width and size; images of another size take the weights for 224 px, as in Keras
     size = config.image_size if config.image_size in sizes else 224
-    name = (
-        f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{config.backbone_width}_{size}_no_top.h5"
-    )
+    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_"
+    name += f"{config.backbone_width}_{size}_no_top.h5"
     url = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/" + name
     try:
         return Path(keras.utils.get_file(name, url, cache_subdir="models"))
     except Exception as error:  # get_file raises bare Exception when there is no network
         raise UserError(
-            f"ImageNet weights could not be fetched ({error}). Without a network, put the file {name} somewhere and "
-            "give its path as backbone, or use the profile 'quick', whose backbone ships with the project"
+            f"ImageNet weights could not be fetched ({error}). Without a network, put the file "
+            f"{name} somewhere and give its path as backbone, or use the profile 'quick', whose "
+            "backbone ships with the project"
         ) from error
 
 
 def weights_digest(config: Config) -> str:
-    """Digest of the weights a run starts from; random ones follow from the seed and the backend that draws them."""
+    """Digest of the weights a run starts from; random ones follow from the seed and backend."""
     path = weights_file(config)
     return digest(path) if path else f"random {config.seed} {keras.backend.backend()}"
 
 
 def backbone_layers(model: keras.Model) -> list[keras.Layer]:
-    """The layers before the head, in the model's own order: `base.layers` of the paper's "last 50 layers"."""
+    """The layers before the head, in the model's own order: those of the "last 50 layers"."""
     names = [layer.name for layer in model.layers]
     return model.layers[: names.index(POOL)]
 
 
 def freeze_backbone(model: keras.Model) -> None:
-    """Phase 1: only the head learns.  A frozen BatchNormalization runs in inference mode and keeps its statistics."""
+    """Phase 1: only the head learns.
+
+    A frozen BatchNormalization runs in inference mode and keeps its statistics.
+    """
     for layer in backbone_layers(model):
         layer.trainable = False
 
@@ -174,8 +191,8 @@ def unfreeze_top(model: keras.Model, n: int, batchnorm: str) -> None:
     """Phase 2: the last ``n`` backbone layers learn as well.
 
     Args:
-        batchnorm: ``"update"`` lets their BatchNormalization learn and follow the batches (the literal reading),
-            ``"frozen"`` keeps it as it is.
+        batchnorm: ``"update"`` lets their BatchNormalization learn and follow the batches (the
+            literal reading), ``"frozen"`` keeps it as it is.
     """
     freeze_backbone(model)
     for layer in backbone_layers(model)[-n:] if n else []:
@@ -184,45 +201,50 @@ def unfreeze_top(model: keras.Model, n: int, batchnorm: str) -> None:
 
 
 def between(model: keras.Model, first: str | None, last: str) -> keras.Model:
-    """The part of a model after layer ``first`` (``None``: from the images) up to ``last``, sharing its layers."""
+    """The part of a model after layer ``first`` up to ``last``, sharing its layers.
+
+    From the images where ``first`` is ``None``.
+    """
     start = model.input if first is None else model.get_layer(first).output
-    return keras.Model(
-        start, model.get_layer(last).output, name=f"after_{first or 'images'}_to_{last}"
-    )
+    name = f"after_{first or 'images'}_to_{last}"
+    return keras.Model(start, model.get_layer(last).output, name=name)
+
+
+def consumers(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:
+    """The layers of a flat model that take in each layer's output, by its name."""
+    found = {layer.name: [] for layer in model.layers}
+    for layer in model.layers:
+        for node in layer._inbound_nodes:
+            for parent in node.parent_nodes:
+                if found.get(parent.operation.name) is not None:
+                    found[parent.operation.name].append(layer)
+    return found
 
 
 def frozen_cut(model: keras.Model) -> str | None:
-    """Name of the layer at which the frozen part is stored: its output alone feeds everything that learns.
+    """Name of the layer at which the frozen part is stored: it alone feeds everything that learns.
 
-    Found by walking the graph: a layer qualifies if it and all before it are frozen and no connection jumps over it.
-    The pooled vector is taken where it qualifies.  Of maps the last is taken that is at most twice as large as the
-    smallest: one block that need not be computed again is worth a somewhat larger map, but not the sixfold one that an
-    inverted residual block expands its input to.  So at 224 px the published last 50 layers are fed from the
-    14 x 14 x 96 after block 10, and the frozen beginning of block 11 is computed with them.
+    A layer qualifies if it and all before it are frozen and no connection jumps over it.  The
+    pooled vector is taken where it qualifies.  Of maps the last is taken that is at most twice as
+    large as the smallest: one block less to compute is worth a somewhat larger map, but not the
+    sixfold one to which an inverted residual block expands its input.  So at 224 px the published
+    last 50 layers are fed from the 14 x 14 x 96 after block 10, and the frozen beginning of block
+    11 is computed with them.
 
     Returns:
         ``None`` if nothing can be stored because the first layers learn.
     """
     order = {layer.name: i for i, layer in enumerate(model.layers)}
-    reach = {}  # index of the last consumer of each layer's output
-    for layer in model.layers:
-        for node in layer._inbound_nodes:
-            for parent in node.parent_nodes:
-                source = parent.operation.name
-                if source in order and layer.name in order:
-                    reach[order[source]] = max(reach.get(order[source], 0), order[layer.name])
+    readers = consumers(model)
     learning = [i for i, layer in enumerate(model.layers) if layer.trainable_weights]
-    limit = min(learning) if learning else len(model.layers)
     shapes, furthest = {}, 0
-    for i, layer in enumerate(model.layers[:limit]):
-        jumps_over = furthest > i  # a connection from before i to beyond i
-        furthest = max(furthest, reach.get(i, 0))
-        if i and not jumps_over:
+    for i, layer in enumerate(model.layers[: min(learning, default=len(order))]):
+        if i and furthest <= i:  # no connection from before it to beyond it
             shapes[layer.name] = layer.output.shape[1:]
+        taken = [order[reader.name] for reader in readers[layer.name] if reader.name in order]
+        furthest = max(furthest, *taken, 0)
     if not shapes:
         return None
+    smallest = min(map(math.prod, shapes.values()))
     vectors = [name for name, shape in shapes.items() if len(shape) == 1]
-    smallest = min(math.prod(shape) for shape in shapes.values())
-    return (
-        vectors or [name for name, shape in shapes.items() if math.prod(shape) <= 2 * smallest]
-    )[-1]
+    return (vectors or [n for n, s in shapes.items() if math.prod(s) <= 2 * smallest])[-1]

@@ -1,16 +1,30 @@
 """Runs: asked for, kept, recorded."""
 
-from acrlls.runs.runs import Predictions, Run, grid, load_run, record, run, run_all, tune
-from acrlls.runs.recorded import records
+from acrlls.runs.recorded import (
+    RESULTS,
+    Predictions,
+    Run,
+    load_run,
+    record,
+    records,
+    training_weights,
+    tuning,
+)
+from acrlls.runs.runs import environment, grid, run, run_all, run_digest, tune
 
 __all__ = [
+    "RESULTS",
     "Predictions",
     "Run",
+    "environment",
     "grid",
     "load_run",
     "record",
     "records",
     "run",
     "run_all",
+    "run_digest",
+    "training_weights",
     "tune",
+    "tuning",
 ]

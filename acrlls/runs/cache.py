@@ -1,4 +1,4 @@
-"""What the store holds: stored features, runs, cut-off runs, drawn phantoms; listed, checked and cleared."""
+"""What the store holds, listed, checked and cleared: features, runs, cut-off runs, phantoms."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from acrlls.training.chunked import ChunkedArray, bank_folder, used
 from acrlls.config import UserError
 from acrlls.store import store
+from acrlls.training.chunked import ChunkedArray, bank_folder, used
 
 KINDS = ("features", "unfinished", "phantom", "runs")
 CLEARED_BY_DEFAULT = ("features",)  # made again without loss; a run takes hours
@@ -43,7 +43,7 @@ class Entry:
             shutil.rmtree(self.path, ignore_errors=True)
         else:
             self.path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # of stored features: the folder of the other layers too, when the last goes
+        with contextlib.suppress(OSError):  # the key's folder too, when its last layer goes
             if self.kind == "features":
                 (self.path.parent / "lock").unlink(missing_ok=True)
                 self.path.parent.rmdir()
@@ -58,7 +58,8 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
     Raises:
         UserError: a choice fits nothing, or several things.
     """
-    drawn = [_entry("phantom", file, "drawn phantoms") for file in (store() / "phantom").glob("*.npz")]
+    files = (store() / "phantom").glob("*.npz")
+    drawn = [_entry("phantom", file, "drawn phantoms") for file in files]
     found = [*_features(), *_runs(), *drawn]
     found.sort(key=lambda e: (KINDS.index(e.kind), e.changed))
     picked = set()
@@ -67,14 +68,15 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
         if choice not in KINDS and len({e.name.split("/")[0] for e in fitting}) != 1:
             problem = f"begins {len(fitting)} names" if fitting else "is nothing"
             raise UserError(
-                f"{choice!r} {problem} in {store()}; `acrlls cache` lists what is there; kinds: {', '.join(KINDS)}"
+                f"{choice!r} {problem} in {store()}; `acrlls cache` lists what is there; kinds: "
+                f"{', '.join(KINDS)}"
             )
         picked.update(e.name for e in fitting)
     return [e for e in found if not chosen or e.name in picked]
 
 
 def damaged(entry: Entry) -> list[str]:
-    """Names of the files of stored features that are not whole: chunks missing, or not what their digest says."""
+    """Names of files of stored features with chunks missing, or not what their digest says."""
     bad = []
     for note_file in sorted(entry.path.glob("*.json")):
         array = _array(note_file)
@@ -101,7 +103,8 @@ def _features() -> list[Entry]:
             engines = ", ".join(sorted({engine for n in notes for engine in n["engines"]}))
             views = sum("-view-" in f.stem for f in folder.glob("*.json"))
             which = f"{views} views" if views else "plain images"
-            what = f"{folder.name} ({shape}, {note['dtype']}), {which}, by {engines}; {_settings(note['settings'])}"
+            what = f"{folder.name} ({shape}, {note['dtype']}), {which}, by {engines}; "
+            what += _settings(note["settings"])
         found.append(_entry("features", folder, what, f"{folder.parent.name}/{folder.name}"))
     return found
 
@@ -111,7 +114,8 @@ def _runs() -> list[Entry]:
     for file in store().glob("*/config.json"):
         config = _read(file)
         if config:
-            told = ("variant", "profile", "data", "seed", "alpha", "tau", "phase1_epochs", "phase2_epochs")
+            told = ("variant", "profile", "data", "seed", "alpha", "tau")
+            told += ("phase1_epochs", "phase2_epochs")
             kind = "unfinished" if file.parent.suffix == ".partial" else "runs"
             found.append(_entry(kind, file.parent, _settings({k: config.get(k) for k in told})))
     return found

@@ -1,5 +1,19 @@
 """Algorithm 1: two phases on stored features."""
 
-from acrlls.training.algorithm import train
+from acrlls.backend import lazy_door
 
-__all__ = ["train"]
+_HOMES = {
+    "train": "algorithm",
+    "phases": "plan",
+    "Batches": "phase",
+    "seed_dropout": "phase",
+    "FeatureBank": "bank",
+    "engine": "engines",
+    "engine_version": "engines",
+    "frozen_forward": "engines",
+    "jit_compile": "engines",
+    "steps_per_execution": "engines",
+    "lean": "folding",
+}
+__all__ = list(_HOMES)
+__getattr__ = lazy_door(__name__, _HOMES)

@@ -1,9 +1,10 @@
-"""Which statistics BatchNormalization uses at prediction, several of them measured on one training (Section II-D).
+"""Which statistics BatchNormalization uses at prediction, several on one training (Section II-D).
 
-In training a BatchNormalization that updates normalizes by the statistics of its batch, so the momentum of its moving
-averages changes nothing there: it decides what is used at prediction alone.  One training can therefore carry several
-*readings*: moving averages of other momenta, and statistics computed afresh from training images ("precise" ones: Wu &
-Johnson, Rethinking "Batch" in BatchNorm, 2021, Section 3).
+In training a BatchNormalization that updates normalizes by the statistics of its batch, so the
+momentum of its moving averages changes nothing there: it decides what is used at prediction alone.
+One training can therefore carry several *readings*: moving averages of other momenta, and
+statistics re-estimated from training images ("precise" ones: Wu & Johnson, Rethinking "Batch" in
+BatchNorm, 2021, Section 3).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from keras import ops
 from acrlls.training.folding import FusedBatchNormalization
 
 REESTIMATED = "reestimated"
-_IMAGES = 4096  # from which statistics are computed afresh; Wu & Johnson need a thousand
+_IMAGES = 4096  # from which statistics are re-estimated; Wu & Johnson need a thousand
 
 Statistics = list[np.ndarray]  # moving mean and moving variance of each layer in turn
 
@@ -27,19 +28,19 @@ class Readings:
     """The readings of the statistics that a network trains with.
 
     Args:
-        stage: the network in training, made by :func:`acrlls.training.folding.lean` with the ``momenta`` of :func:`tracked`.
-        names: each a momentum or ``"reestimated"``.  The first is the run's own: it decides which epoch is kept and is
-            part of the model.
+        stage: the network in training, made by :func:`acrlls.training.lean` with the ``momenta``
+            of :func:`tracked`.
+        names: each a momentum or ``"reestimated"``.  The first is the run's own: it decides which
+            epoch is kept and is part of the model.
 
     Attributes:
-        others: the further ones; none where no BatchNormalization of ``stage`` follows its batches.
+        others: the further ones; none where no BatchNormalization of ``stage`` follows its
+            batches.
     """
 
     def __init__(self, stage: keras.Model, names: tuple[float | str, ...]):
         self._stage = stage
-        self._layers = [
-            layer for layer in stage.layers if isinstance(layer, FusedBatchNormalization)
-        ]
+        self._layers = [n for n in stage.layers if isinstance(n, FusedBatchNormalization)]
         self._tracked = tracked(names)
         self.own, self.others = names[0], names[1:] if self._layers else ()
         if self.own != REESTIMATED:
@@ -48,7 +49,7 @@ class Readings:
         self._afresh: Statistics = []
 
     def end_epoch(self, batches) -> None:
-        """Compute statistics afresh from the images that an epoch trained on, if some reading asks for them."""
+        """Re-estimate statistics from the images of an epoch, if some reading asks for them."""
         if self._layers and REESTIMATED in (self.own, *self.others):
             self._afresh = _statistics_of(self._stage, batches)
             if self.own == REESTIMATED:
@@ -68,11 +69,8 @@ class Readings:
         return [ops.convert_to_numpy(v)[k] for pair in both for v in pair]
 
     def _moving(self) -> list:
-        return [
-            v
-            for layer in self._layers
-            for v in (layer.norm.moving_mean, layer.norm.moving_variance)
-        ]
+        norms = [layer.norm for layer in self._layers]
+        return [v for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
 
     def _assign(self, statistics: Statistics) -> None:
         for variable, value in zip(self._moving(), statistics, strict=True):
@@ -85,7 +83,7 @@ def tracked(names: tuple[float | str, ...]) -> tuple[float, ...]:
 
 
 def _statistics_of(stage: keras.Model, batches) -> Statistics:
-    """Mean and variance of every BatchNormalization's input, each normalizing by its batch as in training."""
+    """Mean and variance of every BatchNormalization's input, all normalizing by their batch."""
     network = _exposed(stage)
     total, images = None, 0
     for k in range(len(batches)):
@@ -102,16 +100,14 @@ def _statistics_of(stage: keras.Model, batches) -> Statistics:
 
 
 def _exposed(stage: keras.Model) -> keras.Model:
-    """A network from the input of ``stage`` to mean and mean square of each BatchNormalization's input."""
+    """A network from ``stage``'s input to mean and mean square of what each norm takes in."""
     if not hasattr(stage, "exposed"):
         moments = []
 
         def replace(layer):
-            return (
-                _ByBatch(layer.norm, name=f"{layer.name}_by_batch")
-                if isinstance(layer, FusedBatchNormalization)
-                else layer
-            )
+            if isinstance(layer, FusedBatchNormalization):
+                return _ByBatch(layer.norm, name=f"{layer.name}_by_batch")
+            return layer
 
         def call(layer, *inputs, **_):
             outputs = layer(*inputs)
@@ -127,7 +123,10 @@ def _exposed(stage: keras.Model) -> keras.Model:
 
 
 class _ByBatch(keras.layers.Layer):
-    """BatchNormalization by the statistics of its batch at prediction, too; gives its output, mean and mean square."""
+    """BatchNormalization by the statistics of its batch even at prediction.
+
+    Gives its output, and mean and mean square of its input.
+    """
 
     def __init__(self, norm, **kwargs):
         super().__init__(**kwargs)
@@ -135,12 +134,9 @@ class _ByBatch(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
-        axes = tuple(range(len(x.shape) - 1))
-        mean, variance = ops.moments(x, axes)
+        mean, variance = ops.moments(x, tuple(range(len(x.shape) - 1)))
         n = self.norm
-        y = ops.batch_normalization(
-            x, mean, variance, axis=-1, offset=n.beta, scale=n.gamma, epsilon=n.epsilon
-        )
+        y = ops.batch_normalization(x, mean, variance, -1, n.beta, n.gamma, n.epsilon)
         return y, mean, variance + ops.square(mean)
 
     def compute_output_shape(self, input_shape):

@@ -1,10 +1,9 @@
-"""Arrays on disk, written chunk by chunk, each with its digest, within a bound on the space of all of them."""
+"""Arrays on disk, written chunk by chunk with digests, within a bound on the space of all."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import io
 import json
 import math
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from acrlls.config import UserError
-from acrlls.store import store
+from acrlls.store import digest, store, write_text
 
 CHUNK = 256  # rows
 LIMIT_VARIABLE = "ACRLLS_BANK_GB"
@@ -25,10 +24,11 @@ _checked: dict[Path, tuple] = {}  # files whose digests this process has compare
 
 
 class ChunkedArray:
-    """An array of a known shape in a ``.npy`` file; a note beside it holds the digest of every chunk written.
+    """An array of a known shape in a ``.npy`` file; a note beside it has the digest of every chunk.
 
-    A chunk counts as there only if its bytes have its digest.  So a file that was cut short, damaged, or left behind by
-    a process that was killed is mended by writing what :meth:`missing` names, and is never taken for whole.
+    A chunk counts as there only if its bytes have its digest.  So a file that was cut short,
+    damaged, or left behind by a process that was killed is mended by writing what :meth:`missing`
+    names, and is never taken for whole.
 
     Args:
         file: ``<name>.npy``; the note is ``<name>.json``.
@@ -61,8 +61,10 @@ class ChunkedArray:
         return note if isinstance(note, dict) and layout.items() <= note.items() else fresh
 
     def missing(self) -> list[int]:
-        """Numbers of the chunks that are not there or are damaged.  A file found whole is not read again by this
-        process until it changes."""
+        """Numbers of the chunks that are not there or are damaged.
+
+        A file found whole is not read again by this process until it changes.
+        """
         if self._state() and _checked.get(self.file) == self._state():
             return []
         digests = self.note["digests"]
@@ -70,15 +72,12 @@ class ChunkedArray:
         with contextlib.suppress(OSError), self.file.open("rb") as file:
             header = _header(self.shape, self.dtype)
             if file.read(len(header)) == header:
-                read = (
-                    digests.get(str(k)) == _digest(file.read(self._size(k)))
-                    for k in range(self.chunks)
-                )
-                self._sound = {k for k, good in enumerate(read) if good}
+                read = (digest(file.read(self._size(k))) for k in range(self.chunks))
+                self._sound = {k for k, found in enumerate(read) if found == digests.get(str(k))}
         self._remember_if_whole()
         return [k for k in range(self.chunks) if k not in self._sound]
 
-    def write(self, k: int, values: np.ndarray, **note: Any) -> None:
+    def write(self, k: int, values: np.ndarray, note: dict[str, Any] | None = None) -> None:
         """Write chunk ``k`` and then its digest, with further entries of the note.
 
         Raises:
@@ -88,7 +87,7 @@ class ChunkedArray:
         content = np.ascontiguousarray(values, self.dtype).tobytes()
         self.file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            # by write, not through a map: a full disk is then an error and not the end of the process
+            # not through a map: a full disk is then an error and not the end of the process
             with self.file.open("r+b" if self.file.exists() else "w+b") as file:
                 _allocate(file, len(header) + self.nbytes)
                 file.write(header)
@@ -97,29 +96,22 @@ class ChunkedArray:
         except OSError as error:
             if not self.note["digests"]:
                 self.delete()
-            raise UserError(
-                f"{self.file} cannot be written: {error.strerror}. {_remedies()}"
-            ) from error
+            problem = f"{self.file} cannot be written: {error.strerror}. {_remedies()}"
+            raise UserError(problem) from error
         kept = self.note
-        kept["digests"][str(k)] = _digest(content)
-        aside = self.note_file.with_suffix(".aside")
-        aside.write_text(json.dumps({**kept, **note}))
-        aside.replace(self.note_file)
+        kept["digests"][str(k)] = digest(content)
+        write_text(self.note_file, json.dumps({**kept, **(note or {})}))
         self._sound.add(k)
         self._remember_if_whole()
 
     def open(self) -> np.ndarray:
         """The array, memory-mapped and read-only."""
-        return np.memmap(
-            self.file, self.dtype, "r", len(_header(self.shape, self.dtype)), self.shape
-        )
+        return np.load(self.file, mmap_mode="r")
 
     def delete(self) -> None:
         _checked.pop(self.file, None)
         for file in (self.note_file, self.file):
-            with contextlib.suppress(
-                OSError
-            ):  # gone already, or still mapped by another process on Windows
+            with contextlib.suppress(OSError):  # gone already, or on Windows still mapped
                 file.unlink()
 
     def _size(self, k: int) -> int:
@@ -132,13 +124,11 @@ class ChunkedArray:
 
     def _state(self) -> tuple | None:
         try:
-            files = [
-                (s.st_mtime_ns, s.st_size, s.st_ino)
-                for s in (self.file.stat(), self.note_file.stat())
-            ]
-            return self.shape, self.dtype, CHUNK, *files
+            files = [self.file.stat(), self.note_file.stat()]
         except OSError:
             return None
+        seen = [(s.st_mtime_ns, s.st_size, s.st_ino) for s in files]
+        return self.shape, self.dtype, CHUNK, *seen
 
 
 def bank_folder() -> Path:
@@ -160,23 +150,22 @@ def readable(size: int) -> str:
 
 
 def limit() -> int:
-    """Bytes that stored features may take together: ``ACRLLS_BANK_GB``, or 20 GB but no more than half of what the
-    disk would have free without them.
+    """Bytes that stored features may take together.
+
+    What ``ACRLLS_BANK_GB`` says, or else 20 GB but no more than half of what the disk would have
+    free without them.
 
     Raises:
         UserError: the variable does not hold a number above zero.
     """
     text = os.environ.get(LIMIT_VARIABLE)
     if text:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not 0 < value < math.inf:
-            raise UserError(
-                f"{LIMIT_VARIABLE} is {text!r}; it must be a number of gigabytes above 0, such as 20"
-            )
-        return int(value * 1e9)
+        with contextlib.suppress(ValueError):
+            if 0 < float(text) < math.inf:
+                return int(float(text) * 1e9)
+        raise UserError(
+            f"{LIMIT_VARIABLE} is {text!r}; it must be a number of gigabytes above 0, such as 20"
+        )
     return int(min(_DEFAULT_LIMIT, (used(bank_folder()) + _free()) / 2))
 
 
@@ -193,15 +182,16 @@ def require_room(needed: int, what: str) -> None:
     """
     if needed > room():
         raise UserError(
-            f"{what} would take {needed / 1e9:.3g} GB in {bank_folder()}, where {used(bank_folder()) / 1e9:.3g} GB of "
-            f"at most {limit() / 1e9:.3g} GB are taken and the disk has {_free() / 1e9:.3g} GB free. {_remedies()}"
+            f"{what} would take {needed / 1e9:.3g} GB in {bank_folder()}, where "
+            f"{used(bank_folder()) / 1e9:.3g} GB of at most {limit() / 1e9:.3g} GB are taken and "
+            f"the disk has {_free() / 1e9:.3g} GB free. {_remedies()}"
         )
 
 
 def _remedies() -> str:
     return (
-        f"Free space with `acrlls cache --clear`, raise {LIMIT_VARIABLE}, put ACRLLS_STORE on another disk, or ask "
-        "for less: bank_dtype float16 halves it, and fewer views take less"
+        f"Free space with `acrlls cache --clear`, raise {LIMIT_VARIABLE}, put ACRLLS_STORE on "
+        "another disk, or ask for less: bank_dtype float16 halves it, and fewer views take less"
     )
 
 
@@ -213,34 +203,22 @@ def _free() -> int:
 
 
 def _allocate(file, size: int) -> None:
-    """Give the file its full size at once, in real blocks where the system can: others see the space taken."""
-    if os.fstat(file.fileno()).st_size != size:
-        file.truncate(size)
+    """Give the file its full size at once, in real blocks where the system can."""
+    if os.fstat(file.fileno()).st_size == size:
+        return
+    file.truncate(size)
+    if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(file.fileno(), 0, size)
-        except AttributeError:  # not a system call here
-            return
         except OSError as error:
-            if error.errno not in (
-                errno.EINVAL,
-                errno.EOPNOTSUPP,
-            ):  # what file systems say that cannot do it
+            # the two are what file systems say that cannot do it
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
 
 
 def _header(shape, dtype) -> bytes:
     """The head of a ``.npy`` file (version 1.0)."""
-    head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        head,
-        {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
-            "fortran_order": False,
-            "shape": tuple(shape),
-        },
-    )
+    head, descr = io.BytesIO(), np.lib.format.dtype_to_descr(np.dtype(dtype))
+    layout = {"descr": descr, "fortran_order": False, "shape": tuple(shape)}
+    np.lib.format.write_array_header_1_0(head, layout)
     return head.getvalue()
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=10).hexdigest()

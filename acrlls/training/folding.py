@@ -1,56 +1,58 @@
-"""A network rewritten to multiply and to pass over memory in fewer operations: the same in less time on a CPU.
+"""A network rewritten into fewer operations: the same in less time on a CPU.
 
-Measured at 224 px with batches of 32, four fifths of a training step of Phase 2 are convolutions of single pixels (1 × 1),
-gradients included; the input pipeline costs two percent and the depthwise convolutions' gradients run well.  Taken is:
+Measured at 224 px with batches of 32, four fifths of a training step of Phase 2 are convolutions of
+single pixels (1 x 1), gradients included.
 
-- A convolution of single pixels is a product of matrices, and so are its two gradients.  TensorFlow's convolution copies
-  its input first, most of all for the gradient of the kernel.
-- BatchNormalization Keras writes as separate passes over the activations.  In inference mode, behind a convolution, it is
-  a scale and an offset a channel.  The scale goes into the convolution's kernel, the offset becomes its bias (Jacob et al.
-  2018, Section 3.2, do it for inference).  The gradient of the kernel itself follows through ``kernel * scale``, which is
-  as small as the kernel.
-- BatchNormalization that follows its batches (Ioffe & Szegedy 2015) is one operation of TensorFlow, and its gradient one.
+- A convolution of single pixels is a product of matrices, and so are its two gradients.
+  TensorFlow's convolution copies its input first, most of all for the gradient of the kernel.
+- Keras writes BatchNormalization as separate passes over the activations.  In inference mode,
+  behind a convolution, it is a scale and an offset a channel.  The scale goes into the
+  convolution's kernel, the offset becomes its bias (Jacob et al. 2018, Section 3.2, do it for
+  inference).  The gradient of the kernel itself follows through ``kernel * scale``.
+- BatchNormalization that follows its batches (Ioffe & Szegedy 2015) is one operation of
+  TensorFlow, and its gradient one.
 
-All are exact algebra: in float64 losses and gradients are those of the plain network.  In float32 they differ by
-rounding, and where rounding puts an activation on the other side of a corner of ReLU6 the gradient jumps, so any two
-orders of adding give gradients that differ by about 1e-3 of their norm, the plain network's from the exact ones included.
+All are exact algebra: in float64 losses and gradients are those of the plain network.  In float32
+they differ by rounding, and where rounding puts an activation on the other side of a corner of
+ReLU6 the gradient jumps, so any two orders of adding give gradients that differ by about 1e-3 of
+their norm, the plain network's from the exact ones included.
 """
 
 from __future__ import annotations
 
 import keras
 from keras import ops
+from keras.layers import BatchNormalization, Conv2D, DepthwiseConv2D
+
+from acrlls.method.model import consumers
 
 
 def lean(network: keras.Model, momenta: tuple[float, ...] = ()) -> keras.Model:
-    """A model equal to ``network``, a flat functional one, that shares its variables; ``network`` itself if nothing can
-    be won.
+    """A model equal to ``network``, a flat functional one, that shares its variables.
 
-    Uses the layers' current ``trainable`` flags: call it again after layers were frozen or unfrozen.
+    ``network`` itself if nothing can be saved.  Uses the layers' current ``trainable`` flags: call
+    it again after layers were frozen or unfrozen.
 
     Args:
         momenta: of moving averages to keep beside each updating BatchNormalization's own.
     """
     norms = _foldable(network)
-    convolutions = {
-        layer.name for layer in network.layers if layer.name in norms or _is_product(layer)
-    }
-    fused = _fusible(network, always=bool(momenta))
+    folded = {norm.name for norm in norms.values()}
+    convolutions = {n.name for n in network.layers if n.name in norms or _is_product(n)}
+    fused = {n.name for n in network.layers if _follows_batches(n) and (momenta or _has_op(n))}
     if not convolutions and not fused:
         return network
 
     def replace(layer):
         if layer.name in convolutions:
             return LeanConvolution(layer, norms.get(layer.name), name=f"{layer.name}_lean")
-        if layer in norms.values():
+        if layer.name in folded:
             return keras.layers.Identity(name=f"{layer.name}_in_kernel")
         if layer.name in fused:
             return FusedBatchNormalization(layer, momenta, name=f"{layer.name}_fused")
         return layer
 
-    def call(
-        layer, *inputs, **_
-    ):  # without the keyword arguments of the replaced layer, a mask of None
+    def call(layer, *inputs, **_):  # without what the replaced layer was called with: a mask, None
         return layer(*inputs)
 
     return keras.models.clone_model(network, clone_function=replace, call_function=call)
@@ -58,57 +60,39 @@ def lean(network: keras.Model, momenta: tuple[float, ...] = ()) -> keras.Model:
 
 def _is_convolution(layer: keras.Layer) -> bool:
     """Whether it is a convolution alone: no bias, no activation."""
-    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-    return (
-        type(layer) in kinds and not layer.use_bias and layer.activation is keras.activations.linear
-    )
+    if type(layer) not in (Conv2D, DepthwiseConv2D) or layer.use_bias:
+        return False
+    return layer.activation is keras.activations.linear
 
 
 def _is_product(layer: keras.Layer) -> bool:
-    """Whether it is a convolution of single pixels, none left out: a product of its input and a matrix."""
-    plain = (
-        type(layer) is keras.layers.Conv2D
-        and layer.groups == 1
-        and layer.data_format == "channels_last"
-    )
-    return plain and _is_convolution(layer) and layer.kernel_size == layer.strides == (1, 1)
+    """Whether it is a convolution of single pixels: a product of its input and a matrix."""
+    if type(layer) is not Conv2D or layer.groups > 1 or layer.data_format != "channels_last":
+        return False
+    return _is_convolution(layer) and layer.kernel_size == layer.strides == (1, 1)
 
 
 def _foldable(network: keras.Model) -> dict[str, keras.Layer]:
     """Names of convolutions, each with the frozen BatchNormalization that alone reads it."""
-    inside, readers = set(network.layers), {layer.name: set() for layer in network.layers}
-    for layer in network.layers:
-        for node in layer._inbound_nodes:
-            for parent in node.parent_nodes:
-                if parent.operation in inside:
-                    readers[parent.operation.name].add(layer)
-    found = {}
+    found, readers = {}, consumers(network)
     for layer in filter(_is_convolution, network.layers):
-        if len(readers[layer.name]) == 1:
-            (norm,) = readers[layer.name]
-            if isinstance(norm, keras.layers.BatchNormalization) and not norm.trainable:
-                found[layer.name] = norm
+        reader, *others = set(readers[layer.name]) or {None}
+        if isinstance(reader, BatchNormalization) and not others and not reader.trainable:
+            found[layer.name] = reader
     return found
 
 
-def _fusible(network: keras.Model, always: bool) -> set[str]:
-    """Names of the BatchNormalization layers that follow their batches: ``always``, or else those that TensorFlow's
-    operation makes faster.  Other backends' compilers fuse, or their operation is one already."""
-    return {
-        layer.name
-        for layer in network.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-        and layer.trainable
-        and (always or _has_operation(layer))
-    }
+def _follows_batches(layer: keras.Layer) -> bool:
+    return isinstance(layer, BatchNormalization) and layer.trainable
 
 
-def _has_operation(layer: keras.Layer) -> bool:
-    return keras.backend.backend() == "tensorflow" and layer.compute_dtype == "float32"
+def _has_op(norm: keras.Layer) -> bool:
+    """Whether TensorFlow's operation makes it faster; the other backends' compilers fuse."""
+    return keras.backend.backend() == "tensorflow" and norm.compute_dtype == "float32"
 
 
 class LeanConvolution(keras.layers.Layer):
-    """A convolution and, where one is given, the frozen BatchNormalization behind it, as one convolution with a bias.
+    """A convolution and, where given, the frozen BatchNormalization behind it, as one with a bias.
 
     Args:
         convolution: a ``Conv2D`` or ``DepthwiseConv2D`` without bias and activation.
@@ -125,9 +109,7 @@ class LeanConvolution(keras.layers.Layer):
         if norm is None:
             return self._convolve(x, kernel)
         scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
-        by_channel = (
-            scale[:, None] if isinstance(self.convolution, keras.layers.DepthwiseConv2D) else scale
-        )
+        by_channel = scale[:, None] if type(self.convolution) is DepthwiseConv2D else scale
         return self._convolve(x, kernel * by_channel) + (norm.beta - norm.moving_mean * scale)
 
     def _convolve(self, x, kernel):
@@ -135,11 +117,7 @@ class LeanConvolution(keras.layers.Layer):
         if _is_product(convolution):
             pixels = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), kernel[0, 0])
             return ops.reshape(pixels, (*ops.shape(x)[:-1], kernel.shape[-1]))
-        convolve = (
-            ops.depthwise_conv
-            if isinstance(convolution, keras.layers.DepthwiseConv2D)
-            else ops.conv
-        )
+        convolve = ops.depthwise_conv if type(convolution) is DepthwiseConv2D else ops.conv
         options = ("strides", "padding", "data_format", "dilation_rate")
         return convolve(x, kernel, **{name: getattr(convolution, name) for name in options})
 
@@ -148,29 +126,28 @@ class LeanConvolution(keras.layers.Layer):
 
 
 class FusedBatchNormalization(keras.layers.Layer):
-    """A BatchNormalization that follows its batches, on TensorFlow in float32 by its one operation for it.
+    """A BatchNormalization that follows its batches, by one operation of TensorFlow in float32.
 
-    The only place of the package that names a backend to compute: ``keras.ops`` has no such operation, and written in it
-    with a gradient of its own it saved half as much.
+    The only place of the package that names a backend to compute: ``keras.ops`` has no such
+    operation, and written in it with a gradient of its own it saved half as much.
 
     Args:
         norm: the BatchNormalization, over the last axis.
-        momenta: of moving averages kept beside its own, in ``means`` and ``variances``, `(len(momenta), channels)`.
+        momenta: of moving averages kept beside its own, in ``means`` and ``variances``,
+            `(len(momenta), channels)`.
     """
 
     def __init__(self, norm, momenta=(), **kwargs):
         super().__init__(**kwargs)
         self.norm = norm
         self.built = True
-        self._kept = (
-            ops.reshape(ops.convert_to_tensor(momenta, "float32"), (-1, 1)) if momenta else None
-        )
+        self._kept = None
         if momenta:
+            self._kept = ops.reshape(ops.convert_to_tensor(momenta, "float32"), (-1, 1))
             for name, moving in (("means", norm.moving_mean), ("variances", norm.moving_variance)):
-                variable = self.add_weight(
-                    name=name, shape=(len(momenta), *moving.shape), trainable=False
-                )
-                variable.assign(ops.broadcast_to(moving, variable.shape))
+                shape = (len(momenta), *moving.shape)
+                variable = self.add_weight(name=name, shape=shape, trainable=False)
+                variable.assign(ops.broadcast_to(moving, shape))
                 setattr(self, name, variable)
 
     def call(self, x, training=False):
@@ -189,20 +166,17 @@ class FusedBatchNormalization(keras.layers.Layer):
     def _normalize(self, x):
         """The normalized batch, its mean and its mean squared deviation."""
         norm = self.norm
-        if not _has_operation(norm):
+        if not _has_op(norm):
             mean, variance = ops.moments(x, tuple(range(len(x.shape) - 1)))
             y = ops.batch_normalization(x, mean, variance, -1, norm.beta, norm.gamma, norm.epsilon)
             return y, mean, variance
         from tensorflow import raw_ops
 
-        nothing = ops.zeros((0,))
+        none = ops.zeros((0,))
+        # multiplied by one: as tensors, not variables
+        parameters = {"scale": norm.gamma * 1, "offset": norm.beta * 1, "epsilon": norm.epsilon}
         y, mean, unbiased, *_ = raw_ops.FusedBatchNormV3(
-            x=x,
-            scale=norm.gamma * 1,
-            offset=norm.beta * 1,
-            mean=nothing,
-            variance=nothing,
-            epsilon=norm.epsilon,
+            x=x, mean=none, variance=none, **parameters
         )
         n = ops.cast(ops.prod(ops.shape(x)[:-1]), x.dtype)
         return y, mean, unbiased * (n - 1) / n  # the operation divides by n - 1

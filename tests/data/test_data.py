@@ -1,12 +1,16 @@
-"""The published split and weights, augmentation as one map, and folders that are not as they should be."""
+"""The published split and weights, augmentation as one map, and folders that are not right."""
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
 
+from acrlls import data
 from acrlls.config import UserError, configure
-from acrlls.data import dataset as data
+from acrlls.data.dataset import KAGGLE
+from acrlls.data.folder import FolderDataset, decode
+from acrlls.data.split import split
+from acrlls.paper import CLASSES
 
 PUBLISHED_COUNTS = (3616, 6012, 10192, 1345)  # Section III-A
 GREY = np.linspace(0, 255, 40 * 40).reshape(40, 40).astype("uint8")
@@ -34,7 +38,7 @@ def test_class_weights_average_to_one_over_the_samples():
 @pytest.mark.parametrize("seed", range(5))
 def test_the_split_never_leaks(seed):
     labels = np.random.default_rng(seed).choice(4, 500, p=[0.2, 0.3, 0.4, 0.1])
-    s = data.split(labels, seed=seed)
+    s = split(labels, seed=seed)
     together = np.concatenate([s.train, s.validation, s.test])
     assert sorted(together) == list(range(500))  # every image, and none twice
     for part, expected in zip(
@@ -45,13 +49,13 @@ def test_the_split_never_leaks(seed):
 
 def test_the_split_follows_its_seed():
     labels = np.arange(400) % 4
-    assert (data.split(labels, seed=1).test == data.split(labels, seed=1).test).all()
-    assert (data.split(labels, seed=1).test != data.split(labels, seed=2).test).any()
+    assert (split(labels, seed=1).test == split(labels, seed=1).test).all()
+    assert (split(labels, seed=1).test != split(labels, seed=2).test).any()
 
 
 def test_a_class_too_small_to_split_is_named():
     with pytest.raises(UserError, match="class 1 has 3 images"):
-        data.split(np.array([0] * 50 + [1] * 3))
+        split(np.array([0] * 50 + [1] * 3))
 
 
 # ---------------------------------------------------------------- augmentation
@@ -132,7 +136,7 @@ def test_a_view_is_a_function_of_its_seed_image_and_number(phantom_data, tiny):
 def test_inputs_have_three_equal_channels_in_the_asked_range(phantom_data, tiny):
     unit = data.batch(phantom_data, range(8), tiny)
     assert unit.shape == (8, tiny.image_size, tiny.image_size, 3) and unit.dtype == np.float32
-    assert 0 <= unit.min() and unit.max() <= 1 and (unit[..., 0] == unit[..., 2]).all()
+    assert unit.min() >= 0 and unit.max() <= 1 and (unit[..., 0] == unit[..., 2]).all()
     signed = data.batch(phantom_data, range(8), tiny.replace(input_range="-1..1"))
     np.testing.assert_allclose(signed, unit * 2 - 1, atol=1e-6)
 
@@ -150,14 +154,14 @@ def make_folder(root, classes, per_class=10, inside="images"):
 
 @pytest.mark.parametrize("inside", ["images", "."])
 def test_class_folders_are_read_with_or_without_an_images_folder(tmp_path, inside):
-    d = data.FolderDataset(make_folder(tmp_path / "own", ["Cat", "Big_Dog"], inside=inside))
+    d = FolderDataset(make_folder(tmp_path / "own", ["Cat", "Big_Dog"], inside=inside))
     assert d.class_names == ("Big Dog", "Cat") and len(d) == 20
     assert d.image(0).shape == (40, 40) and d.mask(0) is None
 
 
 def test_a_single_folder_around_the_class_folders_is_entered(tmp_path):
     make_folder(tmp_path / "archive" / "dataset", ["A", "B"])
-    assert data.FolderDataset(tmp_path).class_names == ("A", "B")
+    assert FolderDataset(tmp_path).class_names == ("A", "B")
 
 
 def test_masks_are_read_where_they_are(tmp_path):
@@ -166,40 +170,40 @@ def test_masks_are_read_where_they_are(tmp_path):
     Image.fromarray(np.where(GREY > 100, 255, 0).astype("uint8")).save(
         tmp_path / "A" / "masks" / "A-0.png"
     )
-    d = data.FolderDataset(tmp_path)
+    d = FolderDataset(tmp_path)
     np.testing.assert_array_equal(d.mask(0), GREY > 100)
     assert d.mask(1) is None
 
 
 def test_the_fingerprint_follows_the_contents(tmp_path):
     make_folder(tmp_path, ["A", "B"])
-    before = data.FolderDataset(tmp_path).fingerprint
-    assert data.FolderDataset(tmp_path).fingerprint == before
+    before = FolderDataset(tmp_path).fingerprint
+    assert FolderDataset(tmp_path).fingerprint == before
     Image.fromarray(255 - GREY).save(tmp_path / "A" / "images" / "A-0.png")
-    assert data.FolderDataset(tmp_path).fingerprint != before
+    assert FolderDataset(tmp_path).fingerprint != before
 
 
 def test_a_missing_folder(tmp_path):
     with pytest.raises(UserError, match="nowhere does not exist"):
-        data.FolderDataset(tmp_path / "nowhere")
+        FolderDataset(tmp_path / "nowhere")
 
 
 def test_an_empty_folder(tmp_path):
     with pytest.raises(UserError, match="is empty; it should hold one folder a class"):
-        data.FolderDataset(tmp_path)
+        FolderDataset(tmp_path)
 
 
 def test_one_class_only(tmp_path):
     make_folder(tmp_path, ["A"])
     with pytest.raises(UserError, match=r"one class only \('A'\)"):
-        data.FolderDataset(tmp_path)
+        FolderDataset(tmp_path)
 
 
 def test_an_empty_class_folder(tmp_path):
     make_folder(tmp_path, ["A", "B"])
     (tmp_path / "C").mkdir()
     with pytest.raises(UserError, match="C holds no image"):
-        data.FolderDataset(tmp_path)
+        FolderDataset(tmp_path)
 
 
 def test_a_misspelt_class_folder(tmp_path):
@@ -207,7 +211,7 @@ def test_a_misspelt_class_folder(tmp_path):
     with pytest.raises(
         UserError, match=r"lacks the class folders \['COVID'\].*did you mean \['COVID'\]"
     ):
-        data.FolderDataset(tmp_path)
+        FolderDataset(tmp_path)
 
 
 def test_images_that_do_not_decode_are_counted_and_named(tmp_path):
@@ -218,13 +222,13 @@ def test_images_that_do_not_decode_are_counted_and_named(tmp_path):
     with pytest.raises(
         UserError, match=r"2 of 20 images do not decode: .*A-3\.png, .*B-7\.png; replace"
     ):
-        data.FolderDataset(tmp_path)
+        FolderDataset(tmp_path)
 
 
 def test_files_that_are_no_images_are_listed_not_read(tmp_path):
     make_folder(tmp_path, ["A", "B"])
     (tmp_path / "A" / "images" / "notes.txt").write_text("a note")
-    d = data.FolderDataset(tmp_path)
+    d = FolderDataset(tmp_path)
     assert len(d) == 20 and [f.replace("\\", "/") for f in d.ignored] == ["A/images/notes.txt"]
 
 
@@ -239,7 +243,7 @@ def test_every_kind_of_png_becomes_the_same_grey(tmp_path):
     }
     for name, image in kinds.items():
         image.save(tmp_path / f"{name}.png")
-        read = data.decode(tmp_path / f"{name}.png")
+        read = decode(tmp_path / f"{name}.png")
         assert read.dtype == np.uint8 and read.shape == (40, 40)
         assert np.abs(read.astype(int) - GREY).max() <= (4 if name == "palette" else 1), name
 
@@ -247,7 +251,7 @@ def test_every_kind_of_png_becomes_the_same_grey(tmp_path):
 def test_values_of_unknown_scale_are_refused(tmp_path):
     Image.fromarray(GREY.astype("float32")).save(tmp_path / "f.tiff")
     with pytest.raises(UserError, match="mode 'F'"):
-        data.decode(tmp_path / "f.tiff")
+        decode(tmp_path / "f.tiff")
 
 
 def test_real_data_without_a_folder_says_where_to_get_them():
@@ -259,7 +263,7 @@ def test_kaggle_without_a_network_says_what_to_do(monkeypatch):
     import kagglehub
 
     def offline(handle):
-        assert handle == data.KAGGLE
+        assert handle == KAGGLE
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(kagglehub, "dataset_download", offline)
@@ -269,14 +273,14 @@ def test_kaggle_without_a_network_says_what_to_do(monkeypatch):
 
 @pytest.mark.real
 def test_the_kaggle_sample_reads_as_it_lies(real_folder):
-    d = data.FolderDataset(real_folder / "kaggle-sample")
-    assert d.class_names == data.PAPER_CLASSES and np.bincount(d.labels).tolist() == [16] * 4
+    d = FolderDataset(real_folder / "kaggle-sample")
+    assert d.class_names == CLASSES and np.bincount(d.labels).tolist() == [16] * 4
     assert {d.image(i).shape for i in range(64)} == {(299, 299)}
 
 
 @pytest.mark.real
 def test_the_real_folder_reads_as_it_lies(real_folder):
-    d = data.FolderDataset(real_folder / "COVID-19_Radiography_Dataset")
-    assert d.class_names == data.PAPER_CLASSES
+    d = FolderDataset(real_folder / "COVID-19_Radiography_Dataset")
+    assert d.class_names == CLASSES
     counts = dict(zip(d.class_names, np.bincount(d.labels).tolist(), strict=True))
     assert (counts["COVID"], counts["Normal"], counts["Viral Pneumonia"]) == (3616, 10192, 1345)

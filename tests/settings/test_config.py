@@ -1,11 +1,14 @@
-"""Settings are checked at the door, and the message names the parameter, the value and what is allowed."""
+"""Settings are checked; the message names the parameter, the value and what is allowed."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from acrlls.config import Config, UserError, configure, profiles
+from acrlls.store import store, write_text, writing
 
 
 def test_the_defaults_are_the_published_settings():
@@ -110,3 +113,37 @@ def test_a_notebooks_parameters_are_taken_by_their_names():
     assert configure_from(given) == configure("quick", bins=7)
     with pytest.raises(UserError, match="bins"):
         configure_from({"bins": 0})
+
+
+def test_a_path_means_the_same_from_every_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "short.yml").write_text("profile: base.yml\nbackbone: w.h5\n")
+    (tmp_path / "own" / "base.yml").write_text("profile: quick\nphase2_epochs: 3\n")
+    monkeypatch.setenv("ACRLLS_PROFILE", "own/short.yml")
+    monkeypatch.setenv("ACRLLS_DATA", "~/pictures")
+    monkeypatch.setenv("ACRLLS_STORE", "kept")
+    assert store() == tmp_path / "kept"
+    here = configure()
+    assert here.data == str(tmp_path / "pictures") and here.phase2_epochs == 3
+    assert here.backbone == str(tmp_path / "own" / "w.h5")  # beside the profile that names it
+    monkeypatch.chdir(tmp_path / "own")
+    assert configure() == here and store() == tmp_path / "kept"
+    assert here.replace(backbone="~/w.h5").backbone == str(tmp_path / "w.h5")
+    assert configure("paper", data="phantom", backbone="random").data == "phantom"
+
+
+def test_a_file_is_written_as_a_whole_or_not_at_all(tmp_path):
+    write_text(tmp_path / "a", "whole")
+    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "a") as handle:
+        handle.write(b"half")
+        raise KeyboardInterrupt
+    assert [f.read_text() for f in tmp_path.iterdir()] == ["whole"]
+
+
+def test_the_doors_load_no_keras_before_it_is_needed():
+    code = "import acrlls, sys; from acrlls import data, runs, training, method, store; "
+    code += "import acrlls.runs.cache, acrlls.training.chunked; print('keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")

@@ -1,17 +1,24 @@
 """Algorithm 1, the feature bank and kept runs, on a tiny phantom."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 from keras import ops
 
-from acrlls.data import dataset as data
+from acrlls import data, runs
+from acrlls.data.dataset import PhantomDataset
 from acrlls.method import model as m
-from acrlls.runs import runs
+from acrlls.runs import runs as runs_module
 from acrlls.store import store
 from acrlls.training import algorithm as training
+from acrlls.training import bank as bank_module
+from acrlls.training import phase as phase_module
+from acrlls.training import phases, seed_dropout
 from acrlls.training.bank import FeatureBank
+from acrlls.training.phase import Phase
 
 
 def snapshot(model, kind):
@@ -23,7 +30,7 @@ def snapshot(model, kind):
 
 
 def run_phase(config, dataset, folder, number):
-    """One epoch of a phase, after whatever must be frozen is frozen; returns the model before and after."""
+    """Train a phase; returns the backbone's weights before and after, and the model."""
     folder.mkdir(exist_ok=True)
     model = m.build_model(config, len(dataset.class_names))
     m.freeze_backbone(model) if number == 1 else m.unfreeze_top(
@@ -31,7 +38,7 @@ def run_phase(config, dataset, folder, number):
     )
     before = snapshot(model, "weights")
     bank = FeatureBank(config, dataset, model)
-    training._Phase(training.phases(config)[number - 1], config, dataset, model, bank, folder).fit()
+    Phase(phases(config)[number - 1], config, dataset, model, bank, folder).train()
     return before, snapshot(model, "weights"), model
 
 
@@ -47,7 +54,7 @@ def test_phase_1_moves_no_weight_and_no_statistic_of_the_backbone(
     tiny, phantom_data, tmp_path, features, monkeypatch
 ):
     if features == "recomputed":  # the whole network in `fit`, as without a feature bank
-        monkeypatch.setattr(training, "frozen_cut", lambda model: None)
+        monkeypatch.setattr(phase_module, "frozen_cut", lambda model: None)
     before, after, _ = run_phase(tiny, phantom_data, tmp_path / "p", 1)
     assert moved(before, after) == set()
 
@@ -88,8 +95,8 @@ def test_half_precision_rounds_views_but_never_the_plain_images(tiny, phantom_da
 
 def test_a_killed_filling_goes_on_where_it_stopped(tiny, phantom_data, monkeypatch, tmp_path):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    for module in ("chunked", "features"):
-        monkeypatch.setattr(f"acrlls.{module}.CHUNK", 32)
+    for module in ("chunked", "bank"):
+        monkeypatch.setattr(f"acrlls.training.{module}.CHUNK", 32)
     model = m.build_model(tiny, 4)
     whole_batch, asked = data.batch, []
 
@@ -99,12 +106,12 @@ def test_a_killed_filling_goes_on_where_it_stopped(tiny, phantom_data, monkeypat
             raise KeyboardInterrupt
         return whole_batch(dataset, indices, config, view)
 
-    monkeypatch.setattr(data, "batch", dies_after_two)
+    monkeypatch.setattr(bank_module, "batch", dies_after_two)
     with pytest.raises(KeyboardInterrupt):
         FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
     asked.clear()
     monkeypatch.setattr(
-        data, "batch", lambda d, i, c, v: (asked.append(len(i)), whole_batch(d, i, c, v))[1]
+        bank_module, "batch", lambda d, i, c, v: (asked.append(len(i)), whole_batch(d, i, c, v))[1]
     )
     resumed = np.array(FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
     assert sum(asked) == len(resumed) - 64  # two chunks were kept
@@ -115,7 +122,7 @@ def test_a_killed_filling_goes_on_where_it_stopped(tiny, phantom_data, monkeypat
 
 
 def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
-    first, second = training.phases(tiny)
+    first, second = phases(tiny)
     fresh = [first.view(e, tiny) for e in range(first.epochs)] + [
         second.view(e, tiny) for e in range(second.epochs)
     ]
@@ -128,13 +135,13 @@ def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
 def test_training_on_stored_features_equals_training_on_images(
     tiny, phantom_data, tmp_path, monkeypatch
 ):
-    """The bank changes the cost, not the result: a view an epoch is augmentation on the fly, head and suffix alike."""
+    """The bank changes the cost, not the result, in the head and in the suffix alike."""
     config = tiny.replace(views=None, phase1_epochs=2, batchnorm="frozen")
     other = config.replace(augment_seed=1, phase2_epochs=0)
     histories = {}
     for kind in ("stored", "recomputed", "other views"):
         if kind == "recomputed":
-            monkeypatch.setattr(training, "frozen_cut", lambda model: None)
+            monkeypatch.setattr(phase_module, "frozen_cut", lambda model: None)
         folder = tmp_path / kind
         training.train(other if kind == "other views" else config, phantom_data, folder)
         histories[kind] = pd.read_csv(folder / "history.csv")
@@ -191,11 +198,9 @@ def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tm
         model = m.build_model(config, len(phantom_data.class_names))
         m.freeze_backbone(model)
         bank = FeatureBank(config, phantom_data, model)
-        phase = training._Phase(
-            training.phases(config)[0], config, phantom_data, model, bank, tmp_path
-        )
+        phase = Phase(phases(config)[0], config, phantom_data, model, bank, tmp_path)
         rng = np.random.default_rng(3)
-        training.seed_dropout(model, rng)
+        seed_dropout(model, rng)
         train = phase._batches("train", 0, rng.permutation(len(bank.split.train)))
         assert len(train.order) % train.batch_size and len(train) > 2
         plain = phase._batches("validation", None, np.arange(len(bank.split.validation)))
@@ -217,7 +222,7 @@ def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tm
 
 
 def test_class_weights_weigh_the_training_loss(tiny, phantom_data, tmp_path):
-    """With a learning rate of almost nothing the first epoch's loss is the weighted mean cross-entropy."""
+    """With almost no learning rate the first epoch's loss is the weighted mean cross-entropy."""
     config = tiny.replace(
         variant="baseline", augment=False, phase1_epochs=1, phase1_learning_rate=1e-12
     )
@@ -225,7 +230,7 @@ def test_class_weights_weigh_the_training_loss(tiny, phantom_data, tmp_path):
     row = pd.read_csv(tmp_path / "weighted" / "history.csv").iloc[0]
     train = data.split_of(phantom_data, config).train
     labels = phantom_data.labels[train]
-    # Dropout is on in `fit`; the comparison allows for it by its size, the weights' effect is larger
+    # Dropout is on in `fit`; the comparison allows for it, the weights' effect is larger
     p = model.predict(data.batch(phantom_data, train, config), verbose=0)
     nll = -np.log(p[np.arange(len(train)), labels])
     weighted = (data.class_weights(labels, 4)[labels] * nll).mean()
@@ -237,7 +242,7 @@ def test_class_weights_weigh_the_training_loss(tiny, phantom_data, tmp_path):
 
 def test_a_kept_run_is_not_trained_again(tiny, monkeypatch):
     runs.run(tiny)
-    monkeypatch.setattr(training, "train_together", lambda *a: pytest.fail("trained again"))
+    monkeypatch.setattr(runs_module, "_train", lambda *a: pytest.fail("trained again"))
     runs.run(tiny.replace(bins=3, resamples=50))  # nor for a setting that training never sees
 
 
@@ -246,7 +251,7 @@ def test_a_run_cut_off_at_any_epoch_ends_like_an_unbroken_one(
 ):
     config = tiny.replace(phase1_epochs=2, phase2_epochs=2)
     training.train(config, phantom_data, tmp_path / "unbroken")
-    save = training._Phase._checkpoint
+    save = Phase._checkpoint
 
     for stop_after in (1, 3):  # in Phase 1, in Phase 2
         count = 0
@@ -258,11 +263,11 @@ def test_a_run_cut_off_at_any_epoch_ends_like_an_unbroken_one(
             if count == stop_after:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(training._Phase, "_checkpoint", dies)
+        monkeypatch.setattr(Phase, "_checkpoint", dies)
         folder = tmp_path / f"cut-{stop_after}"
         with pytest.raises(KeyboardInterrupt):
             training.train(config, phantom_data, folder)
-        monkeypatch.setattr(training._Phase, "_checkpoint", save)
+        monkeypatch.setattr(Phase, "_checkpoint", save)
         training.train(config, phantom_data, folder)
         whole, broken = (
             pd.read_csv(tmp_path / n / "history.csv") for n in ("unbroken", folder.name)
@@ -283,16 +288,11 @@ def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "alone"))
     alone = [runs.run(config) for config in configs]
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "together"))
-    asked, builds, build = [], [], training.build_backbone
-    monkeypatch.setattr(
-        training, "build_backbone", lambda config: builds.append(config.backbone) or build(config)
-    )
-    monkeypatch.setattr(
-        training, "steps_per_execution", lambda batches: asked.append(batches) or 16
-    )
+    asked = []
+    monkeypatch.setattr(phase_module, "steps_per_execution", lambda n: asked.append(n) or 16)
     together = runs.run_all(configs)
-    assert training._frozen_base(tiny, {}) is None  # Phase 2 moves it
-    assert builds == ["phantom", "random"] and asked == 3 * [27]
+    assert m.frozen_backbone(configs[0]) is m.frozen_backbone(configs[2].replace(seed=1))
+    assert asked == 3 * [27]
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(a.history.val_loss, b.history.val_loss, rtol=1e-5)
         np.testing.assert_allclose(
@@ -315,12 +315,22 @@ def test_the_digest_covers_settings_data_weights_and_sources(
     assert runs.run_digest(tiny.replace(bins=3), phantom_data) == base
     assert runs.run_digest(tiny.replace(tau=0.3), phantom_data) != base
     assert runs.run_digest(tiny.replace(backbone="random"), phantom_data) != base
-    other = data.PhantomDataset(160, 1, 48)
+    other = PhantomDataset(160, 1, 48)
     assert runs.run_digest(tiny, other) != base
     random = tiny.replace(backbone="random")  # another seed's are others
     assert m.weights_digest(random) != m.weights_digest(random.replace(seed=1))
-    monkeypatch.setattr(runs, "_SOURCES", ("layers", "model"))
-    assert runs.run_digest(tiny, phantom_data) != base
+
+
+def test_an_edit_of_any_file_that_trains_changes_the_digest(tiny, phantom_data, monkeypatch):
+    home, read = Path(runs_module.__file__).parents[1], Path.read_bytes
+    trains = [*(home / "training").glob("*.py"), *(home / "data").glob("*.py")]
+    trains += [home / "method" / "layers.py", home / "method" / "model.py"]
+    left_out = {home / "training" / "__init__.py", home / "training" / "pretrain.py"}
+    base = runs.run_digest(tiny, phantom_data)
+    for edited in trains:
+        monkeypatch.setattr(Path, "read_bytes", lambda f, e=edited: read(f) + b"#" * (f == e))
+        changed = runs.run_digest(tiny, phantom_data) != base
+        assert changed == (edited not in left_out), edited
 
 
 def test_a_record_holds_no_weights_and_reads_back(tiny, tmp_path):
@@ -348,7 +358,7 @@ def test_the_grid_is_every_pair_and_sorted_by_validation_loss(tiny):
 
 @pytest.mark.slow
 def test_the_shipped_backbone_beats_random_weights(phantom_data):
-    """Transfer helps: Phase 1 on 1,200 phantoms, same head, same seeds, from the shipped weights and from random ones."""
+    """Phase 1 on 1,200 phantoms, same head and seeds, from the shipped weights or random ones."""
     from acrlls.config import configure
 
     config = configure("quick", phantom_images=1200, phase1_epochs=6, phase2_epochs=0, views=1)

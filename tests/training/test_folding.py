@@ -25,7 +25,7 @@ def double():
 
 
 def plain_suffix(batchnorm):
-    """Phase 2's suffix of a small network whose BatchNormalization layers are not at their start."""
+    """Phase 2's suffix of a small network whose BatchNormalization layers have moved."""
     config = configure(
         "quick", phantom_images=40, image_size=64, backbone="phantom", batchnorm=batchnorm
     )
@@ -113,7 +113,7 @@ def test_a_fused_batchnorm_has_the_output_gradients_and_statistics_of_the_layer(
 def test_in_single_precision_a_step_is_as_near_the_exact_one_as_the_plain_suffix_takes(
     batchnorm, double
 ):
-    """Corners of ReLU6 turn rounding into jumps of the gradient, so the yardstick is the plain suffix's own error."""
+    """Corners of ReLU6 turn rounding into jumps; the yardstick is the plain suffix's own error."""
     model, stage = plain_suffix(batchnorm)
     start = values(model)
     exact_loss, exact = loss_and_gradients(stage, "float64")

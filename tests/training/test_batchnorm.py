@@ -1,4 +1,4 @@
-"""Readings of BatchNormalization's statistics: several measured on one training are those of a training each."""
+"""Readings of BatchNormalization's statistics: several on one training equal one training each."""
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from acrlls.method import model as m
 from acrlls.training import algorithm as training
 from acrlls.training.batchnorm import Readings, tracked
 from acrlls.training.folding import FusedBatchNormalization, lean
+from acrlls.training.phase import Phase, better
 
 PARTS = ["part", "name", "label"]
 
@@ -95,7 +96,7 @@ def test_statistics_computed_afresh_are_the_moments_of_what_enters(tiny, phantom
 
 def test_a_training_cut_off_goes_on_with_all_readings(several, phantom_data, tmp_path, monkeypatch):
     config, predictions, history, others, other_history = several
-    whole, calls = training._Phase._epoch, []
+    whole, calls = Phase._epoch, []
 
     def dies(self, epoch):
         calls.append(epoch)
@@ -103,10 +104,10 @@ def test_a_training_cut_off_goes_on_with_all_readings(several, phantom_data, tmp
             raise KeyboardInterrupt
         return whole(self, epoch)
 
-    monkeypatch.setattr(training._Phase, "_epoch", dies)
+    monkeypatch.setattr(Phase, "_epoch", dies)
     with pytest.raises(KeyboardInterrupt):
         training.train(config, phantom_data, tmp_path / "p")
-    monkeypatch.setattr(training._Phase, "_epoch", whole)
+    monkeypatch.setattr(Phase, "_epoch", whole)
     resumed, _ = trained(config, phantom_data, tmp_path / "p")
     np.testing.assert_array_equal(logits(resumed), logits(predictions))
     np.testing.assert_array_equal(
@@ -119,17 +120,21 @@ def test_a_training_cut_off_goes_on_with_all_readings(several, phantom_data, tmp
 
 def test_a_loss_that_is_no_number_is_beaten_by_any_other():
     rows = [{"val_loss": np.nan}, {"val_loss": 0.5}]
-    assert training._better(rows[1], rows[0])
-    assert not training._better(rows[0], rows[1])
+    assert better(rows[1], rows[0])
+    assert not better(rows[0], rows[1])
 
 
 def test_a_stop_while_a_finished_run_is_tidied_up_costs_nothing(
     tiny, phantom_data, tmp_path, monkeypatch
 ):
     config = tiny.replace(phase2_epochs=0)
-    monkeypatch.setattr(
-        training._Training, "_tidy_up", lambda self: (_ for _ in ()).throw(KeyboardInterrupt)
-    )
+    write_text = training.write_text
+
+    def dies(file, text):
+        write_text(file, text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "write_text", dies)
     with pytest.raises(KeyboardInterrupt):
         training.train(config, phantom_data, tmp_path)
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""The feature bank: what is stored is what the network computes, survives accidents, and keeps to its bound."""
+"""The feature bank: exact, proof against accidents, and within its bound."""
 
 import contextlib
 import errno
@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from acrlls import cli
+from acrlls import cli, data
 from acrlls.config import UserError
-from acrlls.data import dataset as data
+from acrlls.data.dataset import PhantomDataset
 from acrlls.method import model as m
 from acrlls.runs import cache, runs
-from acrlls.store import locked
+from acrlls.store import locked, store
 from acrlls.training import algorithm as training
 from acrlls.training import bank as features
 from acrlls.training import chunked, engines
@@ -92,12 +92,13 @@ def test_a_process_killed_in_the_middle_of_a_chunk_leaves_the_chunks_before_it(
     killed = """
 import os, pathlib, signal, sys
 import numpy as np
-from acrlls import chunked
+from acrlls.training import chunked
 chunked.CHUNK = 4
 array = chunked.ChunkedArray(pathlib.Path(sys.argv[1]), (10, 6), "float32")
 values = np.arange(60, dtype="float32").reshape(10, 6)
 array.write(0, values[:4])
-pathlib.Path.write_text = lambda *a: os.kill(os.getpid(), signal.SIGKILL)  # its bytes are written, its digest is not
+# the bytes of the next chunk are written, its digest is not
+chunked.write_text = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
 array.write(1, values[4:8])
 """
     file = tmp_path / "a.npy"
@@ -185,7 +186,7 @@ def test_filling_holds_a_few_images_at_a_time_however_many_there_are(
         return images
 
     monkeypatch.setattr(features, "_PIECE", 3)  # does not divide the chunk of four
-    monkeypatch.setattr(data, "batch", watched)
+    monkeypatch.setattr(features, "batch", watched)
     bank = FeatureBank(tiny, phantom_data, m.build_model(tiny, 4))
     stored = bank.features("train", "pool", 1)
     assert len(made) > 10 and max(most) <= 3  # in use, next, and being made
@@ -211,7 +212,7 @@ def test_the_key_covers_what_the_features_follow_from(tiny, phantom_data, monkey
         {"rotation": 7.0},
         {"augment_seed": 1},
         {"bank_dtype": "float16"},
-        {"dataset": data.PhantomDataset(160, 1, 48)},
+        {"dataset": PhantomDataset(160, 1, 48)},
         {"view": None},
     ]
     assert len({key(), *(key(**change) for change in changes)}) == 1 + len(changes)
@@ -219,7 +220,7 @@ def test_the_key_covers_what_the_features_follow_from(tiny, phantom_data, monkey
     assert key() == key(variant="baseline", alpha=1.0, phase1_epochs=3, batch_size=5, seed=1)
     assert key(view=None) == key(view=None, rotation=7.0)
     before = key()
-    monkeypatch.setattr(features, "_SOURCES", ("model",))
+    monkeypatch.setattr(features, "_SOURCES", ("method/model.py",))
     assert key() != before
 
 
@@ -271,82 +272,57 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
     assert engines.engine() == "keras"
 
 
-# ---------------------------------------------------------------- side by side
+# ---------------------------------------------------------------- without room, and side by side
 
 
-@pytest.mark.thorough
-def test_runs_side_by_side_on_passing_views_are_what_they_are_alone(
+@pytest.mark.slow
+def test_a_run_on_passing_views_is_what_it_is_with_all_kept(
     tiny, phantom_data, tmp_path, monkeypatch
 ):
-    """One view at a time on the disk, computed once for all runs; killed and resumed on the way."""
-    fresh = tiny.replace(views=None)
-    configs = [
-        fresh.replace(variant="baseline", phase2_epochs=0),
-        fresh.replace(variant="proposed", patience=1),
-    ]
-    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "alone"))
-    alone = [runs.run(config) for config in configs]
-    assert len(list(chunked.bank_folder().rglob("train-view-*.npy"))) == 3  # all kept
-    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "together"))
-    n, shape = (
-        len(data.split_of(phantom_data, tiny).train),
-        alone[0].model().get_layer("pool").output.shape[1],
-    )
-    monkeypatch.setenv(
-        "ACRLLS_BANK_GB", str(n * shape * 4 * 1.9 / 1e9)
-    )  # the plain images and a view, not two
+    """One view at a time on the disk; killed and resumed on the way."""
+    config = tiny.replace(views=None, patience=1)
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "kept"))
+    kept = runs.run(config)
+    assert len(list(chunked.bank_folder().rglob("train-view-*.npy"))) == 3
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "passing"))
+    n, width = len(data.split_of(phantom_data, tiny).train), 1280
+    # the plain images and a view, not two
+    monkeypatch.setenv("ACRLLS_BANK_GB", str(n * width * 4 * 1.9 / 1e9))
+    fill, killed = FeatureBank._fill, []
 
-    filled, save, checkpoints = [], training._Phase._checkpoint, []
-    fill_view = FeatureBank._fill
-
-    def counted(self, part, view, arrays):
-        filled.append((part, view))
-        assert part != "train" or not list(chunked.bank_folder().rglob("pool/train-view-*.npy"))
-        fill_view(self, part, view, arrays)
-
-    def dies(self, *args):
-        save(self, *args)
-        checkpoints.append(self.config.variant)
-        if len(checkpoints) == 3:
+    def watched(self, part, view, arrays):
+        views = chunked.bank_folder().rglob("pool/train-view-*.npy")
+        assert part != "train" or not list(views)
+        fill(self, part, view, arrays)
+        if view == 1 and not killed:
+            killed.append(view)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(FeatureBank, "_fill", counted)
-    monkeypatch.setattr(training._Phase, "_checkpoint", dies)
+    monkeypatch.setattr(FeatureBank, "_fill", watched)
     with pytest.raises(KeyboardInterrupt):
-        runs.run_all(configs)
-    assert checkpoints == ["baseline", "proposed", "baseline"]
-    monkeypatch.setattr(training._Phase, "_checkpoint", save)
-    together = runs.run_all(configs)
-    assert [view for part, view in filled if part == "train"] == [0, 1, 2]
+        runs.run(config)
+    assert list(chunked.bank_folder().rglob("pool/train-view-1.npy"))
+    monkeypatch.setattr(FeatureBank, "_fill", fill)
+    passing = runs.run(config)
     assert not list(chunked.bank_folder().rglob("pool/train-view-*"))
-    for a, b in zip(alone, together, strict=True):
-        columns = ["phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
-        pd.testing.assert_frame_equal(a.history[columns], b.history[columns], rtol=1e-5)
-        np.testing.assert_allclose(
-            a.predictions().logits, b.predictions().logits, rtol=1e-4, atol=1e-5
-        )
-    monkeypatch.setattr(training, "train_together", lambda jobs: pytest.fail("trained again"))
-    assert [run.config.variant for run in runs.run_all(configs[::-1])] == ["proposed", "baseline"]
+    columns = ["phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+    pd.testing.assert_frame_equal(kept.history[columns], passing.history[columns], rtol=1e-5)
 
 
 def test_what_another_process_trains_is_waited_for_after_all_else_is_done(
     tiny, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    trained, freed = [], []
+    trained = []
 
-    def train_together(jobs):
-        for k, (config, _, folder) in enumerate(jobs):
-            trained.append(config.variant)
-            (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
-            (folder / "history.csv").write_text("seconds\n1\n")
-            yield k, None
-            with locked(folder.with_suffix(".lock"), wait=False) as had:
-                freed.append(had)
+    def train(config, dataset, folder):
+        trained.append(config.variant)
+        (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
+        (folder / "history.csv").write_text("seconds\n1\n")
 
-    monkeypatch.setattr(training, "train_together", train_together)
+    monkeypatch.setattr("acrlls.training.train", train, raising=False)
     configs = [tiny.replace(variant=v) for v in ("baseline", "proposed", "acr_only")]
-    first = chunked.store() / runs.run_digest(configs[0], data.load_data(configs[0]))
+    first = store() / runs.run_digest(configs[0], data.load_data(configs[0]))
     with ThreadPoolExecutor() as pool, contextlib.ExitStack() as other:
         other.enter_context(locked(first.with_suffix(".lock")))
         asked = pool.submit(runs.run_all, configs)
@@ -357,7 +333,6 @@ def test_what_another_process_trains_is_waited_for_after_all_else_is_done(
         other.close()
         found = asked.result(timeout=60)
     assert trained == ["proposed", "acr_only", "baseline"]
-    assert freed == [True] * 3  # each before the next is trained
     assert [run.config.variant for run in found] == ["baseline", "proposed", "acr_only"]
 
 
@@ -368,15 +343,15 @@ def test_what_another_process_trains_is_waited_for_after_all_else_is_done(
 def full_store(small_chunks, tiny, phantom_data):
     """A store with features, a run, a run cut off, and drawn phantoms."""
     FeatureBank(tiny, phantom_data, m.build_model(tiny, 4)).features("test", "pool")
-    store = chunked.store()
+    home = store()
     for name in ("0123456789", "abcdef0123.partial"):
-        (store / name).mkdir()
-        (store / name / "config.json").write_text(
+        (home / name).mkdir()
+        (home / name / "config.json").write_text(
             '{"variant": "proposed", "profile": "quick", "seed": 3}'
         )
-    (store / "phantom").mkdir()
-    (store / "phantom" / "0123.npz").write_bytes(b"12345")
-    return store
+    (home / "phantom").mkdir()
+    (home / "phantom" / "0123.npz").write_bytes(b"12345")
+    return home
 
 
 def kinds():

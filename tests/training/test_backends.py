@@ -23,12 +23,13 @@ BACKENDS = [
 TRAIN = """
 import keras, numpy as np
 from acrlls import configure, runs
-done = runs.run(configure("quick", phantom_images=120, image_size=32, backbone="random", phase1_epochs=1,
-                          phase2_epochs=1, unfrozen_layers=20, views=1, batch_size=16))
+config = configure("quick", phantom_images=120, image_size=32, backbone="random", views=1)
+done = runs.run(config.replace(phase1_epochs=1, phase2_epochs=1, unfrozen_layers=20, batch_size=16))
 assert done.manifest["backend"] == keras.backend.backend() != "tensorflow"
 assert len(done.history) == 2 and np.isfinite(done.history.val_loss).all()
 assert not np.allclose(done.scales.iloc[:, 2:], 1)
-np.testing.assert_allclose(done.model().predict(np.zeros((1, 32, 32, 3)), verbose=0).sum(), 1, rtol=1e-5)
+p = done.model().predict(np.zeros((1, 32, 32, 3)), verbose=0)
+np.testing.assert_allclose(p.sum(), 1, rtol=1e-5)
 """
 
 
@@ -54,7 +55,7 @@ def test_every_statement_about_the_layers_holds(backend):
         "pytest",
         "-p",
         "no:cacheprovider",
-        str(Path(__file__).with_name("test_layers.py")),
+        str(Path(__file__).parents[1] / "method" / "test_layers.py"),
     )
 
 
