@@ -1,4 +1,6 @@
-"""The front page's computed part: what the cells tagged ``front`` of an executed section say and show."""
+"""The front page's computed part: what the cells tagged ``front`` of an executed section say and
+show.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Figures of the ledger: published numbers against chance.  Imported through ``acrlls.figures.plots``."""
+"""Figures of the ledger: published numbers against chance.  Imported through
+``acrlls.figures.plots``.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,8 @@ def plot_ece_floors(table, axes=None):
 
 @styled
 def plot_gap_floors(draws: Mapping[str, np.ndarray], gaps, axes=None):
-    """Differences in ECE of two calibrated models, a histogram a class, and the published differences as marks.
+    """Differences in ECE of two calibrated models, a histogram a class, and the published
+    differences as marks.
 
     Args:
         draws: by class, ``(resamples,)``.
@@ -88,7 +91,8 @@ def plot_gap_floors(draws: Mapping[str, np.ndarray], gaps, axes=None):
 
 @styled
 def plot_mcnemar(curve, ours: Mapping[str, int], level: float = 0.05, ax=None):
-    """McNemar's p over the images that exactly one model gets right, with the disagreement of recorded runs.
+    """McNemar's p over the images that exactly one model gets right, with the disagreement of
+    recorded runs.
 
     Args:
         curve, ours: of :func:`acrlls.ledger.ledger.accuracy_curve`.

@@ -1,4 +1,6 @@
-"""The front page's figure: what each network shows as trained and after one post-hoc step, over a noise floor."""
+"""The front page's figure: what each network shows as trained and after one post-hoc step, over a
+noise floor.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ def plot_networks(
     xlabel: str,
     ax=None,
 ):
-    """A row a network, grouped by setting; a dot a seed, and a grey band up to what perfect calibration may show.
+    """A row a network, grouped by setting; a dot a seed, and a grey band up to what perfect
+    calibration may show.
 
     Args:
         groups: by setting, by network, the values of its seeds.

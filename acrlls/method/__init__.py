@@ -1,13 +1,13 @@
 """Layers, network, variants and Grad-CAM: the method of the paper."""
 
 from acrlls.backend import lazy_door
+from acrlls.method.variants import VARIANTS  # needs no Keras
 
 _HOMES = {
     "AdaptiveConfidenceRegularizer": "layers",
     "LearnableLogitScaler": "layers",
     "POOL": "model",
     "SHIPPED_WEIGHTS": "model",
-    "VARIANTS": "model",
     "backbone_layers": "model",
     "between": "model",
     "build_backbone": "model",
@@ -23,5 +23,5 @@ _HOMES = {
     "of_another": "heat",
     "share_table": "heat",
 }
-__all__ = list(_HOMES)
+__all__ = [*_HOMES, "VARIANTS"]
 __getattr__ = lazy_door(__name__, _HOMES)

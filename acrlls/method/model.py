@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -14,34 +13,11 @@ import numpy as np
 
 from acrlls.config import Config, UserError
 from acrlls.method.layers import AdaptiveConfidenceRegularizer, LearnableLogitScaler
+from acrlls.method.variants import VARIANTS
 from acrlls.store import digest
 
 POOL = "pool"  # first layer of the head
 SHIPPED_WEIGHTS = "phantom_mobilenet_v2_0.35_96.weights.h5"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A head: which calibration layers it has, its dense widths and the dropout rate after each."""
-
-    title: str
-    acr: bool
-    lls: bool
-    dense: tuple[int, ...] = (256, 128)
-    dropout: tuple[float, ...] = (0.4, 0.3)
-
-
-# Baseline, Single Dense and Proposed are the paper's (Section IV-D); the rest its ablation omits.
-VARIANTS = {
-    "baseline": Variant("Baseline", acr=False, lls=False),
-    "single_dense": Variant("Single Dense", acr=False, lls=False, dense=(256,), dropout=(0.4,)),
-    "proposed": Variant("Proposed", acr=True, lls=True),
-    "acr_only": Variant("ACR alone", acr=True, lls=False),
-    "lls_only": Variant("LLS alone", acr=False, lls=True),
-    "single_dense_acr_lls": Variant(
-        "Single Dense + ACR + LLS", acr=True, lls=True, dense=(256,), dropout=(0.4,)
-    ),
-}
 
 
 def build_model(config: Config, classes: int, base: keras.Model | None = None) -> keras.Model:

@@ -77,7 +77,9 @@ class Run:
 
     @functools.cached_property
     def scales(self) -> pd.DataFrame:
-        """LLS scales at the end of each epoch: phase, epoch, one column a class; no rows without LLS."""
+        """LLS scales at the end of each epoch: phase, epoch, one column a class; no rows without
+        LLS.
+        """
         try:
             return pd.read_csv(self.folder / "scales.csv")
         except pd.errors.EmptyDataError:
@@ -115,7 +117,9 @@ class Run:
         if table.empty:
             raise ValueError(f"no predictions for part {part!r}, phase {phase}")
         logits = table[[f"logit_{c}" for c in self.class_names]].to_numpy()
-        return Predictions(table.name.to_numpy(str), table.label.to_numpy(), logits, self.class_names, part)
+        return Predictions(
+            table.name.to_numpy(str), table.label.to_numpy(), logits, self.class_names, part
+        )
 
     def model(self):
         """The returned Keras model, images `(n, size, size, 3)` to probabilities `(n, classes)`."""
@@ -147,7 +151,8 @@ def load_run(folder: str | Path) -> Run:
 
 
 def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple[str, str], Run]:
-    """Every record of a profile, by (change, variant); the change is ``""`` for the profile as it stands.
+    """Every record of a profile, by (change, variant); the change is ``""`` for the profile as it
+    stands.
 
     Raises:
         UserError: there is none.
@@ -164,13 +169,17 @@ def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple
 
 
 def tuning(profile: str = "laptop", folder: str | Path = RESULTS) -> pd.DataFrame | None:
-    """The recorded grid of a profile, as :func:`acrlls.tune` gives it; ``None`` where none is recorded."""
+    """The recorded grid of a profile, as :func:`acrlls.tune` gives it; ``None`` where none is
+    recorded.
+    """
     file = Path(folder) / profile / "tuning.csv"
     return pd.read_csv(file) if file.is_file() else None
 
 
 def training_weights(done: Run) -> np.ndarray:
-    """The class weights `(classes,)` that a run was trained with; ones where it was trained without."""
+    """The class weights `(classes,)` that a run was trained with; ones where it was trained
+    without.
+    """
     if not done.config.class_weights:
         return np.ones(len(done.class_names))
     fractions = done.config.train_fraction, done.config.validation_fraction

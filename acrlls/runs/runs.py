@@ -27,7 +27,7 @@ from acrlls.runs.recorded import Run
 from acrlls.store import digest, locked, source_digest, store, write_text
 
 _TRAINING = ("algorithm", "bank", "batchnorm", "chunked", "engines", "folding", "phase", "plan")
-_SOURCES = ("method/layers.py", "method/model.py", "data")
+_SOURCES = ("method/layers.py", "method/model.py", "method/variants.py", "data")
 _SOURCES += tuple(f"training/{name}.py" for name in _TRAINING)
 
 
