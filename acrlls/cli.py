@@ -336,7 +336,7 @@ def claims(options) -> int:
     Exit status 1 if a claim has no check or a check no claim.
     acrlls claims ece --verdict "does not follow" --evidence
     """
-    from acrlls.ledger import ledger
+    from acrlls import ledger
 
     if options.verdict is not None and options.verdict not in ledger.VERDICTS:
         raise UsageError(

@@ -24,13 +24,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri
 from scipy.stats import beta, binom, norm, rankdata
 
-POOL = (
-    2**15
-)  # scores of a shape; with the label as last bit a place fits 16 bits, which NumPy sorts in one pass
+# Scores of a shape; with the label as last bit a place fits 16 bits, which NumPy sorts in one pass.
+POOL = 2**15
 
 BINNINGS = tuple(
     (kind, bins) for kind in ("uniform", "quantile") for bins in (5, 10, 15, 20, 30, 50)
@@ -42,7 +40,7 @@ BINNINGS = tuple(
 
 def beta_shape(prevalence: float, brier: float) -> np.ndarray:
     """Beta-distributed scores with mean ``prevalence`` and E[p(1 - p)] = ``brier``, which is what calibration
-    makes the Brier score; as in :func:`acrlls.calibration.registry.matched_floor`."""
+    makes the Brier score; as in :func:`acrlls.calibration.matched_floor`."""
     strength = brier / (_most(prevalence, brier) - brier)
     return beta.ppf(_middles(POOL), prevalence * strength, (1 - prevalence) * strength)
 
@@ -84,31 +82,6 @@ def two_group_shape(
     return np.concatenate([np.zeros(POOL - size - sure), middle, np.ones(sure)])
 
 
-def sharpened_shape(scores, prevalence: float, brier: float) -> np.ndarray:
-    """Recorded scores ``(n,)`` of a class, multiplied and shifted on the logit scale until their mean is
-    ``prevalence`` and E[p(1 - p)] is ``brier``."""
-    _most(prevalence, brier)
-    score = np.quantile(logit(np.clip(scores, 1e-12, 1 - 1e-12)), _middles(POOL))
-
-    def shifted(log_slope):
-        z = np.exp(log_slope) * score
-        return expit(
-            z + brentq(lambda b: expit(z + b).mean() - prevalence, -z.max() - 30, -z.min() + 30)
-        )
-
-    def excess(log_slope):
-        p = shifted(log_slope)
-        return (p * (1 - p)).mean() - brier
-
-    return shifted(brentq(excess, -6, 6, xtol=1e-6))
-
-
-def errors_of(shape) -> float:
-    """Share of mistakes that a shape implies at a threshold of one half, E min(p, 1 - p): to compare with the
-    published mistakes."""
-    return float(np.minimum(shape, 1 - np.asarray(shape)).mean())
-
-
 def _middles(size: int) -> np.ndarray:
     return (np.arange(size) + 0.5) / size
 
@@ -142,7 +115,7 @@ def binned_gaps(
         shape: scores in ascending order, at most :data:`POOL`.
         places: index into ``shape`` of every image of every test set, ``(resamples, n)``.
         labels: booleans, ``(resamples, n)``.
-        binnings: kind (``"uniform"`` or ``"quantile"``) and number of bins, as in :mod:`acrlls.calibration.registry`.
+        binnings: kind (``"uniform"`` or ``"quantile"``) and number of bins, as in :mod:`acrlls.calibration`.
 
     Returns:
         ``(resamples, len(binnings))``.

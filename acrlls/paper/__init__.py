@@ -1,5 +1,25 @@
 """What Win & Yao publish, as data."""
 
-from acrlls.paper.paper import CLASSES, NUMBERS, beside, by_class, show, table
+from acrlls.paper.paper import (
+    CLASSES,
+    NUMBERS,
+    beside,
+    by_class,
+    confusion_bounds,
+    confusion_margins,
+    ece_reductions,
+    show,
+    table,
+)
 
-__all__ = ["CLASSES", "NUMBERS", "beside", "by_class", "show", "table"]
+__all__ = [
+    "CLASSES",
+    "NUMBERS",
+    "beside",
+    "by_class",
+    "confusion_bounds",
+    "confusion_margins",
+    "ece_reductions",
+    "show",
+    "table",
+]
