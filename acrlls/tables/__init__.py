@@ -1,0 +1,1 @@
+"""Tables and computed sentences of the book, a module a section."""
