@@ -3,8 +3,8 @@
 A *claim* is a number or a statement of ``paper.yml``, which also names its checks and their
 arguments.  A *check* is a function of :data:`CHECKS` that asks one question in one of three ways:
 does the claim **follow** from the paper's own other numbers; do the recorded runs **reproduce** it,
-with an interval; does it stand out from **noise**.  It returns a verdict and the evidence for it.  A
-claim may have several; the one that heads its row is the first of :data:`VERDICTS` among them.
+with an interval; does it stand out from **noise**.  It returns a verdict and the evidence for it.
+A claim may have several; the one that heads its row is the first of :data:`VERDICTS` among them.
 
 >>> entry = Ledger(Facts(resamples=20))["share.Normal"]
 >>> entry.verdict, entry.outcomes["ratio"].evidence

@@ -96,7 +96,7 @@ def measured(facts: Facts, run: records.Run, phase: int | None = None) -> pd.Dat
 
 
 def repetition(row, own: int, theirs: float) -> tuple[float, float]:
-    """Where a repetition on ``theirs`` images would fall, from the interval of a run on ``own`` [1]."""
+    """Where a repetition on ``theirs`` images would fall, given a run's interval on ``own`` [1]."""
     wider = np.sqrt(1 + own / theirs)
     above = max(row.high - row.estimate, 0)
     return row.estimate - (row.estimate - row.low) * wider, row.estimate + above * wider
@@ -133,7 +133,7 @@ def measure(facts: Facts, claim: Claim, of: str, variant: str = "proposed") -> O
     floor, form = "", ".2%" if facts.numbers[claim.key].printed.endswith("%") else ".4f"
     if kind == "ECE":
         low, limit = max(low, 0.0), _floor(facts, run)[CLASSES.index(group)]
-        floor = f" If ours were perfectly calibrated, 95% of test sets would show less than {limit:.4f}."
+        floor = f" Calibrated perfectly, ours would stay below {limit:.4f} in 95% of test sets."
     also = "".join(
         f"; with {change.replace('-', ' ')}, ours is {measured(facts, other).estimate[of]:{form}}"
         for change, other in facts.other_runs(variant).items()

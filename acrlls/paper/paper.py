@@ -1,15 +1,18 @@
-"""What Win & Yao publish, as data, each number and statement with the place where it stands, and ours beside it.
+"""What Win & Yao publish, as data, each number and statement with the place where it stands, and
+ours beside it.
 
-The data are in ``paper.yml``.  A number is kept as it is printed, because its digits say how closely another one must
-come to agree with it.  Percentages are handed out as fractions: ``94.68%`` has the value 0.9468.
+The data are in ``paper.yml``.  A number is kept as it is printed, because its digits say how
+closely another one must come to agree with it.  Percentages are handed out as fractions: ``94.68%``
+has the value 0.9468.
 
 >>> NUMBERS["accuracy.baseline"].value, NUMBERS["accuracy.baseline"].where
 (0.9402, 'Section IV-D')
 >>> float(table("V").loc["Proposed", "COVID"])
 0.0024
 
-The last part of the module finds the whole numbers behind the published ones.  Whether all of them follow from each
-other, agree with the recorded runs, and stand out from noise is what :mod:`acrlls.ledger.ledger` says.
+The last part of the module finds the whole numbers behind the published ones.  Whether all of them
+follow from each other, agree with the recorded runs, and stand out from noise is what
+:mod:`acrlls.ledger` says.
 """
 
 from __future__ import annotations
@@ -38,7 +41,8 @@ class Number:
 
     Attributes:
         key: the name by which :data:`NUMBERS` knows it.
-        printed: the number as the paper prints it, with its decimals, thousands separators and per cent sign.
+        printed: the number as the paper prints it, with its decimals, thousands separators and per
+            cent sign.
         where: the place in the paper, such as ``"Table III"``; several are separated by semicolons.
         what: what it is the number of.
     """
@@ -61,13 +65,15 @@ class Number:
         return 0.5 * 10.0 ** -(len(digits) + 2 * self.printed.endswith("%"))
 
     def agrees(self, value: float) -> bool:
-        """Whether ``value``, rounded to the printed digits, can be this number (a tie may go either way)."""
+        """Whether ``value``, rounded to the printed digits, can be this number (a tie may go either
+        way)."""
         return abs(value - self.value) <= self.half_unit * (1 + 1e-9)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One published statement that can be true or false: its key, the paper's words, and the place."""
+    """One published statement that can be true or false: its key, the paper's words, and the
+    place."""
 
     key: str
     quote: str
@@ -76,7 +82,8 @@ class Statement:
 
 @dataclass(frozen=True)
 class Table:
-    """One published table: title, what its rows are, columns, and cells as printed (``-`` is empty)."""
+    """One published table: title, what its rows are, columns, and cells as printed (``-`` is
+    empty)."""
 
     title: str
     rows_are: str
@@ -134,8 +141,8 @@ def table(roman: str) -> pd.DataFrame:
 
 
 def by_class(name: str) -> pd.Series:
-    """What the running text gives class by class: ``"images"``, ``"share"``, ``"class_weight"``, ``"auc"``,
-    ``"brier"``, ``"ece"`` or ``"ece_reduction"``.  Percentages as fractions."""
+    """What the running text gives class by class: ``"images"``, ``"share"``, ``"class_weight"``,
+    ``"auc"``, ``"brier"``, ``"ece"`` or ``"ece_reduction"``.  Percentages as fractions."""
     if name not in PUBLISHED["by_class"]:
         raise KeyError(f"the paper gives {', '.join(PUBLISHED['by_class'])} by class, not {name!r}")
     values = [NUMBERS[f"{name}.{c}"].value for c in CLASSES]
@@ -146,14 +153,15 @@ def beside(ours, published) -> pd.DataFrame:
     """Our values beside the published ones, and ours minus theirs.
 
     Args:
-        ours: DataFrame, Series or mapping.  Rows and columns are matched by name, so its class names or model
-            titles and its column names must be the paper's where a comparison is wanted.
+        ours: DataFrame, Series or mapping.  Rows and columns are matched by name, so its class
+            names or model titles and its column names must be the paper's where a comparison is
+            wanted.
         published: DataFrame or Series in the same form, or the number of a table, such as ``"V"``.
 
     Returns:
-        For Series: the columns ``published``, ``ours`` and ``difference``.  For DataFrames: these three below
-        each column's name.  Published rows come first; rows and columns that only one side has are kept, with
-        NaN on the other side.
+        For Series: the columns ``published``, ``ours`` and ``difference``.  For DataFrames: these
+        three below each column's name.  Published rows come first; rows and columns that only one
+        side has are kept, with NaN on the other side.
     """
     if isinstance(published, str):
         published = table(published)
@@ -176,7 +184,8 @@ def beside(ours, published) -> pd.DataFrame:
 
 
 def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: str | None = None):
-    """A frame of :func:`beside` for the eye: fixed decimals, signed differences, a dash for no number.
+    """A frame of :func:`beside` for the eye: fixed decimals, signed differences, a dash for no
+    number.
 
     Args:
         decimals: for every column, or for each by its (first) name, 4 for those not named.
@@ -208,11 +217,12 @@ def _union(first: pd.Index, second: pd.Index) -> pd.Index:
     return first.append(second[~second.isin(first)])
 
 
-# --- whole numbers behind the published ones ------------------------------------------------------------------
+# --- whole numbers behind the published ones ---------------------------------------------------
 
 
 def counts_behind(number: Number, n: int) -> list[int]:
-    """The whole numbers k for which k / n rounds to a published fraction; empty if there is none."""
+    """The whole numbers k for which k / n rounds to a published fraction; empty if there is
+    none."""
     low = math.ceil((number.value - number.half_unit) * n - 1e-6)
     high = math.floor((number.value + number.half_unit) * n + 1e-6)
     return [k for k in range(max(low, 0), min(high, n) + 1) if number.agrees(k / n)]
@@ -221,12 +231,12 @@ def counts_behind(number: Number, n: int) -> list[int]:
 def confusion_margins(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
     """The whole numbers behind Table III.
 
-    Recall and support give the correct predictions of a class; these and the precision give how often it was
-    predicted.
+    Recall and support give the correct predictions of a class; these and the precision give how
+    often it was predicted.
 
     Returns:
-        One row a class: ``support``, ``correct``, ``missed`` (of that class, called another), ``predicted``,
-        ``false_alarms`` (called that class, of another).
+        One row a class: ``support``, ``correct``, ``missed`` (of that class, called another),
+        ``predicted``, ``false_alarms`` (called that class, of another).
 
     Raises:
         Inconsistent: the published digits leave none or several whole numbers.
@@ -253,10 +263,11 @@ def confusion_margins(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
 def confusion_bounds(
     known: Mapping[tuple[str, str], int] | None = None, numbers: Mapping[str, Number] = NUMBERS
 ) -> pd.DataFrame:
-    """The least and the most that each cell of the unpublished confusion matrix can hold, given Table III.
+    """The least and the most that each cell of the unpublished confusion matrix can hold, given
+    Table III.
 
-    The cells off the diagonal fill a transport problem whose margins are known, so that the extremes of a
-    cell are two linear programmes with whole-number solutions.
+    The cells off the diagonal fill a transport problem whose margins are known, so that the
+    extremes of a cell are two linear programmes with whole-number solutions.
 
     Args:
         known: cells that the text gives as well, ``{(true class, predicted class): count}``.

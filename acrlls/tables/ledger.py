@@ -101,7 +101,9 @@ def gap_draws(facts: ledger.Facts) -> dict:
 
 def greatest_p(facts: ledger.Facts):
     """Greatest adjusted p of each published difference over the common readings, as a Styler."""
-    groups = ledger.common(ledger.gap_tests(facts)).groupby(["first", "second", "class"], sort=False)
+    groups = ledger.common(ledger.gap_tests(facts)).groupby(
+        ["first", "second", "class"], sort=False
+    )
     frame = groups.adjusted.max().unstack("class")[list(CLASSES)]
     caption = "Greatest p over the readings, two-sided, adjusted by Holm over all twelve"
     return frame.style.format("{:.3f}").set_caption(caption)

@@ -27,7 +27,7 @@ def test_a_shape_has_the_published_prevalence_and_brier_score(name):
     assert (
         len(shape) == chance.POOL
         and (np.diff(shape) >= 0).all()
-        and 0 <= shape[0]
+        and shape[0] >= 0
         and shape[-1] <= 1
     )
     assert shape.mean() == pytest.approx(PREVALENCE, rel=2e-3)
@@ -44,11 +44,7 @@ def test_two_groups_come_close_to_the_published_auc_and_errors():
 
 
 @pytest.mark.parametrize(
-    "make",
-    [
-        chance.beta_shape,
-        lambda p, b: chance.two_group_shape(p, b, AUC, ERRORS, N),
-    ],
+    "make", [chance.beta_shape, lambda p, b: chance.two_group_shape(p, b, AUC, ERRORS, N)]
 )
 def test_a_brier_score_that_no_calibrated_scores_have_is_refused(make):
     with pytest.raises(ValueError, match="must lie between 0 and"):

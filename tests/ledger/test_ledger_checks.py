@@ -9,10 +9,10 @@ from conftest import CONTRADICTIONS
 
 from acrlls import calibration, paper
 from acrlls.config import UserError
+from acrlls.ledger import CLAIMS, Facts
 from acrlls.ledger import facts as _facts
 from acrlls.ledger import noise as _noise
 from acrlls.ledger import reproduced as _reproduced
-from acrlls.ledger import CLAIMS, Facts
 from acrlls.ledger.ledger import judge, way_of
 from acrlls.paper.paper import NUMBERS, STATEMENTS, Number
 
@@ -167,9 +167,7 @@ def test_a_number_near_ours_is_reproduced_and_one_far_away_differs(entries):
     ]
     for value, verdict in ((ours, "reproduced"), (ours - 0.1, "differs")):
         assert (
-            judged(
-                "accuracy.proposed", "measure", **{"accuracy.proposed": f"{value:.2%}"}
-            ).verdict
+            judged("accuracy.proposed", "measure", **{"accuracy.proposed": f"{value:.2%}"}).verdict
             == verdict
         )
 
