@@ -116,8 +116,8 @@ def cache(options) -> int:
     acrlls cache 3f2a --clear       delete the entries whose name begins so
     acrlls cache unfinished --clear delete runs that were cut off
     """
-    from acrlls.runs import cache as kept
-    from acrlls.training.chunked import LIMIT_VARIABLE, limit, readable
+    from acrlls import runs as kept
+    from acrlls.training import LIMIT_VARIABLE, limit, readable
 
     changes = options.clear or options.check
     found = _usage(kept.entries, options.chosen or (kept.CLEARED_BY_DEFAULT if changes else ()))
@@ -155,7 +155,7 @@ def claims(options) -> int:
     Exit status 1 if a claim has no check or a check no claim.
     acrlls claims ece --verdict "does not follow" --evidence
     """
-    from acrlls.ledger import ledger
+    from acrlls import ledger
 
     if options.verdict not in (None, *ledger.VERDICTS):
         known = ", ".join(ledger.VERDICTS)

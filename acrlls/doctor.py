@@ -35,7 +35,7 @@ def _backend(config: Config) -> str:
 
     keras = import_keras()
     keras.ops.convert_to_numpy(keras.ops.softmax(np.ones((1, 4), "float32")))
-    from acrlls.training.engines import engine, engine_version
+    from acrlls.training import engine, engine_version
 
     backend, by = keras.backend.backend(), engine_version(engine())
     return f"Keras {keras.__version__} computes on {backend}, the frozen part by {by}"
@@ -70,7 +70,7 @@ def _weights(config: Config) -> str:
 
 
 def _store(config: Config) -> str:
-    from acrlls.training.chunked import limit, readable, used
+    from acrlls.training import limit, readable, used
 
     folder = store()
     folder.mkdir(parents=True, exist_ok=True)

@@ -38,12 +38,10 @@ CONTRADICTIONS = {
     "share.Normal",
     "table_I.5.val_accuracy",
     "ece.reduction_up_to",
-    "tuning.region",
     "lls.below_one",
     "lls.reduced_confidence",
     "ablation.single_higher",
     "method.favours_one",
-    "method.minority",
 }
 
 
@@ -134,7 +132,7 @@ def real_folder():
 @pytest.fixture(scope="session")
 def entries():
     """The ledger with few resamples."""
-    from acrlls.ledger.ledger import Facts, Ledger
+    from acrlls.ledger import Facts, Ledger
 
     return Ledger(Facts(resamples=100))
 

@@ -110,9 +110,8 @@ def plain_phase(config: Config, dataset: Dataset, model, number: int) -> list[di
     """The epochs of one phase with ``fit``; the best epoch's weights stay in the model."""
     import keras
 
-    from acrlls.method.model import freeze_backbone, unfreeze_top
-    from acrlls.training.algorithm import phases, seed_dropout
-    from acrlls.training.engines import jit_compile
+    from acrlls.method import freeze_backbone, unfreeze_top
+    from acrlls.training import jit_compile, phases, seed_dropout
 
     plan, split = phases(config)[number - 1], split_of(dataset, config)
     if number == 1:
@@ -176,10 +175,9 @@ def _images(config: Config, dataset: Dataset, rows):
 
 def machine(config: Config) -> dict:
     """Processor, versions, and the cost of the head."""
-    from acrlls.method import build_model
-    from acrlls.method.model import POOL, between, freeze_backbone
-    from acrlls.runs.runs import environment
-    from acrlls.training.engines import engine, engine_version
+    from acrlls.method import POOL, between, build_model, freeze_backbone
+    from acrlls.runs import environment
+    from acrlls.training import engine, engine_version
 
     model = build_model(config.replace(variant="proposed"), 4)
     freeze_backbone(model)
@@ -200,7 +198,7 @@ def _head_seconds(head, config: Config, n: int = 10_000) -> float:
 
     Measured apart, on random vectors: among few images an epoch of the head is all overhead.
     """
-    from acrlls.training.engines import jit_compile, steps_per_execution
+    from acrlls.training import jit_compile, steps_per_execution
 
     rng = np.random.default_rng(0)
     x, y = rng.random((n, *head.input_shape[1:]), np.float32), rng.integers(0, 4, n)

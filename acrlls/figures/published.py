@@ -20,7 +20,7 @@ def plot_ece_floors(table, axes=None):
     """Published ECEs and the noise floor by class (columns), kind (rows) and number of bins.
 
     Args:
-        table: of :func:`acrlls.ledger.ledger.ece_tests`.
+        table: of :func:`acrlls.ledger.ece_tests`.
         axes: ``(kinds, classes)``.
     """
     models, classes, shapes = (sorted(set(table.index.get_level_values(i))) for i in range(3))
@@ -95,7 +95,7 @@ def plot_mcnemar(curve, ours: Mapping[str, int], level: float = 0.05, ax=None):
     recorded runs.
 
     Args:
-        curve, ours: of :func:`acrlls.ledger.ledger.accuracy_curve`.
+        curve, ours: of :func:`acrlls.ledger.accuracy_curve`.
     """
     ax = ax or plt.subplots(figsize=(WIDTH, 2.6))[1]
     ax.axhline(level, color=MUTED, linewidth=0.8)

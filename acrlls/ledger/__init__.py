@@ -1,5 +1,34 @@
 """Every claim of the paper, what checks it, and what came out."""
 
-from acrlls.ledger.ledger import Ledger, audit
+from acrlls.ledger.facts import VERDICTS, Facts
+from acrlls.ledger.ledger import CLAIMS, Ledger, audit
+from acrlls.ledger.noise import (
+    COMMON,
+    PAIRS,
+    accuracy_curve,
+    common,
+    correlations,
+    ece_tests,
+    gap_floors,
+    gap_tests,
+)
+from acrlls.ledger.render import anchor, html, text
 
-__all__ = ["Ledger", "audit"]
+__all__ = [
+    "CLAIMS",
+    "COMMON",
+    "PAIRS",
+    "VERDICTS",
+    "Facts",
+    "Ledger",
+    "accuracy_curve",
+    "anchor",
+    "audit",
+    "common",
+    "correlations",
+    "ece_tests",
+    "gap_floors",
+    "gap_tests",
+    "html",
+    "text",
+]

@@ -1,21 +1,24 @@
 """What chance alone would show, for published numbers whose scores and labels nobody has.
 
-Three questions about a paper's tables.  Would perfect calibration show an ECE as large, or as small, as the
-published one (:func:`floors`)?  Would two perfectly calibrated models differ by as much on the same images
-(:func:`gap_floors`)?  Would two models that are equally good (:func:`mcnemar_curve`)?  The published summaries leave
-the scores of a class open, so the first two are asked of several *shapes* of the scores.  A shape is an array of
-:data:`POOL` scores in ascending order, each as likely as the next, and perfectly calibrated by the way in which
-labels are drawn.
+Three questions about a paper's tables.  Would perfect calibration show an ECE as large, or as
+small, as the published one (:func:`floors`)?  Would two perfectly calibrated models differ by as
+much on the same images (:func:`gap_floors`)?  Would two models that are equally good
+(:func:`mcnemar_curve`)?  The published summaries leave the scores of a class open, so the first two
+are asked of several *shapes* of the scores.  A shape is an array of :data:`POOL` scores in
+ascending order, each as likely as the next, and perfectly calibrated by the way in which labels are
+drawn.
 
 References:
-    - [1] J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and Forecasting
-      22, 2007 (labels drawn from the scores).
-    - [2] B. V. North, D. Curtis, P. C. Sham, "A note on the calculation of empirical P values from Monte Carlo
-      procedures", American Journal of Human Genetics 71, 2002 (the ones in p = (1 + #) / (1 + B)).
-    - [3] J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a receiver operating characteristic
-      (ROC) curve", Radiology 143, 1982 (the binormal form and the standard error of an AUC).
-    - [4] Q. McNemar, "Note on the sampling error of the difference between correlated proportions or
-      percentages", Psychometrika 12, 1947.
+    - [1] J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and
+      Forecasting 22, 2007 (labels drawn from the scores).
+    - [2] B. V. North, D. Curtis, P. C. Sham, "A note on the calculation of empirical P values from
+      Monte Carlo procedures", American Journal of Human Genetics 71, 2002 (the ones in p = (1 + #)
+      / (1 + B)).
+    - [3] J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a receiver operating
+      characteristic (ROC) curve", Radiology 143, 1982 (the binormal form and the standard error of
+      an AUC).
+    - [4] Q. McNemar, "Note on the sampling error of the difference between correlated proportions
+      or percentages", Psychometrika 12, 1947.
 """
 
 from __future__ import annotations
@@ -24,25 +27,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri
 from scipy.stats import beta, binom, norm, rankdata
 
-POOL = (
-    2**15
-)  # scores of a shape; with the label as last bit a place fits 16 bits, which NumPy sorts in one pass
+# Scores of a shape; with the label as last bit a place fits 16 bits, which NumPy sorts in one pass.
+POOL = 2**15
 
 BINNINGS = tuple(
     (kind, bins) for kind in ("uniform", "quantile") for bins in (5, 10, 15, 20, 30, 50)
 )
 
 
-# --- Shapes of calibrated scores ----------------------------------------------------------------------------
+# --- Shapes of calibrated scores ---------------------------------------------------------------
 
 
 def beta_shape(prevalence: float, brier: float) -> np.ndarray:
-    """Beta-distributed scores with mean ``prevalence`` and E[p(1 - p)] = ``brier``, which is what calibration
-    makes the Brier score; as in :func:`acrlls.calibration.registry.matched_floor`."""
+    """Beta-distributed scores with mean ``prevalence`` and E[p(1 - p)] = ``brier``, which is what
+    calibration makes the Brier score; as in :func:`acrlls.calibration.matched_floor`."""
     strength = brier / (_most(prevalence, brier) - brier)
     return beta.ppf(_middles(POOL), prevalence * strength, (1 - prevalence) * strength)
 
@@ -50,11 +51,12 @@ def beta_shape(prevalence: float, brier: float) -> np.ndarray:
 def two_group_shape(
     prevalence: float, brier: float, auc: float, errors: float, n: int
 ) -> np.ndarray:
-    """Easy images, on which the model is certain and right, and hard ones, on which its evidence is normal with
-    the same variance for both labels (binormal [3]).
+    """Easy images, on which the model is certain and right, and hard ones, on which its evidence is
+    normal with the same variance for both labels (binormal [3]).
 
-    The share of hard images and the distance of the two normals are chosen so that the Brier score is met
-    exactly, and AUC and number of errors as closely as can be, each in units of its standard error at ``n``.
+    The share of hard images and the distance of the two normals are chosen so that the Brier score
+    is met exactly, and AUC and number of errors as closely as can be, each in units of its standard
+    error at ``n``.
 
     Args:
         errors: images of the class called another and the reverse, of all ``n``.
@@ -84,31 +86,6 @@ def two_group_shape(
     return np.concatenate([np.zeros(POOL - size - sure), middle, np.ones(sure)])
 
 
-def sharpened_shape(scores, prevalence: float, brier: float) -> np.ndarray:
-    """Recorded scores ``(n,)`` of a class, multiplied and shifted on the logit scale until their mean is
-    ``prevalence`` and E[p(1 - p)] is ``brier``."""
-    _most(prevalence, brier)
-    score = np.quantile(logit(np.clip(scores, 1e-12, 1 - 1e-12)), _middles(POOL))
-
-    def shifted(log_slope):
-        z = np.exp(log_slope) * score
-        return expit(
-            z + brentq(lambda b: expit(z + b).mean() - prevalence, -z.max() - 30, -z.min() + 30)
-        )
-
-    def excess(log_slope):
-        p = shifted(log_slope)
-        return (p * (1 - p)).mean() - brier
-
-    return shifted(brentq(excess, -6, 6, xtol=1e-6))
-
-
-def errors_of(shape) -> float:
-    """Share of mistakes that a shape implies at a threshold of one half, E min(p, 1 - p): to compare with the
-    published mistakes."""
-    return float(np.minimum(shape, 1 - np.asarray(shape)).mean())
-
-
 def _middles(size: int) -> np.ndarray:
     return (np.arange(size) + 0.5) / size
 
@@ -117,7 +94,8 @@ def _most(prevalence: float, brier: float) -> float:
     most = prevalence * (1 - prevalence)
     if not 0 < brier < most:
         raise ValueError(
-            f"a Brier score of {brier:g} at a share of {prevalence:g} must lie between 0 and {most:g}"
+            f"a Brier score of {brier:g} at a share of {prevalence:g} must lie "
+            f"between 0 and {most:g}"
         )
     return most
 
@@ -130,7 +108,7 @@ def _auc_error(auc: float, prevalence: float, n: int) -> float:
     return float(np.sqrt(spread / (positive * negative)))
 
 
-# --- What perfect calibration would show --------------------------------------------------------------------
+# --- What perfect calibration would show -------------------------------------------------------
 
 
 def binned_gaps(
@@ -142,7 +120,8 @@ def binned_gaps(
         shape: scores in ascending order, at most :data:`POOL`.
         places: index into ``shape`` of every image of every test set, ``(resamples, n)``.
         labels: booleans, ``(resamples, n)``.
-        binnings: kind (``"uniform"`` or ``"quantile"``) and number of bins, as in :mod:`acrlls.calibration.registry`.
+        binnings: kind (``"uniform"`` or ``"quantile"``) and number of bins, as in
+            :mod:`acrlls.calibration`.
 
     Returns:
         ``(resamples, len(binnings))``.
@@ -150,7 +129,7 @@ def binned_gaps(
     key = np.sort(places.astype(np.uint16) * np.uint16(2) + labels, axis=1, kind="stable")
     places, labels = key >> 1, key & 1
     resamples, n = key.shape
-    # Over sorted scores the sum of the residuals in a bin is the difference of a running sum at its ends.
+    # With sorted scores, the residuals of a bin sum to the difference of a running sum at its ends.
     running = np.zeros((resamples, n + 1))
     np.cumsum(labels - shape[places], axis=1, out=running[:, 1:])
     start = np.arange(resamples)[:, None]
@@ -178,7 +157,8 @@ def floors(
     seed: int = 0,
     binnings: Sequence[tuple[str, int]] = BINNINGS,
 ) -> np.ndarray:
-    """ECE of ``n`` images whose scores have this shape and whose labels are drawn from the scores [1].
+    """ECE of ``n`` images whose scores have this shape and whose labels are drawn from the scores
+    [1].
 
     Returns:
         ``(resamples, len(binnings))``.
@@ -197,14 +177,16 @@ def gap_floors(
     seed: int = 0,
     binnings: Sequence[tuple[str, int]] = BINNINGS,
 ) -> dict[str, np.ndarray]:
-    """Difference in ECE of two perfectly calibrated models on the same ``n`` images, by the shape of their scores.
+    """Difference in ECE of two perfectly calibrated models on the same ``n`` images, by the shape
+    of their scores.
 
-    Labels are drawn first, then each model's score given the label, which makes either calibrated; the two
-    scores of an image hang together by a normal copula within each label.
+    Labels are drawn first, then each model's score given the label, which makes either calibrated;
+    the two scores of an image hang together by a normal copula within each label.
 
     Args:
         shapes: of one class; they must have the same mean.
-        correlations: of the two models' scores within the label 0 and 1, from :func:`score_correlations`.
+        correlations: of the two models' scores within the label 0 and 1, from
+            :func:`score_correlations`.
 
     Returns:
         ``(resamples, len(binnings))`` for each shape; symmetric about 0.
@@ -236,7 +218,8 @@ def gap_floors(
 
 
 def score_correlations(first, second, hits) -> tuple[float, float]:
-    """Correlation of the normal scores of two models' scores within the label 0 and the label 1; negative ones as 0.
+    """Correlation of the normal scores of two models' scores within the label 0 and the label 1;
+    negative ones as 0.
 
     Args:
         first, second: scores of one class on the same images, ``(n,)``.
@@ -250,7 +233,7 @@ def score_correlations(first, second, hits) -> tuple[float, float]:
     return tuple(found)
 
 
-# --- Tests --------------------------------------------------------------------------------------------------
+# --- Tests -------------------------------------------------------------------------------------
 
 
 def tails(draws, value: float) -> tuple[float, float]:
@@ -266,8 +249,8 @@ def tails(draws, value: float) -> tuple[float, float]:
 def mcnemar_curve(wrong_first: int, wrong_second: int) -> pd.Series:
     """Exact McNemar p-value [4] by the number of images that exactly one of two models gets right.
 
-    That number, ``discordant``, decides and is seldom published.  It is at least the difference of the two
-    models' mistakes, at most their sum, and differs from both by an even number.
+    That number, ``discordant``, decides and is seldom published.  It is at least the difference of
+    the two models' mistakes, at most their sum, and differs from both by an even number.
 
     Returns:
         Two-sided p-values by ``discordant``, over all its possible values in order.

@@ -1,28 +1,22 @@
-"""What a check gets and what it gives: claims, facts, outcomes.  Internal to ``ledger``."""
+"""What a check is given and what it returns: claims, facts and outcomes."""
 
 from __future__ import annotations
 
 import functools
-import inspect
 import itertools
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import translate
 from pathlib import Path
 
 import pandas as pd
 
+from acrlls import runs
 from acrlls.config import UserError
-from acrlls.paper import paper
-from acrlls.paper.paper import NUMBERS, Number
-from acrlls.runs import recorded as records
+from acrlls.paper import CLASSES, NUMBERS, Inconsistent, Number, confusion_margins, counts_behind
 
-WAYS = (
-    "follows",
-    "reproduced",
-    "noise",
-)  # from the paper itself; by the recorded runs; against chance
-
-# From the one that a reader must know first to the one that says least: the first of a claim heads its row.
+# From the verdict that a reader must know first to the one that says least.
 VERDICTS = (
     "does not follow",
     "lower than perfect calibration would show",
@@ -31,9 +25,10 @@ VERDICTS = (
     "stands out from noise",
     "reproduced",
     "follows",
+    "compatible",
     "not checkable",
 )
-CONTRARY, LOWER, NOISE, DIFFERS, STANDS_OUT, REPRODUCED, FOLLOWS, UNCHECKABLE = VERDICTS
+CONTRARY, LOWER, NOISE, DIFFERS, STANDS_OUT, REPRODUCED, FOLLOWS, COMPATIBLE, UNCHECKABLE = VERDICTS
 
 
 @dataclass(frozen=True)
@@ -43,17 +38,17 @@ class Claim:
     Attributes:
         key: its name in ``paper.yml``.
         text: as the paper prints it.
-        where: the places, separated by semicolons.
+        where: the places in the paper, separated by semicolons.
         what: what a number is the number of; empty for a statement.
-        checks: names of its checks.
-        reason: why nothing checks it, or None.
+        checks: the arguments of each check, by the check's name.
+        reason: why nothing checks the claim, or None.
     """
 
     key: str
     text: str
     where: str
     what: str
-    checks: tuple[str, ...]
+    checks: Mapping[str, Mapping]
     reason: str | None
 
     @property
@@ -69,36 +64,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found: one of :data:`VERDICTS`, and the arithmetic or the figures behind it as a sentence."""
+    """What a check found: one of :data:`VERDICTS`, and the evidence for it in whole sentences."""
 
     verdict: str
     evidence: str
-
-
-@dataclass(frozen=True)
-class Check:
-    """A pure function ``(claim, facts) -> Outcome`` under its name, and the way in which it checks."""
-
-    name: str
-    way: str
-    function: Callable[[Claim, Facts], Outcome]
-
-    @property
-    def title(self) -> str:
-        return inspect.getdoc(self.function).splitlines()[0].rstrip(".")
-
-
-CHECKS: dict[str, Check] = {}
-
-
-def check(way: str):
-    """Registers a function under its name among :data:`CHECKS`."""
-
-    def register(function):
-        CHECKS[function.__name__] = Check(function.__name__, way, function)
-        return function
-
-    return register
 
 
 @dataclass(frozen=True)
@@ -107,15 +76,15 @@ class Facts:
 
     Attributes:
         numbers: the published numbers by key.
-        recorded: name of the profile whose records are compared, in ``folder``.
-        bins: number of equal-width bins where a recorded run's ECE is computed.
+        recorded: name of the profile whose recorded runs are compared, in ``folder``.
+        bins: number of equal-width bins for the ECE of a recorded run.
         resamples: of every bootstrap and every simulation.
         seed: of the same.
     """
 
     numbers: Mapping[str, Number] = field(default_factory=lambda: NUMBERS)
     recorded: str = "laptop"
-    folder: Path = records.RESULTS
+    folder: Path = runs.RESULTS
     bins: int = 15
     resamples: int = 1000
     seed: int = 0
@@ -124,69 +93,64 @@ class Facts:
     def value(self, key: str) -> float:
         return self.numbers[key].value
 
-    def by_class(self, name: str, column: str = "") -> dict[str, Number]:
-        """The numbers ``name.<class>`` or ``name.<class>.<column>`` by class."""
-        return {c: self.numbers[f"{name}.{c}{column and '.' + column}"] for c in paper.CLASSES}
+    def all_of(self, pattern: str) -> dict[str, Number]:
+        """The numbers whose key matches, by what the ``*`` stands for; the classes alone where it
+        stands for classes and averages."""
+        match = re.compile(translate(pattern).replace(".*", "(.*)")).fullmatch
+        found = {m[1]: n for key, n in self.numbers.items() if (m := match(key))}
+        return {c: found[c] for c in CLASSES if c in found} or found
 
-    def ece(self, model: str) -> dict[str, Number]:
-        """The row of a model in Table V."""
-        return {c: self.numbers[f"table_V.{model}.{c}"] for c in paper.CLASSES}
+    def values(self, pattern: str) -> dict[str, float]:
+        return {name: n.value for name, n in self.all_of(pattern).items()}
 
     @functools.cached_property
     def margins(self) -> pd.DataFrame:
-        return paper.confusion_margins(self.numbers)
+        return confusion_margins(self.numbers)
 
     def correct(self, key: str) -> int:
         """The whole number of test images behind an accuracy."""
         n = int(self.value("split.test"))
-        options = paper.counts_behind(self.numbers[key], n)
+        options = counts_behind(self.numbers[key], n)
         if len(options) != 1:
-            raise paper.Inconsistent(
-                f"{self.numbers[key].printed} is no whole number of {n:,} test images"
-            )
+            printed = self.numbers[key].printed
+            raise Inconsistent(f"{printed} is no whole number of {n:,} test images")
         return options[0]
 
     @functools.cached_property
-    def runs(self) -> dict[tuple[str, str], records.Run]:
-        """Every record by (change, variant).
+    def runs(self) -> dict[tuple[str, str], runs.Run]:
+        """Every recorded run by (change, variant).
 
         Raises:
             UserError: Baseline or Proposed is not among them.
         """
-        found = records.records(self.recorded, self.folder)
-        if missing := {"baseline", "proposed"} - {
-            variant for change, variant in found if not change
-        }:
+        found = runs.records(self.recorded, self.folder)
+        lacking = sorted(v for v in ("baseline", "proposed") if ("", v) not in found)
+        if lacking:
             raise UserError(
-                f"the ledger compares the paper with a recorded Baseline and Proposed; "
-                f"{self.folder / self.recorded} lacks "
-                f"{' and '.join(sorted(missing))}: `acrlls reproduce --profile {self.recorded}` records them"
+                "the ledger compares the paper with a recorded Baseline and Proposed; "
+                f"{self.folder / self.recorded} lacks {' and '.join(lacking)}: "
+                f"`acrlls reproduce --profile {self.recorded}` records them"
             )
         return found
 
-    def run(self, variant: str) -> records.Run | None:
-        """The record of a variant under the profile as it stands, or None."""
+    def run(self, variant: str) -> runs.Run | None:
+        """The recorded run of a variant under the profile as it stands, or None."""
         return self.runs.get(("", variant))
 
-    def other_runs(self, variant: str) -> dict[str, records.Run]:
-        """Records of the same variant with one setting changed, both phases, by the change."""
-        return {
-            c: r for (c, v), r in self.runs.items() if v == variant and c and r.config.phase2_epochs
-        }
+    def other_runs(self, variant: str) -> dict[str, runs.Run]:
+        """Recorded runs of both phases with one setting changed, by the change."""
+        of = {c: r for (c, v), r in self.runs.items() if v == variant and c}
+        return {c: r for c, r in of.items() if r.config.phase2_epochs}
 
-    def heads(self, variant: str) -> list[records.Run]:
-        """Records of Phase 1 alone that differ from the profile in nothing but their seed."""
-        return [
-            r for (c, v), r in self.runs.items() if v == variant and c.startswith("phase1-seed")
-        ]
+    def heads(self, variant: str) -> list[runs.Run]:
+        """Recorded runs of Phase 1 alone that differ from the profile in their seed only."""
+        of = {c: r for (c, v), r in self.runs.items() if v == variant}
+        return [r for c, r in of.items() if c.startswith("phase1-seed")]
 
 
 def image(function, *numbers: Number) -> tuple[float, float]:
-    """Least and greatest value of a function over all numbers that round to the printed ones.
-
-    For functions that are monotone in each argument, as differences, shares, means and ratios are: the extremes
-    lie in corners.
-    """
+    """Least and greatest value of a function, monotone in each argument, over all numbers that
+    round to the printed ones."""
     ends = [(n.value - n.half_unit, n.value + n.half_unit) for n in numbers]
     values = [function(*corner) for corner in itertools.product(*ends)]
     return min(values), max(values)
@@ -196,10 +160,6 @@ def meets(number: Number, low: float, high: float) -> bool:
     """Whether a number between ``low`` and ``high`` can be printed as ``number``."""
     slack = number.half_unit * (1 + 1e-9)
     return low - slack <= number.value <= high + slack
-
-
-def verdict(holds: bool) -> str:
-    return FOLLOWS if holds else CONTRARY
 
 
 def listed(pairs: Mapping, form: str = "") -> str:

@@ -1,5 +1,37 @@
 """What Win & Yao publish, as data."""
 
-from acrlls.paper.paper import CLASSES, NUMBERS, beside, by_class, show, table
+from acrlls.paper.paper import (
+    CLASSES,
+    MODELS,
+    NUMBERS,
+    PUBLISHED,
+    STATEMENTS,
+    Inconsistent,
+    Number,
+    beside,
+    by_class,
+    confusion_bounds,
+    confusion_margins,
+    counts_behind,
+    ece_reductions,
+    show,
+    table,
+)
 
-__all__ = ["CLASSES", "NUMBERS", "beside", "by_class", "show", "table"]
+__all__ = [
+    "CLASSES",
+    "MODELS",
+    "NUMBERS",
+    "PUBLISHED",
+    "STATEMENTS",
+    "Inconsistent",
+    "Number",
+    "beside",
+    "by_class",
+    "confusion_bounds",
+    "confusion_margins",
+    "counts_behind",
+    "ece_reductions",
+    "show",
+    "table",
+]

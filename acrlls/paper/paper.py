@@ -12,7 +12,7 @@ has the value 0.9468.
 
 The last part of the module finds the whole numbers behind the published ones.  Whether all of them
 follow from each other, agree with the recorded runs, and stand out from noise is what
-:mod:`acrlls.ledger.ledger` says.
+:mod:`acrlls.ledger` says.
 """
 
 from __future__ import annotations
@@ -39,10 +39,12 @@ class Inconsistent(ValueError):
 class Number:
     """One published number.
 
-    Attributes: key: the name by which :data:`NUMBERS` knows it. printed: the number as the paper
-        prints it, with its decimals, thousands separators and per cent sign. where: the place in
-        the paper, such as ``"Table III"``; several are separated by semicolons. what: what it is
-        the number of.
+    Attributes:
+        key: the name by which :data:`NUMBERS` knows it.
+        printed: the number as the paper prints it, with its decimals, thousands separators and per
+            cent sign.
+        where: the place in the paper, such as ``"Table III"``; several are separated by semicolons.
+        what: what it is the number of.
     """
 
     key: str
@@ -64,14 +66,14 @@ class Number:
 
     def agrees(self, value: float) -> bool:
         """Whether ``value``, rounded to the printed digits, can be this number (a tie may go either
-        way).
-        """
+        way)."""
         return abs(value - self.value) <= self.half_unit * (1 + 1e-9)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One published statement that can be true or false: its key, the paper's words, and the place."""
+    """One published statement that can be true or false: its key, the paper's words, and the
+    place."""
 
     key: str
     quote: str
@@ -81,8 +83,7 @@ class Statement:
 @dataclass(frozen=True)
 class Table:
     """One published table: title, what its rows are, columns, and cells as printed (``-`` is
-    empty).
-    """
+    empty)."""
 
     title: str
     rows_are: str
@@ -151,14 +152,16 @@ def by_class(name: str) -> pd.Series:
 def beside(ours, published) -> pd.DataFrame:
     """Our values beside the published ones, and ours minus theirs.
 
-    Args: ours: DataFrame, Series or mapping.  Rows and columns are matched by name, so its class
-        names or model
-            titles and its column names must be the paper's where a comparison is wanted.
+    Args:
+        ours: DataFrame, Series or mapping.  Rows and columns are matched by name, so its class
+            names or model titles and its column names must be the paper's where a comparison is
+            wanted.
         published: DataFrame or Series in the same form, or the number of a table, such as ``"V"``.
 
-    Returns: For Series: the columns ``published``, ``ours`` and ``difference``.  For DataFrames:
-        these three below each column's name.  Published rows come first; rows and columns that only
-        one side has are kept, with NaN on the other side.
+    Returns:
+        For Series: the columns ``published``, ``ours`` and ``difference``.  For DataFrames: these
+        three below each column's name.  Published rows come first; rows and columns that only one
+        side has are kept, with NaN on the other side.
     """
     if isinstance(published, str):
         published = table(published)
@@ -214,11 +217,12 @@ def _union(first: pd.Index, second: pd.Index) -> pd.Index:
     return first.append(second[~second.isin(first)])
 
 
-# --- whole numbers behind the published ones ------------------------------------------------------------------
+# --- whole numbers behind the published ones ---------------------------------------------------
 
 
 def counts_behind(number: Number, n: int) -> list[int]:
-    """The whole numbers k for which k / n rounds to a published fraction; empty if there is none."""
+    """The whole numbers k for which k / n rounds to a published fraction; empty if there is
+    none."""
     low = math.ceil((number.value - number.half_unit) * n - 1e-6)
     high = math.floor((number.value + number.half_unit) * n + 1e-6)
     return [k for k in range(max(low, 0), min(high, n) + 1) if number.agrees(k / n)]
@@ -230,7 +234,8 @@ def confusion_margins(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
     Recall and support give the correct predictions of a class; these and the precision give how
     often it was predicted.
 
-    Returns: One row a class: ``support``, ``correct``, ``missed`` (of that class, called another),
+    Returns:
+        One row a class: ``support``, ``correct``, ``missed`` (of that class, called another),
         ``predicted``, ``false_alarms`` (called that class, of another).
 
     Raises:

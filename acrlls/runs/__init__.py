@@ -1,5 +1,6 @@
 """Runs: asked for, kept, recorded."""
 
+from acrlls.runs.cache import CLEARED_BY_DEFAULT, KINDS, damaged, entries
 from acrlls.runs.recorded import (
     RESULTS,
     Predictions,
@@ -13,9 +14,13 @@ from acrlls.runs.recorded import (
 from acrlls.runs.runs import environment, grid, run, run_all, run_digest, tune
 
 __all__ = [
+    "CLEARED_BY_DEFAULT",
+    "KINDS",
     "RESULTS",
     "Predictions",
     "Run",
+    "damaged",
+    "entries",
     "environment",
     "grid",
     "load_run",

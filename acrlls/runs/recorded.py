@@ -123,7 +123,7 @@ class Run:
 
     def model(self):
         """The returned Keras model, images `(n, size, size, 3)` to probabilities `(n, classes)`."""
-        from acrlls.method.model import build_model
+        from acrlls.method import build_model
 
         model = build_model(self.config, len(self.class_names))
         model.load_weights(self.folder / "model.weights.h5")

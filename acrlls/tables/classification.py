@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls import calibration, paper
-from acrlls.paper.paper import confusion_bounds, confusion_margins
+from acrlls.paper import confusion_bounds, confusion_margins
 
 SCORES = ["Precision", "Recall", "F1"]
 

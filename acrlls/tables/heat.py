@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls import figures, method
-from acrlls.data import batch, split_of
-from acrlls.data.dataset import render
+from acrlls.data import batch, render, split_of
 
 
 def explain(dataset, config, model, positions) -> tuple[np.ndarray, ...]:
@@ -20,12 +19,7 @@ def explain(dataset, config, model, positions) -> tuple[np.ndarray, ...]:
     warm = method.gradcam(model, batch(dataset, images, config), config.gradcam_layer)
     lungs, findings = ([find(int(i)) for i in images] for find in (dataset.mask, dataset.findings))
     grey = np.stack([render(dataset.image(int(i)), size) for i in images])
-    return (
-        grey,
-        warm,
-        method.heat.at_input_size(lungs, size),
-        method.heat.at_input_size(findings, size),
-    )
+    return (grey, warm, method.at_input_size(lungs, size), method.at_input_size(findings, size))
 
 
 def plot_examples(dataset, config, model, predictions, seed: int):
@@ -36,7 +30,7 @@ def plot_examples(dataset, config, model, predictions, seed: int):
     grid[grid >= 0] = np.arange(len(shown))
     grey, warm, lungs, _ = explain(dataset, config, model, shown)
     known = lungs.any(axis=(1, 2))
-    share = np.where(known, method.heat.lung_share(warm, lungs), np.nan)
+    share = np.where(known, method.lung_share(warm, lungs), np.nan)
     outline = lungs if known.all() else None
     said, confidence = predictions.classes[shown], p[shown].max(axis=1)
     return figures.plot_gradcam(grid, grey, warm, said, confidence, classes, outline, share)
@@ -52,12 +46,12 @@ def sample(labels, per_class: int, seed: int) -> np.ndarray:
 def shares(warm, masks, labels, predicted, classes, resamples: int, seed: int) -> pd.DataFrame:
     """Share of heat inside the masks, a row a class, the right and the wrong predictions.
 
-    Columns as in :func:`acrlls.method.heat.share_table`; no rows where no mask is known.
+    Columns as in :func:`acrlls.method.share_table`; no rows where no mask is known.
     """
     groups = {name: labels == k for k, name in enumerate(classes)}
     groups |= {"right predictions": predicted == labels, "wrong predictions": predicted != labels}
-    partner = method.heat.of_another(np.arange(len(labels)), labels, seed)
-    return method.heat.share_table(warm, masks, groups, partner, resamples)
+    partner = method.of_another(np.arange(len(labels)), labels, seed)
+    return method.share_table(warm, masks, groups, partner, resamples)
 
 
 def shares_shown(table: pd.DataFrame):

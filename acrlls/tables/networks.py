@@ -19,8 +19,7 @@ from scipy.special import softmax
 from acrlls import calibration
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES, table
-from acrlls.runs import Run
-from acrlls.runs.recorded import training_weights
+from acrlls.runs import Run, training_weights
 
 # the post-hoc step that the findings name: one scale and one shift a class, so it contains LLS
 STEP = "vector"

@@ -12,13 +12,8 @@ import numpy as np
 import pandas as pd
 
 from acrlls import VARIANTS, calibration, paper
-from acrlls.calibration import METHODS
-from acrlls.data import split_counts
-
-try:
-    from acrlls.calibration import mcnemar
-except ImportError:  # until the calibration room has it
-    from acrlls.runs.recorded import mcnemar
+from acrlls.calibration import METHODS, mcnemar
+from acrlls.runs import training_weights
 
 SHOWN = ["accuracy", "NLL", "ECE", "floor, 95 %", "low", "high"]
 
@@ -36,15 +31,6 @@ def signed(estimate: float, low: float, high: float, digits: int = 4) -> str:
     """A difference with its interval: ``+0.015 (+0.000 to +0.032)``."""
     text = f"{estimate:+z.{digits}f} ({low:+z.{digits}f} to {high:+z.{digits}f})"
     return text.replace("-", "−")
-
-
-def training_weights(run) -> np.ndarray:
-    """Class weights ``(classes,)`` that a run was trained with; ones if it had none."""
-    c = run.config
-    if not c.class_weights:
-        return np.ones(len(run.class_names))
-    counts = split_counts(run.manifest["class_counts"], c.train_fraction, c.validation_fraction)[0]
-    return counts.sum() / (len(counts) * counts)
 
 
 def recalibrate(run, method: str) -> np.ndarray:

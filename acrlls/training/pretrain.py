@@ -14,11 +14,11 @@ import keras
 import numpy as np
 
 from acrlls.config import configure
-from acrlls.data.dataset import Augmentation, render, to_input
-from acrlls.method.model import POOL, SHIPPED_WEIGHTS, build_backbone
+from acrlls.data import Augmentation, render, to_input
+from acrlls.method import POOL, SHIPPED_WEIGHTS, build_backbone
 from acrlls.phantom import source_task
 from acrlls.store import digest
-from acrlls.training.algorithm import Batches
+from acrlls.training.phase import Batches
 from acrlls.training.engines import jit_compile
 
 

@@ -14,7 +14,7 @@ from acrlls.config import Config
 from acrlls.paper import paper
 from acrlls.paper.paper import CLASSES, NUMBERS, by_class, table
 
-BOOK = Path(__file__).resolve().parent.parent / "book"
+BOOK = Path(__file__).resolve().parents[2] / "book"
 
 
 def test_a_printed_percentage_is_a_fraction_and_knows_how_far_rounding_moved_it():

@@ -12,17 +12,16 @@ import pandas as pd
 import pytest
 from conftest import CONTRADICTIONS
 
-from acrlls import cli
+from acrlls import cli, ledger, paper
 from acrlls.config import PROJECT
-from acrlls import figures as plots
-from acrlls.ledger import ledger
-from acrlls.ledger.ledger import CHECKS, CLAIMS, Facts, Ledger
-from acrlls.paper import paper
+from acrlls.figures import plots
+from acrlls.ledger import CLAIMS, Facts, Ledger
+from acrlls.ledger.ledger import CHECKS, question
 from acrlls.paper.paper import NUMBERS, PUBLISHED, STATEMENTS
 
 matplotlib.use("Agg")
 
-TEXT = Path(__file__).parents[2] / "shared" / "paper" / "win-yao-acr-lls-mnetcal.txt"
+TEXT = Path(__file__).parents[3] / "shared" / "paper" / "win-yao-acr-lls-mnetcal.txt"
 
 # --- Completeness -------------------------------------------------------------------------------------------
 
@@ -33,23 +32,20 @@ def test_every_claim_has_a_check_or_a_reason_and_every_check_a_claim():
 
 
 def test_a_claim_without_a_check_and_a_check_without_a_claim_are_found():
-    bare = dataclasses.replace(CLAIMS["share.Normal"], key="bare", checks=())
+    bare = dataclasses.replace(CLAIMS["share.Normal"], key="bare", checks={})
     odd = dataclasses.replace(
-        CLAIMS["share.Normal"], key="odd", checks=("share_of_total", "by_magic")
+        CLAIMS["share.Normal"], key="odd", checks={"ratio": {}, "by_magic": {}}
     )
-    idle = dataclasses.replace(CHECKS["reduction"], name="idle")
-    found = ledger.audit(
-        {"bare": bare, "odd": odd}, {"share_of_total": CHECKS["share_of_total"], "idle": idle}
-    )
+    found = ledger.audit({"bare": bare, "odd": odd}, {"ratio": None, "idle": None})
     assert found == [
         "claim bare has no check and no reason for having none",
-        "check idle has no claim",
         "claim odd asks for by_magic, which is no check",
+        "check idle has no claim",
     ]
 
 
 def test_every_pattern_of_the_data_matches_a_claim():
-    patterns = [p for keys in PUBLISHED["checks"].values() for p in keys] + list(
+    patterns = [p for keys in PUBLISHED["checks"] for p in keys.split(", ")] + list(
         PUBLISHED["unchecked"]
     )
     assert [p for p in patterns if not any(fnmatchcase(key, p) for key in CLAIMS)] == []
@@ -128,8 +124,6 @@ def test_every_statement_is_in_the_papers_words():
 def test_the_heading_verdict_is_the_first_in_the_order_of_the_verdicts(entries):
     for entry in entries.values():
         assert entry.verdict == min(entry.verdicts, key=ledger.VERDICTS.index)
-    entry = entries["accuracy.gain"]
-    assert entry.by_way("follows") == "follows" and entry.by_way("noise") == entry.verdict
     assert entries["gradcam.relevant"].verdict == "not checkable"
 
 
@@ -141,12 +135,11 @@ def test_the_counts_add_up_and_every_outcome_has_a_verdict_and_evidence(entries)
         for outcome in entry.outcomes.values():
             assert outcome.verdict in ledger.VERDICTS
             assert outcome.evidence.endswith(".") and "nan" not in outcome.evidence
-    assert isinstance(entries.frame(), pd.DataFrame) and len(entries.frame()) == len(CLAIMS)
 
 
 def test_every_check_states_its_question():
-    for check in CHECKS.values():
-        assert check.title.endswith("?"), check.name
+    for name in CHECKS:
+        assert question(name).endswith("?"), name
 
 
 def test_the_table_has_a_row_a_claim_with_its_verdict_and_its_evidence(entries):
@@ -187,7 +180,7 @@ def test_the_command_prints_the_ledger_within_a_hundred_columns(quick, capsys):
 
 def test_the_command_fails_if_a_claim_has_no_check_or_a_check_no_claim(quick, capsys, monkeypatch):
     monkeypatch.setitem(
-        CLAIMS, "share.Normal", dataclasses.replace(CLAIMS["share.Normal"], checks=())
+        CLAIMS, "share.Normal", dataclasses.replace(CLAIMS["share.Normal"], checks={})
     )
     assert cli.main(["claims", "share.Normal"]) == 1
     assert "share.Normal has no check" in capsys.readouterr().err
@@ -264,9 +257,7 @@ def test_the_figure_of_mcnemar_has_our_runs_on_its_curve(entries):
 def test_the_front_page_gets_the_count_of_each_verdict(entries):
     told = entries.summary()
     assert told.startswith(f"Of {len(CLAIMS)} claims")
-    assert [f"{n} {verdict}" in told for verdict, n in entries.counts.items()] == [True] * len(
-        ledger.VERDICTS
-    )
+    assert all((f"{n} {verdict}" in told) == (n > 0) for verdict, n in entries.counts.items())
     cells = nbformat.read(PROJECT / "notebooks" / "10_ledger.ipynb", as_version=4).cells
     assert [
         "claims.summary()" in c.source for c in cells if "finding" in c.metadata.get("tags", [])

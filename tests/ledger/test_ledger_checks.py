@@ -7,17 +7,17 @@ import pandas as pd
 import pytest
 from conftest import CONTRADICTIONS
 
-from acrlls import calibration
+from acrlls import calibration, paper
 from acrlls.config import UserError
+from acrlls.ledger import CLAIMS, Facts
 from acrlls.ledger import facts as _facts
 from acrlls.ledger import noise as _noise
 from acrlls.ledger import reproduced as _reproduced
-from acrlls.ledger.ledger import CHECKS, CLAIMS, Facts, Ledger
-from acrlls.paper import paper
+from acrlls.ledger.ledger import judge, way_of
 from acrlls.paper.paper import NUMBERS, STATEMENTS, Number
 
 FOLLOWS = [
-    (key, name) for key, c in CLAIMS.items() for name in c.checks if CHECKS[name].way == "follows"
+    (key, name) for key, c in CLAIMS.items() for name in c.checks if way_of(name) == "follows"
 ]
 
 
@@ -27,7 +27,7 @@ def judged(key, name, **printed):
         **NUMBERS,
         **{k: dataclasses.replace(NUMBERS[k], printed=v) for k, v in printed.items()},
     }
-    return Ledger(Facts(numbers=numbers, resamples=100))._judge(CLAIMS[key], CHECKS[name])
+    return judge(Facts(numbers=numbers, resamples=100), CLAIMS[key], name)
 
 
 # --- Does it follow? ----------------------------------------------------------------------------------------
@@ -70,20 +70,20 @@ def test_a_wrong_digit_changes_the_verdict_of_a_number(key, name):
             "minority_worse",
             {"table_V.Baseline.COVID": "0.0948", "table_V.Baseline.Viral Pneumonia": "0.0938"},
         ),
-        ("conclusion.smallest", "smallest_class", {"images.Viral Pneumonia": "13,345"}),
+        ("conclusion.smallest", "extreme", {"images.Viral Pneumonia": "13,345"}),
         ("tuning.lowest_loss", "lowest_loss", {"table_I.1.val_loss": "0.3747"}),
         ("tuning.region", "best_region", {"table_I.3.tau": "0.25"}),
         ("tuning.alpha_beyond", "none_beyond", {"table_I.5.alpha": "0.20"}),
-        ("lls.opacity_lowest", "lowest_scale", {"table_II.Lung Opacity.Phase 2": "0.8993"}),
+        ("lls.opacity_lowest", "extreme", {"table_II.Lung Opacity.Phase 2": "0.8993"}),
         ("lls.below_one", "scales_below_one", {"table_II.Viral Pneumonia.Phase 1": "0.9940"}),
-        ("lls.normal_above", "scales_above_one", {"table_II.Normal.Phase 1": "0.9365"}),
-        ("lls.interpretation", "scales_in_words", {"table_II.COVID.Phase 2": "0.9859"}),
+        ("lls.normal_above", "bounded", {"table_II.Normal.Phase 1": "0.9365"}),
+        ("lls.interpretation", "in_order", {"table_II.COVID.Phase 2": "0.9859"}),
         ("lls.reduced_confidence", "scale_turns_confidence", {"lls.lowest": "1.0000"}),
-        ("report.covid_recall", "extreme_of_report", {"table_III.COVID.Recall": "0.9642"}),
-        ("report.opacity_recall", "extreme_of_report", {"table_III.Lung Opacity.Recall": "0.9893"}),
-        ("report.viral_f1", "extreme_of_report", {"table_III.COVID.F1": "0.9789"}),
-        ("report.viral_balanced", "balanced", {"table_III.Viral Pneumonia.Precision": "0.9705"}),
-        ("report.auc", "above_bound", {"auc.Normal": "0.9782"}),
+        ("report.covid_recall", "extreme", {"table_III.COVID.Recall": "0.9642"}),
+        ("report.opacity_recall", "extreme", {"table_III.Lung Opacity.Recall": "0.9893"}),
+        ("report.viral_f1", "extreme", {"table_III.COVID.F1": "0.9789"}),
+        ("report.viral_balanced", "equal", {"table_III.Viral Pneumonia.Precision": "0.9705"}),
+        ("report.auc", "bounded", {"auc.Normal": "0.9782"}),
         ("report.viral_covid", "unpublished_cell", {"errors.viral_as_covid": "7"}),
         ("calibration.excellent", "below_threshold", {"table_V.Proposed.Normal": "0.0183"}),
         ("conclusion.well_calibrated", "below_threshold", {"table_V.Proposed.Normal": "0.0583"}),
@@ -118,7 +118,7 @@ def test_most_missed_opacities_went_to_normal_only_because_normal_was_called_so_
 
 
 def test_numbers_that_contradict_each_other_are_a_verdict_and_no_crash():
-    outcome = judged("table_III.COVID.F1", "whole_counts", **{"table_III.COVID.Recall": "0.9743"})
+    outcome = judged("table_III.COVID.F1", "report_cell", **{"table_III.COVID.Recall": "0.9743"})
     assert outcome.verdict == "does not follow" and "0 whole numbers" in outcome.evidence
 
 
@@ -155,10 +155,10 @@ def test_what_is_measured_on_a_run_is_what_the_calibration_module_says(entries):
 
 def test_a_repetition_on_as_many_images_strays_by_the_root_of_two():
     row = pd.Series({"estimate": 0.5, "low": 0.4, "high": 0.6})
-    assert _reproduced._repetition(row, 100, 100) == pytest.approx(
+    assert _reproduced.repetition(row, 100, 100) == pytest.approx(
         (0.5 - 0.1 * 2**0.5, 0.5 + 0.1 * 2**0.5)
     )
-    assert _reproduced._repetition(row, 100, 1e12) == pytest.approx((0.4, 0.6))
+    assert _reproduced.repetition(row, 100, 1e12) == pytest.approx((0.4, 0.6))
 
 
 def test_a_number_near_ours_is_reproduced_and_one_far_away_differs(entries):
@@ -167,9 +167,7 @@ def test_a_number_near_ours_is_reproduced_and_one_far_away_differs(entries):
     ]
     for value, verdict in ((ours, "reproduced"), (ours - 0.1, "differs")):
         assert (
-            judged(
-                "accuracy.proposed", "run_accuracy", **{"accuracy.proposed": f"{value:.2%}"}
-            ).verdict
+            judged("accuracy.proposed", "measure", **{"accuracy.proposed": f"{value:.2%}"}).verdict
             == verdict
         )
 
@@ -180,7 +178,7 @@ def test_a_setting_that_the_profile_of_the_paper_does_not_have_differs():
 
 
 def test_a_variant_that_is_not_recorded_is_said_to_be_missing(entries):
-    outcome = entries["table_IV.Single Dense.F1"].outcomes["run_macro_f1"]
+    outcome = entries["table_IV.Single Dense.F1"].outcomes["measure"]
     if entries.facts.run("single_dense") is None:
         assert outcome.verdict == "not checkable" and "single dense" in outcome.evidence
 
