@@ -45,6 +45,7 @@ def setup(app) -> dict[str, Any]:
     app.connect("config-inited", _local_mathjax, priority=100)
     app.connect("env-before-read-docs", _before_autodoc)
     app.connect("build-finished", _copy_mathjax)
+    app.setup_extension("acrlls.book.explore")
     return {"version": acrlls.__version__, "parallel_read_safe": True}
 
 
