@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,7 +23,6 @@ from acrlls.calibration import noise_floor, prepare_reliability
 from acrlls.figures.style import ACCENT, COLOURS, FAINT, MUTED, WRONG, styled
 
 CORNERS = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])  # of the simplex, in the plane
-STARTS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Explorable:
         name: name of the script in ``book/explore``.
         alt: what the still picture shows, in words.
         caption: what to see, beneath the figure.
-        controls: by name, ``dict(label, min, max, step, value)`` of a slider, ``dict(label,
-            options, value)`` of a choice, or ``dict(label, value)`` of a switch.
+        controls: by name, the label and the value of a switch; of a choice also its ``options``;
+            of a slider also ``min``, ``max`` and ``step``.
         draw: draws the still picture on given axes.
         data: what the script needs besides.
     """
@@ -84,23 +84,6 @@ def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: in
     p = softmax(logits[title].astype(float), axis=1)
     low, high = np.quantile(noise_floor(p, bins=bins).top_label, [0.05, 0.95])
     diagram = prepare_reliability(p, labels, bins, of="top_label", level=0.9)
-
-    def draw(ax):
-        left, full = diagram.edges[0, :-1], diagram.count[0] > 0
-        ax.bar(
-            left[full],
-            (diagram.band_high - diagram.band_low)[0, full],
-            1 / bins,
-            diagram.band_low[0, full],
-            align="edge",
-            color=FAINT,
-        )
-        ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
-        size = 12 + 200 * diagram.count[0, full] / n
-        ax.scatter(diagram.confidence[0, full], diagram.frequency[0, full], size, ACCENT)
-        ax.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1.01))
-        ax.set_title(f"{title}: ECE {diagram.ece[0]:.4f}")
-
     return Explorable(
         "reliability",
         f"Reliability diagram of the top label, {title}, {n} test images, {bins} bins. The ECE is"
@@ -116,7 +99,7 @@ def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: in
             "images": _slider("Test images", 100 + n % 100, n, 100, n),
             "prior": {"label": "Prior correction", "value": False},
         },
-        draw,
+        partial(_draw_reliability, diagram=diagram, title=title),
         {
             "classes": names,
             "logWeights": np.log(weights).tolist(),
@@ -124,6 +107,19 @@ def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: in
             "labels": _base64(labels.astype("u1")),
         },
     )
+
+
+def _draw_reliability(ax, diagram, title):
+    bins = diagram.count.shape[1]
+    low, count = diagram.band_low[0], diagram.count[0]
+    ax.bar(
+        diagram.edges[0, :-1], diagram.band_high[0] - low, 1 / bins, low, align="edge", color=FAINT
+    )
+    ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
+    size = 12 + 200 * count / count.sum()
+    ax.scatter(diagram.confidence[0], diagram.frequency[0], size, ACCENT)
+    ax.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1.01))
+    ax.set_title(f"{title}: ECE {diagram.ece[0]:.4f}")
 
 
 def acr_penalty(p, alpha: float, tau: float) -> np.ndarray:
@@ -142,24 +138,20 @@ def acr_optimum(truth, alpha: float, tau: float) -> np.ndarray:
         return -truth @ np.log(np.maximum(p, 1e-300)) + acr_penalty(p, alpha, tau)
 
     close = {"xatol": 1e-9, "fatol": 1e-13, "maxiter": 4000, "maxfev": 4000}
-    starts = np.vstack([STARTS, np.log(truth.clip(1e-6))])
+    starts = [*np.eye(len(truth)), np.log(truth.clip(1e-6))]
     found = [minimize(loss, z, method="Nelder-Mead", options=close) for z in starts]
     return softmax(min(found, key=lambda one: one.fun).x)
 
 
 def explore_simplex(alpha: float = 0.08, tau: float = 0.25, truth=(0.6, 0.3, 0.1)):
-    """ACR's penalty over the probabilities of three classes, and what the loss aims at.
+    """ACR's penalty over the probabilities of three classes, and what the whole loss aims at.
 
-    Args:
-        alpha: strength of the penalty.
-        tau: margin that costs nothing.
-        truth: true probabilities of the three classes.
+    ``alpha`` and ``tau`` are ACR's settings, ``truth`` holds the true probabilities ``(3,)``.
     """
     best = acr_optimum(truth, alpha, tau)
 
     def draw(ax):
-        steps = np.arange(61)
-        grid = np.array([(i, j, 60 - i - j) for i in steps for j in steps if i + j <= 60]) / 60
+        grid = np.array([(i, j, 60 - i - j) for i in range(61) for j in range(61 - i)]) / 60
         colours = ax.tricontourf(*(grid @ CORNERS).T, acr_penalty(grid, alpha, tau), cmap="Blues")
         ax.figure.colorbar(colours, ax=ax, shrink=0.7, label="penalty")
         ax.plot(*(np.array(truth) @ CORNERS), "o", color="white", markeredgecolor="black")
@@ -177,8 +169,9 @@ def explore_simplex(alpha: float = 0.08, tau: float = 0.25, truth=(0.6, 0.3, 0.1
         f"The triangle of the probabilities of three classes, shaded by ACR's penalty for alpha"
         f" {alpha:g} and tau {tau:g}. Where the truth is {words(truth)}, cross-entropy and ACR"
         f" together are least at {words(best)}.",
-        "Dark is expensive. Each arrow shows where the penalty alone pulls a prediction. The circle"
-        " is the truth, which can be dragged; the diamond is the prediction with the least loss.",
+        "The stronger the blue, the larger the penalty. Each arrow shows where the penalty alone"
+        " pulls a prediction. The circle is the truth, which can be dragged; the diamond is the"
+        " prediction with the least loss.",
         {
             "alpha": _slider("Alpha", 0, 1, 0.01, alpha),
             "tau": _slider("Tau", 0, 1, 0.05, tau),
@@ -190,38 +183,25 @@ def explore_simplex(alpha: float = 0.08, tau: float = 0.25, truth=(0.6, 0.3, 0.1
 
 
 def explore_scaling(logits=(1.5, 1.0), scales=(0.7, 1.4), shift=-1.0, temperature=2.0):
-    """What scales, a shift and a temperature do to two logits after training.
-
-    Args:
-        logits: of the classes A and B.
-        scales: by which LLS multiplies them (equation 4).
-        shift: added to the logit of A, as a prior correction does.
-        temperature: by which both are divided.
-    """
+    """What scales of LLS (equation 4), a shift of A's logit and a temperature do to two logits."""
     z = np.asarray(logits, float)
-    maps = {
-        "As trained": z,
-        "Scales (LLS)": z * scales,
-        "Shift": z + [shift, 0],
-        "Temperature": z / temperature,
-    }
-    p = {title: softmax(one)[0] for title, one in maps.items()}
+    titles = ("As trained", "Scales (LLS)", "Shift", "Temperature")
+    changed = softmax([z, z * scales, z + [shift, 0], z / temperature], axis=1)
+    p = dict(zip(titles, changed[:, 0], strict=True))
 
     def draw(ax):
-        colours = [MUTED, COLOURS[0], COLOURS[1], COLOURS[2]]
-        ax.barh(list(p), 1, color=FAINT)
-        bars = ax.barh(list(p), list(p.values()), color=colours)
+        bars = ax.barh(list(p), list(p.values()), color=[MUTED, *COLOURS[:3]])
         ax.bar_label(bars, fmt="%.3f", padding=4)
         ax.axvline(0.5, color=MUTED, linewidth=0.8)
         ax.invert_yaxis()
         ax.set(xlabel="probability of A", xlim=(0, 1))
         ax.set_title(f"Logits {logits[0]:g} (A) and {logits[1]:g} (B)")
 
-    said = ", ".join(f"{title.lower()} {value:.3f}" for title, value in p.items())
+    said = ", ".join(f"{title} {value:.3f}" for title, value in p.items())
     return Explorable(
         "scaling",
-        f"Probability of class A where the logits are {logits[0]:g} (A) and {logits[1]:g} (B): "
-        f"{said}.".replace("lls", "LLS"),
+        f"Probability of class A where the logits are {logits[0]:g} (A) and {logits[1]:g} (B):"
+        f" {said}.",
         "The circle is a prediction, which can be dragged; the lines are the boundaries between the"
         " classes. Each bar is the probability of A; the decision changes at its middle.",
         {

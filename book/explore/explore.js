@@ -45,7 +45,7 @@
 
   /** Axes of a plane within a square picture; x and y turn values into places of the picture. */
   function plane([x0, x1], [y0, y1], xTitle, yTitle, size = 360) {
-    const left = 48, down = 42, edge = 12;
+    const left = 56, down = 42, edge = 12;
     const x = (v) => left + ((v - x0) / (x1 - x0)) * (size - left - edge);
     const y = (v) => size - down - ((v - y0) / (y1 - y0)) * (size - down - edge);
     const tick = (v) => String(+v.toFixed(2)).replace("-", "−");
@@ -66,7 +66,7 @@
   // ---- controls --------------------------------------------------------------------------------
 
   function control(id, name, c) {
-    const row = Object.assign(document.createElement("div"), { className: "row" });
+    const row = Object.assign(document.createElement("div"), { className: "control" });
     const label = Object.assign(document.createElement("label"), { htmlFor: id });
     label.textContent = c.label;
     const input = document.createElement(c.options ? "select" : "input");

@@ -3,6 +3,8 @@
   "use strict";
   const { softmax, svg, plane } = window.explore;
   const SPAN = 4;
+  const square = () =>
+    plane([-SPAN, SPAN], [-SPAN, SPAN], "logit of A", "logit of B", 244);
 
   function compute(data, { a, b, scaleA, scaleB, shift, temperature }) {
     const maps = {
@@ -29,7 +31,7 @@
     return rows.flatMap(({ title, a }, i) => {
       const y = 262 + 25 * i, left = 124, wide = 184;
       return [svg("text", { x: left - 8, y: y + 13, "text-anchor": "end" }, title),
-              svg("rect", { class: "bar other", x: left, y, width: wide, height: 17 }),
+              svg("rect", { class: "whole", x: left, y, width: wide, height: 17 }),
               svg("rect", { class: `bar m${i}`, x: left, y, width: wide * a, height: 17 }),
               svg("line", { class: "frame", x1: left + wide / 2, x2: left + wide / 2,
                             y1: y - 3, y2: y + 20 }),
@@ -38,16 +40,16 @@
   }
 
   function draw(rows, values) {
-    const { x, y, parts } = plane([-SPAN, SPAN], [-SPAN, SPAN], "logit of A", "logit of B", 246);
+    const { x, y, parts } = square();
     const lines = ["As trained", "Scales (LLS)", "Shift"].map((title, i) => {
       const [[x1, y1], [x2, y2]] = border(title, values);
       return svg("line", { class: `border m${i}`, x1: x(x1), y1: y(y1), x2: x(x2), y2: y(y2) });
     });
     const notes = ["as trained, temperature", "scales (LLS)", "shift"].flatMap((text, i) => [
-      svg("line", { class: `border m${i}`, x1: 252, x2: 276, y1: 52 + 36 * i, y2: 52 + 36 * i }),
-      ...text.split(", ").map((line, k) => svg("text", { x: 282, y: 56 + 36 * i + 14 * k }, line)),
+      svg("line", { class: `border m${i}`, x1: 246, x2: 266, y1: 52 + 36 * i, y2: 52 + 36 * i }),
+      ...text.split(", ").map((line, k) => svg("text", { x: 271, y: 56 + 36 * i + 14 * k }, line)),
     ]);
-    return [...parts, svg("text", { x: 252, y: 30 }, "boundary"), ...lines, ...notes,
+    return [...parts, svg("text", { x: 246, y: 30 }, "boundary"), ...lines, ...notes,
             svg("circle", { class: "truth", cx: x(values.a), cy: y(values.b), r: 7 }),
             ...bars(rows)];
   }
@@ -55,16 +57,19 @@
   function say([trained, ...others]) {
     const name = ({ a }) => (a === 0.5 ? "neither class" : a > 0.5 ? "A" : "B");
     const sure = ({ a }) => Math.max(a, 1 - a).toFixed(3);
-    const parts = others.map((o) => name(o) === name(trained)
-      ? `${o.title.toLowerCase().replace("lls", "LLS")} keeps ${name(o)} (${sure(o)})`
-      : `${o.title.toLowerCase().replace("lls", "LLS")} changes it to ${name(o)} (${sure(o)})`);
+    const parts = ["the scales", "the shift", "the temperature"].map((title, i) => {
+      const s = i ? "s" : "", does = name(others[i]) === name(trained) ? `keep${s}` : `change${s} it to`;
+      return `${title} ${does} ${name(others[i])} (${sure(others[i])})`;
+    });
     return `As trained, the decision is ${name(trained)} with confidence ${sure(trained)}: ` +
-      `${parts[0].replace("keeps", "keep").replace("changes", "change")}, ${parts[1]}, and ${parts[2]}.`;
+      `${parts[0]}, ${parts[1]}, and ${parts[2]}.`;
   }
 
   function drag(px, py) {
-    const value = (v) => Math.min(SPAN, Math.max(-SPAN, v)).toFixed(1);
-    return { a: value(((px - 48) / 186) * 2 * SPAN - SPAN), b: value(SPAN - ((py - 12) / 192) * 2 * SPAN) };
+    const { x, y } = square();
+    const value = (at, scale) =>
+      Math.min(SPAN, Math.max(-SPAN, (at - scale(0)) / (scale(1) - scale(0)))).toFixed(1);
+    return { a: value(px, x), b: value(py, y) };
   }
 
   const report = (rows) => rows.map(({ a }) => a);

@@ -69,9 +69,9 @@
         for (const half of halves) {
           const corners = half.map(([u, v]) => corner(u, v));
           const middle = [0, 1, 2].map((k) => (corners[0][k] + corners[1][k] + corners[2][k]) / 3);
-          const share = (penalty(middle, 1, tau) / most) * Math.min(1, 0.25 + alpha);
+          const share = penalty(middle, alpha && 1, tau) / most;
           made.push(svg("polygon", { class: "shade", points: corners.map(at).join(" "),
-                                     "fill-opacity": (0.75 * share).toFixed(3) }));
+                                     "fill-opacity": (0.8 * share).toFixed(3) }));
         }
       }
     }
@@ -85,7 +85,7 @@
       for (let j = 1; i + j < n; j++) {
         const p = [i / n + 0.004, j / n - 0.003, 1 - (i + j) / n - 0.001], move = pull(p, tau);
         const longest = Math.max(...move.map(Math.abs));
-        const scale = 0.055 * Math.min(1, longest / 0.08) / longest;
+        const scale = 0.045 * Math.min(1, longest / 0.08) / longest;
         const [x0, y0] = place(p), [x1, y1] = place(p.map((q, k) => q + scale * move[k]));
         const turn = Math.atan2(y1 - y0, x1 - x0);
         const head = [2.6, -2.6].map((a) => `M${x1},${y1}l${4 * Math.cos(turn + a)},` +
@@ -103,8 +103,8 @@
     return [...cells(alpha, tau), ...arrows(alpha, tau),
             svg("polygon", { class: "frame", points: [[1, 0, 0], [0, 1, 0], [0, 0, 1]].map(at).join(" ") }),
             ...names.map(([name, x, y]) => svg("text", { x, y, "text-anchor": "middle" }, name)),
-            svg("circle", { class: "truth", cx: tx, cy: ty, r: 8 }),
-            svg("path", { class: "optimum", d: `M${ox - 6},${oy}l6,-6l6,6l-6,6z` })];
+            svg("circle", { class: "truth", cx: tx, cy: ty, r: 10 }),
+            svg("path", { class: "optimum", d: `M${ox - 5},${oy}l5,-5l5,5l-5,5z` })];
   }
 
   function say({ truth, best }) {
