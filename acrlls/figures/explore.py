@@ -116,8 +116,7 @@ def _draw_reliability(ax, diagram, title):
         diagram.edges[0, :-1], diagram.band_high[0] - low, 1 / bins, low, align="edge", color=FAINT
     )
     ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
-    size = 12 + 200 * count / count.sum()
-    ax.scatter(diagram.confidence[0], diagram.frequency[0], size, ACCENT)
+    ax.scatter(diagram.confidence[0], diagram.frequency[0], 12 + 200 * count / count.sum(), ACCENT)
     ax.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1.01))
     ax.set_title(f"{title}: ECE {diagram.ece[0]:.4f}")
 
@@ -137,7 +136,7 @@ def acr_optimum(truth, alpha: float, tau: float) -> np.ndarray:
         p = softmax(z)
         return -truth @ np.log(np.maximum(p, 1e-300)) + acr_penalty(p, alpha, tau)
 
-    close = {"xatol": 1e-9, "fatol": 1e-13, "maxiter": 4000, "maxfev": 4000}
+    close = {"xatol": 1e-9, "fatol": 1e-13, "maxiter": 4000}
     starts = [*np.eye(len(truth)), np.log(truth.clip(1e-6))]
     found = [minimize(loss, z, method="Nelder-Mead", options=close) for z in starts]
     return softmax(min(found, key=lambda one: one.fun).x)
@@ -154,21 +153,18 @@ def explore_simplex(alpha: float = 0.08, tau: float = 0.25, truth=(0.6, 0.3, 0.1
         grid = np.array([(i, j, 60 - i - j) for i in range(61) for j in range(61 - i)]) / 60
         colours = ax.tricontourf(*(grid @ CORNERS).T, acr_penalty(grid, alpha, tau), cmap="Blues")
         ax.figure.colorbar(colours, ax=ax, shrink=0.7, label="penalty")
-        ax.plot(*(np.array(truth) @ CORNERS), "o", color="white", markeredgecolor="black")
-        ax.plot(*(best @ CORNERS), "D", color=WRONG, markeredgecolor="white")
+        ax.plot(*(np.array(truth) @ CORNERS), "o", color="black", fillstyle="none", markersize=13)
+        ax.plot(*(best @ CORNERS), "D", color=WRONG, markersize=5)
         for name, at, side in zip("ABC", CORNERS, ("top", "top", "bottom"), strict=True):
             ax.text(*at, name, ha="center", va=side)
-        ax.set_aspect("equal")
-        ax.axis("off")
+        ax.set(aspect="equal", frame_on=False, xticks=[], yticks=[])
 
-    def words(p):
-        return ", ".join(f"{name} {v:.3f}" for name, v in zip("ABC", p, strict=True))
-
+    true, least = ("A {:.3f}, B {:.3f}, C {:.3f}".format(*p) for p in (truth, best))
     return Explorable(
         "simplex",
         f"The triangle of the probabilities of three classes, shaded by ACR's penalty for alpha"
-        f" {alpha:g} and tau {tau:g}. Where the truth is {words(truth)}, cross-entropy and ACR"
-        f" together are least at {words(best)}.",
+        f" {alpha:g} and tau {tau:g}. Where the truth is {true}, cross-entropy and ACR"
+        f" together are least at {least}.",
         "The stronger the blue, the larger the penalty. Each arrow shows where the penalty alone"
         " pulls a prediction. The circle is the truth, which can be dragged; the diamond is the"
         " prediction with the least loss.",

@@ -57,7 +57,8 @@
                  svg("text", { x: left - 6, y: y(v) + 4, "text-anchor": "end" }, tick(v)));
     }
     const middle = (y(y0) + y(y1)) / 2;
-    parts.push(svg("text", { x: (x(x0) + x(x1)) / 2, y: size - 6, "text-anchor": "middle" }, xTitle),
+    parts.push(svg("text", { x: (x(x0) + x(x1)) / 2, y: size - 6, "text-anchor": "middle" },
+                   xTitle),
                svg("text", { x: 12, y: middle, "text-anchor": "middle",
                              transform: `rotate(-90 12 ${middle})` }, yTitle));
     return { x, y, parts };
@@ -96,7 +97,8 @@
       controls.append(control(`explore-${index}-${name}`, name, c));
     }
     const inputs = [...controls.querySelectorAll("input, select")];
-    const picture = svg("svg", { viewBox: "0 0 360 360", role: "img", class: "picture" });
+    const picture = svg("svg", { viewBox: kind.box || "0 0 360 360", role: "img",
+                                 class: "picture" });
     const said = Object.assign(document.createElement("p"), { className: "said" });
     said.setAttribute("role", "status");
 

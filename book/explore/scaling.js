@@ -1,4 +1,4 @@
-/* Four ways to change two logits after training: what each does to the decision and the confidence. */
+/* Scales, a shift and a temperature: what each does to the decision and the confidence. */
 (function () {
   "use strict";
   const { softmax, svg, plane } = window.explore;
@@ -58,7 +58,8 @@
     const name = ({ a }) => (a === 0.5 ? "neither class" : a > 0.5 ? "A" : "B");
     const sure = ({ a }) => Math.max(a, 1 - a).toFixed(3);
     const parts = ["the scales", "the shift", "the temperature"].map((title, i) => {
-      const s = i ? "s" : "", does = name(others[i]) === name(trained) ? `keep${s}` : `change${s} it to`;
+      const s = i ? "s" : "", kept = name(others[i]) === name(trained);
+      const does = kept ? `keep${s}` : `change${s} it to`;
       return `${title} ${does} ${name(others[i])} (${sure(others[i])})`;
     });
     return `As trained, the decision is ${name(trained)} with confidence ${sure(trained)}: ` +

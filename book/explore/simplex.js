@@ -12,7 +12,7 @@
     return alpha * (Math.max(0, tau - margin) + 0.5 * Math.max(0, margin - tau));
   }
 
-  /** Along the shares of A, B and C: where the penalty's descent in the logits moves the softmax. */
+  /** Where a small descent of the penalty in the logits moves the probabilities. */
   function pull(p, tau) {
     const [i, j] = sorted(p), slope = p[i] - p[j] < tau ? -1 : 0.5;
     const g = [0, 0, 0];
@@ -101,7 +101,8 @@
     const names = [["A", LEFT, TOP + HIGH + 18], ["B", LEFT + WIDE, TOP + HIGH + 18],
                    ["C", LEFT + WIDE / 2, TOP - 8]];
     return [...cells(alpha, tau), ...arrows(alpha, tau),
-            svg("polygon", { class: "frame", points: [[1, 0, 0], [0, 1, 0], [0, 0, 1]].map(at).join(" ") }),
+            svg("polygon", { class: "frame",
+                             points: [[1, 0, 0], [0, 1, 0], [0, 0, 1]].map(at).join(" ") }),
             ...names.map(([name, x, y]) => svg("text", { x, y, "text-anchor": "middle" }, name)),
             svg("circle", { class: "truth", cx: tx, cy: ty, r: 10 }),
             svg("path", { class: "optimum", d: `M${ox - 5},${oy}l5,-5l5,5l-5,5z` })];
@@ -111,7 +112,8 @@
     const words = (p) => p.map((v, k) => `${"ABC"[k]} ${v.toFixed(3)}`).join(", ");
     const top = sorted(truth)[0], gap = best[top] - truth[top];
     const verdict = Math.abs(gap) < 0.0005 ? "The loss is least at the truth, to three decimals"
-      : `The loss aims ${Math.abs(gap).toFixed(3)} too ${gap > 0 ? "high" : "low"} for the likeliest class`;
+      : `The loss aims ${Math.abs(gap).toFixed(3)} too ${gap > 0 ? "high" : "low"} for the ` +
+        "likeliest class";
     return `${verdict}: where the truth is ${words(truth)}, cross-entropy and ACR together are ` +
       `least at ${words(best)}.`;
   }
@@ -125,5 +127,5 @@
   }
 
   const report = ({ truth, best, least }) => ({ truth, best, loss: least });
-  window.explore.define("simplex", { compute, draw, say, drag, report });
+  window.explore.define("simplex", { box: "0 26 360 318", compute, draw, say, drag, report });
 })();

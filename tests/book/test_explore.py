@@ -159,7 +159,8 @@ def check_reliability(recorded, found):
     values, result = found
     ece, ends = package_ece(recorded, values)
     assert result["ece"] == pytest.approx(ece, abs=1e-9)
-    assert result["floor"] == pytest.approx(list(ends), rel=0.12), values  # other random numbers, 400 drawings
+    # other random numbers, and 400 drawings in the page
+    assert result["floor"] == pytest.approx(list(ends), rel=0.12), values
 
 
 @browser_test
