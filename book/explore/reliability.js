@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const { bytes, quantile, random, softmax, svg, plane } = window.explore;
-  const DRAWS = 400;
+  const DRAWS = 600;
 
   function prepare(given) {
     const logits = Object.entries(given.logits)
