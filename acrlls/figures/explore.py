@@ -117,7 +117,7 @@ def _draw_reliability(ax, diagram, title):
     )
     ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
     ax.scatter(diagram.confidence[0], diagram.frequency[0], 12 + 200 * count / count.sum(), ACCENT)
-    ax.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1.01))
+    ax.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1.03), ylim=(0, 1.03))
     ax.set_title(f"{title}: ECE {diagram.ece[0]:.4f}")
 
 

@@ -42,14 +42,14 @@ def explore_seeds(spread: float, disagree: float, gap: float = 0.5, images: int 
         f" percentage points better, with {images} test images and one seed each: in"
         f" {100 * wrong:.0f} % of the studies the better method looks worse.",
         "Each study trains both methods and tests them on the same images. Orange: studies in"
-        " which the better method looks worse. The spread over seeds and the share of images that"
-        " only one method gets right begin at what the recorded runs show.",
+        " which the better method looks worse. The spread over seeds and the disagreement, the"
+        " share of images that only one method gets right, begin at what the recorded runs show.",
         {
             "gap": slider("True gap (points)", 0, 3, 0.1, gap),
             "images": slider("Test images", 177, 10177, 500, images),
             "spread": slider("Spread over seeds", 0, 2, 0.01, spread),
             "seeds": slider("Seeds a method", 1, 20, 1, 1),
-            "disagree": slider("Only one right (%)", 1, 20, 0.1, disagree),
+            "disagree": slider("Disagreement (%)", 1, 20, 0.1, disagree),
         },
         draw,
     )

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const { random, svg, plane } = window.explore;
-  const DRAWS = 4000, BARS = 40, SPAN = 6;
+  const DRAWS = 20000, BARS = 40, SPAN = 4;
 
   /** Differences in accuracy, better minus worse, of repeated studies; in percentage points. */
   function compute(data, { gap, images, spread, seeds, disagree }) {
@@ -23,16 +23,16 @@
       const b = Math.floor(((d + SPAN) / (2 * SPAN)) * BARS);
       if (b >= 0 && b < BARS) count[b]++;
     }
-    const most = Math.max(...count) / found.length;
-    const { x, y, parts } = plane([-SPAN, SPAN], [0, 100 * most],
+    const top = 4 * Math.ceil((25 * Math.max(...count)) / found.length);  // whole percents as ticks
+    const { x, y, parts } = plane([-SPAN, SPAN], [0, top],
       "better minus worse, percentage points", "studies (%)");
     count.forEach((n, b) => {
       const low = -SPAN + (2 * SPAN * b) / BARS, at = y((100 * n) / found.length);
-      parts.push(svg("rect", { class: low < 0 ? "out" : "in", x: x(low), y: at, stroke: "none",
+      parts.push(svg("rect", { class: low < 0 ? "worse" : "in", x: x(low), y: at,
                                width: x(low + (2 * SPAN) / BARS) - x(low) - 1,
                                height: y(0) - at }));
     });
-    parts.push(svg("line", { class: "diagonal", x1: x(0), x2: x(0), y1: y(0), y2: y(100 * most) }));
+    parts.push(svg("line", { class: "diagonal", x1: x(0), x2: x(0), y1: y(0), y2: y(top) }));
     return parts;
   }
 

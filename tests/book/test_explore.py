@@ -281,7 +281,7 @@ def check_seeds(found):
     values, result = found
     sd = study_spread(**values)
     assert result["sd"] == pytest.approx(sd, rel=1e-9)
-    assert result["wrong"] == pytest.approx(norm.cdf(0, values["gap"], sd), abs=0.03)
+    assert result["wrong"] == pytest.approx(norm.cdf(0, values["gap"], sd), abs=0.015)
 
 
 @browser_test
