@@ -166,7 +166,7 @@ def explore_simplex(alpha: float = 0.08, tau: float = 0.25, truth=(0.6, 0.3, 0.1
         f" {alpha:g} and tau {tau:g}. Where the truth is {true}, cross-entropy and ACR"
         f" together are least at {least}.",
         "The stronger the blue, the larger the penalty. Each arrow shows where the penalty alone"
-        " pulls a prediction. The circle is the truth, which can be dragged; the diamond is the"
+        " pulls a prediction. The circle is the truth, which the mouse can move; the diamond is the"
         " prediction with the least loss.",
         {
             "alpha": slider("Alpha", 0, 1, 0.01, alpha),
@@ -198,8 +198,8 @@ def explore_scaling(logits=(1.5, 1.0), scales=(0.7, 1.4), shift=-1.0, temperatur
         "scaling",
         f"Probability of class A where the logits are {logits[0]:g} (A) and {logits[1]:g} (B):"
         f" {said}.",
-        "The circle is a prediction, which can be dragged; the lines are the boundaries between the"
-        " classes. Each bar is the probability of A; the decision changes at its middle.",
+        "The circle is a prediction, which the mouse can move; the lines are the boundaries between"
+        " the classes. Each bar is the probability of A; the decision changes at its middle.",
         {
             "a": slider("Logit of A", -4, 4, 0.1, logits[0]),
             "b": slider("Logit of B", -4, 4, 0.1, logits[1]),

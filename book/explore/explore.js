@@ -117,7 +117,7 @@
     }
 
     function move(event) {
-      if (!event.buttons) return;
+      if (!event.buttons || event.pointerType === "touch") return;  // a finger scrolls the page
       event.preventDefault();
       const point = new DOMPoint(event.clientX, event.clientY)
         .matrixTransform(picture.getScreenCTM().inverse());
