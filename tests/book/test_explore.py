@@ -24,7 +24,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # What the theme says on every page: a script loaded twice, and a reader who chose no light or dark.
 THEMES_OWN = ("THEBE_JS_URL", "invalid theme mode")
 FIGURES = ("reliability", "simplex", "scaling", "seeds")
-browser_test = pytest.mark.thorough
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,6 @@ def press(page, name, slider, key):
     return state(page, name)
 
 
-# ---- reliability ---------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def recorded():
     folders = {"Baseline": "baseline", "Proposed": "proposed", "Single Dense": "single_dense"}
@@ -165,7 +162,6 @@ def check_reliability(recorded, found):
     assert result["floor"] == pytest.approx(list(ends), abs=0.15 * np.ptp(ends)), values
 
 
-@browser_test
 def test_every_setting_of_the_reliability_diagram_gives_the_packages_ece(page, recorded):
     check_reliability(recorded, state(page, "reliability"))
     classes = recorded["Baseline"].class_names
@@ -181,15 +177,11 @@ def test_every_setting_of_the_reliability_diagram_gives_the_packages_ece(page, r
     assert f"{state(page, 'reliability')[1]['ece']:.4f}" in sentence
 
 
-@browser_test
 def test_the_reliability_diagram_follows_mouse_and_keys(page, recorded):
     for slider, to in (("bins", 30), ("temperature", 2.0), ("images", 700)):
         check_reliability(recorded, drag(page, "reliability", slider, to))
     for slider, key in (("bins", "ArrowRight"), ("temperature", "ArrowLeft"), ("images", "End")):
         check_reliability(recorded, press(page, "reliability", slider, key))
-
-
-# ---- ACR on the simplex --------------------------------------------------------------------------
 
 
 def check_simplex(found):
@@ -204,7 +196,6 @@ def check_simplex(found):
     assert loss <= -truth @ np.log(other) + acr_penalty(other, alpha, tau) + 1e-8
 
 
-@browser_test
 def test_the_simplex_finds_a_loss_as_small_as_scipys(page):
     check_simplex(state(page, "simplex"))
     for alpha, tau, first, share in itertools.product(
@@ -215,7 +206,6 @@ def test_the_simplex_finds_a_loss_as_small_as_scipys(page):
     check_simplex(press(page, "simplex", "tau", "ArrowRight"))
 
 
-@browser_test
 @pytest.mark.parametrize("name", ["simplex", "scaling"])
 def test_the_point_in_the_picture_can_be_dragged(page, name):
     before, _ = state(page, name)
@@ -229,22 +219,6 @@ def test_the_point_in_the_picture_can_be_dragged(page, name):
     after, _ = found = state(page, name)
     assert after != before
     {"simplex": check_simplex, "scaling": check_scaling}[name](found)
-
-
-def test_the_stills_penalty_is_the_layers():
-    from acrlls import AdaptiveConfidenceRegularizer
-
-    z = np.random.default_rng(0).normal(size=(50, 3)).astype("f4")
-    layer = AdaptiveConfidenceRegularizer(alpha=0.3, tau=0.4)
-    penalty = acr_penalty(softmax(z.astype(float), axis=1), 0.3, 0.4).mean()
-    assert float(layer.penalty(z)) == pytest.approx(penalty, rel=1e-5)
-
-
-def test_without_the_penalty_the_optimum_is_the_truth():
-    assert acr_optimum([0.5, 0.3, 0.2], 0, 0.25) == pytest.approx([0.5, 0.3, 0.2], abs=1e-4)
-
-
-# ---- LLS and friends -----------------------------------------------------------------------------
 
 
 def check_scaling(found):
@@ -265,16 +239,12 @@ def check_scaling(found):
     assert result == pytest.approx(wanted, abs=1e-6)
 
 
-@browser_test
 def test_scales_shift_and_temperature_are_the_packages(page):
     check_scaling(state(page, "scaling"))
     for slider, to in (("a", -2), ("b", 3), ("scaleA", 1.8), ("shift", 2), ("temperature", 0.5)):
         check_scaling(drag(page, "scaling", slider, to))
     for slider in ("a", "b", "scaleA", "scaleB", "shift", "temperature"):
         check_scaling(press(page, "scaling", slider, "ArrowRight"))
-
-
-# ---- seeds ---------------------------------------------------------------------------------------
 
 
 def check_seeds(found):
@@ -284,7 +254,6 @@ def check_seeds(found):
     assert result["wrong"] == pytest.approx(norm.cdf(0, values["gap"], sd), abs=0.015)
 
 
-@browser_test
 def test_the_better_method_looks_worse_as_often_as_the_normal_distribution_says(page):
     check_seeds(state(page, "seeds"))
     moves = {"gap": 1.5, "images": 1000, "spread": 1, "seeds": 5, "disagree": 12}
@@ -293,21 +262,6 @@ def test_the_better_method_looks_worse_as_often_as_the_normal_distribution_says(
         check_seeds(press(page, "seeds", control, "ArrowLeft"))
 
 
-def test_the_spread_of_a_study_is_that_of_drawn_images_and_seeds():
-    rng = np.random.default_rng(0)
-    n, seeds, spread, disagree, gap = 2000, 3, 0.4, 6.0, 1.0
-    odds = [(disagree + gap) / 200, (disagree - gap) / 200, 1 - disagree / 100]
-    won, lost, _ = rng.multinomial(n, odds, 20_000).T
-    drawn = 100 * (won - lost) / n
-    for sign in (1, -1):
-        drawn = drawn + sign * rng.normal(0, spread, (seeds, 20_000)).mean(axis=0)
-    assert drawn.std() == pytest.approx(study_spread(gap, n, spread, seeds, disagree), rel=0.02)
-
-
-# ---- the page ------------------------------------------------------------------------------------
-
-
-@browser_test
 def test_every_control_has_a_label_and_every_picture_a_name(page):
     for name in FIGURES:
         for control in figure(page, name).locator(".controls input, .controls select").all():
@@ -316,7 +270,6 @@ def test_every_control_has_a_label_and_every_picture_a_name(page):
         assert figure(page, name).locator("svg.picture").get_attribute("aria-label") == sentence
 
 
-@browser_test
 def test_a_picture_stands_in_print_and_where_there_is_no_javascript(page, browser, page_file):
     quiet = browser.new_context(java_script_enabled=False).new_page()
     quiet.goto(page_file.as_uri())
@@ -329,22 +282,18 @@ def test_a_picture_stands_in_print_and_where_there_is_no_javascript(page, browse
     page.emulate_media(media="screen")
 
 
-@browser_test
 @pytest.mark.parametrize("width", [320, 400, 1300])
 def test_nothing_overflows(page, width):
     page.set_viewport_size({"width": width, "height": 900})
     for name in FIGURES:
-        inside = figure(page, name).evaluate("f => f.scrollWidth <= f.clientWidth")
-        assert inside
+        assert figure(page, name).evaluate("f => f.scrollWidth <= f.clientWidth")
         box = figure(page, name).bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
 
 
-@browser_test
 def test_the_page_is_small_and_other_pages_get_no_script(page_file):
     scripts = [page_file.parent.parent / "_static" / f"{name}.js" for name in ("explore", *FIGURES)]
     assert sum(file.stat().st_size for file in (page_file, *scripts)) < 500_000
-    index = Path(page_file.parent.parent / "index.html").read_text("utf-8")
-    assert "explore.js" not in index
+    assert "explore.js" not in (page_file.parent.parent / "index.html").read_text("utf-8")
     assert "explore.js" in page_file.read_text("utf-8")
