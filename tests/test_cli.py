@@ -17,10 +17,10 @@ def notebooks(tmp_path, monkeypatch, write_notebook):
     parameters = ('profile = "quick"\nbins = None\nalpha = None', ["parameters"])
     code = "import acrlls\nc = acrlls.configure_from(globals())\nprint(c.bins, c.alpha)"
     write_notebook(
-        tmp_path / "notebooks" / "05_calibration.ipynb", "# Calibration", parameters, code
+        tmp_path / "notebooks" / "06_calibration.ipynb", "# Calibration", parameters, code
     )
     write_notebook(
-        tmp_path / "notebooks" / "06_ablation.ipynb",
+        tmp_path / "notebooks" / "07_ablation.ipynb",
         "# Ablation",
         parameters,
         "raise ValueError('on purpose')",
@@ -43,17 +43,17 @@ def refused(capsys, *arguments):
 
 
 @pytest.mark.parametrize(
-    "name", ["calibration", "05_calibration", "5", "05", "notebooks/05_calibration.ipynb"]
+    "name", ["calibration", "06_calibration", "5", "05", "notebooks/06_calibration.ipynb"]
 )
 def test_a_section_goes_by_its_name_its_number_and_its_path(notebooks, name):
-    assert sections.find(name).name == "05_calibration"
+    assert sections.find(name).name == "06_calibration"
 
 
 def test_run_executes_a_section_with_parameters_from_any_folder(notebooks, tmp_path, capsys):
     assert cli.main(["run", "calibration", "-p", "bins", "20", "-p", "alpha", "1e-1"]) == 0
-    executed = nbformat.read(tmp_path / "elsewhere" / "out_05_calibration.ipynb", as_version=4)
+    executed = nbformat.read(tmp_path / "elsewhere" / "out_06_calibration.ipynb", as_version=4)
     assert executed.cells[-1].outputs[0].text == "20 0.1\n"
-    assert capsys.readouterr().out == "out_05_calibration.ipynb\n"
+    assert capsys.readouterr().out == "out_06_calibration.ipynb\n"
 
 
 def test_plain_papermill_does_the_same_from_any_folder(notebooks, tmp_path):
@@ -61,7 +61,7 @@ def test_plain_papermill_does_the_same_from_any_folder(notebooks, tmp_path):
         sys.executable,
         "-m",
         "papermill",
-        str(notebooks / "05_calibration.ipynb"),
+        str(notebooks / "06_calibration.ipynb"),
         "out.ipynb",
         "-p",
         "bins",
@@ -80,7 +80,7 @@ def test_a_failing_cell_is_shown_and_the_status_is_1(notebooks, capsys):
     assert cli.main(["run", "ablation"]) == 1
     message = capsys.readouterr().err
     assert (
-        "section 06_ablation failed in cell 3" in message
+        "section 07_ablation failed in cell 3" in message
         and "raise ValueError('on purpose')" in message
     )
 
@@ -89,7 +89,7 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
     notebooks, write_notebook, capsys
 ):
     write_notebook(
-        notebooks / "07_gradcam.ipynb", "import acrlls\nacrlls.configure('quick', bins=-1)"
+        notebooks / "08_gradcam.ipynb", "import acrlls\nacrlls.configure('quick', bins=-1)"
     )
     status, message = refused(capsys, "run", "gradcam")
     assert status == 1 and "bins is -1" in message
@@ -128,11 +128,11 @@ def test_wrong_usage_is_refused_with_status_2_before_anything_runs(
 
 
 def test_the_section_itself_is_never_overwritten(notebooks, capsys):
-    before = (notebooks / "05_calibration.ipynb").read_bytes()
+    before = (notebooks / "06_calibration.ipynb").read_bytes()
     status, message = refused(
-        capsys, "run", "calibration", "-o", str(notebooks / "05_calibration.ipynb")
+        capsys, "run", "calibration", "-o", str(notebooks / "06_calibration.ipynb")
     )
-    assert status == 2 and (notebooks / "05_calibration.ipynb").read_bytes() == before
+    assert status == 2 and (notebooks / "06_calibration.ipynb").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_value_may_begin_with_a_dash(capsys):
 def test_sections_lists_each_with_its_parameters(notebooks, capsys):
     assert cli.main(["sections"]) == 0
     listed = capsys.readouterr().out
-    assert "05_calibration" in listed and "Calibration" in listed and "bins=None" in listed
+    assert "06_calibration" in listed and "Calibration" in listed and "bins=None" in listed
 
 
 def test_doctor_finds_the_quick_profile_in_order(tmp_path, monkeypatch, capsys):

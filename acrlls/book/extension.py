@@ -19,6 +19,7 @@ import yaml
 
 import acrlls
 from acrlls.backend import import_keras
+from acrlls.book.front import front
 from acrlls.book.sections import ENVIRONMENT, Section, states, stderr, versions
 from acrlls.book.workers import Task, bring_all, jobs
 from acrlls.config import UserError
@@ -42,6 +43,7 @@ def setup(app) -> dict[str, Any]:
     app.connect("env-before-read-docs", _before_autodoc)
     # MathJax from the book itself, so that equations show where there is no network.
     app.setup_extension("sphinx-mathjax-offline")
+    app.setup_extension("acrlls.book.explore")
     return {"version": acrlls.__version__, "parallel_read_safe": True}
 
 
@@ -85,6 +87,8 @@ def bring_sections(app, config) -> None:
             _log().warning("%s", said, type="acrlls")
     _write_if_changed(book / "sections" / f"{STATUS}.md", _status_page(executed, given))
     _write_if_changed(book / "sections" / f"{FINDINGS}.md", _findings(executed))
+    said = [front(notebook, book / "sections") for notebook in executed.values()]
+    _write_if_changed(book / "sections" / "front.md", "\n\n".join(filter(str.strip, said)))
 
 
 def _execute(tasks: list[Task], keep_going: bool, at_once: int) -> dict:

@@ -26,12 +26,12 @@ def section(path):
 
 def test_a_section_knows_its_name_title_and_parameters(tmp_path, write_notebook):
     path = write_notebook(
-        tmp_path / "05_calibration.ipynb",
+        tmp_path / "06_calibration.ipynb",
         "# Calibration\n\ntext",
         ("a = 1\nb: float = 2 * 3\nimport os", ["parameters"]),
     )
     assert (section(path).name, section(path).slug, section(path).title) == (
-        "05_calibration",
+        "06_calibration",
         "calibration",
         "Calibration",
     )

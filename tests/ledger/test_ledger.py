@@ -196,7 +196,7 @@ def test_an_unknown_verdict_is_a_mistake_in_the_command(capsys):
 
 def test_the_chapter_on_the_claims_links_to_rows_that_exist_and_to_every_contradiction():
     text = (PROJECT / "book" / "claims.md").read_text("utf-8")
-    linked = set(re.findall(r"sections/10_ledger\.html#([\w-]+)", text))
+    linked = set(re.findall(r"sections/11_ledger\.html#([\w-]+)", text))
     anchors = {ledger.anchor(key) for key in CLAIMS}
     assert len(anchors) == len(CLAIMS) and linked <= anchors
     assert {ledger.anchor(key) for key in CONTRADICTIONS} <= linked
@@ -258,7 +258,7 @@ def test_the_front_page_gets_the_count_of_each_verdict(entries):
     told = entries.summary()
     assert told.startswith(f"Of {len(CLAIMS)} claims")
     assert all((f"{n} {verdict}" in told) == (n > 0) for verdict, n in entries.counts.items())
-    cells = nbformat.read(PROJECT / "notebooks" / "10_ledger.ipynb", as_version=4).cells
+    cells = nbformat.read(PROJECT / "notebooks" / "11_ledger.ipynb", as_version=4).cells
     assert [
         "claims.summary()" in c.source for c in cells if "finding" in c.metadata.get("tags", [])
     ] == [True]

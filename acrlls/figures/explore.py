@@ -1,0 +1,220 @@
+"""Figures that recompute in the page: the data and the still picture of each come from here.
+
+The page's scripts (``book/explore``) draw the same figure over the still picture, with controls.
+Where there is no JavaScript, and in print, the still picture stands.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.optimize import minimize
+from scipy.special import softmax
+
+from acrlls.calibration import noise_floor, prepare_reliability
+from acrlls.figures.style import ACCENT, COLOURS, FAINT, MUTED, WRONG, styled
+
+CORNERS = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])  # of the simplex, in the plane
+
+
+@dataclass(frozen=True)
+class Explorable:
+    """A figure that shows itself as HTML for the page's script, and as a picture elsewhere.
+
+    Attributes:
+        name: name of the script in ``book/explore``.
+        alt: what the still picture shows, in words.
+        caption: what to see, beneath the figure.
+        controls: by name, the label and the value of a switch; of a choice also its ``options``;
+            of a slider also ``min``, ``max`` and ``step``.
+        draw: draws the still picture on given axes.
+        data: what the script needs besides.
+    """
+
+    name: str
+    alt: str
+    caption: str
+    controls: Mapping[str, Mapping]
+    draw: Callable
+    data: Mapping = field(default_factory=dict)
+
+    @styled
+    def png(self) -> bytes:
+        """The still picture."""
+        figure = Figure((4.4, 4.1), dpi=150, layout="constrained")
+        self.draw(figure.subplots())
+        out = io.BytesIO()
+        figure.savefig(out, format="png", dpi=150)
+        return out.getvalue()
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        png = base64.b64encode(self.png()).decode()
+        given = json.dumps({"controls": self.controls, **self.data}).replace("<", "\\u003c")
+        page = (
+            f'<figure class="explore" data-figure="{self.name}">'
+            f'<img class="still" alt="{html.escape(self.alt)}" src="data:image/png;base64,{png}">'
+            f"<figcaption>{html.escape(self.caption)}</figcaption>"
+            f'<script type="application/json">{given}</script></figure>'
+        )
+        return {"text/html": page, "image/png": png, "text/plain": self.alt}
+
+
+def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: int = 15, seed=0):
+    """Reliability diagram of recorded predictions with the noise floor of its ECE.
+
+    Args:
+        predictions: by the title of the network, an object with ``logits`` ``(n, classes)``,
+            ``labels`` ``(n,)`` and ``class_names``; the same images in the same order.
+        weights: class weights of the training, ``(classes,)``, for the prior correction.
+        seed: of the order in which the images are taken when there are fewer.
+    """
+    first = next(iter(predictions.values()))
+    n, names = len(first.labels), [str(name) for name in first.class_names]
+    order = np.random.default_rng(seed).permutation(n)
+    logits = {t: np.asarray(p.logits, "<f4")[order] for t, p in predictions.items()}
+    title, labels = next(iter(logits)), np.asarray(first.labels)[order]
+    p = softmax(logits[title].astype(float), axis=1)
+    low, high = np.quantile(noise_floor(p, bins=bins).top_label, [0.05, 0.95])
+    diagram = prepare_reliability(p, labels, bins, of="top_label", level=0.9)
+    return Explorable(
+        "reliability",
+        f"Reliability diagram of the top label, {title}, {n} test images, {bins} bins. The ECE is"
+        f" {diagram.ece[0]:.4f}; a perfectly calibrated network would show {low:.4f} to {high:.4f}"
+        " in nine of ten test sets.",
+        "A point is a bin; its area grows with the number of images in it. A block is where the"
+        " point of a perfectly calibrated network lies in nine of ten test sets.",
+        {
+            "network": {"label": "Network", "options": list(logits), "value": title},
+            "of": {"label": "Look at", "options": ["Top label", *names], "value": "Top label"},
+            "bins": slider("Bins", 2, 50, 1, bins),
+            "temperature": slider("Temperature", 0.25, 4, 0.05, 1.0),
+            "images": slider("Test images", 100 + n % 100, n, 100, n),
+            "prior": {"label": "Prior correction", "value": False},
+        },
+        partial(_draw_reliability, diagram=diagram, title=title),
+        {
+            "classes": names,
+            "logWeights": np.log(weights).tolist(),
+            "logits": {t: _base64(z) for t, z in logits.items()},
+            "labels": _base64(labels.astype("u1")),
+        },
+    )
+
+
+def _draw_reliability(ax, diagram, title):
+    bins = diagram.count.shape[1]
+    low, count = diagram.band_low[0], diagram.count[0]
+    ax.bar(
+        diagram.edges[0, :-1], diagram.band_high[0] - low, 1 / bins, low, align="edge", color=FAINT
+    )
+    ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
+    ax.scatter(diagram.confidence[0], diagram.frequency[0], 12 + 200 * count / count.sum(), ACCENT)
+    ax.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1.03), ylim=(0, 1.03))
+    ax.set_title(f"{title}: ECE {diagram.ece[0]:.4f}")
+
+
+def acr_penalty(p, alpha: float, tau: float) -> np.ndarray:
+    """ACR's penalty of probabilities ``(..., classes)``, without its mean (equations 1 to 3)."""
+    ordered = np.sort(p, axis=-1)
+    margin = ordered[..., -1] - ordered[..., -2]
+    return alpha * (np.maximum(0, tau - margin) + 0.5 * np.maximum(0, margin - tau))
+
+
+def acr_optimum(truth, alpha: float, tau: float) -> np.ndarray:
+    """Probabilities ``(classes,)`` that minimise cross-entropy plus ACR where ``truth`` is true."""
+    truth = np.asarray(truth, float)
+
+    def loss(z):
+        p = softmax(z)
+        return -truth @ np.log(np.maximum(p, 1e-300)) + acr_penalty(p, alpha, tau)
+
+    close = {"xatol": 1e-9, "fatol": 1e-13, "maxiter": 4000}
+    starts = [*np.eye(len(truth)), np.log(truth.clip(1e-6))]
+    found = [minimize(loss, z, method="Nelder-Mead", options=close) for z in starts]
+    return softmax(min(found, key=lambda one: one.fun).x)
+
+
+def explore_simplex(alpha: float = 0.08, tau: float = 0.25, truth=(0.6, 0.3, 0.1)):
+    """ACR's penalty over the probabilities of three classes, and what the whole loss aims at.
+
+    ``alpha`` and ``tau`` are ACR's settings, ``truth`` holds the true probabilities ``(3,)``.
+    """
+    best = acr_optimum(truth, alpha, tau)
+
+    def draw(ax):
+        grid = np.array([(i, j, 60 - i - j) for i in range(61) for j in range(61 - i)]) / 60
+        colours = ax.tricontourf(*(grid @ CORNERS).T, acr_penalty(grid, alpha, tau), cmap="Blues")
+        ax.figure.colorbar(colours, ax=ax, shrink=0.7, label="penalty")
+        ax.plot(*(np.array(truth) @ CORNERS), "o", color="black", fillstyle="none", markersize=13)
+        ax.plot(*(best @ CORNERS), "D", color=WRONG, markersize=5)
+        for name, at, side in zip("ABC", CORNERS, ("top", "top", "bottom"), strict=True):
+            ax.text(*at, name, ha="center", va=side)
+        ax.set(aspect="equal", frame_on=False, xticks=[], yticks=[])
+
+    true, least = ("A {:.3f}, B {:.3f}, C {:.3f}".format(*p) for p in (truth, best))
+    return Explorable(
+        "simplex",
+        f"The triangle of the probabilities of three classes, shaded by ACR's penalty for alpha"
+        f" {alpha:g} and tau {tau:g}. Where the truth is {true}, cross-entropy and ACR"
+        f" together are least at {least}.",
+        "The stronger the blue, the larger the penalty. Each arrow shows where the penalty alone"
+        " pulls a prediction. The circle is the truth, which the mouse can move; the diamond is the"
+        " prediction with the least loss.",
+        {
+            "alpha": slider("Alpha", 0, 1, 0.01, alpha),
+            "tau": slider("Tau", 0, 1, 0.05, tau),
+            "first": slider("Truth: A", 0.01, 0.98, 0.01, truth[0]),
+            "share": slider("B’s share of the rest", 0.01, 0.99, 0.01, truth[1] / sum(truth[1:])),
+        },
+        draw,
+    )
+
+
+def explore_scaling(logits=(1.5, 1.0), scales=(0.7, 1.4), shift=-1.0, temperature=2.0):
+    """What scales of LLS (equation 4), a shift of A's logit and a temperature do to two logits."""
+    z = np.asarray(logits, float)
+    titles = ("As trained", "Scales (LLS)", "Shift", "Temperature")
+    changed = softmax([z, z * scales, z + [shift, 0], z / temperature], axis=1)
+    p = dict(zip(titles, changed[:, 0], strict=True))
+
+    def draw(ax):
+        bars = ax.barh(list(p), list(p.values()), color=[MUTED, *COLOURS[:3]])
+        ax.bar_label(bars, fmt="%.3f", padding=4)
+        ax.axvline(0.5, color=MUTED, linewidth=0.8)
+        ax.invert_yaxis()
+        ax.set(xlabel="probability of A", xlim=(0, 1))
+        ax.set_title(f"Logits {logits[0]:g} (A) and {logits[1]:g} (B)")
+
+    said = ", ".join(f"{title} {value:.3f}" for title, value in p.items())
+    return Explorable(
+        "scaling",
+        f"Probability of class A where the logits are {logits[0]:g} (A) and {logits[1]:g} (B):"
+        f" {said}.",
+        "The circle is a prediction, which the mouse can move; the lines are the boundaries between"
+        " the classes. Each bar is the probability of A; the decision changes at its middle.",
+        {
+            "a": slider("Logit of A", -4, 4, 0.1, logits[0]),
+            "b": slider("Logit of B", -4, 4, 0.1, logits[1]),
+            "scaleA": slider("Scale of A", 0.2, 2, 0.1, scales[0]),
+            "scaleB": slider("Scale of B", 0.2, 2, 0.1, scales[1]),
+            "shift": slider("Shift of A", -3, 3, 0.1, shift),
+            "temperature": slider("Temperature", 0.2, 5, 0.1, temperature),
+        },
+        draw,
+    )
+
+
+def slider(label, low, high, step, value):
+    return {"label": label, "min": low, "max": high, "step": step, "value": round(value, 4)}
+
+
+def _base64(array) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
