@@ -43,7 +43,7 @@ def refused(capsys, *arguments):
 
 
 @pytest.mark.parametrize(
-    "name", ["calibration", "06_calibration", "5", "05", "notebooks/06_calibration.ipynb"]
+    "name", ["calibration", "06_calibration", "6", "06", "notebooks/06_calibration.ipynb"]
 )
 def test_a_section_goes_by_its_name_its_number_and_its_path(notebooks, name):
     assert sections.find(name).name == "06_calibration"

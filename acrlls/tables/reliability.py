@@ -90,7 +90,7 @@ def nll_changes(ways: dict, labels, resamples: int) -> pd.DataFrame:
     """Change of the NLL by each way of :func:`post_hoc`, with its 95 % paired interval."""
     first, *others = ways.values()
     rows = [calibration.bootstrap(q, labels, "nll", resamples, p2=first) for q in others]
-    return pd.DataFrame(map(vars, rows), index=list(ways)[1:], dtype=float)
+    return pd.DataFrame(rows, index=list(ways)[1:], dtype=float)
 
 
 def post_hoc_sentence(nll: pd.DataFrame, ways: dict, labels) -> str:

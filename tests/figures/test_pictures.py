@@ -49,7 +49,7 @@ def test_examples_are_of_their_class_and_follow_the_seed():
 
 
 def test_the_first_augmented_view_is_the_original():
-    from acrlls.data.dataset import Augmentation
+    from acrlls.data import Augmentation
 
     image = pictures().images[0]
     views = plots.prepare_augmentation(image, Augmentation(), 20, views=7)

@@ -14,7 +14,7 @@ from conftest import CONTRADICTIONS
 
 from acrlls import cli, ledger, paper
 from acrlls.config import PROJECT
-from acrlls.figures import plots
+from acrlls import figures as plots
 from acrlls.ledger import CLAIMS, Facts, Ledger
 from acrlls.ledger.ledger import CHECKS, question
 from acrlls.paper.paper import NUMBERS, PUBLISHED, STATEMENTS

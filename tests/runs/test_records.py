@@ -1,0 +1,71 @@
+"""Recorded runs: found, read back without weights, and shipped without an image."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from acrlls import runs
+from acrlls.calibration import METHODS
+from acrlls.config import UserError
+from acrlls.paper import paper
+
+
+@pytest.fixture(scope="module")
+def recorded(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    for change, settings in {
+        "": {},
+        "-unweighted": {"class_weights": False, "phase2_epochs": 0},
+    }.items():
+        for variant in ("baseline", "proposed"):
+            done = runs.run(tiny.replace(variant=variant, **settings))
+            runs.record(done, folder / f"laptop{change}" / variant)
+    return runs.records("laptop", folder)
+
+
+def test_records_are_found_by_change_and_variant(recorded):
+    assert sorted(recorded) == [
+        (c, v) for c in ("", "unweighted") for v in ("baseline", "proposed")
+    ]
+
+
+def test_no_record_is_an_error_that_says_how_to_make_one(tmp_path):
+    with pytest.raises(UserError, match="no run of profile 'paper' is recorded.*acrlls reproduce"):
+        runs.records("paper", tmp_path)
+
+
+def test_training_weights_are_those_of_the_run(recorded, phantom_data, tiny):
+    from acrlls import data
+
+    labels = phantom_data.labels[data.split_of(phantom_data, tiny).train]
+    np.testing.assert_allclose(
+        runs.training_weights(recorded["", "baseline"]), data.class_weights(labels, 4)
+    )
+    np.testing.assert_array_equal(
+        runs.training_weights(recorded["unweighted", "baseline"]), np.ones(4)
+    )
+
+
+def test_predictions_for_the_test_part_are_refused_by_every_fit(recorded):
+    done = recorded["", "proposed"]
+    for method in METHODS.values():
+        with pytest.raises(ValueError, match="test part"):
+            method.make(runs.training_weights(done)).fit(done.predictions("test"))
+
+
+def test_the_shipped_records_hold_no_weights_and_no_images():
+    found = [f for f in runs.RESULTS.rglob("*") if f.is_file()]
+    assert {f.suffix for f in found} <= {".json", ".csv", ".gz", ".md", ".py"}
+    for done in runs.records("laptop").values():
+        test = done.predictions("test")
+        assert len(test.names) == len(test.labels) == len(set(test.names))
+
+
+def test_the_recorded_grid_is_every_published_pair_best_first():
+    grid = runs.tuning()
+    assert set(zip(grid.alpha, grid.tau, strict=True)) == set(
+        itertools.product(paper.GRID_ALPHA, paper.GRID_TAU)
+    )
+    assert grid.val_loss.is_monotonic_increasing
+    assert runs.tuning("no-such-profile") is None
