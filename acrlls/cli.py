@@ -143,7 +143,7 @@ def pretrain(options) -> None:
     from acrlls.backend import import_keras
 
     import_keras()
-    from acrlls.training.pretrain import pretrain as recipe
+    from acrlls.training import pretrain as recipe
 
     known = list(inspect.signature(recipe).parameters)
     print(recipe(**_values(options.parameters, known, "pretrain")))
@@ -247,7 +247,7 @@ def _arguments(add) -> None:
     add(cache, "chosen", nargs="*", help="kinds or (beginnings of) names; default: all")
     add(cache, "--clear", **flag, help="delete what is chosen; runs only if they are named")
     add(cache, "--check", **flag, help="compare stored features with their digests")
-    add(pretrain, "-p", **pair, help="an argument of acrlls.training.pretrain.pretrain")
+    add(pretrain, "-p", **pair, help="an argument of acrlls.training.pretrain")
     add(claims, "words", nargs="*", help="show claims that hold all these words")
     add(claims, "--verdict", help="show claims with this verdict")
     add(claims, "--evidence", **flag, help="show the arithmetic as well")

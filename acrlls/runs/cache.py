@@ -12,7 +12,7 @@ from pathlib import Path
 
 from acrlls.config import UserError
 from acrlls.store import store
-from acrlls.training.chunked import ChunkedArray, bank_folder, used
+from acrlls.training import ChunkedArray, bank_folder, used
 
 KINDS = ("features", "unfinished", "phantom", "runs")
 CLEARED_BY_DEFAULT = ("features",)  # made again without loss; a run takes hours

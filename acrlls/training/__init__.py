@@ -1,7 +1,7 @@
 """Algorithm 1: two phases on stored features."""
 
 from acrlls.backend import lazy_door
-from acrlls.training.chunked import LIMIT_VARIABLE, limit, readable, used
+from acrlls.training.chunked import LIMIT_VARIABLE, ChunkedArray, bank_folder, limit, readable, used
 
 _HOMES = {
     "train": "algorithm",
@@ -15,7 +15,7 @@ _HOMES = {
     "jit_compile": "engines",
     "steps_per_execution": "engines",
     "lean": "folding",
-    "pretrain": "pretrain",
+    "pretrain": "recipe",
 }
-__all__ = [*_HOMES, "LIMIT_VARIABLE", "limit", "readable", "used"]
+__all__ = [*_HOMES, "LIMIT_VARIABLE", "ChunkedArray", "bank_folder", "limit", "readable", "used"]
 __getattr__ = lazy_door(__name__, _HOMES)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from acrlls.config import Config
 from acrlls.data import Dataset
-from acrlls.method.model import build_model, frozen_backbone
+from acrlls.method import build_model, frozen_backbone
 from acrlls.store import write_text
 from acrlls.training.bank import FeatureBank
 from acrlls.training.phase import Phase, load_variables

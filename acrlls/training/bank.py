@@ -21,7 +21,7 @@ import numpy as np
 
 from acrlls.config import Config
 from acrlls.data import Dataset, batch, split_of
-from acrlls.method.model import weights_digest
+from acrlls.method import weights_digest
 from acrlls.store import digest, locked, source_digest
 from acrlls.training import engines
 from acrlls.training.chunked import CHUNK, ChunkedArray, bank_folder, require_room, room

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from acrlls.config import Config, UserError
-from acrlls.method.model import POOL, frozen_backbone
+from acrlls.method import POOL, frozen_backbone
 from acrlls.training.folding import lean
 
 ENGINES = ("openvino", "keras")

@@ -24,7 +24,7 @@ import keras
 from keras import ops
 from keras.layers import BatchNormalization, Conv2D, DepthwiseConv2D
 
-from acrlls.method.model import consumers
+from acrlls.method import consumers
 
 
 def lean(network: keras.Model, momenta: tuple[float, ...] = ()) -> keras.Model:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from acrlls.config import Config
 from acrlls.data import Dataset, batch, class_weights
-from acrlls.method.model import POOL, between, freeze_backbone, frozen_cut, unfreeze_top
+from acrlls.method import POOL, between, freeze_backbone, frozen_cut, unfreeze_top
 from acrlls.store import writing
 from acrlls.training.bank import FeatureBank
 from acrlls.training.batchnorm import Readings, tracked

@@ -1,4 +1,6 @@
-"""What chance would show: calibrated scores of several shapes, paired models, and tests against them."""
+"""What chance would show: calibrated scores of several shapes, paired models, and tests against
+them.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""The ledger: every claim has a check or a reason, every check a claim, and a wrong digit changes a verdict."""
+"""The ledger: every claim has a check or a reason, every check a claim, and a wrong digit changes a
+verdict.
+"""
 
 import dataclasses
 import re
@@ -13,8 +15,8 @@ import pytest
 from conftest import CONTRADICTIONS
 
 from acrlls import cli, ledger, paper
-from acrlls.config import PROJECT
 from acrlls import figures as plots
+from acrlls.config import PROJECT
 from acrlls.ledger import CLAIMS, Facts, Ledger
 from acrlls.ledger.ledger import CHECKS, question
 from acrlls.paper.paper import NUMBERS, PUBLISHED, STATEMENTS
@@ -23,7 +25,7 @@ matplotlib.use("Agg")
 
 TEXT = Path(__file__).parents[3] / "shared" / "paper" / "win-yao-acr-lls-mnetcal.txt"
 
-# --- Completeness -------------------------------------------------------------------------------------------
+# --- Completeness -----------------------------------------------------------------------------
 
 
 def test_every_claim_has_a_check_or_a_reason_and_every_check_a_claim():
@@ -52,7 +54,9 @@ def test_every_pattern_of_the_data_matches_a_claim():
 
 
 def numerals(text):
-    """(place, numeral) of everything in the body of the paper that looks like a number and is not excepted."""
+    """(place, numeral) of everything in the body of the paper that looks like a number and is not
+    excepted.
+    """
     body = text.split("\nREFERENCES")[0].split("Abstract—", 1)[1]
     place, roman, letter = "Abstract", "", ""
     for line in body.splitlines():
@@ -118,7 +122,7 @@ def test_every_statement_is_in_the_papers_words():
                 assert part in text, part
 
 
-# --- The ledger as a whole ----------------------------------------------------------------------------------
+# --- The ledger as a whole --------------------------------------------------------------------
 
 
 def test_the_heading_verdict_is_the_first_in_the_order_of_the_verdicts(entries):
@@ -162,7 +166,7 @@ def test_a_search_looks_into_claims_and_evidence(entries):
     assert entries.search("no such thing") == []
 
 
-# --- The command --------------------------------------------------------------------------------------------
+# --- The command ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -191,7 +195,7 @@ def test_an_unknown_verdict_is_a_mistake_in_the_command(capsys):
     assert "known: does not follow" in capsys.readouterr().err
 
 
-# --- The book -----------------------------------------------------------------------------------------------
+# --- The book ---------------------------------------------------------------------------------
 
 
 def test_the_chapter_on_the_claims_links_to_rows_that_exist_and_to_every_contradiction():
@@ -218,7 +222,7 @@ def test_the_chapter_on_the_claims_quotes_numbers_as_they_are_printed():
     assert [q for q in quoted if re.sub(r"\s+", "", q).rstrip(",") not in printed] == []
 
 
-# --- The figures --------------------------------------------------------------------------------------------
+# --- The figures ------------------------------------------------------------------------------
 
 
 def test_the_figure_of_the_floors_has_every_published_ece_as_a_line(entries):

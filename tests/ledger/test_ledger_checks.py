@@ -1,4 +1,6 @@
-"""The checks of the ledger: right on the paper's numbers, and another verdict where a number is wrong."""
+"""The checks of the ledger: right on the paper's numbers, and another verdict where a number is
+wrong.
+"""
 
 import dataclasses
 
@@ -30,7 +32,7 @@ def judged(key, name, **printed):
     return judge(Facts(numbers=numbers, resamples=100), CLAIMS[key], name)
 
 
-# --- Does it follow? ----------------------------------------------------------------------------------------
+# --- Does it follow? --------------------------------------------------------------------------
 
 
 def test_what_does_not_follow_is_what_a_reader_with_a_pencil_finds():
@@ -128,7 +130,7 @@ def test_rounding_is_interval_arithmetic():
     assert (low, high) == pytest.approx((1 - 0.00245 / 0.00475, 1 - 0.00235 / 0.00485))
 
 
-# --- Do the recorded runs agree? ----------------------------------------------------------------------------
+# --- Do the recorded runs agree? --------------------------------------------------------------
 
 
 def test_what_is_measured_on_a_run_is_what_the_calibration_module_says(entries):
@@ -188,7 +190,7 @@ def test_a_folder_without_both_models_is_an_error_that_says_how_to_record_them()
         Facts(recorded="laptop-no-augmentation").runs  # noqa: B018
 
 
-# --- Is it more than noise? ---------------------------------------------------------------------------------
+# --- Is it more than noise? -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

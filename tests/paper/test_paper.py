@@ -36,7 +36,7 @@ def test_every_number_says_where_it_stands():
     assert len(NUMBERS) > 150
 
 
-# --- Section III-A ------------------------------------------------------------------------------------------
+# --- Section III-A ----------------------------------------------------------------------------
 
 
 def test_the_images_of_the_four_classes_sum_to_the_dataset():
@@ -71,7 +71,7 @@ def test_the_shares_follow_from_the_counts_except_that_of_normal():
     assert all(NUMBERS[f"table_III.{c}.Share"].agrees(support[c] / support.sum()) for c in CLASSES)
 
 
-# --- Table I ------------------------------------------------------------------------------------------------
+# --- Table I ----------------------------------------------------------------------------------
 
 
 def test_table_one_is_sorted_by_validation_loss_between_the_two_values_of_the_text():
@@ -101,7 +101,7 @@ def test_one_of_the_five_best_configurations_lies_outside_the_region_that_the_te
     assert list(best.index[~inside]) == [3]
 
 
-# --- Table III ----------------------------------------------------------------------------------------------
+# --- Table III --------------------------------------------------------------------------------
 
 
 def test_the_supports_sum_to_the_test_set():
@@ -178,7 +178,7 @@ def test_digits_that_leave_several_whole_numbers_are_refused(monkeypatch):
         paper.confusion_margins()
 
 
-# --- Accuracies and gains -----------------------------------------------------------------------------------
+# --- Accuracies and gains ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_every_auc_is_above_the_bound_of_the_text():
     assert (by_class("auc") > NUMBERS["auc.above"].value).all()
 
 
-# --- Tables II and V ----------------------------------------------------------------------------------------
+# --- Tables II and V --------------------------------------------------------------------------
 
 
 def test_viral_pneumonia_does_not_keep_its_scale_below_one():
@@ -240,7 +240,7 @@ def test_by_the_papers_own_yardstick_the_baseline_is_well_calibrated_already():
     ]
 
 
-# --- Ours beside the published ------------------------------------------------------------------------------
+# --- Ours beside the published ----------------------------------------------------------------
 
 
 def test_our_table_stands_beside_the_published_one_with_the_difference():
@@ -283,7 +283,7 @@ def test_a_shown_table_signs_its_differences_and_dashes_its_gaps():
         assert "diff." in shown and "difference" not in shown
 
 
-# --- The prose ----------------------------------------------------------------------------------------------
+# --- The prose --------------------------------------------------------------------------------
 
 
 def test_every_parameter_that_the_chapter_on_the_gaps_names_exists():

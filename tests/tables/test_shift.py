@@ -8,7 +8,9 @@ from acrlls.tables import shift
 
 
 class Run:
-    """A record with two classes: the test images are called rightly, the others always ``a`` with 0.9."""
+    """A record with two classes: the test images are called rightly, the others always ``a`` with
+    0.9.
+    """
 
     class_names = ("a", "b")
 
