@@ -12,6 +12,8 @@ from acrlls.figures.comparisons import (
     prepare_ablation,
 )
 from acrlls.figures.curves import plot_learning, plot_lls, prepare_curves
+from acrlls.figures.explore import explore_reliability, explore_scaling, explore_simplex
+from acrlls.figures.explore_seeds import explore_seeds
 from acrlls.figures.images import (
     choose_examples,
     plot_augmentation,
@@ -31,6 +33,10 @@ from acrlls.figures.verdict import plot_networks
 __all__ = [
     "COLOURS",
     "choose_examples",
+    "explore_reliability",
+    "explore_scaling",
+    "explore_seeds",
+    "explore_simplex",
     "plot_ablation",
     "plot_architecture",
     "plot_augmentation",
