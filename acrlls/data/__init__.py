@@ -2,6 +2,7 @@
 
 from acrlls.data.augment import Augmentation, batch, render, to_input
 from acrlls.data.dataset import Dataset, load_data
+from acrlls.data.folder import decode
 from acrlls.data.split import Split, balanced_weights, class_weights, split_counts, split_of
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "balanced_weights",
     "batch",
     "class_weights",
+    "decode",
     "load_data",
     "render",
     "split_counts",
