@@ -18,7 +18,7 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         loss += alpha * mean(max(0, tau - margin) + 0.5 * max(0, margin - tau))
 
     The penalty is a mean over the batch: sample weights and class weights do not reach it.  It is
-    computed in float32 whatever the dtype of the layer.
+    computed in float32 at least, whatever the dtype of the layer.
 
     Example:
 
@@ -71,8 +71,9 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         return logits
 
     def penalty(self, logits):
-        """The penalty, a float32 scalar, of logits of shape `(batch_size, classes)`."""
-        largest, _ = ops.top_k(ops.softmax(ops.cast(logits, "float32")), k=2)
+        """The penalty, a scalar of at least float32, of logits `(batch_size, classes)`."""
+        precise = keras.backend.result_type(logits.dtype, "float32")
+        largest, _ = ops.top_k(ops.softmax(ops.cast(logits, precise)), k=2)
         margin = largest[:, 0] - largest[:, 1]
         uncertainty = ops.relu(self.tau - margin)
         overconfidence = ops.relu(margin - self.tau)
