@@ -28,6 +28,12 @@ VERDICTS = (
     "not checkable",
 )
 CONTRARY, LOWER, NOISE, DIFFERS, STANDS_OUT, REPRODUCED, FOLLOWS, COMPATIBLE, UNCHECKABLE = VERDICTS
+# What a check means by no, by yes, and by published numbers that contradict each other.
+WAYS = {
+    "follows": (CONTRARY, FOLLOWS, CONTRARY),
+    "reproduced": (DIFFERS, REPRODUCED, UNCHECKABLE),
+    "noise": (NOISE, STANDS_OUT, UNCHECKABLE),
+}
 
 
 class NotRecorded(LookupError):
@@ -161,9 +167,8 @@ class Facts:
     @property
     def heads(self) -> list[runs.Run]:
         """Recorded runs of Phase 1 of Proposed that differ from the profile in their seed only."""
-        runs = [
-            r for (c, v), r in self.runs.items() if v == "proposed" and c.startswith("phase1-seed")
-        ]
+        found = {c: r for (c, v), r in self.runs.items() if v == "proposed"}
+        runs = [r for c, r in found.items() if c.startswith("phase1-seed")]
         if len(runs) < 2:
             raise NotRecorded("fewer than two seeds are recorded")
         return runs

@@ -24,29 +24,10 @@ from functools import cached_property
 import pandas as pd
 
 from acrlls.ledger import follows, generic, noise, reproduced
-from acrlls.ledger.facts import (
-    CONTRARY,
-    DIFFERS,
-    FOLLOWS,
-    NOISE,
-    REPRODUCED,
-    STANDS_OUT,
-    UNCHECKABLE,
-    VERDICTS,
-    Claim,
-    Facts,
-    NotRecorded,
-    Outcome,
-)
+from acrlls.ledger.facts import UNCHECKABLE, VERDICTS, WAYS, Claim, Facts, NotRecorded, Outcome
 from acrlls.paper import NUMBERS, PUBLISHED, Inconsistent
 
-# The way of each module's checks, and the verdicts for a claim that fails and one that holds.
-MODULES = {
-    generic: ("follows", CONTRARY, FOLLOWS),
-    follows: ("follows", CONTRARY, FOLLOWS),
-    reproduced: ("reproduced", DIFFERS, REPRODUCED),
-    noise: ("noise", NOISE, STANDS_OUT),
-}
+MODULES = {generic: "follows", follows: "follows", reproduced: "reproduced", noise: "noise"}
 # The checks are the functions of these modules that take the facts and a claim.
 CHECKS = {
     name: function
@@ -65,12 +46,12 @@ def question(name: str) -> str:
 
 def way_of(name: str) -> str:
     """Whether a check asks what follows, what is reproduced, or what is noise."""
-    return MODULES[inspect.getmodule(CHECKS[name])][0]
+    return MODULES[inspect.getmodule(CHECKS[name])]
 
 
 def _filled(arguments, key: str):
     """Arguments with ``{row}`` and ``{column}`` replaced by the parts of a claim's key."""
-    if isinstance(arguments, Mapping):
+    if isinstance(arguments, dict):
         return {name: _filled(value, key) for name, value in arguments.items()}
     if isinstance(arguments, list):
         return [_filled(value, key) for value in arguments]
@@ -178,12 +159,11 @@ class Ledger(Mapping):
 
 def judge(facts: Facts, claim: Claim, name: str) -> Outcome:
     """What a check says of a claim; published numbers that contradict each other are a verdict."""
-    way, *verdicts = MODULES[inspect.getmodule(CHECKS[name])]
+    contrary, holds, undecided = WAYS[way_of(name)]
     try:
         found, text = CHECKS[name](facts, claim, **claim.checks[name])
     except (Inconsistent, NotRecorded) as error:
-        found = UNCHECKABLE if way != "follows" else CONTRARY
-        text = f"{str(error)[0].upper()}{str(error)[1:]}."
-    verdict = found if isinstance(found, str) else verdicts[bool(found)]
+        found, text = undecided, f"{str(error)[0].upper()}{str(error)[1:]}."
+    verdict = found if isinstance(found, str) else holds if found else contrary
     text = re.sub(r"(?<=\d)%", " %", text)
     return Outcome(verdict, re.sub(r"(?<![\w.])-(?=\d)", "−", text))

@@ -138,9 +138,8 @@ def _ece_verdict(facts: Facts, model: str, c: str) -> str:
 def ece_noise(facts, claim, of: str):
     """Is this ECE above, within or below what perfect calibration would show?"""
     _, model, c = of.split(".")
-    if c in ("lowest", "highest"):
-        values = facts.values("table_V.Proposed.*")
-        c = {"lowest": min, "highest": max}[c](values, key=values.get)
+    values = facts.table("V").loc["Proposed"]
+    c = {"lowest": values.idxmin(), "highest": values.idxmax()}.get(c, c)
     rows = common(ece_tests(facts)).loc[(model, c)]
     own = ece_tests(facts).loc[(model, c, "Beta", "uniform", 15)]
     below, above = (int((rows[tail] < LEVEL).sum()) for tail in ("below", "above"))
@@ -167,10 +166,8 @@ def all_ece_noise(facts, claim):
 
 def gap_noise(facts, claim):
     """Would two calibrated models differ by as much on the same images?"""
-    c = claim.row
-    if c not in CLASSES:
-        each = facts.values("ece_reduction.*")
-        c = max(each, key=each.get)
+    each = facts.values("ece_reduction.*")
+    c = claim.row if claim.row in CLASSES else max(each, key=each.get)
     rows = common(gap_tests(facts)).loc[("Baseline", "Proposed", c)]
     return rows.adjusted.max() < LEVEL, (
         f"{c}: Baseline minus Proposed is {rows.gap.iloc[0]:+.4f}; the difference of two "

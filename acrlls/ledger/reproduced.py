@@ -94,9 +94,8 @@ def measure(facts, claim, of: str, variant: str = "proposed", phase: int | None 
     variant, number = variant.lower().replace(" ", "_"), facts.numbers[claim.key]
     run = facts.run(variant)
     found = measured(facts, run, phase)
-    if of in ("ECE lowest", "ECE highest"):
-        ece = found.estimate[[f"ECE {c}" for c in CLASSES]]
-        of = ece.idxmin() if of == "ECE lowest" else ece.idxmax()
+    ece = found.estimate[[f"ECE {c}" for c in CLASSES]]
+    of = {"ECE lowest": ece.idxmin(), "ECE highest": ece.idxmax()}.get(of, of)
     row, (kind, _, group) = found.loc[of], of.partition(" ")
     labels = run.predictions("test").labels
     own, theirs = len(labels), facts.test_images
