@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from scipy.special import softmax
 
+from acrlls.data import split_counts
 from acrlls.ledger.facts import CONTRARY, FOLLOWS, UNCHECKABLE, Facts, image, listed, meets
 from acrlls.paper import CLASSES, MODELS, confusion_bounds
 
 # --- The split and the grid, Section III -------------------------------------------------------
 
 
-def _split(facts: Facts) -> dict[str, dict[str, int]]:
-    """Images of each part by class: per class the floor of either share, the rest to test."""
-    found = {}
-    for c, images in facts.values("images.*").items():
-        parts = ("train", "validation")
-        part = {p: int(images) * round(100 * facts.value(f"split.{p}_share")) // 100 for p in parts}
-        found[c] = {**part, "test": int(images) - sum(part.values())}
-    return found
+def _split(facts: Facts) -> pd.DataFrame:
+    """Images of each part, a row a part and a column a class, by the published shares."""
+    images, parts = facts.values("images.*"), ["train", "validation", "test"]
+    shares = [facts.value(f"split.{part}_share") for part in parts[:2]]
+    return pd.DataFrame(split_counts([*images.values()], *shares), parts, [*images])
 
 
 def split_part(facts, claim):
     """Is it the sum over the classes of the floor of 70 %, of 15 %, or of the rest?"""
-    counts = [split[claim.row] for split in _split(facts).values()]
-    text = f"Class by class {' + '.join(f'{k:,}' for k in counts)} = {sum(counts):,}."
-    return sum(counts) == facts.value(claim.key), text
+    counts = _split(facts).loc[claim.row]
+    text = f"Class by class {' + '.join(f'{k:,}' for k in counts)} = {counts.sum():,}."
+    return counts.sum() == facts.value(claim.key), text
 
 
 def split_support(facts, claim):
     """Is the support what the split leaves of the class for testing?"""
     split = _split(facts)[claim.row]
-    text = f"{sum(split.values()):,} − {split['train']:,} − {split['validation']:,}"
-    return split["test"] == facts.value(claim.key), f"{text} = {split['test']:,}."
+    text = f"{split.sum():,} − {split.train:,} − {split.validation:,} = {split.test:,}."
+    return split.test == facts.value(claim.key), text
 
 
 def inverse_frequency(facts, claim):
     """Is the weight the inverse frequency of the class among the training images?"""
-    train = {c: split["train"] for c, split in _split(facts).items()}
-    total, own = sum(train.values()), train[claim.row]
+    train = _split(facts).loc["train"]
+    total, own = train.sum(), train[claim.row]
     weight = total / (len(CLASSES) * own)
     text = f"{total:,} / ({len(CLASSES)} × {own:,}) = {weight:.4f}."
     return facts.numbers[claim.key].agrees(weight), text
@@ -115,9 +114,8 @@ def scale_turns_confidence(facts, claim):
 
 def scales_below_one(facts, claim, classes: list[str]):
     """Are the scales of these classes below one in both phases, and lower in the second?"""
-    rows = facts.table("II").loc[classes].itertuples()
     holds, texts = True, []
-    for c, first, second in rows:
+    for c, first, second in facts.table("II").loc[classes].itertuples():
         holds &= second < first < facts.value("lls.neutral")
         texts.append(f"{c} has {first:.4f} after Phase 1, {second:.4f} after Phase 2")
     return holds, f"{'; '.join(texts)}."

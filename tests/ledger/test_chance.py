@@ -1,4 +1,4 @@
-"""What chance would show: calibrated scores of several shapes, paired models, and tests against them."""
+"""Sampling noise: calibrated scores of several shapes, paired models, and tests against them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The ledger: every claim has a check or a reason, every check a claim, and a wrong digit changes a verdict."""
+"""The ledger: every claim has a check or a reason, and every check a claim."""
 
 import dataclasses
 import re
@@ -52,7 +52,7 @@ def test_every_pattern_of_the_data_matches_a_claim():
 
 
 def numerals(text):
-    """(place, numeral) of everything in the body of the paper that looks like a number and is not excepted."""
+    """(place, numeral) of whatever in the body of the paper looks like a number."""
     body = text.split("\nREFERENCES")[0].split("Abstract—", 1)[1]
     place, roman, letter = "Abstract", "", ""
     for line in body.splitlines():

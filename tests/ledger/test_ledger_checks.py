@@ -1,4 +1,4 @@
-"""The checks of the ledger: right on the paper's numbers, and another verdict where a number is wrong."""
+"""The checks: right on the paper's numbers, and another verdict where a number is wrong."""
 
 import dataclasses
 
