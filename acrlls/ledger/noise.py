@@ -90,8 +90,7 @@ def ece_tests(facts: Facts) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns).set_index(names)
     for _, group in table.groupby(READING):
         adjusted = holm([*group.p_below, *group.p_above])
-        table.loc[group.index, "below"] = adjusted[: len(group)]
-        table.loc[group.index, "above"] = adjusted[len(group) :]
+        table.loc[group.index, ["below", "above"]] = np.reshape(adjusted, (2, -1)).T
     return table.sort_index()
 
 
@@ -114,8 +113,7 @@ def gap_tests(facts: Facts) -> pd.DataFrame:
                 rows.append([a, b, c, shape, kind, bins, gap, null.std(), p])
     names = ["first", "second", "class", *READING]
     table = pd.DataFrame(rows, columns=[*names, "gap", "sd", "p"]).set_index(names)
-    for _, group in table.groupby(READING):
-        table.loc[group.index, "adjusted"] = holm([*group.p])
+    table["adjusted"] = table.groupby(READING).p.transform(holm)
     return table.sort_index()
 
 
