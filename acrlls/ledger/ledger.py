@@ -50,13 +50,14 @@ def way_of(name: str) -> str:
 
 
 def _filled(arguments, key: str):
-    """Arguments with ``{row}`` and ``{column}`` replaced by the parts of a claim's key."""
+    """Arguments with ``{row}``, ``{column}`` and ``{name}`` replaced by what they are of a key."""
     if isinstance(arguments, dict):
         return {name: _filled(value, key) for name, value in arguments.items()}
     if isinstance(arguments, list):
         return [_filled(value, key) for value in arguments]
     if isinstance(arguments, str):
-        return arguments.format(row=key.split(".")[1], column=key.rsplit(".", 1)[-1])
+        row, column, name = key.split(".")[1], key.rsplit(".", 1)[-1], key.replace(".", "_")
+        return arguments.format(row=row, column=column, name=name)
     return arguments
 
 

@@ -31,12 +31,12 @@ METRICS = (*COLUMNS, "AUC", "Brier")
 TAILS = (0.025, 0.975)
 
 
-def setting(facts, claim, name: str, index: int | None = None):
+def setting(facts, claim, name: str, index: str = ""):
     """A choice of the authors: is it what the profile `paper` of this book does?"""
     ours = getattr(configure("paper"), name)
-    if name == "input_range":
-        ours = [float(end) for end in ours.split("..")]
-    ours = ours if index is None else ours[index]
+    if index:
+        values = ours.split("..") if name == "input_range" else ours
+        ours = float(values[int(index) - 1])
     if facts.numbers[claim.key].agrees(ours):
         text = "It is a choice and no result; the profile `paper` of this book makes the same."
         return UNCHECKABLE, text
