@@ -1,12 +1,10 @@
-"""What chance alone would show, for published numbers whose scores and labels nobody has.
+"""What sampling noise alone would show, for published numbers whose scores nobody has.
 
-Three questions about a paper's tables.  Would perfect calibration show an ECE as large, or as
-small, as the published one (:func:`floors`)?  Would two perfectly calibrated models differ by as
-much on the same images (:func:`gap_floors`)?  Would two models that are equally good
-(:func:`mcnemar_curve`)?  The published summaries leave the scores of a class open, so the first two
-are asked of several *shapes* of the scores.  A shape is an array of :data:`POOL` scores in
-ascending order, each as likely as the next, and perfectly calibrated by the way in which labels are
-drawn.
+Would perfect calibration show an ECE as large, or as small (:func:`floors`)?  Would two perfectly
+calibrated models differ by as much on the same images (:func:`gap_floors`)?  Would two equally good
+models (:func:`mcnemar_curve`)?  Published summaries leave the scores of a class open, so the first
+two are asked of several *shapes*: arrays of :data:`POOL` scores in ascending order, each as likely
+as the next, and perfectly calibrated by the way in which labels are drawn.
 
 References:
     - [1] J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and
@@ -23,7 +21,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -54,19 +52,17 @@ def two_group_shape(
     """Easy images, on which the model is certain and right, and hard ones, on which its evidence is
     normal with the same variance for both labels (binormal [3]).
 
-    The share of hard images and the distance of the two normals are chosen so that the Brier score
-    is met exactly, and AUC and number of errors as closely as can be, each in units of its standard
-    error at ``n``.
+    The Brier score is met exactly, and AUC and number of errors as closely as can be, each in units
+    of its standard error at ``n``.
 
     Args:
         errors: images of the class called another and the reverse, of all ``n``.
     """
     _most(prevalence, brier)
-    x, best = np.linspace(-15, 15, 3001), None
+    x, candidates = np.linspace(-15, 15, 3001), []
     for distance in np.arange(0.02, 8, 0.02):
-        weight = prevalence * norm.pdf(x - distance / 2) + (1 - prevalence) * norm.pdf(
-            x + distance / 2
-        )
+        weight = prevalence * norm.pdf(x - distance / 2)
+        weight += (1 - prevalence) * norm.pdf(x + distance / 2)
         weight /= weight.sum()
         p = expit(logit(prevalence) + distance * x)
         hard = brier / (weight @ (p * (1 - p)))
@@ -74,12 +70,10 @@ def two_group_shape(
             break
         area = 1 - hard**2 * norm.cdf(-distance / np.sqrt(2))
         wrong = n * hard * (weight @ np.minimum(p, 1 - p))
-        misfit = ((area - auc) / _auc_error(auc, prevalence, n)) ** 2 + (wrong - errors) ** 2 / max(
-            errors, 1
-        )
-        if best is None or misfit < best[0]:
-            best = (misfit, hard, p, weight.cumsum())
-    _, hard, p, below = best
+        misfit = ((area - auc) / _auc_error(auc, prevalence, n)) ** 2
+        misfit += (wrong - errors) ** 2 / max(errors, 1)
+        candidates.append((misfit, hard, p, weight.cumsum()))
+    _, hard, p, below = min(candidates, key=lambda candidate: candidate[0])
     size = round(hard * POOL)
     sure = round((1 - hard) * prevalence * POOL)
     middle = np.interp(_middles(size), below, p)
@@ -93,10 +87,7 @@ def _middles(size: int) -> np.ndarray:
 def _most(prevalence: float, brier: float) -> float:
     most = prevalence * (1 - prevalence)
     if not 0 < brier < most:
-        raise ValueError(
-            f"a Brier score of {brier:g} at a share of {prevalence:g} must lie "
-            f"between 0 and {most:g}"
-        )
+        raise ValueError(f"the Brier score {brier:g} must lie between 0 and {most:g}")
     return most
 
 
@@ -111,20 +102,14 @@ def _auc_error(auc: float, prevalence: float, n: int) -> float:
 # --- What perfect calibration would show -------------------------------------------------------
 
 
-def binned_gaps(
-    shape, places, labels, binnings: Sequence[tuple[str, int]] = BINNINGS
-) -> np.ndarray:
-    """ECE of one class for many test sets and several binnings at once.
+def binned_gaps(shape, places, labels, binnings=BINNINGS) -> np.ndarray:
+    """ECE of one class for many test sets and several binnings at once, ``(resamples, binnings)``.
 
     Args:
         shape: scores in ascending order, at most :data:`POOL`.
         places: index into ``shape`` of every image of every test set, ``(resamples, n)``.
         labels: booleans, ``(resamples, n)``.
-        binnings: kind (``"uniform"`` or ``"quantile"``) and number of bins, as in
-            :mod:`acrlls.calibration`.
-
-    Returns:
-        ``(resamples, len(binnings))``.
+        binnings: kind (``"uniform"`` or ``"quantile"``) and number of bins of each.
     """
     key = np.sort(places.astype(np.uint16) * np.uint16(2) + labels, axis=1, kind="stable")
     places, labels = key >> 1, key & 1
@@ -133,9 +118,8 @@ def binned_gaps(
     running = np.zeros((resamples, n + 1))
     np.cumsum(labels - shape[places], axis=1, out=running[:, 1:])
     start = np.arange(resamples)[:, None]
-    line = (
-        places + start * POOL
-    ).ravel()  # ascending as a whole, so that one search finds the ends of all rows
+    # Ascending as a whole, so that one search finds the ends of all rows.
+    line = (places + start * POOL).ravel()
     errors = []
     for kind, bins in binnings:
         if kind == "uniform":
@@ -150,19 +134,9 @@ def binned_gaps(
     return np.column_stack(errors)
 
 
-def floors(
-    shape,
-    n: int,
-    resamples: int = 1000,
-    seed: int = 0,
-    binnings: Sequence[tuple[str, int]] = BINNINGS,
-) -> np.ndarray:
+def floors(shape, n: int, resamples: int = 1000, seed=0, binnings=BINNINGS) -> np.ndarray:
     """ECE of ``n`` images whose scores have this shape and whose labels are drawn from the scores
-    [1].
-
-    Returns:
-        ``(resamples, len(binnings))``.
-    """
+    [1], ``(resamples, binnings)``."""
     rng = np.random.default_rng(seed)
     places = rng.integers(0, len(shape), (resamples, n), dtype=np.uint16)
     labels = rng.random((resamples, n), dtype=np.float32) < shape.astype(np.float32)[places]
@@ -174,11 +148,11 @@ def gap_floors(
     correlations: tuple[float, float],
     n: int,
     resamples: int = 1000,
-    seed: int = 0,
-    binnings: Sequence[tuple[str, int]] = BINNINGS,
+    seed=0,
+    binnings=BINNINGS,
 ) -> dict[str, np.ndarray]:
     """Difference in ECE of two perfectly calibrated models on the same ``n`` images, by the shape
-    of their scores.
+    of their scores; each ``(resamples, binnings)`` and symmetric about 0.
 
     Labels are drawn first, then each model's score given the label, which makes either calibrated;
     the two scores of an image hang together by a normal copula within each label.
@@ -187,9 +161,6 @@ def gap_floors(
         shapes: of one class; they must have the same mean.
         correlations: of the two models' scores within the label 0 and 1, from
             :func:`score_correlations`.
-
-    Returns:
-        ``(resamples, len(binnings))`` for each shape; symmetric about 0.
     """
     rng = np.random.default_rng(seed)
     prevalence = np.mean([shape.mean() for shape in shapes.values()])
@@ -197,14 +168,10 @@ def gap_floors(
     rho = np.asarray(correlations, np.float32)[labels.astype(np.uint8)]
     common, alone = np.sqrt(rho), np.sqrt(1 - rho)
     common *= rng.standard_normal((resamples, n), dtype=np.float32)
-    cells = 2**16
-    ranks = [
-        np.minimum(
-            ndtr(common + alone * rng.standard_normal((resamples, n), dtype=np.float32)) * cells,
-            cells - 1,
-        ).astype(np.uint16)
-        for _ in range(2)
-    ]
+    cells, ranks = 2**16, []
+    for _ in range(2):
+        score = common + alone * rng.standard_normal((resamples, n), dtype=np.float32)
+        ranks.append(np.minimum(ndtr(score) * cells, cells - 1).astype(np.uint16))
     found = {}
     for name, shape in shapes.items():
         # Quantiles of the scores given the label: a score p goes with a label 1 in proportion to p.
@@ -239,21 +206,17 @@ def score_correlations(first, second, hits) -> tuple[float, float]:
 def tails(draws, value: float) -> tuple[float, float]:
     """p-values of a value against draws of the null, of being as small and of being as large:
     (1 + number as extreme) / (1 + number of draws) [2]."""
-    draws, near = np.asarray(draws), 1e-12  # a printed number may equal a draw but for the last bit
-    return tuple(
-        float((1 + k) / (1 + len(draws)))
-        for k in ((draws <= value + near).sum(), (draws >= value - near).sum())
-    )
+    near = 1e-12  # a printed number may equal a draw but for the last bit
+    counts = (draws <= value + near).sum(), (draws >= value - near).sum()
+    return tuple(float((1 + k) / (1 + len(draws))) for k in counts)
 
 
 def mcnemar_curve(wrong_first: int, wrong_second: int) -> pd.Series:
-    """Exact McNemar p-value [4] by the number of images that exactly one of two models gets right.
+    """Exact two-sided McNemar p-value [4] by the number of images that exactly one of two models
+    gets right, over all its possible values in order.
 
     That number, ``discordant``, decides and is seldom published.  It is at least the difference of
     the two models' mistakes, at most their sum, and differs from both by an even number.
-
-    Returns:
-        Two-sided p-values by ``discordant``, over all its possible values in order.
     """
     gap = abs(wrong_first - wrong_second)
     discordant = np.arange(gap, wrong_first + wrong_second + 1, 2)

@@ -8,13 +8,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import translate
-from pathlib import Path
 
 import pandas as pd
 
-from acrlls import runs
+from acrlls import paper, runs
 from acrlls.config import UserError
-from acrlls.paper import CLASSES, NUMBERS, Inconsistent, Number, confusion_margins, counts_behind
+from acrlls.paper import CLASSES, NUMBERS, Inconsistent, Number
 
 # From the verdict that a reader must know first to the one that says least.
 VERDICTS = (
@@ -29,6 +28,16 @@ VERDICTS = (
     "not checkable",
 )
 CONTRARY, LOWER, NOISE, DIFFERS, STANDS_OUT, REPRODUCED, FOLLOWS, COMPATIBLE, UNCHECKABLE = VERDICTS
+# What a check means by no, by yes, and by published numbers that contradict each other.
+WAYS = {
+    "follows": (CONTRARY, FOLLOWS, CONTRARY),
+    "reproduced": (DIFFERS, REPRODUCED, UNCHECKABLE),
+    "noise": (NOISE, STANDS_OUT, UNCHECKABLE),
+}
+
+
+class NotRecorded(LookupError):
+    """A recorded run that a check needs does not exist."""
 
 
 @dataclass(frozen=True)
@@ -70,25 +79,21 @@ class Outcome:
     evidence: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Facts:
-    """Everything that checks look at; what is expensive is computed once, when first asked for.
+    """Everything that checks look at.
 
     Attributes:
         numbers: the published numbers by key.
-        recorded: name of the profile whose recorded runs are compared, in ``folder``.
+        recorded: name of the profile whose recorded runs are compared.
         bins: number of equal-width bins for the ECE of a recorded run.
         resamples: of every bootstrap and every simulation.
-        seed: of the same.
     """
 
     numbers: Mapping[str, Number] = field(default_factory=lambda: NUMBERS)
     recorded: str = "laptop"
-    folder: Path = runs.RESULTS
     bins: int = 15
     resamples: int = 1000
-    seed: int = 0
-    cache: dict = field(default_factory=dict, repr=False)
 
     def value(self, key: str) -> float:
         return self.numbers[key].value
@@ -103,17 +108,23 @@ class Facts:
     def values(self, pattern: str) -> dict[str, float]:
         return {name: n.value for name, n in self.all_of(pattern).items()}
 
+    def table(self, roman: str) -> pd.DataFrame:
+        return paper.table(roman, self.numbers)
+
     @functools.cached_property
     def margins(self) -> pd.DataFrame:
-        return confusion_margins(self.numbers)
+        return paper.confusion_margins(self.numbers)
+
+    @functools.cached_property
+    def test_images(self) -> int:
+        return int(self.value("split.test"))
 
     def correct(self, key: str) -> int:
         """The whole number of test images behind an accuracy."""
-        n = int(self.value("split.test"))
-        options = counts_behind(self.numbers[key], n)
+        options = paper.counts_behind(self.numbers[key], self.test_images)
         if len(options) != 1:
             printed = self.numbers[key].printed
-            raise Inconsistent(f"{printed} is no whole number of {n:,} test images")
+            raise Inconsistent(f"{printed} is no whole number of {self.test_images:,} test images")
         return options[0]
 
     @functools.cached_property
@@ -123,29 +134,44 @@ class Facts:
         Raises:
             UserError: Baseline or Proposed is not among them.
         """
-        found = runs.records(self.recorded, self.folder)
+        found = runs.records(self.recorded)
         lacking = sorted(v for v in ("baseline", "proposed") if ("", v) not in found)
         if lacking:
             raise UserError(
                 "the ledger compares the paper with a recorded Baseline and Proposed; "
-                f"{self.folder / self.recorded} lacks {' and '.join(lacking)}: "
+                f"the record {self.recorded} lacks {' and '.join(lacking)}: "
                 f"`acrlls reproduce --profile {self.recorded}` records them"
             )
         return found
 
-    def run(self, variant: str) -> runs.Run | None:
-        """The recorded run of a variant under the profile as it stands, or None."""
-        return self.runs.get(("", variant))
+    def run(self, variant: str) -> runs.Run:
+        """The recorded run of a variant under the profile as it stands."""
+        if ("", variant) not in self.runs:
+            name = variant.replace("_", " ")
+            raise NotRecorded(f"no run of {name} on the real images is recorded")
+        return self.runs["", variant]
 
     def other_runs(self, variant: str) -> dict[str, runs.Run]:
         """Recorded runs of both phases with one setting changed, by the change."""
         of = {c: r for (c, v), r in self.runs.items() if v == variant and c}
         return {c: r for c, r in of.items() if r.config.phase2_epochs}
 
-    def heads(self, variant: str) -> list[runs.Run]:
-        """Recorded runs of Phase 1 alone that differ from the profile in their seed only."""
-        of = {c: r for (c, v), r in self.runs.items() if v == variant}
-        return [r for c, r in of.items() if c.startswith("phase1-seed")]
+    def pairs(self, variant: str) -> dict[str, tuple[runs.Run, runs.Run]]:
+        """Recorded runs of a variant and of Proposed with the same settings, by the change."""
+        changes = [c for c in ("", *self.other_runs("proposed")) if (c, variant) in self.runs]
+        return {
+            c.replace("-", " ") or "as published": (self.runs[c, variant], self.runs[c, "proposed"])
+            for c in changes
+        }
+
+    @property
+    def heads(self) -> list[runs.Run]:
+        """Recorded runs of Phase 1 of Proposed that differ from the profile in their seed only."""
+        found = {c: r for (c, v), r in self.runs.items() if v == "proposed"}
+        runs = [r for c, r in found.items() if c.startswith("phase1-seed")]
+        if len(runs) < 2:
+            raise NotRecorded("fewer than two seeds are recorded")
+        return runs
 
 
 def image(function, *numbers: Number) -> tuple[float, float]:

@@ -1,10 +1,11 @@
 """The ledger: every claim of the paper, what checks it, and what came out.
 
 A *claim* is a number or a statement of ``paper.yml``, which also names its checks and their
-arguments.  A *check* is a function of :data:`CHECKS` that asks one question in one of three ways:
-does the claim **follow** from the paper's own other numbers; do the recorded runs **reproduce** it,
-with an interval; does it stand out from **noise**.  It returns a verdict and the evidence for it.
-A claim may have several; the one that heads its row is the first of :data:`VERDICTS` among them.
+arguments.  A *check* is a function that asks one question in one of three ways: does the claim
+**follow** from the paper's own other numbers; do the recorded runs **reproduce** it, with an
+interval; does it stand out from **noise**.  It returns whether it holds, or another verdict, and
+the evidence.  A claim may have several; the one that heads its row is the first of
+:data:`VERDICTS` among them.
 
 >>> entry = Ledger(Facts(resamples=20))["share.Normal"]
 >>> entry.verdict, entry.outcomes["ratio"].evidence
@@ -22,74 +23,19 @@ from functools import cached_property
 
 import pandas as pd
 
-from acrlls.ledger import follows, noise, reproduced
-from acrlls.ledger.facts import CONTRARY, UNCHECKABLE, VERDICTS, Claim, Facts, Outcome
-from acrlls.paper import NUMBERS, PUBLISHED, STATEMENTS, Inconsistent
+from acrlls.ledger import follows, generic, noise, reproduced
+from acrlls.ledger.facts import UNCHECKABLE, VERDICTS, WAYS, Claim, Facts, NotRecorded, Outcome
+from acrlls.paper import NUMBERS, PUBLISHED, Inconsistent
 
-# From the paper itself; by the recorded runs; against sampling noise.
-WAYS = {
-    "follows": {
-        "sum": follows.sum_of,
-        "ratio": follows.ratio,
-        "same": follows.same,
-        "extreme": follows.extreme,
-        "bounded": follows.bounded,
-        "in_order": follows.in_order,
-        "equal": follows.equal,
-        "one_of": follows.one_of,
-        "product_of_counts": follows.product_of_counts,
-        "whole_number": follows.whole_number,
-        "split_part": follows.split_part,
-        "split_support": follows.split_support,
-        "inverse_frequency": follows.inverse_frequency,
-        "sorted_losses": follows.sorted_losses,
-        "lowest_loss": follows.lowest_loss,
-        "best_region": follows.best_region,
-        "none_beyond": follows.none_beyond,
-        "best_balance": follows.best_balance,
-        "favours_one": follows.favours_one,
-        "neutral_scale": follows.neutral_scale,
-        "scale_turns_confidence": follows.scale_turns_confidence,
-        "scales_below_one": follows.scales_below_one,
-        "report_cell": follows.report_cell,
-        "missed": follows.missed,
-        "gain": follows.gain,
-        "unpublished_cell": follows.unpublished_cell,
-        "mostly_normal": follows.mostly_normal,
-        "reduction": follows.reduction,
-        "largest_reduction": follows.largest_reduction,
-        "below_threshold": follows.below_threshold,
-        "strongest": follows.strongest,
-        "minority_worse": follows.minority_worse,
-        "similar": follows.similar,
-        "lowest_everywhere": follows.lowest_everywhere,
-        "higher_everywhere": follows.higher_everywhere,
-    },
-    "reproduced": {
-        "setting": reproduced.setting,
-        "measure": reproduced.measure,
-        "phase1_accuracy": reproduced.phase1_accuracy,
-        "measured_gain": reproduced.measured_gain,
-        "auc_bound": reproduced.auc_bound,
-        "measured_reduction": reproduced.measured_reduction,
-        "scale": reproduced.scale,
-        "mostly_as_normal": reproduced.mostly_as_normal,
-        "viral_as_covid": reproduced.viral_as_covid,
-        "negative_logits": reproduced.negative_logits,
-        "posthoc": reproduced.posthoc,
-        "lower_ece": reproduced.lower_ece,
-    },
-    "noise": {
-        "ece_noise": noise.ece_noise,
-        "all_ece_noise": noise.all_ece_noise,
-        "gap_noise": noise.gap_noise,
-        "all_gap_noise": noise.all_gap_noise,
-        "accuracy_noise": noise.accuracy_noise,
-        "loss_noise": noise.loss_noise,
-        "scale_noise": noise.scale_noise,
-    },
+MODULES = {generic: "follows", follows: "follows", reproduced: "reproduced", noise: "noise"}
+# The checks are the functions of these modules that take the facts and a claim.
+CHECKS = {
+    name: function
+    for module in MODULES
+    for name, function in vars(module).items()
+    if inspect.isfunction(function)
+    and [*inspect.signature(function).parameters][:2] == ["facts", "claim"]
 }
-CHECKS = {name: check for checks in WAYS.values() for name, check in checks.items()}
 PLACES = tuple(PUBLISHED["places"])
 
 
@@ -99,23 +45,25 @@ def question(name: str) -> str:
 
 
 def way_of(name: str) -> str:
-    return next(way for way, checks in WAYS.items() if name in checks)
+    """Whether a check asks what follows, what is reproduced, or what is noise."""
+    return MODULES[inspect.getmodule(CHECKS[name])]
 
 
 def _filled(arguments, key: str):
-    """Arguments with ``{row}`` and ``{column}`` replaced by the parts of a claim's key."""
-    if isinstance(arguments, Mapping):
+    """Arguments with ``{row}``, ``{column}`` and ``{name}`` replaced by what they are of a key."""
+    if isinstance(arguments, dict):
         return {name: _filled(value, key) for name, value in arguments.items()}
     if isinstance(arguments, list):
         return [_filled(value, key) for value in arguments]
     if isinstance(arguments, str):
-        return arguments.format(row=key.split(".")[1], column=key.rsplit(".", 1)[-1])
+        row, column, name = key.split(".")[1], key.rsplit(".", 1)[-1], key.replace(".", "_")
+        return arguments.format(row=row, column=column, name=name)
     return arguments
 
 
 def _claims() -> dict[str, Claim]:
     rows = [(n.key, n.printed, n.where, n.what) for n in NUMBERS.values()]
-    rows += [(s.key, s.quote, s.where, "") for s in STATEMENTS.values()]
+    rows += [(key, quote, where, "") for key, (quote, where) in PUBLISHED["statements"].items()]
     rows.sort(key=lambda row: PLACES.index(row[2].split("; ")[0]))
     claims = {}
     for key, *rest in rows:
@@ -135,20 +83,18 @@ def audit(claims: Mapping[str, Claim] = CLAIMS, checks: Mapping = CHECKS) -> lis
     """What is amiss: claims without a check or a reason, checks without a claim, unknown names."""
     found = []
     for c in claims.values():
-        if not c.checks and not c.reason:
-            found.append(f"claim {c.key} has no check and no reason for having none")
-        if c.checks and c.reason:
-            found.append(f"claim {c.key} has checks and a reason for having none")
-        found += [
-            f"claim {c.key} asks for {n}, which is no check" for n in c.checks if n not in checks
-        ]
+        if bool(c.checks) == bool(c.reason):
+            what = "checks and a reason" if c.reason else "no check and no reason"
+            found.append(f"claim {c.key} has {what} for having none")
+        unknown = [name for name in c.checks if name not in checks]
+        found += [f"claim {c.key} asks for {name}, which is no check" for name in unknown]
     used = {name for claim in claims.values() for name in claim.checks}
     return found + [f"check {name} has no claim" for name in checks if name not in used]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim with the outcomes of its checks by name, in the order of :data:`WAYS`."""
+    """A claim with the outcomes of its checks by name."""
 
     claim: Claim
     outcomes: Mapping[str, Outcome]
@@ -171,22 +117,22 @@ class Ledger(Mapping):
         facts: what is looked at; None takes the published numbers and the project's records.
     """
 
-    def __init__(self, facts: Facts | None = None, claims: Mapping[str, Claim] = CLAIMS):
-        self.facts, self.claims, self._entries = facts or Facts(), claims, {}
+    def __init__(self, facts: Facts | None = None):
+        self.facts, self._entries = facts or Facts(), {}
 
     def __getitem__(self, key: str) -> Entry:
         if key not in self._entries:
-            claim = self.claims[key]
+            claim = CLAIMS[key]
             names = [name for name in CHECKS if name in claim.checks]
             outcomes = {name: judge(self.facts, claim, name) for name in names}
             self._entries[key] = Entry(claim, outcomes)
         return self._entries[key]
 
     def __iter__(self):
-        return iter(self.claims)
+        return iter(CLAIMS)
 
     def __len__(self) -> int:
-        return len(self.claims)
+        return len(CLAIMS)
 
     @cached_property
     def counts(self) -> pd.Series:
@@ -196,9 +142,9 @@ class Ledger(Mapping):
 
     def summary(self) -> str:
         """A sentence with the count of each verdict that heads a claim."""
-        parts = [f"{n} {verdict}" for verdict, n in self.counts.items() if n]
-        text = f"{', '.join(parts[:-1])} and {parts[-1]}" if parts[1:] else parts[0]
-        return f"Of {len(self)} claims, by the verdict that heads each: {text}."
+        *parts, last = [f"{n} {verdict}" for verdict, n in self.counts.items() if n]
+        counts = f"{', '.join(parts)} and {last}"
+        return f"Of {len(self)} claims, by the verdict that heads each: {counts}."
 
     def search(self, *words: str, verdict: str | None = None) -> list[Entry]:
         """Entries that hold all words, in the claim or its evidence, and carry the verdict."""
@@ -214,10 +160,11 @@ class Ledger(Mapping):
 
 def judge(facts: Facts, claim: Claim, name: str) -> Outcome:
     """What a check says of a claim; published numbers that contradict each other are a verdict."""
+    contrary, holds, undecided = WAYS[way_of(name)]
     try:
-        found = CHECKS[name](facts, claim, **claim.checks[name])
-    except Inconsistent as error:
-        verdict = CONTRARY if way_of(name) == "follows" else UNCHECKABLE
-        found = Outcome(verdict, f"{str(error)[0].upper()}{str(error)[1:]}.")
-    text = re.sub(r"(?<=\d)%", " %", found.evidence)
-    return Outcome(found.verdict, re.sub(r"(?<![\w.])-(?=\d)", "−", text))
+        found, text = CHECKS[name](facts, claim, **claim.checks[name])
+    except (Inconsistent, NotRecorded) as error:
+        found, text = undecided, f"{str(error)[0].upper()}{str(error)[1:]}."
+    verdict = found if isinstance(found, str) else holds if found else contrary
+    text = re.sub(r"(?<=\d)%", " %", text)
+    return Outcome(verdict, re.sub(r"(?<![\w.])-(?=\d)", "−", text))

@@ -7,37 +7,33 @@ import textwrap
 from collections.abc import Iterable
 from html import escape
 
-from acrlls.ledger.facts import UNCHECKABLE, VERDICTS, Outcome
+from acrlls.ledger.facts import UNCHECKABLE, VERDICTS
 from acrlls.ledger.ledger import PLACES, Entry, question, way_of
 
+WIDTH = 100  # columns of a terminal
 
-def text(entries: Iterable[Entry], evidence: bool = False, width: int = 100) -> str:
-    """Entries under the verdict that heads them, a line each; with their evidence if asked."""
+
+def text(entries: Iterable[Entry], evidence: bool = False) -> str:
+    """Entries under the verdict that heads them, a line of 100 columns each; with their evidence
+    if asked."""
     lines, entries = [], list(entries)
     for verdict in VERDICTS:
         group = [e for e in entries if e.verdict == verdict]
         lines += ["", f"{verdict} ({len(group)})"] if group else []
         for e in group:
-            c, places = e.claim, f"  {e.claim.where}"
-            room = width - len(places)
+            c, room = e.claim, WIDTH - len(e.claim.where) - 2
             line = f"  {c.key:<36} {c.text + '  ' + c.what if c.what else c.text}"
             line = f"{line:<{room}}" if len(line) <= room else line[: room - 1] + "…"
-            lines.append(line + places)
-            lines += _evidence(e, width) if evidence else []
+            lines.append(f"{line}  {c.where}")
+            lines += _evidence(e) if evidence else []
     return "\n".join(lines[1:])
 
 
-def _evidence(e: Entry, width: int) -> list[str]:
-    found = [(f"{way_of(name)}: {o.verdict}", o) for name, o in e.outcomes.items()]
-    if not found:
-        found = [(UNCHECKABLE, Outcome(UNCHECKABLE, f"{e.claim.reason}."))]
-    return [
-        line
-        for label, o in found
-        for line in textwrap.wrap(
-            f"{label}. {o.evidence}", width, initial_indent=6 * " ", subsequent_indent=8 * " "
-        )
-    ]
+def _evidence(e: Entry) -> list[str]:
+    found = [f"{way_of(name)}: {o.verdict}. {o.evidence}" for name, o in e.outcomes.items()]
+    wrap = textwrap.TextWrapper(WIDTH, initial_indent=6 * " ", subsequent_indent=8 * " ")
+    found = found or [f"{UNCHECKABLE}. {e.claim.reason}."]
+    return [line for sentence in found for line in wrap.wrap(sentence)]
 
 
 def html(entries: Iterable[Entry]) -> str:
@@ -62,7 +58,7 @@ def _row(place: int, e: Entry) -> str:
         f"<dt>{escape(question(name))} <b>{escape(o.verdict)}</b></dt><dd>{escape(o.evidence)}</dd>"
         for name, o in e.outcomes.items()
     )
-    if not found:
+    if c.reason:
         reason = escape(c.reason[0].upper() + c.reason[1:])
         found = f"<dt>Not checked</dt><dd>{reason}.</dd>"
     claim = f"<b>{escape(c.text)}</b> {escape(c.what)}" if c.what else f"“{escape(c.text)}”"

@@ -5,7 +5,6 @@ from acrlls.paper.paper import (
     MODELS,
     NUMBERS,
     PUBLISHED,
-    STATEMENTS,
     Inconsistent,
     Number,
     beside,
@@ -13,7 +12,6 @@ from acrlls.paper.paper import (
     confusion_bounds,
     confusion_margins,
     counts_behind,
-    ece_reductions,
     show,
     table,
 )
@@ -23,7 +21,6 @@ __all__ = [
     "MODELS",
     "NUMBERS",
     "PUBLISHED",
-    "STATEMENTS",
     "Inconsistent",
     "Number",
     "beside",
@@ -31,7 +28,6 @@ __all__ = [
     "confusion_bounds",
     "confusion_margins",
     "counts_behind",
-    "ece_reductions",
     "show",
     "table",
 ]

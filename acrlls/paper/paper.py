@@ -1,18 +1,13 @@
-"""What Win & Yao publish, as data, each number and statement with the place where it stands, and
-ours beside it.
+"""What Win & Yao publish, as data, and ours beside it.
 
-The data are in ``paper.yml``.  A number is kept as it is printed, because its digits say how
-closely another one must come to agree with it.  Percentages are handed out as fractions: ``94.68%``
-has the value 0.9468.
+The data are in ``paper.yml``, each number and statement with the place where it stands.  A number
+is kept as it is printed, because its digits say how closely another one must come to agree with it.
+Percentages are handed out as fractions: ``94.68%`` has the value 0.9468.
 
 >>> NUMBERS["accuracy.baseline"].value, NUMBERS["accuracy.baseline"].where
 (0.9402, 'Section IV-D')
 >>> float(table("V").loc["Proposed", "COVID"])
 0.0024
-
-The last part of the module finds the whole numbers behind the published ones.  Whether all of them
-follow from each other, agree with the recorded runs, and stand out from noise is what
-:mod:`acrlls.ledger` says.
 """
 
 from __future__ import annotations
@@ -29,6 +24,7 @@ from scipy.optimize import linprog
 
 CLASSES = ("COVID", "Lung Opacity", "Normal", "Viral Pneumonia")
 MODELS = ("Baseline", "Single Dense", "Proposed")
+PUBLISHED = yaml.safe_load(Path(__file__).with_name("paper.yml").read_text("utf-8"))
 
 
 class Inconsistent(ValueError):
@@ -70,59 +66,26 @@ class Number:
         return abs(value - self.value) <= self.half_unit * (1 + 1e-9)
 
 
-@dataclass(frozen=True)
-class Statement:
-    """One published statement that can be true or false: its key, the paper's words, and the
-    place."""
-
-    key: str
-    quote: str
-    where: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """One published table: title, what its rows are, columns, and cells as printed (``-`` is
-    empty)."""
-
-    title: str
-    rows_are: str
-    columns: tuple[str, ...]
-    cells: Mapping[str, str]
-
-
-PUBLISHED = yaml.safe_load(Path(__file__).with_name("paper.yml").read_text("utf-8"))
-
-TABLES = {
-    roman: Table(t["title"], t["rows"], tuple(t["columns"]), t["cells"])
-    for roman, t in PUBLISHED["tables"].items()
-}
-STATEMENTS = {key: Statement(key, *row) for key, row in PUBLISHED["statements"].items()}
-
-
 def _collect() -> dict[str, Number]:
     numbers = [Number(key, *row) for key, row in PUBLISHED["numbers"].items()]
     for name, (printed, where, what) in PUBLISHED["by_class"].items():
         pairs = zip(CLASSES, printed.split(), strict=True)
         numbers += [Number(f"{name}.{c}", text, where, f"{what}: {c}") for c, text in pairs]
-    for roman, t in TABLES.items():
-        for row, cells in t.cells.items():
-            pairs = zip(t.columns, cells.split(), strict=True)
-            key, where = f"table_{roman}.{row}", f"Table {roman}"
+    for roman, t in PUBLISHED["tables"].items():
+        for row, cells in t["cells"].items():
+            key, where, what = f"table_{roman}.{row}", f"Table {roman}", f"of {t['rows']} {row}"
             numbers += [
-                Number(f"{key}.{column}", text, where, f"{column} of {t.rows_are} {row}")
-                for column, text in pairs
+                Number(f"{key}.{column}", text, where, f"{column} {what}")
+                for column, text in zip(t["columns"], cells.split(), strict=True)
                 if text != "-"
             ]
     return {n.key: n for n in numbers}
 
 
 NUMBERS: dict[str, Number] = _collect()
-GRID_ALPHA = tuple(NUMBERS[f"grid.alpha.{i}"].value for i in range(1, 5))
-GRID_TAU = tuple(NUMBERS[f"grid.tau.{i}"].value for i in range(1, 5))
 
 
-def table(roman: str) -> pd.DataFrame:
+def table(roman: str, numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
     """A published table as numbers.
 
     Args:
@@ -131,20 +94,16 @@ def table(roman: str) -> pd.DataFrame:
     Returns:
         One row for each row of the table, in its order; percentages as fractions, empty cells NaN.
     """
-    if roman not in TABLES:
-        raise KeyError(f"the paper has the tables {', '.join(TABLES)}, not {roman!r}")
-    t = TABLES[roman]
-    keys = [[f"table_{roman}.{row}.{column}" for column in t.columns] for row in t.cells]
-    values = [[NUMBERS[k].value if k in NUMBERS else math.nan for k in row] for row in keys]
-    index = [int(row) for row in t.cells] if t.rows_are == "rank" else list(t.cells)
-    return pd.DataFrame(values, index=pd.Index(index, name=t.rows_are), columns=list(t.columns))
+    t = PUBLISHED["tables"][roman]
+    keys = [[f"table_{roman}.{row}.{column}" for column in t["columns"]] for row in t["cells"]]
+    values = [[numbers[k].value if k in numbers else math.nan for k in row] for row in keys]
+    index = [int(row) if row.isdigit() else row for row in t["cells"]]
+    return pd.DataFrame(values, pd.Index(index, name=t["rows"]), t["columns"])
 
 
 def by_class(name: str) -> pd.Series:
     """What the running text gives class by class: ``"images"``, ``"share"``, ``"class_weight"``,
     ``"auc"``, ``"brier"``, ``"ece"`` or ``"ece_reduction"``.  Percentages as fractions."""
-    if name not in PUBLISHED["by_class"]:
-        raise KeyError(f"the paper gives {', '.join(PUBLISHED['by_class'])} by class, not {name!r}")
     values = [NUMBERS[f"{name}.{c}"].value for c in CLASSES]
     return pd.Series(values, index=pd.Index(CLASSES, name="class"), name=name)
 
@@ -153,9 +112,8 @@ def beside(ours, published) -> pd.DataFrame:
     """Our values beside the published ones, and ours minus theirs.
 
     Args:
-        ours: DataFrame, Series or mapping.  Rows and columns are matched by name, so its class
-            names or model titles and its column names must be the paper's where a comparison is
-            wanted.
+        ours: DataFrame or Series.  Rows and columns are matched by name, so its class names or
+            model titles and its column names must be the paper's where a comparison is wanted.
         published: DataFrame or Series in the same form, or the number of a table, such as ``"V"``.
 
     Returns:
@@ -165,22 +123,17 @@ def beside(ours, published) -> pd.DataFrame:
     """
     if isinstance(published, str):
         published = table(published)
-    ours, published = (pd.Series(x) if isinstance(x, Mapping) else x for x in (ours, published))
-    if isinstance(ours, pd.DataFrame) != isinstance(published, pd.DataFrame):
-        raise TypeError(f"cannot set a {type(ours).__name__} beside a {type(published).__name__}")
+    rows = _union(published.index, ours.index)
     if isinstance(ours, pd.Series):
-        rows = _union(published.index, ours.index)
-        both = pd.DataFrame(
-            {"published": published.reindex(rows), "ours": ours.reindex(rows)}
-        ).astype(float)
+        both = {"published": published.reindex(rows), "ours": ours.reindex(rows)}
+        both = pd.DataFrame(both).astype(float)
         return both.assign(difference=both["ours"] - both["published"])
     empty = pd.Series(dtype=float)
     columns = {
         column: beside(ours.get(column, empty), published.get(column, empty))
         for column in _union(published.columns, ours.columns)
     }
-    joined = pd.concat(columns, axis=1)
-    return joined.reindex(_union(published.index, ours.index))
+    return pd.concat(columns, axis=1).reindex(rows)
 
 
 def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: str | None = None):
@@ -203,12 +156,10 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
         return text("+" if last == "difference" else "", places)
 
     styler = frame.style.format({c: formatted(c) for c in frame.columns})
-    # shorter, for a table of three scores to fit the page
-    styler.format_index(
-        lambda label: "diff." if label == "difference" else label,
-        axis=1,
-        level=frame.columns.nlevels - 1,
-    )
+    # Shorter, for a table of three scores to fit the page.
+    shorter = {"difference": "diff."}
+    last = frame.columns.nlevels - 1
+    styler.format_index(lambda label: shorter.get(label, label), axis=1, level=last)
     return styler.set_caption(caption) if caption else styler
 
 
@@ -217,14 +168,14 @@ def _union(first: pd.Index, second: pd.Index) -> pd.Index:
     return first.append(second[~second.isin(first)])
 
 
-# --- whole numbers behind the published ones ---------------------------------------------------
+# --- Whole numbers behind the published ones ---------------------------------------------------
 
 
 def counts_behind(number: Number, n: int) -> list[int]:
     """The whole numbers k for which k / n rounds to a published fraction; empty if there is
     none."""
-    low = math.ceil((number.value - number.half_unit) * n - 1e-6)
-    high = math.floor((number.value + number.half_unit) * n + 1e-6)
+    low = math.floor((number.value - number.half_unit) * n)
+    high = math.ceil((number.value + number.half_unit) * n)
     return [k for k in range(max(low, 0), min(high, n) + 1) if number.agrees(k / n)]
 
 
@@ -243,34 +194,22 @@ def confusion_margins(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
     """
     rows = {}
     for c in CLASSES:
-        support = int(numbers[f"table_III.{c}.Support"].value)
-        recall = numbers[f"table_III.{c}.Recall"]
+        support, most = (int(numbers[k].value) for k in (f"table_III.{c}.Support", "split.test"))
+        recall, precision = (numbers[f"table_III.{c}.{name}"] for name in ("Recall", "Precision"))
         correct = _only(counts_behind(recall, support), f"correct predictions of {c}")
-        precision = numbers[f"table_III.{c}.Precision"]
-        largest = int(numbers["split.test"].value)
-        options = [m for m in range(correct, largest + 1) if precision.agrees(correct / m)]
+        options = [m for m in range(correct, most + 1) if precision.agrees(correct / m)]
         predicted = _only(options, f"predictions of {c}")
-        rows[c] = {
-            "support": support,
-            "correct": correct,
-            "missed": support - correct,
-            "predicted": predicted,
-            "false_alarms": predicted - correct,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")
+        rows[c] = [support, correct, support - correct, predicted, predicted - correct]
+    columns = ["support", "correct", "missed", "predicted", "false_alarms"]
+    return pd.DataFrame.from_dict(rows, "index", columns=columns).rename_axis("class")
 
 
-def confusion_bounds(
-    known: Mapping[tuple[str, str], int] | None = None, numbers: Mapping[str, Number] = NUMBERS
-) -> pd.DataFrame:
+def confusion_bounds(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
     """The least and the most that each cell of the unpublished confusion matrix can hold, given
     Table III.
 
     The cells off the diagonal fill a transport problem whose margins are known, so that the
     extremes of a cell are two linear programmes with whole-number solutions.
-
-    Args:
-        known: cells that the text gives as well, ``{(true class, predicted class): count}``.
 
     Returns:
         Rows ``(true, predicted)`` of two different classes; columns ``low`` and ``high``.
@@ -279,24 +218,14 @@ def confusion_bounds(
     cells = [(t, p) for t in CLASSES for p in CLASSES if t != p]
     equations = [[float(cell[side] == c) for cell in cells] for side in (0, 1) for c in CLASSES]
     totals = [*margins["missed"], *margins["false_alarms"]]
-    limits = [
-        (known[cell], known[cell]) if known and cell in known else (0, None) for cell in cells
-    ]
     rows = []
-    for i in range(len(cells)):
-        aim = np.eye(len(cells))[i]
-        ends = [linprog(sign * aim, A_eq=equations, b_eq=totals, bounds=limits) for sign in (1, -1)]
+    for i, aim in enumerate(np.eye(len(cells))):
+        ends = [linprog(sign * aim, A_eq=equations, b_eq=totals) for sign in (1, -1)]
         if not all(end.success for end in ends):
             raise Inconsistent("no confusion matrix has these margins")
         rows.append([round(end.x[i]) for end in ends])
     index = pd.MultiIndex.from_tuples(cells, names=["true", "predicted"])
     return pd.DataFrame(rows, columns=["low", "high"], index=index)
-
-
-def ece_reductions(model: str = "Proposed", reference: str = "Baseline") -> pd.Series:
-    """The share by which one model's ECE lies below another's, class by class, from Table V."""
-    ece = table("V")
-    return (1 - ece.loc[model] / ece.loc[reference]).rename("ece_reduction")
 
 
 def _only(options: list[int], what: str) -> int:

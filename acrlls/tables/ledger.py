@@ -55,35 +55,35 @@ def compared(facts: ledger.Facts) -> str:
 
 def readings(tests: pd.DataFrame) -> pd.DataFrame:
     """Every published ECE with its floors over the common readings, of :func:`ledger.ece_tests`."""
-    rows = {
-        key: {
-            "published": g.published.iloc[0],
-            "least mean floor": g.floor.min(),
-            "greatest mean floor": g.floor.max(),
-            "readings": len(g),
-            "lower": (g.below < LEVEL).sum(),
-            "higher": (g.above < LEVEL).sum(),
+    rows = ledger.common(tests)
+    rows = rows.assign(lower=rows.below < LEVEL, higher=rows.above < LEVEL)
+    return rows.groupby(["model", "class"], sort=False).agg(
+        **{
+            "published": ("published", "first"),
+            "least mean floor": ("floor", "min"),
+            "greatest mean floor": ("floor", "max"),
+            "readings": ("floor", "size"),
+            "lower": ("lower", "sum"),
+            "higher": ("higher", "sum"),
         }
-        for key, g in ledger.common(tests).groupby(["model", "class"], sort=False)
-    }
-    return pd.DataFrame(rows).T.rename_axis(["model", "class"])
+    )
 
 
 def readings_shown(tests: pd.DataFrame):
     """:func:`readings` as a Styler."""
-    counts = ["readings", "lower", "higher"]
-    return readings(tests).style.format("{:.4f}").format("{:.0f}", subset=counts)
+    return readings(tests).style.format(precision=4)
 
 
 def floors_in_words(tests: pd.DataFrame) -> str:
     """In how many readings Proposed and Baseline lie above or below the noise floor."""
     parts = []
     for model in ("Proposed", "Baseline"):
-        of = readings(tests).loc[[model]]
-        part = f"{of.higher.sum():.0f} of {of.readings.sum():.0f} readings"
-        lower = int(of.lower.sum())
-        part += f" and lower in {lower}" if lower else ""
-        parts.append(f"{model} is higher than the noise floor explains in {part}.")
+        of = readings(tests).loc[model].sum()
+        lower = f" and lower in {of.lower:.0f}" if of.lower else ""
+        parts.append(
+            f"{model} is higher than the noise floor explains in {of.higher:.0f} of "
+            f"{of.readings:.0f} readings{lower}."
+        )
     return " ".join(parts)
 
 
@@ -101,25 +101,19 @@ def gap_draws(facts: ledger.Facts) -> dict:
 
 def greatest_p(facts: ledger.Facts):
     """Greatest adjusted p of each published difference over the common readings, as a Styler."""
-    groups = ledger.common(ledger.gap_tests(facts)).groupby(
-        ["first", "second", "class"], sort=False
-    )
-    frame = groups.adjusted.max().unstack("class")[list(CLASSES)]
+    pairs = ledger.common(ledger.gap_tests(facts)).groupby(["first", "second", "class"], sort=False)
+    frame = pairs.adjusted.max().unstack("class")[list(CLASSES)]
     caption = "Greatest p over the readings, two-sided, adjusted by Holm over all twelve"
     return frame.style.format("{:.3f}").set_caption(caption)
 
 
 def mcnemar_in_words(curve: pd.Series, ours: dict[str, int]) -> str:
     """What McNemar's test says of the gain in accuracy, for every possible disagreement."""
-    low, high = curve.index.min(), curve.index.max()
+    low, high, small = curve.index.min(), curve.index.max(), curve.index[curve < LEVEL]
+    below = f"below 0.05 up to {small.max()} (shaded)" if len(small) else "never below 0.05"
     text = (
         f"The gain is {low} images. How many images exactly one of the two models gets right is "
-        f"not published; it lies between {low} and {high}. "
+        f"not published; it lies between {low} and {high}. p is {below}."
     )
-    small = curve.index[curve < LEVEL]
-    text += f"p is below 0.05 up to {small.max()} (shaded). " if len(small) else ""
-    text += "" if len(small) else "p is never below 0.05. "
-    if not ours:
-        return text.strip()
     p = " or ".join(f"{curve[k]:.3f}" for k in ours.values())
-    return f"{text}If Baseline and Proposed disagree as often as our recorded pairs do, p is {p}."
+    return f"{text} If Baseline and Proposed disagree as often as our recorded pairs do, p is {p}."

@@ -70,7 +70,7 @@ def accuracies(run: Run, resamples: int) -> pd.DataFrame:
     p1, p2, y = first.probabilities, last.probabilities, last.labels
     found = [bootstrap(p, y, "accuracy", resamples) for p in (p1, p2)]
     found.append(bootstrap(p2, y, "accuracy", resamples, p2=p1))
-    ours = dict(zip(PHASES, (interval.estimate for interval in found), strict=True))
+    ours = pd.Series([interval.estimate for interval in found], list(PHASES))
     table = beside(ours, pd.Series({row: NUMBERS[key].value for row, key in PHASES.items()}))
     ends = {end: [getattr(interval, end) for interval in found] for end in ("low", "high")}
     return table.assign(**ends)

@@ -1,6 +1,4 @@
-"""What chance would show: calibrated scores of several shapes, paired models, and tests against
-them.
-"""
+"""Sampling noise: calibrated scores of several shapes, paired models, and tests against them."""
 
 import numpy as np
 import pytest
@@ -127,8 +125,8 @@ def test_score_correlations_are_taken_within_the_labels():
 
 
 def test_tail_probabilities_count_the_value_itself():
-    assert chance.tails([1.0, 2.0, 3.0], 2.0) == (3 / 4, 3 / 4)
-    assert chance.tails([1.0, 2.0, 3.0], 0.0) == (1 / 4, 1)
+    assert chance.tails(np.array([1.0, 2.0, 3.0]), 2.0) == (3 / 4, 3 / 4)
+    assert chance.tails(np.array([1.0, 2.0, 3.0]), 0.0) == (1 / 4, 1)
 
 
 def test_the_mcnemar_curve_is_the_exact_test_at_every_possible_disagreement():

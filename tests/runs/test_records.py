@@ -8,7 +8,7 @@ import pytest
 from acrlls import runs
 from acrlls.calibration import METHODS
 from acrlls.config import UserError
-from acrlls.paper import paper
+from acrlls.paper import NUMBERS
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,9 @@ def test_the_shipped_records_hold_no_weights_and_no_images():
 def test_the_recorded_grid_is_every_published_pair_best_first():
     grid = runs.tuning()
     assert set(zip(grid.alpha, grid.tau, strict=True)) == set(
-        itertools.product(paper.GRID_ALPHA, paper.GRID_TAU)
+        itertools.product(
+            *([NUMBERS[f"grid.{n}.{i}"].value for i in range(1, 5)] for n in ("alpha", "tau"))
+        )
     )
     assert grid.val_loss.is_monotonic_increasing
     assert runs.tuning("no-such-profile") is None
