@@ -17,14 +17,15 @@ SCRIPTS = PROJECT / "book" / "explore"
 def setup(app) -> None:
     """Connect the scripts to the pages; called by the extension's own ``setup``."""
     # As a value of the configuration an edited script puts every page out of date, and is copied.
-    scripts = {file.name: file.read_text("utf-8") for file in sorted(SCRIPTS.iterdir())}
+    scripts = {file.name: file.read_text("utf-8") for file in sorted(SCRIPTS.glob("*"))}
     app.add_config_value("acrlls_explore", digest(scripts), "html")
     app.connect("builder-inited", _add_folder)
     app.connect("html-page-context", _add_scripts)
 
 
 def _add_folder(app) -> None:
-    app.config.html_static_path.append(str(SCRIPTS))
+    if SCRIPTS.is_dir():
+        app.config.html_static_path.append(str(SCRIPTS))
 
 
 def _add_scripts(app, pagename, templatename, context, doctree) -> None:

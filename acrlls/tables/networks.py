@@ -138,91 +138,6 @@ def weighted_ece(p, labels, weights, bins: int = 15) -> float:
     return float(np.abs(sums).sum() / weights.sum() / classes)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """``second`` minus ``first`` over seeds and test images.
-
-    Attributes:
-        table: a row a measure, columns difference, low, high (95 %).
-        seeds: how many pairs of runs.
-        p_values: exact McNemar p of each seed, in the test images' own mix.
-    """
-
-    table: pd.DataFrame
-    seeds: int
-    p_values: tuple[float, ...]
-
-    def shows(self, measure: str) -> int:
-        """+1 or -1 where the interval of a measure lies on one side of zero, else 0."""
-        low, high = self.table.loc[measure, ["low", "high"]]
-        return int(low > 0) - int(high < 0)
-
-
-def compare(
-    setting: Setting,
-    first: Side,
-    second: Side,
-    mix: str = "own",
-    bins: int = 15,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Difference:
-    """Paired over the seeds that both networks have and over the test images.
-
-    The interval resamples the seeds, where there are several, and the images within each class, the
-    same for both sides.
-
-    Raises:
-        ValueError: no seed has both networks, or two runs were tested on different images.
-    """
-    seeds = setting.seeds(first[0], second[0])
-    if not seeds:
-        raise ValueError(f"no seed of {setting.title!r} has both {first[0]} and {second[0]}")
-    sides = [[setting.runs[network][s] for s in seeds] for network, _ in (first, second)]
-    test = sides[0][0].predictions("test")
-    if any(
-        not np.array_equal(test.names, run.predictions("test").names)
-        for runs in sides
-        for run in runs
-    ):
-        raise ValueError("the runs were tested on different images")
-    weights = mix_weights(sides[0][0], mix)
-    p = np.array(
-        [
-            [probabilities(run, step) for run in runs]
-            for runs, (_, step) in zip(sides, (first, second), strict=True)
-        ]
-    )
-    estimate = _gains(p, test.labels, weights, bins)
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(test.labels == k) for k in np.unique(test.labels)]
-    drawn = []
-    for _ in range(resamples):
-        images = np.concatenate([rng.choice(rows, len(rows)) for rows in members])
-        chosen = rng.integers(len(seeds), size=len(seeds))
-        drawn.append(_gains(p[:, chosen][:, :, images], test.labels[images], weights[images], bins))
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    rows = pd.DataFrame({"difference": estimate, "low": low, "high": high}, index=MEASURES)
-    right = p.argmax(axis=3) == test.labels
-    return Difference(rows, len(seeds), tuple(_mcnemar(a, b) for a, b in zip(*right, strict=True)))
-
-
-MEASURES = ("Accuracy", "NLL", "Brier score", "Mean class-wise ECE")
-
-
-def _gains(p, labels, weights, bins) -> np.ndarray:
-    """Mean over the seeds of second minus first, a value a measure; ``p`` is `(2, seeds, n,
-    classes)`.
-    """
-    each = [[list(measures(q, labels, weights, bins).values()) for q in side] for side in p]
-    return np.mean(np.subtract(each[1], each[0]), axis=0)
-
-
-def _mcnemar(right_first, right_second) -> float:
-    won = int((right_second & ~right_first).sum())
-    return calibration.mcnemar(won, int((right_second != right_first).sum()))
-
-
 def networks(
     found: Sequence[Setting], steps: Sequence[str] = ("", STEP), mix: str = "own", bins: int = 15
 ) -> pd.DataFrame:
@@ -298,26 +213,6 @@ def errors_of_each(found: Sequence[Setting], bins: int = 15, resamples: int = 10
         floor = calibration.noise_floor(probabilities(run, STEP), bins=bins, resamples=resamples)
         floors[setting.title] = float(np.quantile(floor.classwise.mean(axis=1), 0.95))
     return values, floors
-
-
-def differences(
-    found: Sequence[Setting], first: Side, second: Side, mix: str = "own", resamples: int = 1000
-) -> dict[str, Difference]:
-    """:func:`compare` in every setting that has both networks."""
-    return {
-        s.title: compare(s, first, second, mix, resamples=resamples)
-        for s in found
-        if s.seeds(first[0], second[0])
-    }
-
-
-def difference_table(found: dict[str, Difference]) -> pd.DataFrame:
-    """A row a setting and measure: difference, its 95 % interval, seeds, and the least and largest
-    McNemar p-value.
-    """
-    rows = pd.concat({title: d.table for title, d in found.items()})
-    rows["seeds"] = [d.seeds for d in found.values() for _ in MEASURES]
-    return rows
 
 
 def readings(run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from acrlls.method import VARIANTS
-from acrlls.tables.networks import Difference, Side, name_of
+from acrlls.tables.compare import Difference
+from acrlls.tables.networks import Side, name_of
 
 
 def tell(found: Difference, first: Side, second: Side) -> str:

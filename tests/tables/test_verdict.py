@@ -8,14 +8,14 @@ from scipy.special import softmax
 from acrlls import calibration
 from acrlls.paper import CLASSES
 from acrlls.runs import records
-from acrlls.tables import networks, verdict
+from acrlls.tables import compare, networks, verdict
 
 
 def difference(nll, seeds=1):
     rows = pd.DataFrame(
-        [nll] * len(networks.MEASURES), networks.MEASURES, ["difference", "low", "high"]
+        [nll] * len(compare.MEASURES), compare.MEASURES, ["difference", "low", "high"]
     )
-    return networks.Difference(rows, seeds, (0.5,) * seeds)
+    return compare.Difference(rows, seeds, (0.5,) * seeds)
 
 
 BETTER, WORSE, NEITHER = (-0.3, -0.4, -0.2), (0.3, 0.2, 0.4), (0.01, -0.1, 0.2)
@@ -98,7 +98,7 @@ def test_in_the_papers_mix_the_classes_have_their_published_shares(published):
 
 
 def test_a_network_does_not_differ_from_itself(published):
-    found = networks.compare(published, ("proposed", ""), ("proposed", ""), resamples=20)
+    found = compare.compare(published, ("proposed", ""), ("proposed", ""), resamples=20)
     assert (found.table == 0).all().all() and found.p_values == (1.0,)
 
 
