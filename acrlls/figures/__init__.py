@@ -1,17 +1,15 @@
-"""The figures: ``prepare_*`` gives arrays, ``plot_*`` draws on given axes or new ones."""
+"""The figures of the book: each ``plot_*`` draws a figure and returns its axes."""
 
 from acrlls.figures.architecture import plot_architecture, prepare_architecture
 from acrlls.figures.comparisons import (
-    plot_ablation,
     plot_confusion,
-    plot_estimators,
-    plot_floor,
     plot_growth,
     plot_intervals,
+    plot_networks,
     plot_repeated_intervals,
-    prepare_ablation,
+    plot_tuning,
 )
-from acrlls.figures.curves import plot_learning, plot_lls, prepare_curves
+from acrlls.figures.curves import plot_learning, plot_lls
 from acrlls.figures.images import (
     choose_examples,
     plot_augmentation,
@@ -19,17 +17,18 @@ from acrlls.figures.images import (
     plot_gradcam,
     plot_masks,
     plot_truth,
-    prepare_augmentation,
-    prepare_examples,
 )
 from acrlls.figures.published import plot_ece_floors, plot_gap_floors, plot_mcnemar
-from acrlls.figures.reliability import plot_reliability
-from acrlls.figures.style import COLOURS, style
-from acrlls.figures.tuning import plot_tuning, prepare_tuning
-from acrlls.figures.verdict import plot_networks
+from acrlls.figures.reliability import (
+    plot_ablation,
+    plot_estimators,
+    plot_floor,
+    plot_reliability,
+    prepare_ablation,
+)
+from acrlls.figures.style import style
 
 __all__ = [
-    "COLOURS",
     "choose_examples",
     "plot_ablation",
     "plot_architecture",
@@ -46,17 +45,13 @@ __all__ = [
     "plot_learning",
     "plot_lls",
     "plot_masks",
-    "plot_networks",
     "plot_mcnemar",
+    "plot_networks",
     "plot_reliability",
     "plot_repeated_intervals",
     "plot_truth",
     "plot_tuning",
     "prepare_ablation",
     "prepare_architecture",
-    "prepare_augmentation",
-    "prepare_curves",
-    "prepare_examples",
-    "prepare_tuning",
     "style",
 ]

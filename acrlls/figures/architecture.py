@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from acrlls.figures.style import INK, MUTED, WIDTH, styled
+from acrlls.figures.style import INK, MUTED, WIDTH, style
 
 _FILLS = {
     "plain": "#FFFFFF",
@@ -26,17 +26,11 @@ _KEY = {
 _EDGE = "#8A8A8A"
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """One box of the drawing.
 
-    Attributes:
-        title: what it is.
-        detail: a few words on it, may be empty.
-        shape: output shape without the batch.
-        parameters: number of weights, moving statistics of BatchNormalization included.
-        kind: ``"plain"`` (no weights), ``"frozen"``, ``"phase 2"``, ``"learns"`` or
-            ``"calibration"``.
+    ``shape`` is that of the output without the batch; ``parameters`` counts moving statistics of
+    BatchNormalization as well; ``kind`` is ``"plain"`` (no weights) or one of the key's.
     """
 
     title: str
@@ -46,21 +40,17 @@ class Block:
     kind: str
 
 
-def prepare_architecture(model, unfrozen: int | None = None) -> tuple[Block, ...]:
+def prepare_architecture(model, unfrozen: int) -> list[Block]:
     """Boxes of Fig. 1 by walking the layers of a model.
 
     Args:
         model: flat functional model of :func:`acrlls.build_model`.
-        unfrozen: how many of the last backbone layers learn in Phase 2. None: uses the layers'
-            current ``trainable`` flags.
+        unfrozen: how many of the last backbone layers learn in Phase 2.
     """
-    names = [layer.name for layer in model.layers]
-    base, head = model.layers[1 : names.index("pool")], model.layers[names.index("pool") :]
-    if unfrozen is None:
-        learning = [i for i, layer in enumerate(base) if layer.trainable and layer.weights]
-        unfrozen = len(base) - min(learning, default=len(base))
+    pool = [layer.name for layer in model.layers].index("pool")
+    image, base, head = model.layers[0], model.layers[1:pool], model.layers[pool:]
     cut = max(0, len(base) - unfrozen)
-    blocks = [Block("Image", "", _shape(model.layers[0]), 0, "plain")]
+    blocks = [Block("Image", "", _shape(image), 0, "plain")]
     for part, kind, which in ((base[:cut], "frozen", "first"), (base[cut:], "phase 2", "last")):
         if part:
             which = "all" if len(part) == len(base) else which
@@ -68,7 +58,7 @@ def prepare_architecture(model, unfrozen: int | None = None) -> tuple[Block, ...
             title = f"MobileNetV2, {which} {len(part)} layers"
             parameters = sum(layer.count_params() for layer in part)
             blocks.append(Block(title, detail, _shape(part[-1]), parameters, kind))
-    return (*blocks, *(_head_block(layer) for layer in head))
+    return [*blocks, *map(_head_block, head)]
 
 
 def _head_block(layer) -> Block:
@@ -90,12 +80,10 @@ def _shape(layer) -> tuple[int, ...]:
     return tuple(int(n) for n in layer.output.shape[1:])
 
 
-@styled
-def plot_architecture(blocks: tuple[Block, ...], ax=None):
-    """The boxes from image to probabilities, output shapes on the left, numbers of weights on the
-    right.
-    """
-    ax = ax or plt.subplots(figsize=(WIDTH, 0.75 + 0.4 * len(blocks)))[1]
+@style()
+def plot_architecture(blocks: list[Block]):
+    """The boxes from image to probabilities; output shapes to the left, weights to the right."""
+    ax = plt.subplots(figsize=(WIDTH, 0.75 + 0.4 * len(blocks)))[1]
     left, right, end = 0.2, 0.78, len(blocks)
 
     def write(x, y, text, size=8, color=INK, **how):

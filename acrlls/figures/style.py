@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -33,7 +31,7 @@ STYLE = {
     "axes.titleweight": "bold",
     "figure.constrained_layout.use": True,
     "figure.dpi": 150,
-    "font.family": "DejaVu Sans",
+    "font.family": ["DejaVu Sans"],
     "font.size": 9,
     "image.cmap": "gray",
     "legend.fontsize": 8,
@@ -50,27 +48,14 @@ STYLE = {
 
 @contextlib.contextmanager
 def style():
-    """Context manager in which figures take the look of the book."""
+    """Context manager, and decorator, under which figures take the look of the book."""
+    # Not rc_context: it would undo what a notebook's backend sets at its first figure.
+    before = {name: plt.rcParams[name] for name in STYLE}
+    plt.rcParams.update(STYLE)
     try:
-        with plt.rc_context(STYLE):
-            try:
-                yield
-            finally:
-                interactive = plt.isinteractive()
+        yield
     finally:
-        # A notebook's backend sets this at its first figure; restored, it would hide all others.
-        matplotlib.interactive(interactive)
-
-
-def styled(function):
-    """Decorator: draws with :data:`STYLE`, whatever the reader's own settings are."""
-
-    @functools.wraps(function)
-    def inside(*args, **kwargs):
-        with style():
-            return function(*args, **kwargs)
-
-    return inside
+        plt.rcParams.update(before)
 
 
 def colour(k: int) -> str:
@@ -83,7 +68,7 @@ def panels(count: int, columns: int, height: float, pictures: bool = False, **ho
 
     Args:
         height: of a row, in inches.
-        pictures: no frames, no ticks and hardly any space between the panels.
+        pictures: hardly any space between the panels.
         how: for :func:`matplotlib.pyplot.subplots`.
     """
     rows = -(-count // columns)
