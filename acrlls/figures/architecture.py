@@ -10,27 +10,19 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from acrlls.figures.style import INK, MUTED, WIDTH, style
 
-_FILLS = {
-    "plain": "#FFFFFF",
-    "frozen": "#E6E6E6",
-    "phase 2": "#D3E3F3",
-    "learns": "#A9CBEA",
-    "calibration": "#FAD7B0",
-}
-_KEY = {
-    "frozen": "frozen in both phases",
-    "phase 2": "learns in Phase 2",
-    "learns": "learns in both phases",
-    "calibration": "the paper's calibration layers",
+_KINDS = {
+    "plain": ("#FFFFFF", ""),
+    "frozen": ("#E6E6E6", "frozen in both phases"),
+    "phase 2": ("#D3E3F3", "learns in Phase 2"),
+    "learns": ("#A9CBEA", "learns in both phases"),
+    "calibration": ("#FAD7B0", "the paper's calibration layers"),
 }
 _EDGE = "#8A8A8A"
 
 
 class Block(NamedTuple):
-    """One box of the drawing.
-
-    ``shape`` is that of the output without the batch; ``parameters`` counts moving statistics of
-    BatchNormalization as well; ``kind`` is ``"plain"`` (no weights) or one of the key's.
+    """One box: ``shape`` is that of the output without the batch, ``parameters`` counts moving
+    statistics of BatchNormalization as well.
     """
 
     title: str
@@ -41,11 +33,8 @@ class Block(NamedTuple):
 
 
 def prepare_architecture(model, unfrozen: int) -> list[Block]:
-    """Boxes of Fig. 1 by walking the layers of a model.
-
-    Args:
-        model: flat functional model of :func:`acrlls.build_model`.
-        unfrozen: how many of the last backbone layers learn in Phase 2.
+    """Boxes of Fig. 1, from the layers of :func:`acrlls.build_model`'s model; the last ``unfrozen``
+    of its backbone learn in Phase 2.
     """
     pool = [layer.name for layer in model.layers].index("pool")
     image, base, head = model.layers[0], model.layers[1:pool], model.layers[pool:]
@@ -92,7 +81,7 @@ def plot_architecture(blocks: list[Block]):
     for i, block in enumerate(blocks):
         rounded = {"boxstyle": "round,pad=0,rounding_size=0.015", "mutation_aspect": 12}
         box = FancyBboxPatch((left, i - 0.34), right - left, 0.68, **rounded)
-        box.set(facecolor=_FILLS[block.kind], edgecolor=_EDGE, linewidth=0.8)
+        box.set(facecolor=_KINDS[block.kind][0], edgecolor=_EDGE, linewidth=0.8)
         ax.add_patch(box)
         write(left + 0.015, i, block.title, 8.5, weight="bold")
         write(right - 0.015, i, block.detail, ha="right")
@@ -105,10 +94,11 @@ def plot_architecture(blocks: list[Block]):
             ax.annotate("", (middle, i - 0.34), (middle, i - 0.66), arrowprops=arrow)
     write(left - 0.02, -0.85, "output", color=MUTED, ha="right")
     write(right + 0.02, -0.85, "weights", color=MUTED)
-    kinds = [kind for kind in _KEY if kind in {block.kind for block in blocks}]
-    for kind, x in zip(kinds, np.linspace(0, 1, len(kinds), endpoint=False), strict=True):
-        ax.add_patch(Rectangle((x, end - 0.22), 0.02, 0.3, fc=_FILLS[kind], ec=_EDGE, lw=0.6))
-        write(x + 0.028, end - 0.06, _KEY[kind], 7.5)
+    there = {block.kind for block in blocks} - {"plain"}
+    key = [look for kind, look in _KINDS.items() if kind in there]
+    for (fill, text), x in zip(key, np.linspace(0, 1, len(key), endpoint=False), strict=True):
+        ax.add_patch(Rectangle((x, end - 0.22), 0.02, 0.3, fc=fill, ec=_EDGE, lw=0.6))
+        write(x + 0.028, end - 0.06, text, 7.5)
     ax.set(xlim=(0, 1), ylim=(end + 0.25, -1.15))
     ax.axis("off")
     return ax

@@ -62,12 +62,8 @@ def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None
 def plot_networks(
     groups: Mapping[str, Mapping[str, Sequence[float]]], floors: Mapping[str, float], xlabel: str
 ):
-    """A row a network, grouped by setting; a dot a seed, and a grey band up to what perfect
-    calibration may show.
-
-    Args:
-        groups: by setting, by network, the values of its seeds.
-        floors: by setting, the value that perfect calibration stays below in 95 % of test sets.
+    """A row a network, grouped by setting, with a dot for each of its seeds; a grey band up to the
+    setting's floor, which perfect calibration stays below in 95 % of test sets.
     """
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
     rows = sum(len(group) + 1 for group in groups.values())
@@ -91,10 +87,8 @@ def plot_networks(
 
 @style()
 def plot_confusion(counts, class_names: Sequence[str]):
-    """Confusion matrix: counts, and the share of each row beneath, which also sets the shade.
-
-    Args:
-        counts: ``(classes, classes)``, row the label, column the predicted class.
+    """Confusion matrix ``(classes, classes)``, a row a label and a column a predicted class: counts
+    over their share of the row, which also sets the shade.
     """
     counts = np.asarray(counts)
     ax = plt.subplots(figsize=(5.6, 0.9 + 0.78 * len(counts)))[1]
@@ -118,26 +112,21 @@ def plot_confusion(counts, class_names: Sequence[str]):
 def plot_tuning(table, published: tuple[float, float]):
     """The grid of Section III-B: validation loss, darker where lower, over the accuracy.
 
-    Args:
-        table: of :func:`acrlls.tune`: columns alpha, tau, val_loss and val_accuracy.
-        published: alpha and tau that the paper chose, framed with dashes.
+    ``table`` is that of :func:`acrlls.tune`; dashes frame the ``published`` alpha and tau.
     """
     pivot = table.pivot(index="alpha", columns="tau")
     loss, accuracy = pivot["val_loss"], pivot["val_accuracy"].to_numpy()
     ax = plt.subplots(figsize=(WIDTH, 0.75 + 0.72 * len(loss)))[1]
-    low, high = np.nanmin(loss), np.nanmax(loss)
+    low, high = loss.to_numpy().min(), loss.to_numpy().max()
     depth = (high - loss.to_numpy()) / ((high - low) or 1)
     ax.imshow(depth, cmap=SEQUENTIAL, vmin=-0.05, vmax=1.25, aspect="auto")
-    best = np.unravel_index(np.nanargmin(loss), loss.shape)
+    best = np.unravel_index(depth.argmax(), loss.shape)
 
     def write(place, down, text, size=8, **how):
-        how = {"color": "white" if depth[place] > 0.75 else INK, "size": size, **how}
-        ax.text(place[1], place[0] + down, text, ha="center", va="center", **how)
+        how |= {"color": "white" if depth[place] > 0.75 else INK, "ha": "center", "va": "center"}
+        ax.text(place[1], place[0] + down, text, size=size, **how)
 
     for place, value in np.ndenumerate(loss):
-        if np.isnan(value):
-            write(place, 0, "not run", color=MUTED)
-            continue
         write(place, -0.02, f"{value:.4f}", 9, weight="bold" if place == best else None)
         write(place, 0.25, f"{100 * accuracy[place]:.1f} %")
     frames = {best: ("lowest here", "solid")}
@@ -161,10 +150,8 @@ def plot_tuning(table, published: tuple[float, float]):
 def plot_repeated_intervals(intervals: Mapping, truth: float, xlabel: str):
     """Intervals from many test sets of one population; those that miss the truth stand out.
 
-    Args:
-        intervals: heading of a panel, and its DataFrame with columns ``estimate``, ``low``,
-            ``high``, a row a test set.
-        truth: what they should hold.
+    ``intervals`` has for the heading of each panel a DataFrame with columns ``estimate``, ``low``
+    and ``high``, a row a test set.
     """
     axes = panels(len(intervals), len(intervals), 3.4, sharex=True, sharey=True)
     for (title, table), ax in zip(intervals.items(), axes, strict=True):
@@ -182,11 +169,8 @@ def plot_repeated_intervals(intervals: Mapping, truth: float, xlabel: str):
 
 @style()
 def plot_growth(tables: Mapping):
-    """Hours of the job in plain Keras and through the bank, a panel for each thing that is turned.
-
-    Args:
-        tables: a heading, and its DataFrame of hours in the columns ``plain`` and ``bank`` with the
-            value turned as index.
+    """Hours of the job in plain Keras and through the bank, a panel for each thing that is turned:
+    its DataFrame has the columns ``plain`` and ``bank``, with the value turned as index.
     """
     axes = panels(len(tables), len(tables), 2.6, sharey=True)
     for ax, (name, table) in zip(axes, tables.items(), strict=True):

@@ -11,13 +11,10 @@ from acrlls.figures.style import ACCENT, MUTED, WIDTH, colour, panels, spread, s
 
 @style()
 def plot_learning(history):
-    """Loss and accuracy over the epochs, training and validation, the kept epochs ringed.
+    """Loss and accuracy of a run's ``history``, training and validation, the kept epochs ringed.
 
     The training loss is the weighted cross-entropy plus ACR; the validation loss is plain, and
     comparable across phases.
-
-    Args:
-        history: DataFrame of a run, one row an epoch.
     """
     axes, table = panels(2, 2, 2.9), _numbered_through(history)
     kept = table.loc[table.groupby("phase")["val_loss"].idxmin()]
@@ -36,12 +33,10 @@ def plot_learning(history):
 
 @style()
 def plot_lls(scales, published: Mapping[str, Sequence[float]]):
-    """Path of the LLS scale of each class from its start at 1.
+    """Path of the LLS scale of each class from its start at 1, from the ``scales`` of a run.
 
-    Args:
-        scales: DataFrame of a run with LLS: phase, epoch and one column a class.
-        published: two values a class, after Phase 1 and after Phase 2 (Table II), dashed over the
-            end of each phase.
+    The ``published`` values of a class, after Phase 1 and after Phase 2 (Table II), are dashed over
+    the end of each phase.
     """
     ax, table = plt.subplots(figsize=(WIDTH, 3.4))[1], _numbered_through(scales)
     ax.axhline(1, color=MUTED, linewidth=0.8, zorder=1)
@@ -72,7 +67,6 @@ def _by_phase(ax, table, name, **how):
 
 
 def _label(ax, table, ends):
-    """Names of the lines at their right ends, without overlap, and of the phases above."""
     ax.xaxis.set_major_locator(plt.MaxNLocator(6, integer=True))
     ax.autoscale_view()
     low, high = ax.get_ylim()

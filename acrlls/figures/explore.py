@@ -29,14 +29,10 @@ CORNERS = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])  # of the simplex, in
 class Explorable:
     """A figure that shows itself as HTML for the page's script, and as a picture elsewhere.
 
-    Attributes:
-        name: name of the script in ``book/explore``.
-        alt: what the still picture shows, in words.
-        caption: what to see, beneath the figure.
-        controls: by name, the label and the value of a switch; of a choice also its ``options``;
-            of a slider also ``min``, ``max`` and ``step``.
-        draw: draws the still picture on given axes.
-        data: what the script needs besides.
+    ``name`` is that of the script in ``book/explore``, ``alt`` says what the still picture shows,
+    ``draw`` draws it on given axes, and ``data`` is what the script needs besides. ``controls`` has
+    the label and value of a switch; of a choice also its ``options``; of a slider also ``min``,
+    ``max`` and ``step``.
     """
 
     name: str
@@ -69,10 +65,9 @@ class Explorable:
 def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: int):
     """Reliability diagram of recorded predictions with the noise floor of its ECE.
 
-    Args:
-        predictions: by the title of the network, an object with ``logits`` ``(n, classes)``,
-            ``labels`` ``(n,)`` and ``class_names``; the same images in the same order.
-        weights: class weights of the training, ``(classes,)``, for the prior correction.
+    ``predictions`` has by the title of the network an object with ``logits`` ``(n, classes)``,
+    ``labels`` ``(n,)`` and ``class_names``; the same images in the same order. ``weights`` are the
+    class weights of the training, ``(classes,)``, for the prior correction.
     """
     first = next(iter(predictions.values()))
     n, names = len(first.labels), [str(name) for name in first.class_names]
@@ -211,12 +206,9 @@ def explore_scaling():
 def study_spread(gap: float, images: int, spread: float, seeds: int, disagree: float) -> float:
     """Standard deviation of a study's difference in accuracy, in percentage points.
 
-    Args:
-        gap: true difference in accuracy, in percentage points.
-        images: test images, the same for both methods.
-        spread: standard deviation of a method's accuracy over seeds, in percentage points.
-        seeds: seeds whose accuracies are averaged, for each method.
-        disagree: images on which one method is right and the other wrong, in percent.
+    ``gap`` is the true difference and ``spread`` the standard deviation of a method's accuracy over
+    seeds, both in percentage points; ``seeds`` accuracies are averaged for each method; on
+    ``disagree`` percent of the test images, the same for both, only one method is right.
     """
     sampling = max(disagree / 100 - (gap / 100) ** 2, 0) / images
     return 100 * float(np.sqrt(sampling + 2 * (spread / 100) ** 2 / seeds))

@@ -31,9 +31,9 @@ def plot_examples(dataset, per_class: int = 6, seed: int = 0):
 
 
 @style()
-def plot_augmentation(views, columns: int = 6):
+def plot_augmentation(views):
     """The original, framed, and its augmented views, ``(views, h, w)``."""
-    axes = panels(len(views), columns, WIDTH / columns, True)
+    axes = panels(len(views), 6, WIDTH / 6, True)
     for ax, view in zip(axes, views, strict=True):
         _show(ax, view)
     axes[0].spines[:].set(visible=True, color=colour(0), linewidth=2)
@@ -45,12 +45,8 @@ def plot_augmentation(views, columns: int = 6):
 
 @style()
 def plot_truth(pictures, eta, labels, class_names: Sequence[str]):
-    """Images over bars of their true probabilities; above, the class that was drawn.
-
-    Args:
-        pictures: grey images, each ``(h, w)``.
-        eta: true probabilities, ``(n, classes)``.
-        labels: drawn labels, ``(n,)``.
+    """Grey images, each ``(h, w)``, over bars of their true probabilities ``(n, classes)``, below
+    the name of the drawn label.
     """
     n, classes = np.shape(eta)
     side, under = (WIDTH - 0.8) / n, 0.2 * classes
@@ -72,12 +68,8 @@ def plot_truth(pictures, eta, labels, class_names: Sequence[str]):
 
 @style()
 def plot_masks(pictures, lungs, findings, titles: Sequence[str]):
-    """Images with the outline of the lungs and of the findings, where they are known.
-
-    Args:
-        pictures: grey images, each ``(h, w)``.
-        lungs, findings: masks, each boolean of any shape, or None for none.
-        titles: one text an image.
+    """Grey images, each ``(h, w)``, with the outline of the lungs and of the findings: boolean
+    masks of any shape, or None where they are not known.
     """
     n = len(pictures)
     axes = panels(n, n, WIDTH / n + 0.25, True)
@@ -93,10 +85,8 @@ def plot_masks(pictures, lungs, findings, titles: Sequence[str]):
 
 
 def choose_examples(labels, predicted, classes: int, seed: int = 0) -> np.ndarray:
-    """A random image predicted rightly and one predicted wrongly, of each true class.
-
-    Returns:
-        Positions ``(classes, 2)``, the right one first; -1 where there is none.
+    """Positions ``(classes, 2)`` of a random image predicted rightly and of one predicted wrongly,
+    of each true class; -1 where there is none.
     """
     labels, rng = np.asarray(labels), np.random.default_rng(seed)
     chosen = np.full((classes, 2), -1)

@@ -15,10 +15,8 @@ STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))
 
 @style()
 def plot_ece_floors(table):
-    """Published ECEs and the noise floor by class (columns), kind (rows) and number of bins.
-
-    Args:
-        table: of :func:`acrlls.ledger.ece_tests`.
+    """Published ECEs and the noise floor by class (columns), kind (rows) and number of bins, from
+    the table of :func:`acrlls.ledger.ece_tests`.
     """
     models, classes, shapes = (sorted(set(table.index.get_level_values(i))) for i in range(3))
     models.sort(key=lambda m: m != "Proposed")  # the first is drawn with a full line
@@ -53,12 +51,8 @@ def _strokes(names):
 
 @style()
 def plot_gap_floors(draws: Mapping[str, np.ndarray], gaps):
-    """Differences in ECE of two calibrated models, a histogram a class, and the published
-    differences as marks.
-
-    Args:
-        draws: by class, ``(resamples,)``.
-        gaps: DataFrame, a row a class and a column a pair of models.
+    """Differences in ECE of two calibrated models, a histogram of the ``draws`` of each class, and
+    the published ``gaps``, a row a class and a column a pair of models, as marks.
     """
     axes = panels(len(draws), len(draws), 2.5)
     note(axes[0], "difference in ECE")
@@ -77,16 +71,13 @@ def plot_gap_floors(draws: Mapping[str, np.ndarray], gaps):
 
 
 @style()
-def plot_mcnemar(curve, ours: Mapping[str, int], level: float = 0.05):
+def plot_mcnemar(curve, ours: Mapping[str, int]):
     """McNemar's p over the images that exactly one model gets right, with the disagreement of
-    recorded runs.
-
-    Args:
-        curve, ours: of :func:`acrlls.ledger.accuracy_curve`.
+    recorded runs, from :func:`acrlls.ledger.accuracy_curve`.
     """
     ax = plt.subplots(figsize=(WIDTH, 2.6))[1]
-    ax.axhline(level, color=MUTED, linewidth=0.8)
-    ax.axvspan(curve.index.min(), curve.index[curve < level].max(), color=FAINT, zorder=0)
+    ax.axhline(0.05, color=MUTED, linewidth=0.8)
+    ax.axvspan(curve.index.min(), curve.index[curve < 0.05].max(), color=FAINT, zorder=0)
     ax.plot(curve.index, curve, color=ACCENT)
     for i, (name, k) in enumerate(ours.items()):
         ax.plot(k, curve[k], "os"[i % 2], color=INK, markersize=5)

@@ -59,7 +59,6 @@ def plot_reliability(data: Reliability):
 
 
 def _diagrams(count):
-    """Axes ``(count, 2)``, for each panel those of the diagram and of the counts."""
     columns = min(count, 2)
     rows = -(-count // columns)
     figure = plt.figure(figsize=(WIDTH if columns == 2 else 4.2, 3.75 * rows))
@@ -77,14 +76,10 @@ def _diagrams(count):
 
 
 def prepare_ablation(predictions: Mapping, class_names, bins: int, resamples: int):
-    """Class-wise ECE and its noise floor, a row a model and class.
+    """Class-wise ECE and its noise floor, a row a model and class, with the columns of
+    :meth:`acrlls.calibration.NoiseFloor.table`.
 
-    Args:
-        predictions: title of each model and its ``(probabilities, labels)`` of shapes
-            ``(n, classes)`` and ``(n,)``.
-
-    Returns:
-        DataFrame with the columns of :meth:`acrlls.calibration.NoiseFloor.table`.
+    ``predictions`` has for the title of each model its probabilities ``(n, classes)`` and labels.
     """
     floors = {title: noise_floor(p, y, bins, resamples) for title, (p, y) in predictions.items()}
     return pd.concat({t: f.table(class_names).drop("Top label") for t, f in floors.items()})
@@ -92,11 +87,8 @@ def prepare_ablation(predictions: Mapping, class_names, bins: int, resamples: in
 
 @style()
 def plot_ablation(table, published=None):
-    """Class-wise ECE as dots: a panel a class, a row a model, the noise floor as a grey bar.
-
-    Args:
-        table: of :func:`prepare_ablation`.
-        published: DataFrame of published ECEs, models by classes, drawn as open diamonds.
+    """The table of :func:`prepare_ablation`: a panel a class, a row a model, class-wise ECE as a
+    dot over its noise floor as a grey bar, and ``published`` ECEs, models by classes, as diamonds.
     """
     models, names = (table.index.unique(level) for level in (0, 1))
     axes = panels(len(names), len(names), 1.25 + 0.34 * len(models), sharey=True)
@@ -131,8 +123,7 @@ def plot_floor(tables: Mapping[int, object], truth=None):
 
     Args:
         tables: number of bins, and its :meth:`acrlls.calibration.NoiseFloor.table` with labels.
-        truth: ECE without sampling noise of the labels, DataFrame with the numbers of bins as index
-            and a column a panel; drawn as a dashed line.
+        truth: ECE without sampling noise of the labels, a row a number of bins, drawn with dashes.
     """
     bins, table = list(tables), pd.concat(tables)
     names = table.index.unique(1)

@@ -64,12 +64,8 @@ def colour(k: int) -> str:
 
 
 def panels(count: int, columns: int, height: float, pictures: bool = False, **how) -> np.ndarray:
-    """New axes for small multiples, ``(count,)``; the rest of the last row stays empty.
-
-    Args:
-        height: of a row, in inches.
-        pictures: hardly any space between the panels.
-        how: for :func:`matplotlib.pyplot.subplots`.
+    """New axes for small multiples, ``(count,)``, ``height`` inches a row; the rest of the last row
+    stays empty, and there is hardly any space between ``pictures``.
     """
     rows = -(-count // columns)
     size = (WIDTH, rows * height)

@@ -68,25 +68,21 @@ def _beyond(moved: pd.DataFrame) -> int:
 
 def change(moved: pd.DataFrame, seeds: int) -> str:
     """How many changes between the phases are larger than the noise of seeds."""
-    spread, theirs = moved["seed to seed"], moved["published change"].abs()
+    spread, theirs = moved["seed to seed"], moved["published change"].abs().dropna()
+    published = f"from {number(theirs.min(), 4)} to {number(theirs.max(), 4)}"
     return (
         f"**{_beyond(moved) or 'None'} of our {len(moved)} changes** exceed twice the standard "
         f"deviation over {seeds} seeds, which goes from {number(spread.min(), 4)} to "
-        f"{number(spread.max(), 4)}; the published changes from {number(theirs.min(), 4)} to "
-        f"{number(theirs.max(), 4)}."
+        f"{number(spread.max(), 4)}"
+        + (f"; the published changes {published}." if len(theirs) else ".")
     )
 
 
 def fold(model, images) -> tuple[np.ndarray, np.ndarray, float]:
     """Move the learned scales of a model into the dense layer before them; LLS is then all ones.
 
-    Args:
-        model: with the layers ``logits`` and ``lls``; it is changed.
-        images: network input, ``(n, size, size, 3)``.
-
-    Returns:
-        The kernel ``(features, classes)`` and scales ``(classes,)`` as they were learned, and the
-        largest change of any probability of the images.
+    Returns the kernel ``(features, classes)`` and scales ``(classes,)`` as they were learned, and
+    the largest change of any probability of the images ``(n, size, size, 3)``.
     """
     dense, lls = model.get_layer("logits"), model.get_layer("lls")
     (kernel, bias), (scales,) = dense.get_weights(), lls.get_weights()
@@ -158,10 +154,8 @@ def one_by_one(run: Run) -> pd.DataFrame:
 def whole_layer(run: Run, bins: int) -> pd.DataFrame:
     """Scores of the test images with the learned scales and with all of them one."""
     test, raw, _ = _before_lls(run)
-    ways, y = (
-        {"as learned": test.probabilities, "all scales one": softmax(raw, axis=1)},
-        test.labels,
-    )
+    ways = {"as learned": test.probabilities, "all scales one": softmax(raw, axis=1)}
+    y = test.labels
     scores = {
         "accuracy": lambda p: accuracy(p, y),
         "NLL": lambda p: nll(p, y),
@@ -190,8 +184,8 @@ def rank_correlation(side: pd.DataFrame) -> str:
     """Rank correlation of class weight and scale in :func:`beside_weights`, with its exact p."""
     said = []
     for who in ("published", "ours"):
-        weights, scales = side[who][["class weight", "scale"]].to_numpy().T
-        if len(set(weights)) < 2:
+        weights, scales = side[who][["class weight", "scale"]].dropna().to_numpy().T
+        if len(weights) < 3 or len(set(weights)) < 2:
             continue
 
         def correlation(order, weights=weights):
@@ -200,6 +194,8 @@ def rank_correlation(side: pd.DataFrame) -> str:
         how = {"permutation_type": "pairings", "n_resamples": 10_000, "vectorized": False}
         test = permutation_test((scales,), correlation, **how)
         said.append(f"{number(test.statistic, 2, True)} ({who}, p = {number(test.pvalue, 2)})")
+    if not said:
+        return "These classes, or a training without class weights, leave nothing to correlate."
     orders = math.factorial(len(side))
     return (
         f"The rank correlation of class weight and scale is {' and '.join(said)}. {len(side)} "

@@ -121,9 +121,7 @@ def by_alpha(losses: pd.DataFrame, labels, resamples: int):
     """Validation loss by alpha, averaged over tau, against the smallest alpha."""
     means = losses.groupby(level="α").mean()
     gaps = against_first(means, labels, resamples)
-    rows = (
-        means.mean(axis=1).rename("mean loss").to_frame().set_axis([name(a) for a in means.index])
-    )
+    rows = pd.DataFrame({"mean loss": means.mean(axis=1)}).set_axis([name(a) for a in means.index])
     rows = rows.join(gaps.drop(columns="wins").rename(columns={"estimate": "above the first"}))
     return show(rows, 4, "Validation loss by α, averaged over τ, with 95 % intervals")
 

@@ -67,6 +67,8 @@ def test_changes_count_only_beyond_twice_the_noise_of_seeds():
     assert said.startswith("**2 of our 4 changes**") and "0.0100 to 0.0300." in said
     still = moved().assign(**{"our change": 0.0})
     assert scales.change(still, 4).startswith("**None of our 4 changes**")
+    own = moved().assign(**{"published change": np.nan})
+    assert "published" not in scales.change(own, 4)
     said = scales.finding([0.8, 1.1], 2.4e-7, moved())
     assert (
         "2e−07" in said and "0.800 and 1.100 with one seed" in said and "2 of the 4 changes" in said
@@ -111,6 +113,8 @@ def test_rank_correlation_has_its_exact_p():
     assert "24 orders" in said
     side["ours", "class weight"] = 1.0
     assert "ours" not in scales.rank_correlation(side)
+    side["published", "class weight"] = np.nan
+    assert "nothing to correlate" in scales.rank_correlation(side)
 
 
 class Layer:
