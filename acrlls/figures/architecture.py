@@ -1,7 +1,5 @@
 """Fig. 1 from the model object itself; needs no Keras of its own."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt

@@ -1,7 +1,5 @@
 """Numbers side by side: intervals, networks, confusion, the grid, costs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -65,8 +63,8 @@ def plot_networks(
     """A row a network, grouped by setting, with a dot for each of its seeds; a grey band up to the
     setting's floor, which perfect calibration stays below in 95 % of test sets.
     """
-    names = list(dict.fromkeys(name for group in groups.values() for name in group))
-    rows = sum(len(group) + 1 for group in groups.values())
+    every = [name for group in groups.values() for name in group]
+    names, rows = list(dict.fromkeys(every)), len(every) + len(groups)
     ax = plt.subplots(figsize=(WIDTH, 0.27 * rows + 0.6))[1]
     y, labels = 0, {}
     for setting, group in groups.items():

@@ -1,7 +1,5 @@
 """What changes over the epochs of both phases: loss, accuracy, LLS scales."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt

@@ -4,8 +4,6 @@ The page's scripts (``book/explore``) draw the same figure over the still pictur
 Where there is no JavaScript, and in print, the still picture stands.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import io
@@ -69,11 +67,11 @@ def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: in
     ``labels`` ``(n,)`` and ``class_names``; the same images in the same order. ``weights`` are the
     class weights of the training, ``(classes,)``, for the prior correction.
     """
-    first = next(iter(predictions.values()))
-    n, names = len(first.labels), [str(name) for name in first.class_names]
+    title, first = next(iter(predictions.items()))
+    n, names = len(first.labels), list(first.class_names)
     order = np.random.default_rng(0).permutation(n)  # the page takes the first of them
     logits = {t: np.asarray(p.logits, "<f4")[order] for t, p in predictions.items()}
-    title, labels = next(iter(logits)), np.asarray(first.labels)[order]
+    labels = np.asarray(first.labels)[order]
     p = softmax(logits[title].astype(float), axis=1)
     low, high = np.quantile(noise_floor(p, bins=bins).top_label, [0.05, 0.95])
     diagram = prepare_reliability(p, labels, bins, of="top_label", level=0.9)

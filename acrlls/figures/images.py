@@ -1,7 +1,5 @@
 """Figures that show radiographs: examples, augmentation, true probabilities, masks, Grad-CAM."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt

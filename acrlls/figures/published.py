@@ -1,7 +1,5 @@
 """Published numbers against chance."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt

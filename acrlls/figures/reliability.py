@@ -1,7 +1,5 @@
 """Calibration errors: reliability diagrams, noise floors, estimators."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt

@@ -1,7 +1,5 @@
 """One look for every figure of the book: colour-blind safe, legible at 700 px."""
 
-from __future__ import annotations
-
 import contextlib
 
 import matplotlib.pyplot as plt
@@ -68,8 +66,8 @@ def panels(count: int, columns: int, height: float, pictures: bool = False, **ho
     stays empty, and there is hardly any space between ``pictures``.
     """
     rows = -(-count // columns)
-    size = (WIDTH, rows * height)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, **how)
+    how |= {"figsize": (WIDTH, rows * height), "squeeze": False}
+    figure, grid = plt.subplots(rows, columns, **how)
     grid = grid.ravel()
     if pictures:
         figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.01, hspace=0)

@@ -1,7 +1,5 @@
 """Section 1: images of each class, the split, class weights, augmentation, true probabilities."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Section 4: Table II, and what scales of logits can and cannot do."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

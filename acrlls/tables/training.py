@@ -1,7 +1,5 @@
 """Section 3: settings of Fig. 1, kept epochs, accuracy of both phases, what the backbone brings."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest

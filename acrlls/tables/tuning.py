@@ -1,7 +1,5 @@
 """Section 2: Table I, the whole grid, and the noise of images and seeds."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 
@@ -37,9 +35,10 @@ def top_five(tuned: pd.DataFrame):
 
 def published_pairs(tuned: pd.DataFrame):
     """Rank and validation loss of each pair of Table I, published and ours."""
-    ours = tuned.assign(rank=np.arange(1.0, len(tuned) + 1))
-    theirs = table("I").assign(rank=lambda t: t.index.astype(float))
-    ours, theirs = (t.set_index(["alpha", "tau"])[["rank", "val_loss"]] for t in (ours, theirs))
+    ours, theirs = (
+        t.assign(rank=np.arange(1.0, len(t) + 1)).set_index(["alpha", "tau"])[["rank", "val_loss"]]
+        for t in (tuned, table("I"))
+    )
     both = beside(ours.reindex(theirs.index), theirs).rename(columns=TITLES, level=0)
     both.index = [name(pair) for pair in theirs.index]
     caption = f"The published pairs, with their rank of 5 there and of {len(tuned)} here"
@@ -84,8 +83,8 @@ def finding(noise: pd.DataFrame, best: str, n: int) -> str:
     return (
         f"{verdict} on these {n:,} images and with one seed: for such a pair, the 95 % interval of "
         f"the difference holds zero. The best one, {best}, also wins in {percent(first)} of the "
-        "redrawn validation sets; "
-        f"{plural(winners, 'pair wins', 'different pairs win')} at least one."
+        f"redrawn validation sets; {plural(winners, 'pair wins', 'different pairs win')} at least "
+        "one."
     )
 
 
@@ -138,10 +137,9 @@ def published_noise(losses: pd.DataFrame, again: pd.DataFrame) -> str:
     text = (
         f"**{within or 'None'} of the {len(gaps)} published gaps would lie within the sampling "
         f"noise of {n:,} images.** The gaps are {number(gaps.min(), 4)} to "
-        f"{number(gaps.max(), 4)}. If two published runs differ, image by image, as much as "
-        "ours do (standard deviation "
-        f"{number(spread)}), the standard error of a difference is {number(error, 4)}, and "
-        "noise reaches 1.96 times as far."
+        f"{number(gaps.max(), 4)}. If two published runs differ, image by image, as much as ours "
+        f"do (standard deviation {number(spread)}), the standard error of a difference is "
+        f"{number(error, 4)}, and noise reaches 1.96 times as far."
     )
     if len(again) > 2:
         seeds = again["worst − best"].iloc[1:].std()
