@@ -14,7 +14,7 @@ def plot_learning(history):
     The training loss is the weighted cross-entropy plus ACR; the validation loss is plain, and
     comparable across phases.
     """
-    axes, table = panels(2, 2, 2.9), _numbered_through(history)
+    axes, table = panels(2, 2, 2.9), history.set_axis(range(1, len(history) + 1))
     kept = table.loc[table.groupby("phase")["val_loss"].idxmin()]
     for ax, what in zip(axes, ("loss", "accuracy"), strict=True):
         validation = f"val_{what}"
@@ -36,7 +36,7 @@ def plot_lls(scales, published: Mapping[str, Sequence[float]]):
     The ``published`` values of a class, after Phase 1 and after Phase 2 (Table II), are dashed over
     the end of each phase.
     """
-    ax, table = plt.subplots(figsize=(WIDTH, 3.4))[1], _numbered_through(scales)
+    ax, table = plt.subplots(figsize=(WIDTH, 3.4))[1], scales.set_axis(range(1, len(scales) + 1))
     ax.axhline(1, color=MUTED, linewidth=0.8, zorder=1)
     ends = []
     for k, name in enumerate(table.columns.drop(["phase", "epoch"])):
@@ -50,11 +50,6 @@ def plot_lls(scales, published: Mapping[str, Sequence[float]]):
     _label(ax, table, ends)
     ax.set(ylabel="scale", title="LLS scale of each class", xlabel="epoch (dashed: published)")
     return ax
-
-
-def _numbered_through(table):
-    """The table with 1, 2, … over both phases as index."""
-    return table.set_axis(range(1, len(table) + 1))
 
 
 def _by_phase(ax, table, name, **how):

@@ -45,7 +45,7 @@ class Explorable:
         figure = Figure((4.4, 4.1), dpi=150, layout="constrained")
         self.draw(figure.subplots())
         out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=150)
+        figure.savefig(out, format="png")
         return out.getvalue()
 
     def _repr_mimebundle_(self, include=None, exclude=None):

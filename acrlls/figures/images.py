@@ -118,25 +118,21 @@ def plot_gradcam(grid, images, heat, predicted, confidence, class_names, masks, 
             _empty(ax)
             ax.text(0.5, 0.5, "none", ha="center", va="center", color=MUTED)
             continue
-        _heat(ax, images[i], heat[i], None if masks is None else masks[i])
+        h, w = heat[i].shape
+        _show(ax, np.concatenate([images[i], images[i]], axis=1), extent=(0, 2 * w, h, 0))
+        shade = plt.get_cmap("inferno")(heat[i])
+        shade[..., 3] = np.clip(1.3 * heat[i], 0, 0.65)
+        ax.imshow(shade, extent=(w, 2 * w, h, 0))
+        if masks is not None:
+            across, down = np.arange(w) + w + 0.5, np.arange(h) + 0.5
+            ax.contour(across, down, masks[i], [0.5], colors="white", linewidths=0.7)
+        ax.set(xlim=(0, 2 * w), ylim=(h, 0))
         right = predicted[i] == k
         text = f"{'✓' if right else '✗'} {class_names[predicted[i]]} {confidence[i]:.2f}"
         if np.isfinite(share[i]):
             text += f" · {100 * share[i]:.0f} % of heat in lungs"
         _title(ax, text, INK if right else WRONG)
     return axes
-
-
-def _heat(ax, image, heat, mask):
-    h, w = heat.shape
-    _show(ax, np.concatenate([image, image], axis=1), extent=(0, 2 * w, h, 0))
-    shade = plt.get_cmap("inferno")(heat)
-    shade[..., 3] = np.clip(1.3 * heat, 0, 0.65)
-    ax.imshow(shade, extent=(w, 2 * w, h, 0))
-    if mask is not None:
-        across, down = np.arange(w) + w + 0.5, np.arange(h) + 0.5
-        ax.contour(across, down, mask, [0.5], colors="white", linewidths=0.7)
-    ax.set(xlim=(0, 2 * w), ylim=(h, 0))
 
 
 def _show(ax, picture, **how):

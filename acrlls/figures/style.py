@@ -35,7 +35,6 @@ STYLE = {
     "legend.fontsize": 8,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
-    "savefig.dpi": 200,
     "text.color": INK,
     "xtick.color": MUTED,
     "xtick.labelsize": 8.5,

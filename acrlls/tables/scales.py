@@ -61,7 +61,7 @@ def moves(run: Run, again: pd.DataFrame) -> pd.DataFrame:
 
 
 def _beyond(moved: pd.DataFrame) -> int:
-    return int((moved["our change"].abs() > 2 * moved["seed to seed"]).sum())
+    return (moved["our change"].abs() > 2 * moved["seed to seed"]).sum()
 
 
 def change(moved: pd.DataFrame, seeds: int) -> str:
@@ -93,11 +93,10 @@ def fold(model, images) -> tuple[np.ndarray, np.ndarray, float]:
 
 def folded(scales, largest: float, n: int) -> str:
     """What :func:`fold` shows on ``n`` images."""
-    listed = ", ".join(map(number, scales))
     verdict = "which is rounding" if largest < 1e-5 else "which is **more than rounding**"
     return (
-        f"With the learned scales ({listed}) and with all scales one, the largest difference of "
-        f"any probability of {n} test images is **{largest:.1e}**, {verdict}."
+        f"With the learned scales ({', '.join(map(number, scales))}) and with all scales one, the "
+        f"largest difference of any probability of {n} test images is **{largest:.1e}**, {verdict}."
     ).replace("e-", "e−")
 
 

@@ -104,10 +104,9 @@ def finding(table: pd.DataFrame) -> str:
 
 
 def backbone(config: Config, both_phases: bool) -> pd.DataFrame:
-    """Test scores with the config's backbone against random weights, a row a metric and phase.
-
-    Trains through both phases, or through Phase 1 alone on two views an image. ``low`` and ``high``
-    are the 95 % paired interval of ``difference``. No rows if the backbone is random already.
+    """Test scores with the config's backbone against random weights, trained through both phases,
+    or through Phase 1 alone on two views an image: a row a metric and phase, with the 95 % paired
+    interval of the difference; no rows if the backbone is random already.
     """
     columns = ["pretrained", "random start", "difference", "low", "high"]
     if config.backbone == "random":
@@ -129,9 +128,8 @@ def transfer(table: pd.DataFrame, labels) -> str:
     """What the table of :func:`backbone` shows, with the labels ``(n,)`` of the test images."""
     if table.empty:
         return "The backbone is random already, so there is nothing to compare it with."
-    rows = table[table.index.str.startswith("Accuracy")]
     said = []
-    for name, row in rows.iterrows():
+    for name, row in table[table.index.str.startswith("Accuracy")].iterrows():
         verdict = "**cannot be told from** the random start (the interval holds zero)"
         if row.low > 0:
             verdict = "**beats** the random start"
