@@ -1,42 +1,26 @@
 """Fig. 1 from the model object itself; needs no Keras of its own."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from acrlls.figures.style import INK, MUTED, WIDTH, styled
+from acrlls.figures.style import INK, MUTED, WIDTH, style
 
-_FILLS = {
-    "plain": "#FFFFFF",
-    "frozen": "#E6E6E6",
-    "phase 2": "#D3E3F3",
-    "learns": "#A9CBEA",
-    "calibration": "#FAD7B0",
-}
-_KEY = {
-    "frozen": "frozen in both phases",
-    "phase 2": "learns in Phase 2",
-    "learns": "learns in both phases",
-    "calibration": "the paper's calibration layers",
+_KINDS = {
+    "plain": ("#FFFFFF", ""),
+    "frozen": ("#E6E6E6", "frozen in both phases"),
+    "phase 2": ("#D3E3F3", "learns in Phase 2"),
+    "learns": ("#A9CBEA", "learns in both phases"),
+    "calibration": ("#FAD7B0", "the paper's calibration layers"),
 }
 _EDGE = "#8A8A8A"
 
 
-@dataclass(frozen=True)
-class Block:
-    """One box of the drawing.
-
-    Attributes:
-        title: what it is.
-        detail: a few words on it, may be empty.
-        shape: output shape without the batch.
-        parameters: number of weights, moving statistics of BatchNormalization included.
-        kind: ``"plain"`` (no weights), ``"frozen"``, ``"phase 2"``, ``"learns"`` or
-            ``"calibration"``.
+class Block(NamedTuple):
+    """One box: ``shape`` is that of the output without the batch, ``parameters`` counts moving
+    statistics of BatchNormalization as well.
     """
 
     title: str
@@ -46,21 +30,14 @@ class Block:
     kind: str
 
 
-def prepare_architecture(model, unfrozen: int | None = None) -> tuple[Block, ...]:
-    """Boxes of Fig. 1 by walking the layers of a model.
-
-    Args:
-        model: flat functional model of :func:`acrlls.build_model`.
-        unfrozen: how many of the last backbone layers learn in Phase 2. None: uses the layers'
-            current ``trainable`` flags.
+def prepare_architecture(model, unfrozen: int) -> list[Block]:
+    """Boxes of Fig. 1, from the layers of :func:`acrlls.build_model`'s model; the last ``unfrozen``
+    of its backbone learn in Phase 2.
     """
-    names = [layer.name for layer in model.layers]
-    base, head = model.layers[1 : names.index("pool")], model.layers[names.index("pool") :]
-    if unfrozen is None:
-        learning = [i for i, layer in enumerate(base) if layer.trainable and layer.weights]
-        unfrozen = len(base) - min(learning, default=len(base))
+    pool = [layer.name for layer in model.layers].index("pool")
+    image, base, head = model.layers[0], model.layers[1:pool], model.layers[pool:]
     cut = max(0, len(base) - unfrozen)
-    blocks = [Block("Image", "", _shape(model.layers[0]), 0, "plain")]
+    blocks = [Block("Image", "", _shape(image), 0, "plain")]
     for part, kind, which in ((base[:cut], "frozen", "first"), (base[cut:], "phase 2", "last")):
         if part:
             which = "all" if len(part) == len(base) else which
@@ -68,7 +45,7 @@ def prepare_architecture(model, unfrozen: int | None = None) -> tuple[Block, ...
             title = f"MobileNetV2, {which} {len(part)} layers"
             parameters = sum(layer.count_params() for layer in part)
             blocks.append(Block(title, detail, _shape(part[-1]), parameters, kind))
-    return (*blocks, *(_head_block(layer) for layer in head))
+    return [*blocks, *map(_head_block, head)]
 
 
 def _head_block(layer) -> Block:
@@ -90,12 +67,10 @@ def _shape(layer) -> tuple[int, ...]:
     return tuple(int(n) for n in layer.output.shape[1:])
 
 
-@styled
-def plot_architecture(blocks: tuple[Block, ...], ax=None):
-    """The boxes from image to probabilities, output shapes on the left, numbers of weights on the
-    right.
-    """
-    ax = ax or plt.subplots(figsize=(WIDTH, 0.75 + 0.4 * len(blocks)))[1]
+@style()
+def plot_architecture(blocks: list[Block]):
+    """The boxes from image to probabilities; output shapes to the left, weights to the right."""
+    ax = plt.subplots(figsize=(WIDTH, 0.75 + 0.4 * len(blocks)))[1]
     left, right, end = 0.2, 0.78, len(blocks)
 
     def write(x, y, text, size=8, color=INK, **how):
@@ -104,7 +79,7 @@ def plot_architecture(blocks: tuple[Block, ...], ax=None):
     for i, block in enumerate(blocks):
         rounded = {"boxstyle": "round,pad=0,rounding_size=0.015", "mutation_aspect": 12}
         box = FancyBboxPatch((left, i - 0.34), right - left, 0.68, **rounded)
-        box.set(facecolor=_FILLS[block.kind], edgecolor=_EDGE, linewidth=0.8)
+        box.set(facecolor=_KINDS[block.kind][0], edgecolor=_EDGE, linewidth=0.8)
         ax.add_patch(box)
         write(left + 0.015, i, block.title, 8.5, weight="bold")
         write(right - 0.015, i, block.detail, ha="right")
@@ -117,10 +92,11 @@ def plot_architecture(blocks: tuple[Block, ...], ax=None):
             ax.annotate("", (middle, i - 0.34), (middle, i - 0.66), arrowprops=arrow)
     write(left - 0.02, -0.85, "output", color=MUTED, ha="right")
     write(right + 0.02, -0.85, "weights", color=MUTED)
-    kinds = [kind for kind in _KEY if kind in {block.kind for block in blocks}]
-    for kind, x in zip(kinds, np.linspace(0, 1, len(kinds), endpoint=False), strict=True):
-        ax.add_patch(Rectangle((x, end - 0.22), 0.02, 0.3, fc=_FILLS[kind], ec=_EDGE, lw=0.6))
-        write(x + 0.028, end - 0.06, _KEY[kind], 7.5)
+    there = {block.kind for block in blocks} - {"plain"}
+    key = [look for kind, look in _KINDS.items() if kind in there]
+    for (fill, text), x in zip(key, np.linspace(0, 1, len(key), endpoint=False), strict=True):
+        ax.add_patch(Rectangle((x, end - 0.22), 0.02, 0.3, fc=fill, ec=_EDGE, lw=0.6))
+        write(x + 0.028, end - 0.06, text, 7.5)
     ax.set(xlim=(0, 1), ylim=(end + 0.25, -1.15))
     ax.axis("off")
     return ax

@@ -1,17 +1,14 @@
-"""Numbers side by side: intervals, confusion, models, estimators, costs."""
-
-from __future__ import annotations
+"""Numbers side by side: intervals, networks, confusion, the grid, costs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Rectangle
 
-from acrlls.calibration import noise_floor
 from acrlls.figures.style import (
     ACCENT,
-    BAND,
+    COLOURS,
     DASHES,
     FAINT,
     INK,
@@ -21,16 +18,13 @@ from acrlls.figures.style import (
     WRONG,
     bare,
     colour,
-    note,
     panels,
-    styled,
+    style,
 )
 
-_FLOOR = "grey: 90 % of a perfectly calibrated model (white: mean)"
 
-
-@styled
-def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None, ax=None):
+@style()
+def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None):
     """A point with its interval for each row of a table.
 
     Args:
@@ -39,7 +33,7 @@ def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None
         line: where to draw a vertical line. A row whose interval holds it is drawn hollow and grey.
         label: what the points are, for the legend beside ``marks``.
     """
-    ax = ax or plt.subplots(figsize=(WIDTH, 0.9 + 0.26 * len(table)))[1]
+    ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.26 * len(table)))[1]
     rows = np.arange(len(table))
     low, middle, high = (table[name].to_numpy(float) for name in ("low", "estimate", "high"))
     alike = np.zeros(len(table), bool)
@@ -50,27 +44,52 @@ def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None
         ax.hlines(rows[which], low[which], high[which], color=shade, linewidth=1.6)
         how = {"color": shade, "markerfacecolor": face, "markersize": 5.5}
         ax.plot(middle[which], rows[which], "o", label=label if face == shade else None, **how)
-    for k, (name, values) in enumerate({} if marks is None else marks.items()):
-        how = {"color": colour(2 * k), "markersize": 5 if k else 9, "markeredgewidth": 1.6}
-        ax.plot(values, rows, "|d^s"[k % 4], label=name, zorder=3, **how)
     if marks is not None:
+        for k, (name, values) in enumerate(marks.items()):
+            how = {"color": colour(2 * k), "markersize": 5 if k else 9, "markeredgewidth": 1.6}
+            ax.plot(values, rows, "|d"[k], label=name, zorder=3, **how)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
-    ax.set_yticks(rows, [str(name) for name in table.index])
+    ax.set_yticks(rows, table.index)
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=xlabel)
     ax.set_title(title, pad=6 if marks is None else 20)
     return ax
 
 
-@styled
-def plot_confusion(counts, class_names: Sequence[str], ax=None):
-    """Confusion matrix: counts, and the share of each row beneath, which also sets the shade.
+@style()
+def plot_networks(
+    groups: Mapping[str, Mapping[str, Sequence[float]]], floors: Mapping[str, float], xlabel: str
+):
+    """A row a network, grouped by setting, with a dot for each of its seeds; a grey band up to the
+    setting's floor, which perfect calibration stays below in 95 % of test sets.
+    """
+    every = [name for group in groups.values() for name in group]
+    names, rows = list(dict.fromkeys(every)), len(every) + len(groups)
+    ax = plt.subplots(figsize=(WIDTH, 0.27 * rows + 0.6))[1]
+    y, labels = 0, {}
+    for setting, group in groups.items():
+        ax.text(0, y - 0.1, setting, weight="bold", va="center", fontsize=8.5)
+        ax.fill_betweenx([y + 0.4, y + len(group) + 0.5], 0, floors[setting], color=FAINT, lw=0)
+        for name, values in group.items():
+            y += 1
+            labels[y] = name
+            ax.plot([0, np.mean(values)], [y, y], color=MUTED, lw=0.6, zorder=1)
+            how = {"color": colour(names.index(name)), "ms": 6, "mec": "white", "mew": 0.6}
+            ax.plot(values, [y] * len(values), "o", zorder=2, **how)
+        y += 1.3
+    ax.set(xlabel=xlabel, xlim=(0, None), ylim=(y - 0.5, -0.6))
+    ax.set_yticks(list(labels), labels.values())
+    ax.tick_params(axis="y", length=0)
+    return ax
 
-    Args:
-        counts: ``(classes, classes)``, row the label, column the predicted class.
+
+@style()
+def plot_confusion(counts, class_names: Sequence[str]):
+    """Confusion matrix ``(classes, classes)``, a row a label and a column a predicted class: counts
+    over their share of the row, which also sets the shade.
     """
     counts = np.asarray(counts)
-    ax = ax or plt.subplots(figsize=(5.6, 0.9 + 0.78 * len(counts)))[1]
+    ax = plt.subplots(figsize=(5.6, 0.9 + 0.78 * len(counts)))[1]
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
     for (i, j), n in np.ndenumerate(counts):
@@ -87,148 +106,53 @@ def plot_confusion(counts, class_names: Sequence[str], ax=None):
     return ax
 
 
-@dataclass(frozen=True)
-class Ablation:
-    """Class-wise ECE of several models with the noise floor of each.
+@style()
+def plot_tuning(table, published: tuple[float, float]):
+    """The grid of Section III-B: validation loss, darker where lower, over the accuracy.
 
-    Attributes:
-        models, class_names: names of the rows and columns.
-        ece: observed, ``(models, classes)``.
-        floor_low, floor_mean, floor_high: 5 % quantile, mean and 95 % quantile under perfect
-            calibration, the same shape.
+    ``table`` is that of :func:`acrlls.tune`; dashes frame the ``published`` alpha and tau.
     """
+    pivot = table.pivot(index="alpha", columns="tau")
+    loss, accuracy = pivot["val_loss"], pivot["val_accuracy"].to_numpy()
+    ax = plt.subplots(figsize=(WIDTH, 0.75 + 0.72 * len(loss)))[1]
+    low, high = loss.to_numpy().min(), loss.to_numpy().max()
+    depth = (high - loss.to_numpy()) / ((high - low) or 1)
+    ax.imshow(depth, cmap=SEQUENTIAL, vmin=-0.05, vmax=1.25, aspect="auto")
+    best = np.unravel_index(depth.argmax(), loss.shape)
 
-    models: tuple[str, ...]
-    class_names: tuple[str, ...]
-    ece: np.ndarray
-    floor_low: np.ndarray
-    floor_mean: np.ndarray
-    floor_high: np.ndarray
+    def write(place, down, text, size=8, **how):
+        how |= {"color": "white" if depth[place] > 0.75 else INK, "ha": "center", "va": "center"}
+        ax.text(place[1], place[0] + down, text, size=size, **how)
 
-
-def prepare_ablation(
-    predictions: Mapping, class_names: Sequence[str], bins=15, resamples=1000, seed=0
-) -> Ablation:
-    """Class-wise ECE and its noise floor for each model.
-
-    Args:
-        predictions: title of each model and its ``(probabilities, labels)`` of shapes
-            ``(n, classes)`` and ``(n,)``.
-    """
-    floors = [noise_floor(p, y, bins, resamples, seed) for p, y in predictions.values()]
-    rows = np.array([[f.observed[:-1], f.quantile(0.05), f.mean, f.quantile(0.95)] for f in floors])
-    return Ablation(tuple(predictions), tuple(class_names), *rows.swapaxes(0, 1))
-
-
-@styled
-def plot_ablation(
-    data: Ablation, published: Mapping[str, Sequence[float]] | None = None, axes=None
-):
-    """Class-wise ECE as dots: a panel a class, a row a model, the noise floor as a grey bar.
-
-    Args:
-        published: title of a model and its published ECE of each class, drawn as open diamonds.
-        axes: one axes a class.
-    """
-    models, classes = data.ece.shape
-    axes = panels(classes, classes, 1.25 + 0.34 * models, sharey=True) if axes is None else axes
-    rows = np.arange(models)
-    there = {row: published[m] for row, m in enumerate(data.models) if m in (published or {})}
-    for k, ax in enumerate(np.ravel(axes)):
-        low, mean, high = (f[:, k] for f in (data.floor_low, data.floor_mean, data.floor_high))
-        ax.hlines(rows, 0, data.ece[:, k], color=FAINT, linewidth=0.8, zorder=0)
-        ax.barh(rows, high - low, 0.5, low, color=BAND)
-        ax.vlines(mean, rows - 0.25, rows + 0.25, color="white", linewidth=1.2)
-        ax.plot(data.ece[:, k], rows, "o", color=colour(k), markersize=6, zorder=3)
-        theirs = [values[k] for values in there.values()]
-        if theirs:  # a line without points, unclipped, would upset the layout
-            hollow = {"mfc": "none", "mec": INK, "mew": 1, "markersize": 5, "zorder": 4}
-            ax.plot(theirs, list(there), "D", clip_on=False, **hollow)
-        ax.set_xlim(0, 1.1 * np.nanmax([*data.ece[:, k], *high, *theirs]))
-        ax.set_title(data.class_names[k], color=colour(k), size=9)
-        ax.set_yticks(rows, data.models)
-        ax.set_ylim(models - 0.5, -0.5)
-        ax.tick_params(axis="y", length=0, labelcolor=INK, labelleft=k == 0)
-        ax.spines["left"].set_visible(False)
-        ax.xaxis.set_major_locator(plt.MaxNLocator(3, min_n_ticks=2))
-        ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-    signs = "● here   ◇ published" if published else "● here"
-    note(np.ravel(axes)[0], f"class-wise ECE   {signs}   {_FLOOR}")
-    return axes
+    for place, value in np.ndenumerate(loss):
+        write(place, -0.02, f"{value:.4f}", 9, weight="bold" if place == best else None)
+        write(place, 0.25, f"{100 * accuracy[place]:.1f} %")
+    frames = {best: ("lowest here", "solid")}
+    if published[0] in loss.index and published[1] in loss.columns:
+        place = loss.index.get_loc(published[0]), loss.columns.get_loc(published[1])
+        both = ("lowest, as in the paper", "solid")
+        frames[place] = both if place == best else ("the paper's", "dashed")
+    for (i, j), (label, line) in frames.items():
+        corner = (j - 0.47, i - 0.44)
+        ax.add_patch(Rectangle(corner, 0.94, 0.88, fill=False, ec=COLOURS[0], lw=1.8, ls=line))
+        write((i, j), -0.29, label)
+    ax.set_xticks(range(loss.shape[1]), [f"{tau:.2f}" for tau in loss.columns])
+    ax.set_yticks(range(len(loss)), [f"{alpha:.2f}" for alpha in loss.index])
+    bare(ax)
+    ax.set(xlabel="target margin τ", ylabel="strength α")
+    ax.set_title("Validation loss, and accuracy below it")
+    return ax
 
 
-@styled
-def plot_floor(tables: Mapping[int, object], truth=None, axes=None):
-    """ECE over the number of bins, with the noise floor as a band: a panel a row of the tables.
-
-    Args:
-        tables: number of bins, and its :meth:`acrlls.calibration.NoiseFloor.table` with labels.
-        truth: ECE without sampling noise of the labels, DataFrame with the numbers of bins as index
-            and a column for each panel that has one; drawn as a dashed line.
-        axes: one axes a panel.
-    """
-    names, bins = list(next(iter(tables.values())).index), list(tables)
-    if axes is None:
-        axes = panels(len(names), 3, 2.3, sharex=True)
-        dashes = "" if truth is None else "   dashed: with true probabilities"
-        note(axes[0], f"number of bins\n● here   {_FLOOR}{dashes}")
-    for k, (name, ax) in enumerate(zip(names, np.ravel(axes), strict=True)):
-        low, mean, high, observed = (
-            [t.loc[name, column] for t in tables.values()]
-            for column in ("q05", "mean", "q95", "observed")
-        )
-        shade = ACCENT if name == "Top label" else colour(k)
-        ax.fill_between(bins, low, high, color=BAND, linewidth=0)
-        ax.plot(bins, mean, color="white", linewidth=1.2)
-        ax.plot(bins, observed, "o-", color=shade, markersize=5, linewidth=1)
-        if truth is not None and name in truth:
-            ax.plot(truth.index, truth[name], color=INK, linewidth=1.3, linestyle=DASHES)
-        ax.set_title(name, color=shade, size=9)
-        ax.set(ylim=(0, None), xticks=bins)
-    np.ravel(axes)[0].set_ylabel("ECE")
-    return axes
-
-
-@styled
-def plot_estimators(studies: Mapping, titles: Mapping[str, str], over: str = "n", axes=None):
-    """Estimates of a calibration error beside what they estimate: a panel an estimator.
-
-    Args:
-        studies: name of a population, and its table of the study of estimators; a colour each.
-        titles: heading of each panel, by the estimator's name in the tables.
-        over: ``"n"`` or ``"bins"``, the level of the index that runs along the horizontal axis.
-        axes: one axes a panel.
-    """
-    if axes is None:
-        axes = panels(len(titles), 3, 2.3, sharex=True)
-        note(axes[0], "images in the test set" if over == "n" else "number of bins")
-    shades = [ACCENT, colour(0), MUTED]
-    for (name, title), ax in zip(titles.items(), np.ravel(axes), strict=True):
-        for k, (population, study) in enumerate(studies.items()):
-            rows = study.loc[name]
-            x, shade = rows.index.get_level_values(over), shades[k % len(shades)]
-            ax.fill_between(x, rows.q05, rows.q95, color=shade, alpha=0.18, linewidth=0)
-            ax.plot(x, rows["mean"], "o-", color=shade, markersize=3, label=population)
-            ax.plot(x, rows.truth, color=shade, linewidth=1.3, linestyle=DASHES)
-        ax.set_title(title, size=9)
-        ax.set(ylim=(0, None), xscale="log" if over == "n" else "linear")
-    handles, labels = np.ravel(axes)[0].get_legend_handles_labels()
-    np.ravel(axes)[0].figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
-    return axes
-
-
-@styled
-def plot_repeated_intervals(intervals: Mapping, truth: float, xlabel: str = "", axes=None):
+@style()
+def plot_repeated_intervals(intervals: Mapping, truth: float, xlabel: str):
     """Intervals from many test sets of one population; those that miss the truth stand out.
 
-    Args:
-        intervals: heading of a panel, and its DataFrame with columns ``estimate``, ``low``,
-            ``high``, a row a test set.
-        truth: what they should hold.
+    ``intervals`` has for the heading of each panel a DataFrame with columns ``estimate``, ``low``
+    and ``high``, a row a test set.
     """
-    count = len(intervals)
-    axes = panels(count, count, 3.4, sharex=True, sharey=True) if axes is None else axes
-    for (title, table), ax in zip(intervals.items(), np.ravel(axes), strict=True):
+    axes = panels(len(intervals), len(intervals), 3.4, sharex=True, sharey=True)
+    for (title, table), ax in zip(intervals.items(), axes, strict=True):
         rows = np.arange(len(table))
         missed = ((table.low > truth) | (table.high < truth)).to_numpy()
         for which, shade in ((~missed, MUTED), (missed, WRONG)):
@@ -241,16 +165,12 @@ def plot_repeated_intervals(intervals: Mapping, truth: float, xlabel: str = "", 
     return axes
 
 
-@styled
-def plot_growth(tables: Mapping, axes=None):
-    """Hours of the job in plain Keras and through the bank, a panel for each thing that is turned.
-
-    Args:
-        tables: a heading, and its DataFrame of hours in the columns ``plain`` and ``bank`` with the
-            value turned as index.
-        axes: one axes a panel.
+@style()
+def plot_growth(tables: Mapping):
+    """Hours of the job in plain Keras and through the bank, a panel for each thing that is turned:
+    its DataFrame has the columns ``plain`` and ``bank``, with the value turned as index.
     """
-    axes = panels(len(tables), len(tables), 2.6, sharey=True) if axes is None else axes
+    axes = panels(len(tables), len(tables), 2.6, sharey=True)
     for ax, (name, table) in zip(axes, tables.items(), strict=True):
         for k, (side, label) in enumerate({"plain": "plain Keras", "bank": "the bank"}.items()):
             ax.plot(table.index, table[side], "o-", color=colour(k), markersize=3, label=label)

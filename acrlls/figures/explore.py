@@ -4,23 +4,21 @@ The page's scripts (``book/explore``) draw the same figure over the still pictur
 Where there is no JavaScript, and in print, the still picture stands.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.optimize import minimize
 from scipy.special import softmax
+from scipy.stats import norm
 
 from acrlls.calibration import noise_floor, prepare_reliability
-from acrlls.figures.style import ACCENT, COLOURS, FAINT, MUTED, WRONG, styled
+from acrlls.figures.style import ACCENT, COLOURS, FAINT, MUTED, WRONG, style
 
 CORNERS = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])  # of the simplex, in the plane
 
@@ -29,14 +27,10 @@ CORNERS = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])  # of the simplex, in
 class Explorable:
     """A figure that shows itself as HTML for the page's script, and as a picture elsewhere.
 
-    Attributes:
-        name: name of the script in ``book/explore``.
-        alt: what the still picture shows, in words.
-        caption: what to see, beneath the figure.
-        controls: by name, the label and the value of a switch; of a choice also its ``options``;
-            of a slider also ``min``, ``max`` and ``step``.
-        draw: draws the still picture on given axes.
-        data: what the script needs besides.
+    ``name`` is that of the script in ``book/explore``, ``alt`` says what the still picture shows,
+    ``draw`` draws it on given axes, and ``data`` is what the script needs besides. ``controls`` has
+    the label and value of a switch; of a choice also its ``options``; of a slider also ``min``,
+    ``max`` and ``step``.
     """
 
     name: str
@@ -46,17 +40,16 @@ class Explorable:
     draw: Callable
     data: Mapping = field(default_factory=dict)
 
-    @styled
-    def png(self) -> bytes:
-        """The still picture."""
+    @style()
+    def _png(self) -> bytes:
         figure = Figure((4.4, 4.1), dpi=150, layout="constrained")
         self.draw(figure.subplots())
         out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=150)
+        figure.savefig(out, format="png")
         return out.getvalue()
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        png = base64.b64encode(self.png()).decode()
+        png = base64.b64encode(self._png()).decode()
         given = json.dumps({"controls": self.controls, **self.data}).replace("<", "\\u003c")
         page = (
             f'<figure class="explore" data-figure="{self.name}">'
@@ -67,23 +60,32 @@ class Explorable:
         return {"text/html": page, "image/png": png, "text/plain": self.alt}
 
 
-def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: int = 15, seed=0):
+def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: int):
     """Reliability diagram of recorded predictions with the noise floor of its ECE.
 
-    Args:
-        predictions: by the title of the network, an object with ``logits`` ``(n, classes)``,
-            ``labels`` ``(n,)`` and ``class_names``; the same images in the same order.
-        weights: class weights of the training, ``(classes,)``, for the prior correction.
-        seed: of the order in which the images are taken when there are fewer.
+    ``predictions`` has by the title of the network an object with ``logits`` ``(n, classes)``,
+    ``labels`` ``(n,)`` and ``class_names``; the same images in the same order. ``weights`` are the
+    class weights of the training, ``(classes,)``, for the prior correction.
     """
-    first = next(iter(predictions.values()))
-    n, names = len(first.labels), [str(name) for name in first.class_names]
-    order = np.random.default_rng(seed).permutation(n)
+    title, first = next(iter(predictions.items()))
+    n, names = len(first.labels), list(first.class_names)
+    order = np.random.default_rng(0).permutation(n)  # the page takes the first of them
     logits = {t: np.asarray(p.logits, "<f4")[order] for t, p in predictions.items()}
-    title, labels = next(iter(logits)), np.asarray(first.labels)[order]
+    labels = np.asarray(first.labels)[order]
     p = softmax(logits[title].astype(float), axis=1)
     low, high = np.quantile(noise_floor(p, bins=bins).top_label, [0.05, 0.95])
     diagram = prepare_reliability(p, labels, bins, of="top_label", level=0.9)
+
+    def draw(ax):
+        floor, count = diagram.band_low[0], diagram.count[0]
+        height, edges = diagram.band_high[0] - floor, diagram.edges[0, :-1]
+        ax.bar(edges, height, 1 / bins, floor, align="edge", color=FAINT)
+        ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
+        size = 12 + 200 * count / n
+        ax.scatter(diagram.confidence[0], diagram.frequency[0], size, ACCENT)
+        ax.set(xlabel="confidence", ylabel="share of right answers")
+        ax.set(xlim=(0, 1.03), ylim=(0, 1.03), title=f"{title}: ECE {diagram.ece[0]:.4f}")
+
     return Explorable(
         "reliability",
         f"Reliability diagram of the top label, {title}, {n} test images, {bins} bins. The ECE is"
@@ -94,12 +96,12 @@ def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: in
         {
             "network": {"label": "Network", "options": list(logits), "value": title},
             "of": {"label": "Look at", "options": ["Top label", *names], "value": "Top label"},
-            "bins": slider("Bins", 2, 50, 1, bins),
-            "temperature": slider("Temperature", 0.25, 4, 0.05, 1.0),
-            "images": slider("Test images", 100 + n % 100, n, 100, n),
+            "bins": _slider("Bins", 2, 50, 1, bins),
+            "temperature": _slider("Temperature", 0.25, 4, 0.05, 1.0),
+            "images": _slider("Test images", 100 + n % 100, n, 100, n),
             "prior": {"label": "Prior correction", "value": False},
         },
-        partial(_draw_reliability, diagram=diagram, title=title),
+        draw,
         {
             "classes": names,
             "logWeights": np.log(weights).tolist(),
@@ -107,18 +109,6 @@ def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: in
             "labels": _base64(labels.astype("u1")),
         },
     )
-
-
-def _draw_reliability(ax, diagram, title):
-    bins = diagram.count.shape[1]
-    low, count = diagram.band_low[0], diagram.count[0]
-    ax.bar(
-        diagram.edges[0, :-1], diagram.band_high[0] - low, 1 / bins, low, align="edge", color=FAINT
-    )
-    ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
-    ax.scatter(diagram.confidence[0], diagram.frequency[0], 12 + 200 * count / count.sum(), ACCENT)
-    ax.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1.03), ylim=(0, 1.03))
-    ax.set_title(f"{title}: ECE {diagram.ece[0]:.4f}")
 
 
 def acr_penalty(p, alpha: float, tau: float) -> np.ndarray:
@@ -142,11 +132,9 @@ def acr_optimum(truth, alpha: float, tau: float) -> np.ndarray:
     return softmax(min(found, key=lambda one: one.fun).x)
 
 
-def explore_simplex(alpha: float = 0.08, tau: float = 0.25, truth=(0.6, 0.3, 0.1)):
-    """ACR's penalty over the probabilities of three classes, and what the whole loss aims at.
-
-    ``alpha`` and ``tau`` are ACR's settings, ``truth`` holds the true probabilities ``(3,)``.
-    """
+def explore_simplex(alpha: float, tau: float):
+    """ACR's penalty over the probabilities of three classes, and what the whole loss aims at."""
+    truth = (0.6, 0.3, 0.1)
     best = acr_optimum(truth, alpha, tau)
 
     def draw(ax):
@@ -169,18 +157,19 @@ def explore_simplex(alpha: float = 0.08, tau: float = 0.25, truth=(0.6, 0.3, 0.1
         " pulls a prediction. The circle is the truth, which the mouse can move; the diamond is the"
         " prediction with the least loss.",
         {
-            "alpha": slider("Alpha", 0, 1, 0.01, alpha),
-            "tau": slider("Tau", 0, 1, 0.05, tau),
-            "first": slider("Truth: A", 0.01, 0.98, 0.01, truth[0]),
-            "share": slider("B’s share of the rest", 0.01, 0.99, 0.01, truth[1] / sum(truth[1:])),
+            "alpha": _slider("Alpha", 0, 1, 0.01, alpha),
+            "tau": _slider("Tau", 0, 1, 0.05, tau),
+            "first": _slider("Truth: A", 0.01, 0.98, 0.01, truth[0]),
+            "share": _slider("B’s share of the rest", 0.01, 0.99, 0.01, truth[1] / sum(truth[1:])),
         },
         draw,
     )
 
 
-def explore_scaling(logits=(1.5, 1.0), scales=(0.7, 1.4), shift=-1.0, temperature=2.0):
+def explore_scaling():
     """What scales of LLS (equation 4), a shift of A's logit and a temperature do to two logits."""
-    z = np.asarray(logits, float)
+    logits, scales, shift, temperature = (1.5, 1.0), (0.7, 1.4), -1.0, 2.0
+    z = np.array(logits)
     titles = ("As trained", "Scales (LLS)", "Shift", "Temperature")
     changed = softmax([z, z * scales, z + [shift, 0], z / temperature], axis=1)
     p = dict(zip(titles, changed[:, 0], strict=True))
@@ -201,18 +190,62 @@ def explore_scaling(logits=(1.5, 1.0), scales=(0.7, 1.4), shift=-1.0, temperatur
         "The circle is a prediction, which the mouse can move; the lines are the boundaries between"
         " the classes. Each bar is the probability of A; the decision changes at its middle.",
         {
-            "a": slider("Logit of A", -4, 4, 0.1, logits[0]),
-            "b": slider("Logit of B", -4, 4, 0.1, logits[1]),
-            "scaleA": slider("Scale of A", 0.2, 2, 0.1, scales[0]),
-            "scaleB": slider("Scale of B", 0.2, 2, 0.1, scales[1]),
-            "shift": slider("Shift of A", -3, 3, 0.1, shift),
-            "temperature": slider("Temperature", 0.2, 5, 0.1, temperature),
+            "a": _slider("Logit of A", -4, 4, 0.1, logits[0]),
+            "b": _slider("Logit of B", -4, 4, 0.1, logits[1]),
+            "scaleA": _slider("Scale of A", 0.2, 2, 0.1, scales[0]),
+            "scaleB": _slider("Scale of B", 0.2, 2, 0.1, scales[1]),
+            "shift": _slider("Shift of A", -3, 3, 0.1, shift),
+            "temperature": _slider("Temperature", 0.2, 5, 0.1, temperature),
         },
         draw,
     )
 
 
-def slider(label, low, high, step, value):
+def study_spread(gap: float, images: int, spread: float, seeds: int, disagree: float) -> float:
+    """Standard deviation of a study's difference in accuracy, in percentage points.
+
+    ``gap`` is the true difference and ``spread`` the standard deviation of a method's accuracy over
+    seeds, both in percentage points; ``seeds`` accuracies are averaged for each method; on
+    ``disagree`` percent of the test images, the same for both, only one method is right.
+    """
+    sampling = max(disagree / 100 - (gap / 100) ** 2, 0) / images
+    return 100 * float(np.sqrt(sampling + 2 * (spread / 100) ** 2 / seeds))
+
+
+def explore_seeds(spread: float, disagree: float):
+    """How often the better of two methods looks worse; arguments as of :func:`study_spread`."""
+    spread, disagree = round(float(spread), 2), round(float(disagree), 1)  # the sliders' steps
+    gap, images = 0.5, 3177
+    sd = study_spread(gap, images, spread, 1, disagree)
+    wrong = f"{100 * norm.cdf(0, gap, sd):.0f} %"
+
+    def draw(ax):
+        x = np.linspace(-4, 4, 401)
+        for side, colour in ((x <= 0, COLOURS[0]), (x >= 0, ACCENT)):
+            ax.fill_between(x[side], norm.pdf(x[side], gap, sd), color=colour)
+        ax.set(xlabel="better minus worse, percentage points", ylabel="density of studies")
+        ax.set_title(f"Looks worse in {wrong} of studies")
+
+    return Explorable(
+        "seeds",
+        f"Differences in accuracy that repeated studies would find where one method is {gap:g}"
+        f" percentage points better, with {images} test images and one seed each: in {wrong} of the"
+        " studies the better method looks worse.",
+        "Each study trains both methods and tests them on the same images. Orange: studies in"
+        " which the better method looks worse. The spread over seeds and the disagreement, the"
+        " share of images that only one method gets right, begin at what the recorded runs show.",
+        {
+            "gap": _slider("True gap (points)", 0, 3, 0.1, gap),
+            "images": _slider("Test images", 177, 10177, 500, images),
+            "spread": _slider("Spread over seeds", 0, 2, 0.01, spread),
+            "seeds": _slider("Seeds a method", 1, 20, 1, 1),
+            "disagree": _slider("Disagreement (%)", 1, 20, 0.1, disagree),
+        },
+        draw,
+    )
+
+
+def _slider(label, low, high, step, value):
     return {"label": label, "min": low, "max": high, "step": step, "value": round(value, 4)}
 
 

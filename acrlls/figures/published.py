@@ -1,55 +1,38 @@
-"""Figures of the ledger: published numbers against chance.  Imported through
-``acrlls.figures.plots``.
-"""
-
-from __future__ import annotations
+"""Published numbers against chance."""
 
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from acrlls.figures.style import ACCENT, FAINT, INK, MUTED, WIDTH, colour, styled
+from acrlls.figures.style import ACCENT, BAND, FAINT, INK, MUTED, WIDTH, colour, note, panels, style
 
 KINDS = {"uniform": "equal width", "quantile": "equal mass"}
 STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))
 
 
-@styled
-def plot_ece_floors(table, axes=None):
-    """Published ECEs and the noise floor by class (columns), kind (rows) and number of bins.
-
-    Args:
-        table: of :func:`acrlls.ledger.ece_tests`.
-        axes: ``(kinds, classes)``.
+@style()
+def plot_ece_floors(table):
+    """Published ECEs and the noise floor by class (columns), kind (rows) and number of bins, from
+    the table of :func:`acrlls.ledger.ece_tests`.
     """
     models, classes, shapes = (sorted(set(table.index.get_level_values(i))) for i in range(3))
     models.sort(key=lambda m: m != "Proposed")  # the first is drawn with a full line
     bins = sorted(set(table.index.get_level_values("bins")))
-    if axes is None:
-        figure, axes = plt.subplots(
-            len(KINDS), len(classes), figsize=(WIDTH, 4.4), sharex=True, sharey="col"
-        )
-        handles = [
-            plt.Line2D([], [], color=INK, linestyle=STROKES[i], label=m)
-            for i, m in enumerate(models)
-        ]
-        handles.append(
-            plt.Rectangle(
-                (0, 0), 1, 1, color="#D5D5D5", label="90 % of calibrated models, a band a shape"
-            )
-        )
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
-    x = np.arange(len(bins))
+    size, x = (WIDTH, 4.4), np.arange(len(bins))
+    figure, axes = plt.subplots(len(KINDS), len(classes), figsize=size, sharex=True, sharey="col")
+    band = "90 % of calibrated models, a band a shape"
+    handles = [*_strokes(models), plt.Rectangle((0, 0), 1, 1, color=BAND, label=band)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
     for row, kind in zip(axes, KINDS, strict=True):
         for k, (ax, c) in enumerate(zip(row, classes, strict=True)):
             for shape in shapes:
                 rows = table.loc[[(models[0], c, shape, kind, b) for b in bins]]
                 ax.fill_between(x, rows.low, rows.high, color="#8A8A8A", alpha=0.16, linewidth=0)
                 ax.plot(x, rows.floor, color="white", linewidth=0.9)
-            for i, model in enumerate(models):
+            for model, stroke in zip(models, STROKES, strict=True):
                 published = table.loc[(model, c, shapes[0], kind, bins[0])].published
-                ax.axhline(published, color=colour(k), linestyle=STROKES[i], linewidth=1.4)
+                ax.axhline(published, color=colour(k), linestyle=stroke, linewidth=1.4)
             ax.set(ylim=(0, None), xticks=x, xticklabels=bins)
             ax.tick_params(labelsize=7.5)
             if kind == "uniform":
@@ -59,28 +42,24 @@ def plot_ece_floors(table, axes=None):
     return axes
 
 
-@styled
-def plot_gap_floors(draws: Mapping[str, np.ndarray], gaps, axes=None):
-    """Differences in ECE of two calibrated models, a histogram a class, and the published
-    differences as marks.
+def _strokes(names):
+    pairs = zip(names, STROKES, strict=False)
+    return [plt.Line2D([], [], color=INK, linestyle=stroke, label=n) for n, stroke in pairs]
 
-    Args:
-        draws: by class, ``(resamples,)``.
-        gaps: DataFrame, a row a class and a column a pair of models.
-        axes: one a class.
+
+@style()
+def plot_gap_floors(draws: Mapping[str, np.ndarray], gaps):
+    """Differences in ECE of two calibrated models, a histogram of the ``draws`` of each class, and
+    the published ``gaps``, a row a class and a column a pair of models, as marks.
     """
-    if axes is None:
-        figure, axes = plt.subplots(1, len(draws), figsize=(WIDTH, 2.5))
-        figure.supxlabel("difference in ECE", size=8.5, color=MUTED)
-        handles = [
-            plt.Line2D([], [], color=INK, linestyle=STROKES[i], label=p)
-            for i, p in enumerate(gaps.columns)
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8)
-    for k, (ax, (c, values)) in enumerate(zip(np.ravel(axes), draws.items(), strict=True)):
+    axes = panels(len(draws), len(draws), 2.5)
+    note(axes[0], "difference in ECE")
+    handles = _strokes(gaps.columns)
+    axes[0].figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8)
+    for k, (ax, (c, values)) in enumerate(zip(axes, draws.items(), strict=True)):
         ax.hist(values, bins=30, color="#C9C9C9")
-        for i, gap in enumerate(gaps.loc[c]):
-            ax.axvline(gap, color=colour(k), linestyle=STROKES[i], linewidth=1.4)
+        for gap, stroke in zip(gaps.loc[c], STROKES, strict=False):
+            ax.axvline(gap, color=colour(k), linestyle=stroke, linewidth=1.4)
         ax.set_title(c, color=colour(k), size=9)
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
@@ -89,27 +68,18 @@ def plot_gap_floors(draws: Mapping[str, np.ndarray], gaps, axes=None):
     return axes
 
 
-@styled
-def plot_mcnemar(curve, ours: Mapping[str, int], level: float = 0.05, ax=None):
+@style()
+def plot_mcnemar(curve, ours: Mapping[str, int]):
     """McNemar's p over the images that exactly one model gets right, with the disagreement of
-    recorded runs.
-
-    Args:
-        curve, ours: of :func:`acrlls.ledger.accuracy_curve`.
+    recorded runs, from :func:`acrlls.ledger.accuracy_curve`.
     """
-    ax = ax or plt.subplots(figsize=(WIDTH, 2.6))[1]
-    ax.axhline(level, color=MUTED, linewidth=0.8)
-    ax.axvspan(curve.index.min(), curve.index[curve < level].max(), color=FAINT, zorder=0)
+    ax = plt.subplots(figsize=(WIDTH, 2.6))[1]
+    ax.axhline(0.05, color=MUTED, linewidth=0.8)
+    ax.axvspan(curve.index.min(), curve.index[curve < 0.05].max(), color=FAINT, zorder=0)
     ax.plot(curve.index, curve, color=ACCENT)
     for i, (name, k) in enumerate(ours.items()):
         ax.plot(k, curve[k], "os"[i % 2], color=INK, markersize=5)
-        ax.annotate(
-            f"recorded, {name}",
-            (k, curve[k]),
-            (8, -2 - 9 * (i % 2)),
-            textcoords="offset points",
-            size=8,
-            color=INK,
-        )
+        how = {"textcoords": "offset points", "size": 8, "color": INK}
+        ax.annotate(f"recorded, {name}", (k, curve[k]), (8, -2 - 9 * (i % 2)), **how)
     ax.set(xlabel="images that exactly one of the two gets right", ylabel="p", ylim=(0, None))
     return ax

@@ -1,32 +1,49 @@
-"""Reliability diagrams."""
+"""Calibration errors: reliability diagrams, noise floors, estimators."""
 
-from __future__ import annotations
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
-from acrlls.calibration import Reliability
-from acrlls.figures.style import ACCENT, FAINT, MUTED, WIDTH, colour, note, styled
+from acrlls.calibration import Reliability, noise_floor
+from acrlls.figures.style import (
+    ACCENT,
+    BAND,
+    DASHES,
+    FAINT,
+    INK,
+    MUTED,
+    WIDTH,
+    colour,
+    note,
+    panels,
+    style,
+)
+
+_FLOOR = "grey: 90 % of a perfectly calibrated model (white: mean)"
 
 
-@styled
-def plot_reliability(data: Reliability, axes=None):
+@style()
+def plot_reliability(data: Reliability):
     """Reliability diagram of each panel over the counts of its bins.
 
     A point is a bin: how often it was right against how confident it was, with its Wilson interval.
     A grey block is where the point of a perfectly calibrated model with these scores would lie;
     only a point outside its block shows anything.
-
-    Args:
-        data: of :func:`acrlls.calibration.prepare_reliability`.
-        axes: ``(panels, 2)``, for each panel the axes of the diagram and of the counts.
     """
-    count = len(data.titles)
-    axes = _new_axes(count, data.level) if axes is None else np.reshape(axes, (count, 2))
+    axes = _diagrams(len(data.titles))
     for k, (ax, under) in enumerate(axes):
-        shade = ACCENT if count == 1 else colour(k)
+        shade = ACCENT if len(axes) == 1 else colour(k)
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8)
-        _draw(ax, under, data, k, shade)
+        edges, width, full = data.edges[k, :-1], np.diff(data.edges[k]), data.count[k] > 0
+        x, y = data.confidence[k][full], data.frequency[k][full]
+        low, high = data.band_low[k][full], data.band_high[k][full]
+        bars = {"align": "edge", "edgecolor": "white", "linewidth": 0.8}
+        ax.bar(edges[full], high - low, width[full], low, color=FAINT, zorder=0.5, **bars)
+        error = np.abs([y - data.low[k][full], data.high[k][full] - y])
+        ax.errorbar(x, y, error, fmt="o", color=shade, markersize=4, elinewidth=1, zorder=3)
+        under.bar(edges, data.count[k], width, color=shade, alpha=0.55, **bars)
         ax.text(0.03, 0.97, f"ECE {data.ece[k]:.4f}", transform=ax.transAxes, va="top", color=shade)
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03), title=data.titles[k])
         ax.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
@@ -34,21 +51,12 @@ def plot_reliability(data: Reliability, axes=None):
         under.set(yscale="log", xlim=(-0.02, 1.02), ylim=(0.7, max(12, 3 * data.count.max())))
         under.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         under.minorticks_off()
+    level = f"{100 * data.level:g} %"
+    note(axes[0, 0], f"grey: where {level} of a perfectly calibrated model's points would lie")
     return axes
 
 
-def _draw(ax, under, data, k, shade):
-    edges, width, full = data.edges[k, :-1], np.diff(data.edges[k]), data.count[k] > 0
-    x, y = data.confidence[k][full], data.frequency[k][full]
-    low, high = data.band_low[k][full], data.band_high[k][full]
-    bars = {"align": "edge", "edgecolor": "white", "linewidth": 0.8}
-    ax.bar(edges[full], high - low, width[full], low, color=FAINT, zorder=0.5, **bars)
-    error = np.abs([y - data.low[k][full], data.high[k][full] - y])
-    ax.errorbar(x, y, error, fmt="o", color=shade, markersize=4, elinewidth=1, zorder=3)
-    under.bar(edges, data.count[k], width, color=shade, alpha=0.55, **bars)
-
-
-def _new_axes(count, level):
+def _diagrams(count):
     columns = min(count, 2)
     rows = -(-count // columns)
     figure = plt.figure(figsize=(WIDTH if columns == 2 else 4.2, 3.75 * rows))
@@ -62,6 +70,98 @@ def _new_axes(count, level):
             axes[k, 1].set_ylabel("images")
         if row == rows - 1:
             axes[k, 1].set_xlabel("confidence")
-    text = f"grey: where {100 * level:g} % of a perfectly calibrated model's points would lie"
-    note(axes[0, 0], text)
+    return axes
+
+
+def prepare_ablation(predictions: Mapping, class_names, bins: int, resamples: int):
+    """Class-wise ECE and its noise floor, a row a model and class, with the columns of
+    :meth:`acrlls.calibration.NoiseFloor.table`.
+
+    ``predictions`` has for the title of each model its probabilities ``(n, classes)`` and labels.
+    """
+    floors = {title: noise_floor(p, y, bins, resamples) for title, (p, y) in predictions.items()}
+    return pd.concat({t: f.table(class_names).drop("Top label") for t, f in floors.items()})
+
+
+@style()
+def plot_ablation(table, published=None):
+    """The table of :func:`prepare_ablation`: a panel a class, a row a model, class-wise ECE as a
+    dot over its noise floor as a grey bar, and ``published`` ECEs, models by classes, as diamonds.
+    """
+    models, names = (table.index.unique(level) for level in (0, 1))
+    axes = panels(len(names), len(names), 1.25 + 0.34 * len(models), sharey=True)
+    y = np.arange(len(models))
+    for k, (name, ax) in enumerate(zip(names, axes, strict=True)):
+        rows = table.xs(name, level=1)
+        ax.hlines(y, 0, rows.observed, color=FAINT, linewidth=0.8, zorder=0)
+        ax.barh(y, rows.q95 - rows.q05, 0.5, rows.q05, color=BAND)
+        ax.vlines(rows["mean"], y - 0.25, y + 0.25, color="white", linewidth=1.2)
+        ax.plot(rows.observed, y, "o", color=colour(k), markersize=6, zorder=3)
+        theirs = []
+        if published is not None:
+            theirs = published[name].reindex(models)
+            hollow = {"mfc": "none", "mec": INK, "mew": 1, "markersize": 5, "zorder": 4}
+            ax.plot(theirs, y, "D", clip_on=False, **hollow)
+        ax.set_xlim(0, 1.1 * np.nanmax([*rows.observed, *rows.q95, *theirs]))
+        ax.set_title(name, color=colour(k), size=9)
+        ax.set_yticks(y, models)
+        ax.set_ylim(len(models) - 0.5, -0.5)
+        ax.tick_params(axis="y", length=0, labelcolor=INK, labelleft=k == 0)
+        ax.spines["left"].set_visible(False)
+        ax.xaxis.set_major_locator(plt.MaxNLocator(3, min_n_ticks=2))
+        ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    signs = "● here" if published is None else "● here   ◇ published"
+    note(axes[0], f"class-wise ECE   {signs}   {_FLOOR}")
+    return axes
+
+
+@style()
+def plot_floor(tables: Mapping[int, object], truth=None):
+    """ECE over the number of bins, with the noise floor as a band: a panel a row of the tables.
+
+    Args:
+        tables: number of bins, and its :meth:`acrlls.calibration.NoiseFloor.table` with labels.
+        truth: ECE without sampling noise of the labels, a row a number of bins, drawn with dashes.
+    """
+    bins, table = list(tables), pd.concat(tables)
+    names = table.index.unique(1)
+    axes = panels(len(names), 3, 2.3, sharex=True)
+    for k, (name, ax) in enumerate(zip(names, axes, strict=True)):
+        rows = table.xs(name, level=1)
+        shade = ACCENT if name == "Top label" else colour(k)
+        ax.fill_between(bins, rows.q05, rows.q95, color=BAND, linewidth=0)
+        ax.plot(bins, rows["mean"], color="white", linewidth=1.2)
+        ax.plot(bins, rows.observed, "o-", color=shade, markersize=5, linewidth=1)
+        if truth is not None:
+            ax.plot(truth.index, truth[name], color=INK, linewidth=1.3, linestyle=DASHES)
+        ax.set_title(name, color=shade, size=9)
+        ax.set(ylim=(0, None), xticks=bins)
+    axes[0].set_ylabel("ECE")
+    dashes = "" if truth is None else "   dashed: with true probabilities"
+    note(axes[0], f"number of bins\n● here   {_FLOOR}{dashes}")
+    return axes
+
+
+@style()
+def plot_estimators(studies: Mapping, titles: Mapping[str, str], over: str = "n"):
+    """Estimates of a calibration error beside what they estimate: a panel an estimator.
+
+    Args:
+        studies: name of a population, and its table of the study of estimators; a colour each.
+        titles: heading of each panel, by the estimator's name in the tables.
+        over: ``"n"`` or ``"bins"``, the level of the index that runs along the horizontal axis.
+    """
+    axes = panels(len(titles), 3, 2.3, sharex=True)
+    note(axes[0], "images in the test set" if over == "n" else "number of bins")
+    for (name, title), ax in zip(titles.items(), axes, strict=True):
+        for k, (population, study) in enumerate(studies.items()):
+            rows, shade = study.loc[name], (ACCENT, colour(0), MUTED)[k]
+            x = rows.index.get_level_values(over)
+            ax.fill_between(x, rows.q05, rows.q95, color=shade, alpha=0.18, linewidth=0)
+            ax.plot(x, rows["mean"], "o-", color=shade, markersize=3, label=population)
+            ax.plot(x, rows.truth, color=shade, linewidth=1.3, linestyle=DASHES)
+        ax.set_title(title, size=9)
+        ax.set(ylim=(0, None), xscale="log" if over == "n" else "linear")
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[0].figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
     return axes

@@ -1,11 +1,7 @@
 """One look for every figure of the book: colour-blind safe, legible at 700 px."""
 
-from __future__ import annotations
-
 import contextlib
-import functools
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -33,13 +29,12 @@ STYLE = {
     "axes.titleweight": "bold",
     "figure.constrained_layout.use": True,
     "figure.dpi": 150,
-    "font.family": "DejaVu Sans",
+    "font.family": ["DejaVu Sans"],
     "font.size": 9,
     "image.cmap": "gray",
     "legend.fontsize": 8,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
-    "savefig.dpi": 200,
     "text.color": INK,
     "xtick.color": MUTED,
     "xtick.labelsize": 8.5,
@@ -50,27 +45,14 @@ STYLE = {
 
 @contextlib.contextmanager
 def style():
-    """Context manager in which figures take the look of the book."""
+    """Context manager, and decorator, under which figures take the look of the book."""
+    # Not rc_context: it would undo what a notebook's backend sets at its first figure.
+    before = {name: plt.rcParams[name] for name in STYLE}
+    plt.rcParams.update(STYLE)
     try:
-        with plt.rc_context(STYLE):
-            try:
-                yield
-            finally:
-                interactive = plt.isinteractive()
+        yield
     finally:
-        # A notebook's backend sets this at its first figure; restored, it would hide all others.
-        matplotlib.interactive(interactive)
-
-
-def styled(function):
-    """Decorator: draws with :data:`STYLE`, whatever the reader's own settings are."""
-
-    @functools.wraps(function)
-    def inside(*args, **kwargs):
-        with style():
-            return function(*args, **kwargs)
-
-    return inside
+        plt.rcParams.update(before)
 
 
 def colour(k: int) -> str:
@@ -79,16 +61,12 @@ def colour(k: int) -> str:
 
 
 def panels(count: int, columns: int, height: float, pictures: bool = False, **how) -> np.ndarray:
-    """New axes for small multiples, ``(count,)``; the rest of the last row stays empty.
-
-    Args:
-        height: of a row, in inches.
-        pictures: no frames, no ticks and hardly any space between the panels.
-        how: for :func:`matplotlib.pyplot.subplots`.
+    """New axes for small multiples, ``(count,)``, ``height`` inches a row; the rest of the last row
+    stays empty, and there is hardly any space between ``pictures``.
     """
     rows = -(-count // columns)
-    size = (WIDTH, rows * height)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, **how)
+    how |= {"figsize": (WIDTH, rows * height), "squeeze": False}
+    figure, grid = plt.subplots(rows, columns, **how)
     grid = grid.ravel()
     if pictures:
         figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.01, hspace=0)

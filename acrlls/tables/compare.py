@@ -9,24 +9,29 @@ import numpy as np
 import pandas as pd
 
 from acrlls.calibration import mcnemar
-from acrlls.tables.networks import Setting, Side, measures, mix_weights, probabilities
+from acrlls.tables.networks import Setting, Side, measures, mix_weights, offers, probabilities
 
 MEASURES = ("Accuracy", "NLL", "Brier score", "Mean class-wise ECE")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """``second`` minus ``first`` over seeds and test images.
+    """``second`` minus ``first`` over pairs of runs and test images.
 
     Attributes:
         table: a row a measure, columns difference, low, high (95 %).
-        seeds: how many pairs of runs.
-        p_values: exact McNemar p of each seed, in the test images' own mix.
+        seeds: how many different seeds the pairs of runs have.
+        p_values: exact McNemar p of each pair of runs, in the test images' own mix.
     """
 
     table: pd.DataFrame
     seeds: int
     p_values: tuple[float, ...]
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of runs."""
+        return len(self.p_values)
 
     def shows(self, measure: str) -> int:
         """+1 or -1 where the interval of a measure lies on one side of zero, else 0."""
@@ -43,31 +48,26 @@ def compare(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Difference:
-    """Paired over the seeds that both networks have and over the test images.
+    """Paired over the groups of runs that have both sides, and over the test images.
 
-    The interval resamples the seeds, where there are several, and the images within each class, the
-    same for both sides.
+    The interval resamples the groups, where there are several, and the images within each class,
+    the same for both sides.
 
     Raises:
-        ValueError: no seed has both networks, or two runs were tested on different images.
+        ValueError: no group has both sides, or two runs were tested on different images.
     """
-    seeds = setting.seeds(first[0], second[0])
-    if not seeds:
-        raise ValueError(f"no seed of {setting.title!r} has both {first[0]} and {second[0]}")
-    sides = [[setting.runs[network][s] for s in seeds] for network, _ in (first, second)]
+    groups = common(setting, first, second)
+    if not groups:
+        raise ValueError(f"no group of {setting.title!r} has both {first} and {second}")
+    sides = [[setting.runs[network][g] for g in groups] for network, _ in (first, second)]
     test = sides[0][0].predictions("test")
-    if any(
-        not np.array_equal(test.names, run.predictions("test").names)
-        for runs in sides
-        for run in runs
-    ):
+    tested = [run.predictions("test").names for runs in sides for run in runs]
+    if any(not np.array_equal(test.names, names) for names in tested):
         raise ValueError("the runs were tested on different images")
     weights = mix_weights(sides[0][0], mix)
+    steps = (first[1], second[1])
     p = np.array(
-        [
-            [probabilities(run, step) for run in runs]
-            for runs, (_, step) in zip(sides, (first, second), strict=True)
-        ]
+        [[probabilities(r, s) for r in runs] for runs, s in zip(sides, steps, strict=True)]
     )
     estimate = _gains(p, test.labels, weights, bins)
     rng = np.random.default_rng(seed)
@@ -75,12 +75,19 @@ def compare(
     drawn = []
     for _ in range(resamples):
         images = np.concatenate([rng.choice(rows, len(rows)) for rows in members])
-        chosen = rng.integers(len(seeds), size=len(seeds))
+        chosen = rng.integers(len(groups), size=len(groups))
         drawn.append(_gains(p[:, chosen][:, :, images], test.labels[images], weights[images], bins))
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     rows = pd.DataFrame({"difference": estimate, "low": low, "high": high}, index=MEASURES)
     right = p.argmax(axis=3) == test.labels
-    return Difference(rows, len(seeds), tuple(_mcnemar(a, b) for a, b in zip(*right, strict=True)))
+    seeds = len({run.config.seed for run in sides[0]})
+    return Difference(rows, seeds, tuple(_mcnemar(a, b) for a, b in zip(*right, strict=True)))
+
+
+def common(setting: Setting, *sides: Side) -> list[str]:
+    """The groups of runs in which every side can be had."""
+    groups = setting.groups(*[network for network, _ in sides])
+    return [g for g in groups if all(offers(setting.runs[n][g], step) for n, step in sides)]
 
 
 def _gains(p, labels, weights, bins) -> np.ndarray:
@@ -103,7 +110,7 @@ def differences(
     return {
         s.title: compare(s, first, second, mix, resamples=resamples)
         for s in found
-        if s.seeds(first[0], second[0])
+        if common(s, first, second)
     }
 
 
@@ -112,5 +119,5 @@ def difference_table(found: dict[str, Difference]) -> pd.DataFrame:
     McNemar p-value.
     """
     rows = pd.concat({title: d.table for title, d in found.items()})
-    rows["seeds"] = [d.seeds for d in found.values() for _ in MEASURES]
+    rows["runs"] = [d.pairs for d in found.values() for _ in MEASURES]
     return rows

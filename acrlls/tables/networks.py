@@ -25,6 +25,8 @@ from acrlls.runs import Run, training_weights
 STEP = "vector"
 NETWORKS = ("baseline", "single_dense", "proposed")
 Side = tuple[str, str]  # a network and a step, "" for none
+READING = "with statistics "  # a step: prediction by another reading of BatchNorm's statistics
+REESTIMATED = READING + "reestimated"
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,15 @@ class Setting:
 
     Attributes:
         title: as tables show it.
-        runs: by network and seed.
+        runs: by network and by the name of the record's group, such as ``"laptop-seed-1"``: runs
+            of one group share seed, code and machine, so a pair is taken from one group.
     """
 
     title: str
-    runs: dict[str, dict[int, Run]]
+    runs: dict[str, dict[str, Run]]
 
-    def seeds(self, *networks: str) -> list[int]:
-        """Seeds for which all of some networks are recorded."""
+    def groups(self, *networks: str) -> list[str]:
+        """Groups in which all of some networks are recorded."""
         return sorted(set.intersection(*[set(self.runs.get(n, ())) for n in networks]))
 
 
@@ -52,7 +55,7 @@ def settings(records) -> list[Setting]:
     for run in records:
         if run.config.phase2_epochs:
             group = found.setdefault(_title(run.config), {})
-            group.setdefault(run.config.variant, {})[run.config.seed] = run
+            group.setdefault(run.config.variant, {})[run.folder.parent.name] = run
     return [
         Setting(title, found[title])
         for title in sorted(found, key=lambda t: (t != AS_PUBLISHED, t))
@@ -72,13 +75,20 @@ def _title(config) -> str:
     return ", ".join(name for name, changed in changes.items() if changed) or AS_PUBLISHED
 
 
+def offers(run: Run, step: str) -> bool:
+    """Whether a step can be had of a run: any method can, a reading where it was recorded."""
+    return not step.startswith(READING) or step.removeprefix(READING) in readings(run)
+
+
 def probabilities(run: Run, step: str = "") -> np.ndarray:
-    """Test probabilities `(n, classes)` of a run, as trained or after a step in
-    ``calibration.METHODS``.
+    """Test probabilities `(n, classes)` of a run, as trained or after a step: a name in
+    ``calibration.METHODS``, or ``READING`` and a reading of BatchNorm's statistics.
     """
     test = run.predictions("test")
     if not step:
         return test.probabilities
+    if step.startswith(READING):
+        return readings(run)[step.removeprefix(READING)][0]
     method = calibration.METHODS[step].make(training_weights(run))
     return method.fit(run.predictions("validation")).predict_proba(test)
 
@@ -150,7 +160,7 @@ def networks(
             runs = list(setting.runs.get(network, {}).values())
             if not runs:
                 continue
-            row = {("", "seeds"): len(runs)}
+            row = {("", "runs"): len(runs)}
             for step in steps:
                 each = [
                     measures(
@@ -176,6 +186,8 @@ def in_both_mixes(found: Sequence[Setting]) -> pd.DataFrame:
 
 
 def step_title(step: str) -> str:
+    if step.startswith(READING):
+        return step
     return f"after {calibration.METHODS[step].title}" if step else "as trained"
 
 
@@ -230,12 +242,13 @@ def readings(run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:
-    """Mean over the seeds of each measure; a row a reading of BatchNorm's statistics and network."""
+    """Mean over the runs of each measure; a row a reading of BatchNorm's statistics and network.
+    Runs without further readings are left out."""
     rows = {}
     for network in NETWORKS:
         for run in setting.runs.get(network, {}).values():
-            for name, (p, labels) in readings(run).items():
-                rows.setdefault((name, VARIANTS[network].title), []).append(
-                    measures(p, labels, None, bins)
-                )
+            found = readings(run)
+            for name, (p, labels) in found.items() if len(found) > 1 else ():
+                key = name, VARIANTS[network].title
+                rows.setdefault(key, []).append(measures(p, labels, None, bins))
     return pd.DataFrame({key: pd.DataFrame(each).mean() for key, each in rows.items()}).T

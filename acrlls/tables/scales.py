@@ -1,7 +1,5 @@
 """Section 4: Table II, and what scales of logits can and cannot do."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -19,19 +17,14 @@ from acrlls.tables.words import number, plural
 
 
 def run_with_lls(config: Config) -> Run:
-    """The run of a config.
-
-    Raises:
-        UserError: its variant has no LLS.
-    """
+    """The run of a config; a UserError where its variant has no LLS."""
     with_lls = [name for name, variant in acrlls.VARIANTS.items() if variant.lls]
     if config.variant not in with_lls:
         raise UserError(f"variant {config.variant!r} has no LLS; take {', '.join(with_lls)}")
     return acrlls.run(config)
 
 
-def ours(run: Run) -> pd.DataFrame:
-    """Scale of each class at the epoch that each phase kept, a column a phase."""
+def _ours(run: Run) -> pd.DataFrame:
     phases = sorted(set(run.scales.phase))
     return pd.DataFrame({f"Phase {phase}": run.best_scales(phase) for phase in phases})
 
@@ -39,63 +32,55 @@ def ours(run: Run) -> pd.DataFrame:
 def table_2(run: Run):
     """Table II, published and ours."""
     caption = "Scale of each class at the epoch that each phase kept, published and ours"
-    return show(beside(ours(run), table("II")), 4, caption)
+    return show(beside(_ours(run), table("II")), 4, caption)
 
 
 def over_seeds(config: Config, repeats: int) -> pd.DataFrame:
     """Scales after short trainings of Phase 1 that differ in the seed alone: a row a seed."""
-    short = config.replace(variant="proposed", grid_alpha=config.grid_alpha[:1])
-    short = short.replace(grid_tau=config.grid_tau[:1])
-    seeds = range(config.seed, config.seed + repeats + 1)
-    runs = {seed: next(iter(grid(short.replace(seed=seed)).values())) for seed in seeds}
-    return pd.DataFrame({seed: run.best_scales(1) for seed, run in runs.items()}).T
+    first = {"grid_alpha": config.grid_alpha[:1], "grid_tau": config.grid_tau[:1]}
+    rows = {}
+    for seed in range(config.seed, config.seed + repeats + 1):
+        (run,) = grid(config.replace(variant="proposed", seed=seed, **first)).values()
+        rows[seed] = run.best_scales(1)
+    return pd.DataFrame(rows).T
 
 
 def moves(run: Run, again: pd.DataFrame) -> pd.DataFrame:
-    """Change of each scale between the phases, published and ours, beside two yardsticks of noise.
-
-    Args:
-        again: of :func:`over_seeds`.
+    """Change of each scale between the phases, published and ours, beside two yardsticks of noise:
+    ``again`` is of :func:`over_seeds`.
     """
-    names, scales, published = list(run.class_names), ours(run), table("II")
+    names, scales, published = list(run.class_names), _ours(run), table("II")
     last = run.scales[run.scales.phase == run.scales.phase.max()][names]
-    return pd.DataFrame(
-        {
-            "published change": (published["Phase 2"] - published["Phase 1"]).reindex(names),
-            "our change": scales.iloc[:, -1] - scales.iloc[:, 0],
-            "epoch to epoch": last.diff().abs().mean(),
-            "seed to seed": again.std(ddof=1),
-        }
-    )
+    columns = {
+        "published change": (published["Phase 2"] - published["Phase 1"]).reindex(names),
+        "our change": scales.iloc[:, -1] - scales.iloc[:, 0],
+        "epoch to epoch": last.diff().abs().mean(),
+        "seed to seed": again.std(ddof=1),
+    }
+    return pd.DataFrame(columns)
 
 
 def _beyond(moved: pd.DataFrame) -> int:
-    return int((moved["our change"].abs() > 2 * moved["seed to seed"]).sum())
+    return (moved["our change"].abs() > 2 * moved["seed to seed"]).sum()
 
 
 def change(moved: pd.DataFrame, seeds: int) -> str:
     """How many changes between the phases are larger than the noise of seeds."""
     spread, theirs = moved["seed to seed"], moved["published change"].abs().dropna()
-    published = (
-        f"; the published changes from {number(theirs.min(), 4)} to {number(theirs.max(), 4)}"
-    )
+    published = f"from {number(theirs.min(), 4)} to {number(theirs.max(), 4)}"
     return (
         f"**{_beyond(moved) or 'None'} of our {len(moved)} changes** exceed twice the standard "
         f"deviation over {seeds} seeds, which goes from {number(spread.min(), 4)} to "
-        f"{number(spread.max(), 4)}" + (published if len(theirs) else "") + "."
+        f"{number(spread.max(), 4)}"
+        + (f"; the published changes {published}." if len(theirs) else ".")
     )
 
 
 def fold(model, images) -> tuple[np.ndarray, np.ndarray, float]:
     """Move the learned scales of a model into the dense layer before them; LLS is then all ones.
 
-    Args:
-        model: with the layers ``logits`` and ``lls``; it is changed.
-        images: network input, ``(n, size, size, 3)``.
-
-    Returns:
-        The kernel ``(features, classes)`` and scales ``(classes,)`` as they were learned, and the
-        largest change of any probability of the images.
+    Returns the kernel ``(features, classes)`` and scales ``(classes,)`` as they were learned, and
+    the largest change of any probability of the images ``(n, size, size, 3)``.
     """
     dense, lls = model.get_layer("logits"), model.get_layer("lls")
     (kernel, bias), (scales,) = dense.get_weights(), lls.get_weights()
@@ -108,11 +93,10 @@ def fold(model, images) -> tuple[np.ndarray, np.ndarray, float]:
 
 def folded(scales, largest: float, n: int) -> str:
     """What :func:`fold` shows on ``n`` images."""
-    listed = ", ".join(number(s) for s in scales)
     verdict = "which is rounding" if largest < 1e-5 else "which is **more than rounding**"
     return (
-        f"With the learned scales ({listed}) and with all scales one, the largest difference of "
-        f"any probability of {n} test images is **{largest:.1e}**, {verdict}."
+        f"With the learned scales ({', '.join(map(number, scales))}) and with all scales one, the "
+        f"largest difference of any probability of {n} test images is **{largest:.1e}**, {verdict}."
     ).replace("e-", "e−")
 
 
@@ -120,15 +104,11 @@ def effective(config: Config, kernel, scales, names) -> pd.DataFrame:
     """Length of each row of W before and after training, its scale, and their product."""
     start, _ = acrlls.build_model(config, len(names)).get_layer("logits").get_weights()
     before, after = (np.linalg.norm(weights, axis=0) for weights in (start, kernel))
-    rows = {
-        "length at start": before,
-        "length trained": after,
-        "scale": scales,
-        "effective": after * np.abs(scales),
-        "growth of length": after / before,
-        "growth of effective": after * np.abs(scales) / before,
-    }
-    return pd.DataFrame(rows, index=list(names))
+    rows = pd.DataFrame({"length at start": before, "length trained": after}, index=list(names))
+    rows = rows.assign(scale=scales, effective=after * np.abs(scales))
+    rows["growth of length"] = after / before
+    rows["growth of effective"] = rows["effective"] / before
+    return rows
 
 
 def below_one(lengths: pd.DataFrame) -> str:
@@ -146,15 +126,16 @@ def below_one(lengths: pd.DataFrame) -> str:
     return f"{verdict} By scale the order is {orders[0]}; by effective weight it is {orders[1]}."
 
 
-def _raw(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Test logits before LLS, ``(n, classes)``, and the scales ``(classes,)`` of the model."""
+def _before_lls(run: Run):
+    """Predictions of the test images, their logits before LLS, and the scales of the model."""
     scales = run.best_scales(run.manifest["selected_phase"]).to_numpy()
-    return run.predictions("test").logits / scales, scales
+    test = run.predictions("test")
+    return test, test.logits / scales, scales
 
 
 def one_by_one(run: Run) -> pd.DataFrame:
     """What happens on the test images if the scale of one class is put back to one."""
-    (raw, scales), test = _raw(run), run.predictions("test")
+    test, raw, scales = _before_lls(run)
     ones = np.where(np.eye(len(scales)), 1, scales)
     put_back = [softmax(raw * ones[k], axis=1)[:, k].mean() for k in range(len(scales))]
     rows = {
@@ -169,17 +150,17 @@ def one_by_one(run: Run) -> pd.DataFrame:
 
 def whole_layer(run: Run, bins: int) -> pd.DataFrame:
     """Scores of the test images with the learned scales and with all of them one."""
-    (raw, _), test, rows = _raw(run), run.predictions("test"), {}
+    test, raw, _ = _before_lls(run)
     ways = {"as learned": test.probabilities, "all scales one": softmax(raw, axis=1)}
-    for way, p in ways.items():
-        rows[way] = {
-            "accuracy": accuracy(p, test.labels),
-            "NLL": nll(p, test.labels),
-            "Brier score": brier_score(p, test.labels),
-            "mean class-wise ECE": classwise_ece(p, test.labels, bins).mean(),
-            "noise floor (mean)": noise_floor(p, bins=bins, resamples=200).mean.mean(),
-        }
-    return pd.DataFrame(rows).T
+    y = test.labels
+    scores = {
+        "accuracy": lambda p: accuracy(p, y),
+        "NLL": lambda p: nll(p, y),
+        "Brier score": lambda p: brier_score(p, y),
+        "mean class-wise ECE": lambda p: classwise_ece(p, y, bins).mean(),
+        "noise floor (mean)": lambda p: noise_floor(p, bins=bins, resamples=200).mean.mean(),
+    }
+    return pd.DataFrame({name: {w: of(p) for w, p in ways.items()} for name, of in scores.items()})
 
 
 def beside_weights(run: Run, lengths: pd.DataFrame) -> pd.DataFrame:
@@ -200,23 +181,21 @@ def rank_correlation(side: pd.DataFrame) -> str:
     """Rank correlation of class weight and scale in :func:`beside_weights`, with its exact p."""
     said = []
     for who in ("published", "ours"):
-        pair = side[who][["class weight", "scale"]].dropna()
-        if len(pair) < 3 or pair["class weight"].nunique() < 2:
+        weights, scales = side[who][["class weight", "scale"]].dropna().to_numpy().T
+        if len(weights) < 3 or len(set(weights)) < 2:
             continue
-        weights, scales = pair.to_numpy().T
-        test = permutation_test(
-            (scales,),
-            lambda order, weights=weights: spearmanr(weights, order).statistic,
-            permutation_type="pairings",
-            n_resamples=10_000,  # of up to seven classes: every order
-            vectorized=False,
-        )
+
+        def correlation(order, weights=weights):
+            return spearmanr(weights, order).statistic
+
+        how = {"permutation_type": "pairings", "n_resamples": 10_000, "vectorized": False}
+        test = permutation_test((scales,), correlation, **how)
         said.append(f"{number(test.statistic, 2, True)} ({who}, p = {number(test.pvalue, 2)})")
     if not said:
         return "These classes, or a training without class weights, leave nothing to correlate."
-    orders = math.factorial(len(pair))
+    orders = math.factorial(len(side))
     return (
-        f"The rank correlation of class weight and scale is {' and '.join(said)}. {len(pair)} "
+        f"The rank correlation of class weight and scale is {' and '.join(said)}. {len(side)} "
         f"classes have {orders} orders, so that even a perfect correlation has p = "
         f"{number(2 / orders, 2)}."
     )

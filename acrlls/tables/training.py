@@ -1,7 +1,5 @@
 """Section 3: settings of Fig. 1, kept epochs, accuracy of both phases, what the backbone brings."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
@@ -37,34 +35,24 @@ def settings(model, config: Config):
 
 def kept(run: Run):
     """The epoch that each phase kept."""
-    names = {
-        "epoch": "epoch",
-        "loss": "training loss",
-        "val_loss": "validation loss",
-        "accuracy": "training accuracy",
-        "val_accuracy": "validation accuracy",
-    }
     rows = {f"Phase {phase}": run.best_epoch(phase) for phase in sorted(set(run.history.phase))}
-    shown = pd.DataFrame(rows).T[list(names)].rename(columns=names)
-    return show(shown, {**dict.fromkeys(shown, 3), "epoch": 0}, "The epoch that each phase kept")
+    shown = pd.DataFrame(rows).T[["epoch", "loss", "val_loss", "accuracy", "val_accuracy"]]
+    scores = ["training loss", "validation loss", "training accuracy", "validation accuracy"]
+    shown.columns = ["epoch", *scores]
+    return show(shown, {**dict.fromkeys(scores, 3), "epoch": 0}, "The epoch that each phase kept")
 
 
 def selected(run: Run) -> str:
     """Which phase the returned model is from."""
-    phase = run.manifest["selected_phase"]
     if run.history.phase.max() == 1:
         return "Only Phase 1 was trained, so its kept epoch is the model returned."
-    return (
-        f"The epoch of **Phase {phase}** has the lower validation loss: it is the model returned."
-    )
+    phase = f"**Phase {run.manifest['selected_phase']}**"
+    return f"The epoch of {phase} has the lower validation loss: it is the model returned."
 
 
 def accuracies(run: Run, resamples: int) -> pd.DataFrame:
-    """Test accuracy of both phases and their paired difference.
-
-    Returns:
-        Rows ``Phase 1``, ``Phase 2`` and ``gain``; columns ``published``, ``ours``, ``difference``,
-        and the ends ``low`` and ``high`` of our 95 % interval over test images.
+    """Test accuracy of both phases and their paired difference, published and ours, with our 95 %
+    interval over test images (``low``, ``high``).
     """
     first, last = run.predictions("test", phase=1), run.predictions("test")
     p1, p2, y = first.probabilities, last.probabilities, last.labels
@@ -116,14 +104,9 @@ def finding(table: pd.DataFrame) -> str:
 
 
 def backbone(config: Config, both_phases: bool) -> pd.DataFrame:
-    """Test scores with the config's backbone against random weights.
-
-    Args:
-        both_phases: train through both phases; otherwise through Phase 1, on two views an image.
-
-    Returns:
-        A row a metric and phase: ``pretrained``, ``random start``, ``difference`` and the ends
-        ``low`` and ``high`` of its 95 % paired interval; no rows if the backbone is random already.
+    """Test scores with the config's backbone against random weights, trained through both phases,
+    or through Phase 1 alone on two views an image: a row a metric and phase, with the 95 % paired
+    interval of the difference; no rows if the backbone is random already.
     """
     columns = ["pretrained", "random start", "difference", "low", "high"]
     if config.backbone == "random":
@@ -145,11 +128,14 @@ def transfer(table: pd.DataFrame, labels) -> str:
     """What the table of :func:`backbone` shows, with the labels ``(n,)`` of the test images."""
     if table.empty:
         return "The backbone is random already, so there is nothing to compare it with."
-    rows = table[table.index.str.startswith("Accuracy")]
-    said = [
-        f"in {row.split(', ')[1]} the pretrained backbone {_verdict(rows.loc[row])}"
-        for row in rows.index
-    ]
+    said = []
+    for name, row in table[table.index.str.startswith("Accuracy")].iterrows():
+        verdict = "**cannot be told from** the random start (the interval holds zero)"
+        if row.low > 0:
+            verdict = "**beats** the random start"
+        if row.high < 0:
+            verdict = "**falls behind** the random start"
+        said.append(f"in {name.split(', ')[1]} the pretrained backbone {verdict}")
     classes, commonest = len(np.unique(labels)), np.bincount(labels).max() / len(labels)
     blank, loss = np.log(classes), table.loc["NLL, Phase 1", "random start"]
     rival = (
@@ -163,11 +149,3 @@ def transfer(table: pd.DataFrame, labels) -> str:
         f"would be right on {number(commonest)} of the images. {rival} Its NLL after Phase 1 is "
         f"{number(loss)}; the same probability for each class has ln {classes} = {number(blank)}."
     )
-
-
-def _verdict(row) -> str:
-    if row.low > 0:
-        return "**beats** the random start"
-    if row.high < 0:
-        return "**falls behind** the random start"
-    return "**cannot be told from** the random start (the interval holds zero)"

@@ -1,7 +1,5 @@
 """Section 2: Table I, the whole grid, and the noise of images and seeds."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 
@@ -20,9 +18,10 @@ TITLES = {
 }
 
 
-def name(pair: Pair) -> str:
-    """How a pair of alpha and tau is written."""
-    return "α {:.2f}, τ {:.2f}".format(*pair)
+def name(pair: Pair | float) -> str:
+    """How a pair of alpha and tau, or an alpha alone, is written."""
+    values = zip("ατ", np.atleast_1d(pair), strict=False)
+    return ", ".join(f"{sign} {value:.2f}" for sign, value in values)
 
 
 def top_five(tuned: pd.DataFrame):
@@ -36,9 +35,10 @@ def top_five(tuned: pd.DataFrame):
 
 def published_pairs(tuned: pd.DataFrame):
     """Rank and validation loss of each pair of Table I, published and ours."""
-    ours = tuned.assign(rank=np.arange(1.0, len(tuned) + 1))
-    theirs = table("I").assign(rank=lambda t: t.index.astype(float))
-    ours, theirs = (t.set_index(["alpha", "tau"])[["rank", "val_loss"]] for t in (ours, theirs))
+    ours, theirs = (
+        t.assign(rank=np.arange(1.0, len(t) + 1)).set_index(["alpha", "tau"])[["rank", "val_loss"]]
+        for t in (tuned, table("I"))
+    )
     both = beside(ours.reindex(theirs.index), theirs).rename(columns=TITLES, level=0)
     both.index = [name(pair) for pair in theirs.index]
     caption = f"The published pairs, with their rank of 5 there and of {len(tuned)} here"
@@ -49,24 +49,22 @@ def image_losses(runs: dict[Pair, Run], pairs: list[Pair]) -> tuple[pd.DataFrame
     """Loss of each pair for each validation image, ``(pairs, n)``, and the labels ``(n,)``."""
     predictions = [runs[pair].predictions("validation", phase=1) for pair in pairs]
     labels = predictions[0].labels
-    rows = [-np.log(p.probabilities[np.arange(len(labels)), labels]) for p in predictions]
+    rows = [-np.log(p.probabilities[range(len(labels)), labels]) for p in predictions]
     return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(pairs, names=["α", "τ"])), labels
 
 
 def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
-    """Mean loss of each row of losses minus that of the first row, with its paired interval.
+    """Mean loss of each row of losses but the first, minus that of the first row.
 
-    Returns:
-        One row a pair but the first: ``estimate``, ``low``, ``high`` (95 % interval over validation
-        images drawn again within each class) and ``wins`` (share of draws with the lowest loss).
+    ``low`` and ``high`` are its 95 % interval over validation images drawn again within each class,
+    ``wins`` is the share of draws in which the row has the lowest loss.
     """
     means = bootstrap_means(losses.to_numpy(), labels, resamples)
     low, high = np.quantile(means - means[0], [0.025, 0.975], axis=1)
     wins = np.bincount(means.argmin(axis=0), minlength=len(means)) / means.shape[1]
     gap = losses.mean(axis=1) - losses.iloc[0].mean()
     rows = pd.DataFrame({"estimate": gap, "low": low, "high": high, "wins": wins})
-    rows.index = [name(pair) for pair in losses.index] if losses.index.nlevels == 2 else rows.index
-    return rows.iloc[1:]
+    return rows.set_axis([name(pair) for pair in losses.index]).iloc[1:]
 
 
 def differences(noise: pd.DataFrame):
@@ -77,34 +75,29 @@ def differences(noise: pd.DataFrame):
 
 def finding(noise: pd.DataFrame, best: str, n: int) -> str:
     """How many pairs cannot be told from the best one, of one training of each."""
-    alike, first = int((noise.low <= 0).sum()), 1 - noise.wins.sum()
-    winners = int((noise.wins > 0).sum()) + (first > 0)
+    alike, first = (noise.low <= 0).sum(), 1 - noise.wins.sum()
+    winners = (noise.wins > 0).sum() + (first > 0)
     verdict = f"**{alike} of the other {len(noise)} pairs cannot be told from the best one**"
     if not alike:
         verdict = f"**The best pair can be told from each of the other {len(noise)}**"
     return (
         f"{verdict} on these {n:,} images and with one seed: for such a pair, the 95 % interval of "
         f"the difference holds zero. The best one, {best}, also wins in {percent(first)} of the "
-        "redrawn validation sets; "
-        f"{plural(winners, 'pair wins', 'different pairs win')} at least one."
+        f"redrawn validation sets; {plural(winners, 'pair wins', 'different pairs win')} at least "
+        "one."
     )
 
 
 def over_seeds(config: Config, pairs: list[Pair], repeats: int) -> pd.DataFrame:
-    """Validation loss of the best and the worst pair, trained from ``repeats`` other seeds as well.
-
-    Returns:
-        One row a seed, that of the grid first: ``best``, ``worst``, ``worst − best``.
+    """Validation loss of the best and the worst pair, trained from ``repeats`` other seeds as well:
+    one row a seed, that of the grid first.
     """
-    ends = {"best": pairs[0], "worst": pairs[-1]}
-    rows = {}
-    for seed in range(config.seed, config.seed + repeats + 1):
-        runs = {
-            end: grid(config.replace(seed=seed, grid_alpha=pair[0], grid_tau=pair[1]))[pair]
-            for end, pair in ends.items()
-        }
-        rows[f"seed {seed}"] = {end: run.best_epoch(1).val_loss for end, run in runs.items()}
-    table = pd.DataFrame(rows).T
+    seeds = range(config.seed, config.seed + repeats + 1)
+    table = pd.DataFrame(index=[f"seed {seed}" for seed in seeds])
+    for end, (alpha, tau) in (("best", pairs[0]), ("worst", pairs[-1])):
+        one = config.replace(grid_alpha=alpha, grid_tau=tau)
+        runs = [grid(one.replace(seed=seed))[alpha, tau] for seed in seeds]
+        table[end] = [run.best_epoch(1).val_loss for run in runs]
     return table.assign(**{"worst − best": table.worst - table.best})
 
 
@@ -127,9 +120,8 @@ def by_alpha(losses: pd.DataFrame, labels, resamples: int):
     """Validation loss by alpha, averaged over tau, against the smallest alpha."""
     means = losses.groupby(level="α").mean()
     gaps = against_first(means, labels, resamples)
-    rows = pd.DataFrame({"mean loss": means.mean(axis=1)})
+    rows = pd.DataFrame({"mean loss": means.mean(axis=1)}).set_axis([name(a) for a in means.index])
     rows = rows.join(gaps.drop(columns="wins").rename(columns={"estimate": "above the first"}))
-    rows.index = [f"α {alpha:.2f}" for alpha in rows.index]
     return show(rows, 4, "Validation loss by α, averaged over τ, with 95 % intervals")
 
 
@@ -145,10 +137,9 @@ def published_noise(losses: pd.DataFrame, again: pd.DataFrame) -> str:
     text = (
         f"**{within or 'None'} of the {len(gaps)} published gaps would lie within the sampling "
         f"noise of {n:,} images.** The gaps are {number(gaps.min(), 4)} to "
-        f"{number(gaps.max(), 4)}. If two published runs differ, image by image, as much as "
-        "ours do (standard deviation "
-        f"{number(spread)}), the standard error of a difference is {number(error, 4)}, and "
-        "noise reaches 1.96 times as far."
+        f"{number(gaps.max(), 4)}. If two published runs differ, image by image, as much as ours "
+        f"do (standard deviation {number(spread)}), the standard error of a difference is "
+        f"{number(error, 4)}, and noise reaches 1.96 times as far."
     )
     if len(again) > 2:
         seeds = again["worst − best"].iloc[1:].std()

@@ -21,7 +21,7 @@ def tell(found: Difference, first: Side, second: Side) -> str:
     }[found.shows("NLL")]
     parts = [_change(found, "NLL", 3), _change(found, "Accuracy", 1, 100, " points")]
     parts.append(_change(found, "Mean class-wise ECE", 4))
-    return f"**{verdict}**: {', '.join(parts)} ({_seeds(found.seeds)})."
+    return f"**{verdict}**: {', '.join(parts)} ({_seeds(found)})."
 
 
 def _change(found: Difference, measure: str, digits: int, factor: float = 1, unit: str = "") -> str:
@@ -39,8 +39,9 @@ def _change(found: Difference, measure: str, digits: int, factor: float = 1, uni
     )
 
 
-def _seeds(n: int) -> str:
-    return "one seed" if n == 1 else f"{n} seeds"
+def _seeds(found: Difference) -> str:
+    seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
+    return seeds if found.pairs == found.seeds else f"{seeds}, {found.pairs} runs"
 
 
 # --- Four answers for the front page
@@ -57,13 +58,13 @@ def calibrated(errors, floor: float) -> str:
     if above == len(errors):
         verdict = "No."
     elif above:
-        verdict = f"Not always: {above} of {len(errors)} seeds lie above the noise floor."
+        verdict = f"Not always: {above} of {len(errors)} runs lie above the noise floor."
     else:
         verdict = "These images show no miscalibration."
     return (
         f"**Calibrated?** {verdict} The mean class-wise ECE of Proposed as trained is "
         f"{np.mean(errors):.4f}; perfect calibration would stay below {floor:.4f} in 95 % of "
-        f"test sets ({_seeds(len(errors))})."
+        f"test sets ({_runs(len(errors))})."
     )
 
 
@@ -77,7 +78,7 @@ def better(own: Difference, paper: Difference) -> str:
         else f"{here} Baseline in the class mix of these images and {there} it in the paper's"
     )
     numbers = f"{_change(own, 'NLL', 3)}; in the paper's mix {_change(paper, 'NLL', 3)}"
-    return f"**Better?** Proposed predicts {mixes}: {numbers} ({_seeds(own.seeds)})."
+    return f"**Better?** Proposed predicts {mixes}: {numbers} ({_seeds(own)})."
 
 
 def needed(step: Difference) -> str:
@@ -91,25 +92,29 @@ def needed(step: Difference) -> str:
         1: "Yes, of the step tried. Baseline with it predicts worse than Proposed as trained",
         0: "Proposed as trained and Baseline with one post-hoc step cannot be told apart",
     }[step.shows("NLL")]
-    return f"**Post-hoc unnecessary?** {answer}: {_change(step, 'NLL', 3)} ({_seeds(step.seeds)})."
+    return f"**Post-hoc unnecessary?** {answer}: {_change(step, 'NLL', 3)} ({_seeds(step)})."
+
+
+def _runs(n: int) -> str:
+    return "one run" if n == 1 else f"{n} runs"
 
 
 def repeated(errors) -> str:
-    """Does another seed give the same?
+    """Does another run give the same?
 
     Args:
-        errors: by network, the mean class-wise ECE of each seed.
+        errors: by network, the mean class-wise ECE of each run.
     """
     first, second = (np.array(errors[VARIANTS[n].title]) for n in ("baseline", "proposed"))
     if min(len(first), len(second)) < 2:
         return (
-            "**Repeated?** Not yet: one seed of each network went through both phases here, and "
+            "**Repeated?** Not yet: one run of each network went through both phases here, and "
             "one in the paper."
         )
     gap = first.mean() - second.mean()
     spread = np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)
     return (
-        f"**Repeated?** Over {len(second)} seeds the mean class-wise ECE of Proposed lies "
-        f"{abs(gap):.4f} {'below' if gap > 0 else 'above'} that of Baseline, and from seed to seed "
-        f"it varies with a standard deviation of {spread:.4f}. The paper has one seed."
+        f"**Repeated?** Over {len(second)} runs the mean class-wise ECE of Proposed lies "
+        f"{abs(gap):.4f} {'below' if gap > 0 else 'above'} that of Baseline, and from run to run "
+        f"it varies with a standard deviation of {spread:.4f}. The paper has one run."
     )

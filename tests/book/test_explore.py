@@ -15,8 +15,7 @@ from scipy.stats import norm
 
 from acrlls import calibration
 from acrlls.config import PROJECT
-from acrlls.figures.explore import acr_optimum, acr_penalty
-from acrlls.figures.explore_seeds import study_spread
+from acrlls.figures.explore import acr_optimum, acr_penalty, study_spread
 from acrlls.runs import load_run
 from acrlls.runs.recorded import training_weights
 

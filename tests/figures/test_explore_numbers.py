@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from acrlls.figures.explore import acr_optimum, acr_penalty
-from acrlls.figures.explore_seeds import study_spread
+from acrlls.figures.explore import acr_optimum, acr_penalty, study_spread
 
 
 def test_the_stills_penalty_is_the_layers():

@@ -1,4 +1,4 @@
-"""What is prepared for the figures is right, and every figure draws, on given axes or new ones."""
+"""Every figure of numbers draws, and shows what it was given."""
 
 import matplotlib
 
@@ -23,26 +23,18 @@ def close_figures():
     plt.close("all")
 
 
-def figure_of(axes):
-    return np.ravel(np.asarray(axes, object))[0].figure
-
-
 def texts(axes):
-    figure_of(axes).canvas.draw()
-    return [t.get_text() for t in figure_of(axes).findobj(matplotlib.text.Text) if t.get_text()]
+    figure = np.ravel(np.asarray(axes, object))[0].figure
+    figure.canvas.draw()
+    return [t.get_text() for t in figure.findobj(matplotlib.text.Text) if t.get_text()]
 
 
 def history(first=3, second=2):
     rows = [(1, e) for e in range(1, first + 1)] + [(2, e) for e in range(1, second + 1)]
     table = pd.DataFrame(rows, columns=["phase", "epoch"])
-    for k, name in enumerate(("loss", "accuracy", "val_loss", "val_accuracy", "seconds")):
+    for k, name in enumerate(("loss", "accuracy", "val_loss", "val_accuracy")):
         table[name] = np.random.default_rng(k).random(len(rows))
     return table
-
-
-def scales():
-    table = history()[["phase", "epoch"]]
-    return table.assign(**{name: 1 - 0.02 * k * np.arange(1, 6) for k, name in enumerate(NAMES)})
 
 
 def predictions(n=500):
@@ -51,56 +43,37 @@ def predictions(n=500):
 
 
 def test_the_grid_is_sorted_and_its_best_is_the_lowest_loss():
-    table = pd.DataFrame(
-        {
-            "alpha": [0.2, 0.1, 0.1],
-            "tau": [0.3, 0.3, 0.2],
-            "val_loss": [0.5, 0.4, 0.6],
-            "val_accuracy": [0.8, 0.7, 0.9],
-        }
-    )
-    grid = loss, accuracy = plots.prepare_tuning(table)
-    np.testing.assert_array_equal(loss, [[0.6, 0.4], [np.nan, 0.5]])
-    np.testing.assert_array_equal(accuracy, [[0.9, 0.7], [np.nan, 0.8]])
-    assert list(loss.index) == [0.1, 0.2] and list(loss.columns) == [0.2, 0.3]
-    written = texts(plots.plot_tuning(grid, published=(0.2, 0.3)))
-    assert {"0.4000", "70.0 %", "not run", "lowest here", "the paper's"} <= set(written)
-    assert "the paper's" not in texts(plots.plot_tuning(grid, published=(0.08, 0.25)))
-    assert "lowest, as in the paper" in texts(plots.plot_tuning(grid, published=(0.1, 0.3)))
+    table = pd.DataFrame({"alpha": [0.2, 0.1, 0.1, 0.2], "tau": [0.3, 0.3, 0.2, 0.2]})
+    table = table.assign(val_loss=[0.5, 0.4, 0.6, 0.7], val_accuracy=[0.8, 0.7, 0.9, 0.6])
+    ax = plots.plot_tuning(table, (0.2, 0.3))
+    places = {t.get_text(): t.get_position() for t in ax.texts}
+    assert places["0.6000"][0] == 0 and places["0.5000"][0] == places["0.4000"][0] == 1
+    assert places["0.5000"][1] > places["0.4000"][1] == places["0.6000"][1]
+    assert {"0.4000", "70.0 %", "lowest here", "the paper's"} <= set(texts(ax))
+    assert "the paper's" not in texts(plots.plot_tuning(table, (0.08, 0.25)))
+    assert "lowest, as in the paper" in texts(plots.plot_tuning(table, (0.1, 0.3)))
 
 
-def test_epochs_are_numbered_through_and_the_kept_ones_have_the_lowest_validation_loss():
-    table = history().sample(frac=1, random_state=0)
-    curves = plots.prepare_curves(table)
-    np.testing.assert_array_equal(curves.epoch, [1, 2, 3, 4, 5])
-    np.testing.assert_array_equal(curves.phase, [1, 1, 1, 2, 2])
-    assert curves.spans == [slice(0, 3), slice(3, 5)] and "seconds" not in curves.values
-    validation = history()["val_loss"]
-    assert curves.best == (validation[:3].argmin(), 3 + validation[3:].argmin())
-
-
-def test_learning_curves_draw_and_phases_are_not_joined():
-    axes = plots.plot_learning(plots.prepare_curves(history()))
+def test_learning_curves_ring_the_kept_epochs_and_do_not_join_the_phases():
+    axes = plots.plot_learning(history())
     assert {"Phase 1", "Phase 2", "training", "validation"} <= set(texts(axes))
-    assert not any(
-        {3, 4} <= set(line.get_xdata()) for line in axes[0].lines if line.get_marker() != "o"
-    )
-    assert "Phase 2" not in texts(plots.plot_learning(plots.prepare_curves(history(1, 0))))
+    lines = [line for line in axes[0].lines if line.get_marker() == "None"]
+    assert not any({3, 4} <= set(line.get_xdata()) for line in lines)
+    validation = history()["val_loss"]
+    best = [1 + validation[:3].argmin(), 4 + validation[3:].argmin()]
+    rings = next(line for line in axes[0].lines if line.get_markerfacecolor() == "white")
+    assert list(rings.get_xdata()) == best
+    assert "Phase 2" not in texts(plots.plot_learning(history(1, 0)))
 
 
 def test_lls_paths_end_at_their_last_scale_with_the_published_ones_dashed():
     published = {"COVID": (0.8872, 0.8759), "Normal": (1.0365, 1.0399)}
-    ax = plots.plot_lls(plots.prepare_curves(scales()), published)
+    paths = {name: 1 - 0.02 * k * np.arange(1, 6) for k, name in enumerate(NAMES)}
+    ax = plots.plot_lls(history()[["phase", "epoch"]].assign(**paths), published)
     assert {"COVID  1.000", "Viral Pneumonia  0.700"} <= set(texts(ax))
-    dashed = sorted(
-        line.get_ydata()[0]
-        for line in ax.lines
-        if line.is_dashed() and len(set(line.get_ydata())) == 1
-    )
+    lines = [line for line in ax.lines if line.is_dashed() and len(set(line.get_ydata())) == 1]
+    dashed = sorted(line.get_ydata()[0] for line in lines)
     assert dashed == sorted([0.8872, 0.8759, 1.0365, 1.0399])
-    assert "epoch" in texts(plots.plot_lls(plots.prepare_curves(scales())))
-    with pytest.raises(ValueError, match="no LLS scales"):
-        plots.plot_lls(plots.prepare_curves(scales()[:0]))
 
 
 def test_labels_are_moved_apart_no_more_than_needed():
@@ -112,14 +85,9 @@ def test_labels_are_moved_apart_no_more_than_needed():
     assert placed[:3].mean() == pytest.approx(np.mean([1.0, 0.9, 1.05]))
 
 
-@pytest.mark.parametrize(
-    "top_label, strategy", [(False, "uniform"), (True, "uniform"), (False, "quantile")]
-)
-def test_reliability_draws_a_point_a_bin_that_is_not_empty(top_label, strategy):
-    p, y = predictions()
-    data = calibration.prepare_reliability(
-        p, y, 10, NAMES, of="top_label" if top_label else "classes", strategy=strategy, resamples=50
-    )
+@pytest.mark.parametrize("of", ["classes", "top_label"])
+def test_reliability_draws_a_point_a_bin_that_is_not_empty(of):
+    data = calibration.prepare_reliability(*predictions(), 10, NAMES, of=of, resamples=50)
     axes = plots.plot_reliability(data)
     assert axes.shape == (len(data.titles), 2)
     for k, (ax, _) in enumerate(axes):
@@ -136,32 +104,15 @@ def test_the_confusion_matrix_shows_counts_and_shares_of_rows():
 def test_the_ablation_holds_the_ece_and_the_noise_floor_of_each_model():
     p, y = predictions()
     sharp = softmax(2 * np.log(p + 1e-9), axis=1)
-    data = plots.prepare_ablation(
-        {"one": (p, y), "two": (sharp, y)}, NAMES, bins=10, resamples=40, seed=3
-    )
-    np.testing.assert_allclose(data.ece, [calibration.classwise_ece(q, y, 10) for q in (p, sharp)])
-    floor = calibration.noise_floor(sharp, bins=10, resamples=40, seed=3)
-    np.testing.assert_allclose(data.floor_mean[1], floor.mean)
-    assert (data.floor_low <= data.floor_mean).all() and (data.floor_mean <= data.floor_high).all()
-    axes = plots.plot_ablation(data, {"one": (0.1, 0.2, np.nan, 0.4), "not here": (0, 0, 0, 0)})
+    table = plots.prepare_ablation({"one": (p, y), "two": (sharp, y)}, NAMES, 10, 40)
+    observed = table.observed.to_numpy().reshape(2, 4)
+    np.testing.assert_allclose(observed, [calibration.classwise_ece(q, y, 10) for q in (p, sharp)])
+    floor = calibration.noise_floor(sharp, bins=10, resamples=40)
+    np.testing.assert_allclose(table.loc["two", "mean"], floor.mean)
+    published = pd.DataFrame([[0.1, 0.2, np.nan, 0.4], [0] * 4], ["one", "not here"], NAMES)
+    axes = plots.plot_ablation(table, published)
     assert {"one", "two", *NAMES} <= set(texts(axes)) and "not here" not in texts(axes)
     assert axes[1].get_xlim()[1] > 0.2
-
-
-def test_figures_draw_on_the_axes_they_are_given():
-    figure, axes = plt.subplots(4, 4)
-    p, y = predictions()
-    grid = plots.prepare_tuning(history().rename(columns={"phase": "alpha", "epoch": "tau"}))
-    assert plots.plot_tuning(grid, ax=axes[0, 0]) is axes[0, 0]
-    assert plots.plot_lls(plots.prepare_curves(scales()), ax=axes[0, 1]) is axes[0, 1]
-    assert plots.plot_confusion(np.eye(4, dtype=int), NAMES, ax=axes[0, 2]) is axes[0, 2]
-    plots.plot_learning(plots.prepare_curves(history()), axes=axes[1, :2])
-    data = calibration.prepare_reliability(p, y, of="top_label", resamples=20)
-    plots.plot_reliability(data, axes=axes[1, 2:])
-    plots.plot_ablation(plots.prepare_ablation({"one": (p, y)}, NAMES, resamples=20), axes=axes[2])
-    plots.plot_augmentation(np.zeros((4, 8, 8)), axes=axes[3])
-    figure.canvas.draw()
-    assert plt.get_fignums() == [figure.number]
 
 
 def test_the_look_of_the_book_does_not_leak_into_the_readers_settings():
@@ -173,29 +124,25 @@ def test_the_look_of_the_book_does_not_leak_into_the_readers_settings():
 
 
 def test_an_interval_that_holds_the_line_is_drawn_hollow():
-    table = pd.DataFrame(
-        {"estimate": [0.1, 0.5], "low": [-0.1, 0.4], "high": [0.3, 0.6]}, index=["near", "far"]
-    )
+    ends = {"estimate": [0.1, 0.5], "low": [-0.1, 0.4], "high": [0.3, 0.6]}
+    table = pd.DataFrame(ends, index=["near", "far"])
     marks = pd.DataFrame({"area": [0.2, 0.3]}, index=table.index)
     ax = plots.plot_intervals(table, marks, line=0, title="Gaps")
     points = [line for line in ax.lines if line.get_marker() == "o"]
-    assert {line.get_markerfacecolor() for line in points if list(line.get_xdata()) == [0.1]} == {
-        "white"
-    }
+    faces = {line.get_markerfacecolor() for line in points if list(line.get_xdata()) == [0.1]}
+    assert faces == {"white"}
     assert {"near", "far", "area", "Gaps"} <= set(texts(ax))
 
 
 def test_the_floor_over_bins_has_a_panel_a_class_and_a_dashed_line_where_the_truth_is_known():
     p, y = predictions()
     tables = {b: calibration.noise_floor(p, y, b, 20).table(NAMES) for b in (5, 10, 15)}
-    truth = pd.DataFrame({"Normal": [0.1, 0.2, 0.3]}, index=[5, 10, 15])
-    axes = plots.plot_floor(tables, truth)
-    assert {*NAMES, "Top label"} <= set(texts(axes))
-    lines = {ax.get_title(loc="left"): ax.lines for ax in axes}
-    assert len(lines["Normal"]) == len(lines["COVID"]) + 1
-    assert list(lines["COVID"][1].get_ydata()) == [
-        table.loc["COVID", "observed"] for table in tables.values()
-    ]
+    truth = pd.DataFrame(0.1, index=[5, 10, 15], columns=[*NAMES, "Top label"])
+    known, unknown = plots.plot_floor(tables, truth), plots.plot_floor(tables)
+    assert {*NAMES, "Top label"} <= set(texts(known))
+    assert all(len(a.lines) == len(b.lines) + 1 for a, b in zip(known, unknown, strict=True))
+    shown = [table.loc["COVID", "observed"] for table in tables.values()]
+    assert list(unknown[0].lines[1].get_ydata()) == shown
 
 
 def test_a_figure_leaves_the_notebooks_way_of_showing_figures_as_it_set_it():
@@ -216,22 +163,18 @@ def test_estimates_stand_over_the_images_with_their_truth_dashed():
     study = pd.DataFrame(
         {"truth": 0.02, "mean": [0.08, 0.04, 0.05, 0.03], "q05": 0.01, "q95": 0.1}, index
     )
-    axes = plots.plot_estimators(
-        {"one": study, "other": study / 2}, {"uniform": "ECE", "smooth": "Smooth"}
-    )
+    titles = {"uniform": "ECE", "smooth": "Smooth"}
+    axes = plots.plot_estimators({"one": study, "other": study / 2}, titles)
     assert [ax.get_title(loc="left") for ax in axes] == ["ECE", "Smooth"]
     mean, truth, other = axes[0].lines[:3]
     np.testing.assert_array_equal(mean.get_xydata(), [[100, 0.08], [1000, 0.04]])
     np.testing.assert_array_equal(truth.get_ydata(), [0.02, 0.02])
     np.testing.assert_array_equal(other.get_ydata(), [0.04, 0.02])
-    assert axes[0].get_xscale() == "log"
 
 
 def test_intervals_that_miss_the_truth_are_counted_and_drawn_apart():
-    table = pd.DataFrame(
-        {"estimate": [0.1, 0.2, 0.3], "low": [0.0, 0.15, 0.1], "high": [0.15, 0.25, 0.4]}
-    )
-    (ax,) = plots.plot_repeated_intervals({"way": table}, truth=0.12)
+    ends = {"estimate": [0.1, 0.2, 0.3], "low": [0.0, 0.15, 0.1], "high": [0.15, 0.25, 0.4]}
+    (ax,) = plots.plot_repeated_intervals({"way": pd.DataFrame(ends)}, 0.12, "ECE")
     assert ax.get_title(loc="left") == "way\n1 of 3 miss the truth"
     held, missed = ax.collections
     assert (len(held.get_segments()), len(missed.get_segments())) == (2, 1)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from acrlls.config import configure
 from acrlls.tables import data, tuning, words
 
 
@@ -79,7 +80,15 @@ def test_true_probabilities_bound_what_anybody_can_reach():
     said = data.limit(dataset(), whole)
     assert "**85.2 %**" in said and "100.0 % of the 10 test images" in said and "98 %" in said
     assert data.truth(dataset()).data.loc["well", "η, well"] == pytest.approx(0.85)
-    assert data.by_doubt(dataset(), 2) == [1, 0]
+    assert data.by_doubt(dataset()) == [1, 1, 1, 0, 0, 0]
+
+
+def test_the_first_augmented_view_is_the_original():
+    image = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
+    some = SimpleNamespace(labels=np.array([1, 0]), image=lambda i: image if i == 1 else None)
+    views = data.views(some, configure(image_size=32), 7)
+    assert views.shape == (8, 32, 32) and (views[0] == image).all()
+    assert all((view != image).any() for view in views[1:])
 
 
 PAIRS = [(0.1, 0.2), (0.1, 0.3), (0.2, 0.2)]

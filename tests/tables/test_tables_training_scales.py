@@ -111,7 +111,9 @@ def test_rank_correlation_has_its_exact_p():
     said = scales.rank_correlation(side)
     assert "−0.20 (published, p = 0.92)" in said and "+1.00 (ours, p = 0.08)" in said
     assert "24 orders" in said
-    side[[("published", "class weight"), ("ours", "class weight")]] = 1.0
+    side["ours", "class weight"] = 1.0
+    assert "ours" not in scales.rank_correlation(side)
+    side["published", "class weight"] = np.nan
     assert "nothing to correlate" in scales.rank_correlation(side)
 
 
