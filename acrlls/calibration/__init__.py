@@ -8,6 +8,7 @@ is ``"uniform"`` for bins of equal width or ``"quantile"`` for bins of equal cou
 Imports nothing of the rest of the package, and no Keras.
 """
 
+from acrlls.calibration import populations
 from acrlls.calibration.checks import check
 from acrlls.calibration.difference import calibration_difference
 from acrlls.calibration.errors import (
@@ -83,6 +84,7 @@ __all__ = [
     "mcnemar",
     "nll",
     "noise_floor",
+    "populations",
     "prepare_reliability",
     "replicates",
     "report",
