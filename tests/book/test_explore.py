@@ -284,6 +284,7 @@ def test_a_picture_stands_in_print_and_where_there_is_no_javascript(page, browse
 @pytest.mark.parametrize("width", [320, 400, 1300])
 def test_nothing_overflows(page, width):
     page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_timeout(1000)  # the theme's sidebar slides in or out
     for name in FIGURES:
         assert figure(page, name).evaluate("f => f.scrollWidth <= f.clientWidth")
         box = figure(page, name).bounding_box()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -176,7 +177,7 @@ def test_the_share_inside_the_lungs_is_that_of_the_heat():
 JAX = """
 import sys
 import numpy as np
-sys.path.insert(0, "tests")
+sys.path[:0] = ["tests/method", "tests"]
 from test_gradcam import gradcam, small_model
 model = small_model()
 weights = np.load(sys.argv[1])
@@ -203,7 +204,7 @@ def test_jax_gives_the_same_gradient(model, images, tmp_path):
         str(tmp_path / "weights.npz"),
         str(tmp_path / "jax.npy"),
     ]
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    root = Path(__file__).parents[2]
     subprocess.run(arguments, env=environment, cwd=root, check=True)
     there = np.load(tmp_path / "jax.npy")
     _, here = gradcam.gradients(model, images, "relu_2", [0, 1, 2, 3, 1], 2)
