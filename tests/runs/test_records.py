@@ -56,7 +56,7 @@ def test_predictions_for_the_test_part_are_refused_by_every_fit(recorded):
 
 def test_the_shipped_records_hold_no_weights_and_no_images():
     found = [f for f in runs.RESULTS.rglob("*") if f.is_file()]
-    assert {f.suffix for f in found} <= {".json", ".csv", ".gz", ".md", ".py"}
+    assert {f.suffix for f in found} <= {".json", ".csv", ".gz", ".md", ".py", ".sh"}
     for done in runs.records("laptop").values():
         test = done.predictions("test")
         assert len(test.names) == len(test.labels) == len(set(test.names))
