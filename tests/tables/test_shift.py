@@ -1,9 +1,12 @@
 """What runs say of images from elsewhere, on records written by hand."""
 
+import runpy
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from acrlls.config import PROJECT
 from acrlls.tables import shift
 
 
@@ -82,3 +85,10 @@ def test_shares_of_heat_stand_under_those_of_heat_spread_evenly(run):
     table = shift.heat_shares([run])
     assert list(table.index) == ["spread evenly", "a", "b"]
     assert table.loc["b", "middle"] == 0.7
+
+
+def test_the_areas_are_those_of_the_script_that_measured_the_heat():
+    regions = runpy.run_path(str(PROJECT / "results" / "outside.py"))["regions"](800)
+    assert {name: mask.mean() for name, mask in regions.items()} == pytest.approx(
+        shift.AREAS, abs=0.01
+    )
