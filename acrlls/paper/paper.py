@@ -148,7 +148,12 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
     """
 
     def text(sign: str, places: int):
-        return lambda x: "–" if pd.isna(x) else f"{x:{sign}z,.{places}f}".replace("-", "−")
+        def one(x):
+            if isinstance(x, str):
+                return x
+            return "–" if pd.isna(x) else f"{x:{sign}z,.{places}f}".replace("-", "−")
+
+        return one
 
     def formatted(column):
         first, last = (column[0], column[-1]) if isinstance(column, tuple) else (column, column)

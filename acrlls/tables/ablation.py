@@ -2,59 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
 
+import numpy as np
 import pandas as pd
 
 from acrlls import VARIANTS, calibration, paper, run_all
-from acrlls.tables import real
+from acrlls.paper import CLASSES
+from acrlls.tables import beside
+from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of
+from acrlls.tables.recorded import UNWEIGHTED, Setting, probabilities
+from acrlls.tables.words import number, plural, signed
 
 WEIGHTED = ("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls")
-PLAIN = [VARIANTS[v].title for v in WEIGHTED[:5]]
-WITHOUT = ", no class weights"
-COMPARED = ["accuracy", "Brier", "miscalibration"]
+PLAIN = WEIGHTED[:5]
+WAYS = {"with class weights": (0, ""), "prior corrected": (0, "prior"), UNWEIGHTED: (1, "")}
+Pair = tuple[Setting, Setting]  # runs with class weights, and without
 
 
-def networks(config) -> dict:
-    """Runs of the six variants with class weights and of the first five without, by title."""
-    settings = [(v, True) for v in WEIGHTED] + [(v, False) for v in WEIGHTED[:5]]
-    runs = run_all(config.replace(variant=v, class_weights=w) for v, w in settings)
-    titles = [VARIANTS[v].title + ("" if w else WITHOUT) for v, w in settings]
-    return dict(zip(titles, runs, strict=True))
+def networks(config) -> Pair:
+    """Runs of this build: the six variants with class weights, the first five without."""
+    wanted = [(v, True) for v in WEIGHTED] + [(v, False) for v in PLAIN]
+    runs = run_all(config.replace(variant=v, class_weights=w) for v, w in wanted)
+    found = {True: {}, False: {}}
+    for (variant, weighted), run in zip(wanted, runs, strict=True):
+        found[weighted][variant] = {"here": run}
+    title = beside.here(config)
+    return Setting(title, found[True]), Setting(title, found[False])
 
 
-def scores(tests: Mapping) -> pd.DataFrame:
-    """Accuracy and macro F1 (Table IV) of predictions, a row a network."""
-    rows = {
-        title: [
-            score(t.probabilities, t.labels) for score in (calibration.accuracy, calibration.f1)
-        ]
-        for title, t in tests.items()
+def _beside(statistic, published, index, real: Setting, ours: Setting, resamples: int):
+    """A table in the columns of :mod:`acrlls.tables.beside`, a row a network and quantity."""
+    tables = {}
+    for network in WEIGHTED:
+        title, run = VARIANTS[network].title, ours.of(network)[0]
+        test = run.predictions("test")
+        here = statistic(test.probabilities, test.labels, np.ones(len(test.labels)))
+        here = pd.Series(here, index(run.class_names))
+        row = published.reindex(columns=index(CLASSES), index=[title]).loc[title]
+        runs = real.of(network)
+        tables[title] = beside.columns(row, statistic, runs, here, ours.title, resamples=resamples)
+    # networks may be recorded with different numbers of runs
+    tables = {t: table.rename(columns=_plain) for t, table in tables.items()}
+    return pd.concat(tables)
+
+
+def _plain(column: str) -> str:
+    return column.split(",")[0]
+
+
+def table_4(real: Setting, ours: Setting, resamples: int) -> pd.DataFrame:
+    """Table IV, accuracy and macro F1, a row a network and score."""
+    published = paper.table("IV").set_axis(["Accuracy", "Macro F1"], axis=1)
+    columns = published.columns
+    return _beside(beside.scores, published, lambda _: columns, real, ours, resamples)
+
+
+def table_5(real: Setting, ours: Setting, resamples: int) -> pd.DataFrame:
+    """Table V, class-wise ECE, a row a network and class."""
+    return _beside(classwise_ece, paper.table("V"), pd.Index, real, ours, resamples)
+
+
+def against_baseline(
+    settings: Sequence[Setting], bins: int, resamples: int
+) -> dict[tuple[str, str], Difference]:
+    """Each network minus the Baseline of its setting, by the setting's title and its own."""
+    return {
+        (s.title, VARIANTS[n].title): compare(
+            s, ("baseline", ""), (n, ""), bins=bins, resamples=resamples
+        )
+        for s in settings
+        for n in WEIGHTED[1:]
+        if s.common(("baseline", ""), (n, ""))
     }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["Accuracy", "F1"])
 
 
-def differences(runs: Mapping, bins: int, resamples: int) -> dict[str, pd.DataFrame]:
-    """:func:`acrlls.tables.real.paired_scores` of each network minus the Baseline trained alike.
-
-    The last one is the Baseline without class weights minus the Baseline with them.
-    """
-    bare, found = "Baseline" + WITHOUT, {}
-    for title in [t for t in runs if t not in ("Baseline", bare)] + [bare]:
-        first = bare if title.endswith(WITHOUT) and title != bare else "Baseline"
-        found[title] = real.paired(runs[first], runs[title], resamples, bins)
-    return found
-
-
-def differences_shown(pairs: Mapping[str, pd.DataFrame]):
-    """Each difference with its interval in one cell, a row a network."""
+def differences_shown(found: dict[tuple[str, str], Difference]) -> pd.DataFrame:
+    """Each difference with its interval in one cell, and the p-value of that in ECE."""
     rows = {}
-    for title, pair in pairs.items():
-        ends = pair.loc[COMPARED, ["estimate", "low", "high"]].T
-        rows[title] = {name: real.signed(*ends[name], digits=3) for name in COMPARED}
-        rows[title]["McNemar p"] = f"{pair.loc['accuracy', 'McNemar p']:.3f}"
-    caption = "Difference from the Baseline trained alike, with its 95 % paired interval"
-    return pd.DataFrame(rows).T.style.set_caption(caption)
+    for key, difference in found.items():
+        ends = difference.table[["difference", "low", "high"]]
+        rows[key] = {m: signed(*ends.loc[m], 3) for m in ("Accuracy", "NLL")}
+        ece = difference.table.loc[ECE]
+        rows[key] |= {"ECE": number(ece.difference, 4, signed=True), "p": number(ece.p)}
+    return pd.DataFrame(rows).T
+
+
+def nll_intervals(found: dict[tuple[str, str], Difference]) -> pd.DataFrame:
+    """The differences in NLL, as ``figures.plot_intervals`` takes them."""
+    rows = {f"{n}, {s}": d.table.loc["NLL"] for (s, n), d in found.items()}
+    table = pd.DataFrame(rows).T.rename(columns={"difference": "estimate"})
+    return table[["estimate", "low", "high"]].astype(float)
 
 
 def mcnemar_sentence() -> str:
@@ -62,7 +101,7 @@ def mcnemar_sentence() -> str:
     n, table = int(paper.NUMBERS["split.test"].value), paper.table("IV")
     base, ours = (round(table.loc[m, "Accuracy"] * n) for m in ("Baseline", "Proposed"))
     won = ours - base
-    needed = next(d for d in range(won, n, 2) if real.mcnemar((d + won) // 2, d) > 0.05)
+    needed = next(d for d in range(won, n, 2) if calibration.mcnemar((d + won) // 2, d) > 0.05)
     return (
         f"The published difference between Proposed and Baseline is {ours:,} against {base:,} of "
         f"{n:,} images, a net gain of {won} images. Whether it is more than chance depends on an "
@@ -71,87 +110,111 @@ def mcnemar_sentence() -> str:
     )
 
 
-def ece_sentence(ece: pd.DataFrame, above: pd.DataFrame) -> str:
-    """How many ECEs say something, and in how many classes Proposed has the lower one.
+def single_dense(found: dict[tuple[str, str], Difference], title: str) -> str:
+    """Whether the network without ACR and LLS gains as much as Proposed over Baseline.
 
     Args:
-        ece: a row a network, a column a class.
-        above: whether each lies above the 95 % quantile of its noise floor, the same shape.
+        found: of :func:`against_baseline`.
+        title: of the setting.
     """
-    lower = (ece.loc["Proposed"] < ece.loc["Baseline"]).sum()
-    return (
-        f"{above.size - above.to_numpy().sum()} of the {above.size} ECEs lie within or below their "
-        f"grey bar and show no miscalibration. Proposed has a lower ECE than Baseline in {lower} "
-        f"of {ece.shape[1]} classes."
-    )
-
-
-def three_ways(runs: Mapping, bins: int, resamples: int) -> pd.DataFrame:
-    """Each network with class weights, prior corrected, and trained without them.
-
-    Returns:
-        Rows (network, way), columns of :func:`acrlls.tables.real.scores`.
-    """
-    table, rows = real.calibration_table(runs, bins, resamples), {}
-    for title in PLAIN:
-        rows[title, "with class weights"] = table.loc[(title, "as trained")]
-        rows[title, "prior corrected"] = table.loc[(title, "prior corrected")]
-        rows[title, "without class weights"] = table.loc[(title + WITHOUT, "as trained")]
-    return pd.DataFrame(rows).T
-
-
-def three_ways_of(runs: Mapping) -> dict:
-    """The three ways of Baseline, Single Dense and Proposed, for ``figures.prepare_ablation``."""
-    ways = {}
-    for title in PLAIN[:3]:
-        test, plain = (runs[t].predictions("test") for t in (title, title + WITHOUT))
-        ways[title] = test.probabilities, test.labels
-        ways[f"{title}, prior corrected"] = real.recalibrate(runs[title], "prior"), test.labels
-        ways[title + WITHOUT] = plain.probabilities, plain.labels
-    return ways
-
-
-def correction_changes(runs: Mapping, bins: int, resamples: int) -> dict[str, pd.DataFrame]:
-    """:func:`acrlls.tables.real.paired_scores` of prior correction, for each of five networks."""
-    found = {}
-    for title in PLAIN:
-        test, corrected = runs[title].predictions("test"), real.recalibrate(runs[title], "prior")
-        found[title] = real.paired_scores(
-            test.probabilities, corrected, test.labels, resamples, bins
+    rows = {n: found[title, n] for n in ("Single Dense", "Proposed") if (title, n) in found}
+    if len(rows) < 2:
+        return "Single Dense or Proposed is not recorded."
+    said = []
+    for name, difference in rows.items():
+        ece, nll = difference.table.loc[ECE], difference.table.loc["NLL"]
+        said.append(
+            f"{name} changes Baseline's mean class-wise ECE by {number(ece.difference, 4, True)} "
+            f"(p = {number(ece.p)}) and its NLL by {signed(nll.difference, nll.low, nll.high, 3)}"
         )
+    gains = [d.table.loc["NLL", "difference"] for d in rows.values()]
+    verdict = (
+        "Without either layer, Single Dense gains as much as Proposed or more"
+        if gains[0] <= gains[1]
+        else "Proposed gains more than Single Dense"
+    )
+    runs = min(d.pairs for d in rows.values())
+    return f"**{verdict}.** {'; '.join(said)} ({plural(runs, 'run')} of each)."
+
+
+def predictions(pair: Pair, networks: Sequence[str], ways: Sequence[str]) -> dict:
+    """Test probabilities and labels of every run of some networks in some of the ``WAYS``, by
+    title, for ``figures.prepare_ablation``."""
+    found = {}
+    for network in networks:
+        for way in ways:
+            which, step = WAYS[way]
+            runs = pair[which].of(network)
+            title = VARIANTS[network].title + (f", {way}" if len(ways) > 1 else "")
+            if runs:
+                found[title] = [
+                    (probabilities(r, step), r.predictions("test").labels) for r in runs
+                ]
     return found
 
 
-def effects(ways: pd.DataFrame) -> pd.DataFrame:
-    """Change of each network's mean class-wise ECE, from :func:`three_ways`."""
-    ece = ways["ECE"].unstack().loc[PLAIN]
-    weighted = ece["with class weights"]
-    return pd.DataFrame(
-        {
-            "ECE": weighted,
-            "floor, mean": ways["floor, mean"].unstack().loc[PLAIN, "with class weights"],
-            "by prior correction": ece["prior corrected"] - weighted,
-            "by training without weights": ece["without class weights"] - weighted,
-            "by the layers": weighted - weighted["Baseline"],
-        }
+def three_ways(pairs: Mapping[str, Pair], bins: int) -> pd.DataFrame:
+    """Accuracy, NLL and mean class-wise ECE of each network with class weights, prior corrected,
+    and trained without weights; a row a pair's title, network and way; means over the runs."""
+    rows = {}
+    for (title, pair), network, (way, (which, step)) in product(pairs.items(), PLAIN, WAYS.items()):
+        if runs := pair[which].of(network):
+            accuracy, nll, _, ece = mean_of(runs, step, bins=bins)
+            row = {"runs": len(runs), "accuracy": accuracy, "NLL": nll, ECE: ece}
+            rows[title, VARIANTS[network].title, way] = row
+    return pd.DataFrame(rows).T
+
+
+def correction_change(pair: Pair, resamples: int) -> dict[str, Difference]:
+    """What prior correction changes in each network trained with class weights."""
+    return {
+        VARIANTS[n].title: compare(pair[0], (n, ""), (n, "prior"), resamples=resamples)
+        for n in PLAIN
+        if pair[0].of(n)
+    }
+
+
+def correction_sentence(changes: dict[str, Difference], where: str) -> str:
+    """In which networks prior correction lowers the NLL, and in which it raises it."""
+    words = {-1: "lowers the NLL of", 1: "raises that of", 0: "does not clearly change that of"}
+    said = []
+    for sign, verb in words.items():
+        names = [n for n, d in changes.items() if d.shows("NLL") == sign]
+        if names:
+            said.append(f"{verb if said else verb.replace('that', 'the NLL')} {', '.join(names)}")
+    return f"{beside.on(where)}, prior correction {'; it '.join(said)}."
+
+
+def finding(ways: pd.DataFrame, where: str) -> str:
+    """The section's finding on one set of images: what the layers change, and what the weights do.
+
+    Args:
+        ways: of :func:`three_ways`.
+        where: the images, as titled there.
+    """
+    ways = ways.sort_index()
+    ece = ways.loc[where][ECE].unstack()
+    base, trained = ece.loc["Baseline"], ece["with class weights"]
+    theirs = (paper.table("V").loc["Proposed"] - paper.table("V").loc["Baseline"]).mean()
+    parts = [
+        f"the two layers change it by {number(trained['Proposed'] - trained['Baseline'], 4, True)} "
+        f"(published: {number(theirs, 4, True)})",
+        "dividing the class weights out by "
+        + number(base["prior corrected"] - base["with class weights"], 4, True),
+    ]
+    if UNWEIGHTED in base and not np.isnan(base[UNWEIGHTED]):
+        gap = base[UNWEIGHTED] - base["with class weights"]
+        parts.append(f"training without them by {number(gap, 4, True)}")
+    runs = int(ways.loc[where, "runs"].min())
+    return (
+        f"{beside.on(where)}, Baseline has a mean class-wise ECE of "
+        f"{number(base['with class weights'], 4)}; "
+        f"{', '.join(parts[:-1])} and {parts[-1]} ({plural(runs, 'run')} of each)."
     )
 
 
-def finding(effect: pd.DataFrame, nll: pd.Series) -> str:
-    """The section's finding.
-
-    Args:
-        effect: of :func:`effects`.
-        nll: ``low`` and ``high`` of the Baseline's change of NLL by prior correction.
-    """
-    base, table = effect.loc["Baseline"], paper.table("V")
-    theirs = (table.loc["Proposed"] - table.loc["Baseline"]).mean()
-    verb = "improves" if nll.high < 0 else "worsens" if nll.low > 0 else "does not clearly change"
-    return (
-        f"Baseline has a mean class-wise ECE of {base['ECE']:.4f} (under perfect calibration: "
-        f"{base['floor, mean']:.4f} on average). ACR and LLS together change it by "
-        f"{effect.loc['Proposed', 'by the layers']:+.4f} (published: {theirs:+.4f}), dividing the "
-        f"class weights out of the same Baseline by {base['by prior correction']:+.4f}, and "
-        f"training it without them by {base['by training without weights']:+.4f}. By NLL, prior "
-        f"correction {verb} the Baseline. One seed."
-    ).replace("-0", "−0")
+def reduction(table: pd.DataFrame) -> pd.DataFrame:
+    """Share by which Proposed's ECE lies below Baseline's, by class, from :func:`table_5`."""
+    numeric = table.drop(columns="difference", errors="ignore")
+    ours, base = (numeric.xs(n, level=0) for n in ("Proposed", "Baseline"))
+    return (1 - ours / base).rename_axis("class")

@@ -1,17 +1,30 @@
-"""Two networks compared on recorded logits: paired over seeds and test images."""
+"""Networks compared on the same test images: intervals over runs and images, in two class mixes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from acrlls.calibration import mcnemar
-from acrlls.tables.networks import Setting, Side, measures, mix_weights, offers, probabilities
+from acrlls import calibration
+from acrlls.method import VARIANTS
+from acrlls.tables.recorded import (
+    NETWORKS,
+    STEP,
+    Setting,
+    Side,
+    mix_weights,
+    name_of,
+    probabilities,
+    readings,
+    step_title,
+)
 
-MEASURES = ("Accuracy", "NLL", "Brier score", "Mean class-wise ECE")
+ECE = "Mean class-wise ECE"
+MEASURES = ("Accuracy", "NLL", "Brier score", ECE)
+SIDES = [(n, "") for n in NETWORKS] + [("baseline", STEP), ("proposed", STEP)]
 
 
 @dataclass(frozen=True)
@@ -19,24 +32,66 @@ class Difference:
     """``second`` minus ``first`` over pairs of runs and test images.
 
     Attributes:
-        table: a row a measure, columns difference, low, high (95 %).
+        table: a row a measure; columns difference, low, high (95 %) and, for the ECE alone, p.
         seeds: how many different seeds the pairs of runs have.
-        p_values: exact McNemar p of each pair of runs, in the test images' own mix.
+        pairs: how many pairs of runs.
     """
 
     table: pd.DataFrame
     seeds: int
-    p_values: tuple[float, ...]
-
-    @property
-    def pairs(self) -> int:
-        """How many pairs of runs."""
-        return len(self.p_values)
+    pairs: int
 
     def shows(self, measure: str) -> int:
-        """+1 or -1 where the interval of a measure lies on one side of zero, else 0."""
-        low, high = self.table.loc[measure, ["low", "high"]]
-        return int(low > 0) - int(high < 0)
+        """+1 or -1 where a measure is shown to differ (interval on one side of zero; for the ECE
+        p below 0.05), else 0."""
+        row = self.table.loc[measure]
+        if measure == ECE:
+            return int(np.sign(row.difference)) if row.p < 0.05 else 0
+        return int(row.low > 0) - int(row.high < 0)
+
+
+def measures(p, labels, weights=None, bins: int = 15) -> np.ndarray:
+    """The ``MEASURES`` of probabilities ``(n, classes)``, each image by its weight ``(n,)``."""
+    n, classes = p.shape
+    weights = np.ones(n) if weights is None else weights
+    truth = np.eye(classes)[labels]
+    each = p.argmax(axis=1) == labels, -np.log(p[truth > 0].clip(1e-15)), ((p - truth) ** 2).sum(1)
+    return np.array(
+        [*np.average(each, axis=1, weights=weights), classwise_ece(p, labels, weights, bins).mean()]
+    )
+
+
+def classwise_ece(p, labels, weights, bins: int = 15) -> np.ndarray:
+    """ECE of each class ``(classes,)`` in bins of equal width, each image by its weight."""
+    classes = p.shape[1]
+    place = np.ceil(p * bins).clip(1, bins).astype(int) - 1 + bins * np.arange(classes)
+    gap = (np.eye(classes)[labels] - p) * weights[:, None]
+    sums = np.bincount(place.ravel(), gap.ravel(), minlength=bins * classes)
+    return np.abs(sums).reshape(classes, bins).sum(axis=1) / weights.sum()
+
+
+def crossed(statistic: Callable, p, labels, weights, resamples: int, seed: int = 0) -> np.ndarray:
+    """A statistic over runs and images drawn again, ``(resamples, values)``.
+
+    Args:
+        statistic: of what one run says ``p[run]``, labels and weights; its mean over the drawn runs
+            is taken.
+        p: ``(runs, n, classes)``, or with several models a run ``(runs, models, n, classes)``.
+        labels, weights: ``(n,)``; images are drawn within each class.
+    """
+    rng, runs = np.random.default_rng(seed), len(p)
+    members = [np.flatnonzero(labels == k) for k in np.unique(labels)]
+    drawn = []
+    for _ in range(resamples):
+        images = np.concatenate([rng.choice(rows, len(rows)) for rows in members])
+        times = np.bincount(rng.integers(runs, size=runs), minlength=runs)
+        each = [
+            t * statistic(p[r][..., images, :], labels[images], weights[images])
+            for r, t in enumerate(times)
+            if t
+        ]
+        drawn.append(np.sum(each, axis=0) / runs)
+    return np.array(drawn)
 
 
 def compare(
@@ -46,78 +101,142 @@ def compare(
     mix: str = "own",
     bins: int = 15,
     resamples: int = 1000,
-    seed: int = 0,
 ) -> Difference:
     """Paired over the groups of runs that have both sides, and over the test images.
 
     The interval resamples the groups, where there are several, and the images within each class,
-    the same for both sides.
+    the same for both sides.  No such interval of an ECE is trustworthy near zero, so its difference
+    has the p-value of a permutation instead: the two sides exchanged image by image.
 
     Raises:
         ValueError: no group has both sides, or two runs were tested on different images.
     """
-    groups = common(setting, first, second)
+    groups = setting.common(first, second)
     if not groups:
         raise ValueError(f"no group of {setting.title!r} has both {first} and {second}")
-    sides = [[setting.runs[network][g] for g in groups] for network, _ in (first, second)]
-    test = sides[0][0].predictions("test")
-    tested = [run.predictions("test").names for runs in sides for run in runs]
-    if any(not np.array_equal(test.names, names) for names in tested):
+    runs = [[setting.runs[network][g] for network, _ in (first, second)] for g in groups]
+    test = runs[0][0].predictions("test")
+    if any(
+        not np.array_equal(test.names, r.predictions("test").names) for two in runs for r in two
+    ):
         raise ValueError("the runs were tested on different images")
-    weights = mix_weights(sides[0][0], mix)
-    steps = (first[1], second[1])
-    p = np.array(
-        [[probabilities(r, s) for r in runs] for runs, s in zip(sides, steps, strict=True)]
-    )
-    estimate = _gains(p, test.labels, weights, bins)
+    steps, weights = (first[1], second[1]), mix_weights(runs[0][0], mix)
+    p = np.array([[probabilities(r, s) for r, s in zip(two, steps, strict=True)] for two in runs])
+
+    def gain(models, labels, weights):
+        before, after = (measures(q, labels, weights, bins) for q in models)
+        return after - before
+
+    estimate = np.mean([gain(two, test.labels, weights) for two in p], axis=0)
+    low, high = np.quantile(crossed(gain, p, test.labels, weights, resamples), [0.025, 0.975], 0)
+    rows = pd.DataFrame({"difference": estimate, "low": low, "high": high}, index=list(MEASURES))
+    rows.loc[ECE, ["low", "high"]] = np.nan
+    rows["p"] = np.nan
+    rows.loc[ECE, "p"] = exchanged(p, test.labels, weights, bins, resamples)
+    return Difference(rows, len({two[0].config.seed for two in runs}), len(groups))
+
+
+def exchanged(p, labels, weights, bins: int, resamples: int, seed: int = 0) -> float:
+    """P-value of a difference in mean class-wise ECE as large, two-sided, if both models were
+    alike: their probabilities ``(runs, 2, n, classes)`` are exchanged at random image by image, the
+    same images in every run."""
     rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(test.labels == k) for k in np.unique(test.labels)]
-    drawn = []
-    for _ in range(resamples):
-        images = np.concatenate([rng.choice(rows, len(rows)) for rows in members])
-        chosen = rng.integers(len(groups), size=len(groups))
-        drawn.append(_gains(p[:, chosen][:, :, images], test.labels[images], weights[images], bins))
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    rows = pd.DataFrame({"difference": estimate, "low": low, "high": high}, index=MEASURES)
-    right = p.argmax(axis=3) == test.labels
-    seeds = len({run.config.seed for run in sides[0]})
-    return Difference(rows, seeds, tuple(_mcnemar(a, b) for a, b in zip(*right, strict=True)))
 
+    def gap(swap):
+        q = np.where(swap[:, None], p[:, ::-1], p)
+        each = [[classwise_ece(m, labels, weights, bins).mean() for m in two] for two in q]
+        return abs(np.diff(each).mean())
 
-def common(setting: Setting, *sides: Side) -> list[str]:
-    """The groups of runs in which every side can be had."""
-    groups = setting.groups(*[network for network, _ in sides])
-    return [g for g in groups if all(offers(setting.runs[n][g], step) for n, step in sides)]
-
-
-def _gains(p, labels, weights, bins) -> np.ndarray:
-    """Mean over the seeds of second minus first, a value a measure; ``p`` is `(2, seeds, n,
-    classes)`.
-    """
-    each = [[list(measures(q, labels, weights, bins).values()) for q in side] for side in p]
-    return np.mean(np.subtract(each[1], each[0]), axis=0)
-
-
-def _mcnemar(right_first, right_second) -> float:
-    won = int((right_second & ~right_first).sum())
-    return mcnemar(won, int((right_second != right_first).sum()))
+    observed = gap(np.zeros(len(labels), bool))
+    drawn = [gap(rng.random(len(labels)) < 0.5) for _ in range(resamples)]
+    return float((1 + np.sum(np.array(drawn) >= observed - 1e-12)) / (1 + resamples))
 
 
 def differences(
     found: Sequence[Setting], first: Side, second: Side, mix: str = "own", resamples: int = 1000
 ) -> dict[str, Difference]:
-    """:func:`compare` in every setting that has both networks."""
+    """:func:`compare` in every setting that has both sides."""
     return {
         s.title: compare(s, first, second, mix, resamples=resamples)
         for s in found
-        if common(s, first, second)
+        if s.common(first, second)
     }
 
 
 def difference_table(found: dict[str, Difference]) -> pd.DataFrame:
-    """A row a setting and measure: difference, its 95 % interval, seeds, and the least and largest
-    McNemar p-value.
-    """
+    """A row a setting and measure: difference, its 95 % interval, for the ECE p, and the runs."""
     rows = pd.concat({title: d.table for title, d in found.items()})
-    rows["runs"] = [d.pairs for d in found.values() for _ in MEASURES]
-    return rows
+    return rows.assign(runs=[d.pairs for d in found.values() for _ in MEASURES])
+
+
+def networks(
+    found: Sequence[Setting],
+    steps: Sequence[str] = ("", STEP),
+    mix: str = "own",
+    bins: int = 15,
+    names: Sequence[str] = NETWORKS,
+) -> pd.DataFrame:
+    """Mean over the runs of each measure; a row a setting and network, a column a step and measure,
+    the first column how many runs."""
+    rows = {}
+    for setting in found:
+        for network in names:
+            if runs := setting.of(network):
+                rows[setting.title, VARIANTS[network].title] = {("", "runs"): len(runs)} | {
+                    (step_title(step), name): value
+                    for step in steps
+                    for name, value in zip(MEASURES, mean_of(runs, step, mix, bins), strict=True)
+                }
+    return pd.DataFrame(rows).T
+
+
+def mean_of(runs, step: str = "", mix: str = "own", bins: int = 15) -> np.ndarray:
+    """Mean over some runs of the ``MEASURES``."""
+    return np.mean(
+        [
+            measures(
+                probabilities(r, step), r.predictions("test").labels, mix_weights(r, mix), bins
+            )
+            for r in runs
+        ],
+        axis=0,
+    )
+
+
+def in_both_mixes(found: Sequence[Setting]) -> pd.DataFrame:
+    """:func:`networks` as trained; a column a mix and measure."""
+    titles = {"own": "in the images' own mix", "paper": "in the paper's mix"}
+    tables = {titles[mix]: networks(found, ("",), mix)["as trained"] for mix in titles}
+    return pd.concat(tables, axis=1)
+
+
+def errors_of_each(found: Sequence[Setting], bins: int = 15, resamples: int = 1000):
+    """Mean class-wise ECE of every run by setting and side, and by setting the value that perfect
+    calibration with the scores of Baseline after the step stays below in 95 % of test sets."""
+    values, floors = {}, {}
+    for setting in found:
+        values[setting.title] = {
+            name_of((network, step)): [
+                mean_of([run], step, bins=bins)[-1] for run in setting.of(network)
+            ]
+            for network, step in SIDES
+            if setting.of(network)
+        }
+        p = probabilities(setting.of("baseline")[0], STEP)
+        floor = calibration.noise_floor(p, bins=bins, resamples=resamples)
+        floors[setting.title] = float(np.quantile(floor.classwise.mean(axis=1), 0.95))
+    return values, floors
+
+
+def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:
+    """Mean over the runs of each measure; a row a reading of BatchNorm's statistics and network.
+    Runs without further readings are left out."""
+    rows = {}
+    for network in NETWORKS:
+        for run in setting.of(network):
+            found, labels = readings(run), run.predictions("test").labels
+            for name, p in found.items() if len(found) > 1 else ():
+                key = name, VARIANTS[network].title
+                rows.setdefault(key, []).append(measures(p, labels, None, bins))
+    means = {key: np.mean(each, axis=0) for key, each in rows.items()}
+    return pd.DataFrame(means, index=list(MEASURES)).T

@@ -1,6 +1,7 @@
 """Section 1: images of each class, the split, class weights, augmentation, true probabilities."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,8 @@ import pandas as pd
 from acrlls.config import Config
 from acrlls.data import Augmentation, Dataset, class_weights, render, split_counts
 from acrlls.paper import CLASSES, NUMBERS, beside, by_class, show, table
+from acrlls.runs import Run
+from acrlls.tables.beside import is_paper
 from acrlls.tables.words import percent, plural
 
 PARTS = ("train", "validation", "test")
@@ -19,12 +22,20 @@ def _counts(dataset: Dataset, members=slice(None)) -> pd.Series:
     return pd.Series(np.bincount(dataset.labels[members], minlength=len(names)), index=names)
 
 
-def images(dataset: Dataset):
-    """Images of each class and their share, published and ours."""
-    ours = pd.DataFrame({"images": _counts(dataset), "share": _counts(dataset) / len(dataset)})
-    published = pd.DataFrame({name: by_class(name) for name in ours})
-    caption = "Images of each class, published and ours"
-    return show(beside(ours, published), {"images": 0, "share": 3}, caption)
+def images(dataset: Dataset, real: Sequence[Run], title: str):
+    """Images of each class and their share: published, in the records, and in this build."""
+    ours = _counts(dataset)
+    counts = {title: ours}
+    if is_paper(dataset.class_names):
+        counts = {"published": by_class("images")}
+        if real:
+            counts["real images"] = pd.Series(real[0].manifest["class_counts"], real[0].class_names)
+        counts[title] = ours
+    columns = {(t, "images"): c for t, c in counts.items()}
+    columns |= {(t, "share"): c / c.sum() for t, c in counts.items()}
+    both = pd.DataFrame(columns)[[(t, n) for t in counts for n in ("images", "share")]]
+    styled = show(both.loc[list(dataset.class_names)], 3, "Images of each class and their share")
+    return styled.format("{:,.0f}", subset=[(t, "images") for t in counts])
 
 
 def ignored(dataset: Dataset) -> str:

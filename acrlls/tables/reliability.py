@@ -8,7 +8,8 @@ import pandas as pd
 from acrlls import calibration, paper
 from acrlls.calibration import METHODS
 from acrlls.data import batch, load_data
-from acrlls.tables import real
+from acrlls.tables.recorded import probabilities, titles
+from acrlls.tables.words import number, plural
 
 ALPHA = 0.05
 HEADINGS = {
@@ -83,7 +84,68 @@ def measures(p, labels, classes, bins: int, resamples: int) -> pd.DataFrame:
 def post_hoc(run) -> dict[str, np.ndarray]:
     """Test probabilities ``(n, classes)`` of a run as trained and after each post-hoc method."""
     ways = {"as trained": run.predictions("test").probabilities}
-    return ways | {method.title: real.recalibrate(run, name) for name, method in METHODS.items()}
+    return ways | {method.title: probabilities(run, name) for name, method in METHODS.items()}
+
+
+def scores(p, labels, bins: int = 15, resamples: int = 1000) -> dict[str, float]:
+    """Accuracy, NLL, Brier score, ECE with its noise floor and interval.
+
+    ``ECE`` is the mean over the classes; ``low`` and ``high`` are the ends of the 95 % interval
+    of the true one, above which the ECE itself may lie.
+    """
+    floor = calibration.noise_floor(p, labels, bins, resamples)
+    true = calibration.ece_interval(p, labels, bins, of="mean", resamples=resamples)
+    return {
+        "accuracy": calibration.accuracy(p, labels),
+        "NLL": calibration.nll(p, labels),
+        "Brier score": calibration.brier_score(p, labels),
+        "top-label ECE": floor.observed[-1],
+        "ECE": floor.observed[:-1].mean(),
+        "floor, mean": floor.mean.mean(),
+        "floor, 95 %": np.quantile(floor.classwise.mean(axis=1), 0.95),
+        "low": true.low,
+        "high": true.high,
+    }
+
+
+def sides(runs, bins: int, resamples: int) -> pd.DataFrame:
+    """Over- and underconfidence of the predicted class, each with the p-value of one as large; a
+    row a run."""
+    rows = {}
+    for title, run in zip(titles(runs), runs, strict=True):
+        row = rows.setdefault(title, {})
+        test = run.predictions("test")
+        for name in ("overconfidence", "underconfidence"):
+            about = test.probabilities, test.labels, bins, resamples
+            floor = calibration.noise_floor(*about, metric=name).table(test.class_names)
+            row |= {(name, "observed"): floor.observed["Top label"]}
+            row |= {(name, "p"): floor.p_above["Top label"]}
+    return pd.DataFrame(rows).T
+
+
+def near(runs, confidence: float = 0.97, bins: int = 50) -> pd.DataFrame:
+    """Images whose predicted class got about this confidence, and the share that were right, with
+    its Wilson interval; a row a run."""
+    rows = {}
+    for title, run in zip(titles(runs), runs, strict=True):
+        test = run.predictions("test")
+        about = test.probabilities, test.labels, bins
+        top = calibration.prepare_reliability(*about, of="top_label", resamples=10)
+        k = int(np.flatnonzero(top.edges[0] < confidence)[-1])
+        arrays = top.count, top.confidence, top.frequency, top.low, top.high
+        rows[title] = [array[0, k] for array in arrays]
+    return pd.DataFrame(rows, ["images", "mean confidence", "right", "low", "high"]).T
+
+
+def near_sentence(table: pd.DataFrame, confidence: float = 0.97) -> str:
+    """Whether a confidence is to be believed, from :func:`near`."""
+    believed = ((table.low <= confidence) & (confidence <= table.high)).sum()
+    right = (table.right * table.images).sum() / table.images.sum()
+    return (
+        f"**Of {table.images.sum():,.0f} images with a confidence of about {confidence}, "
+        f"{100 * right:.1f} % were classified rightly**, over {plural(len(table), 'run')}; in "
+        f"{believed} of {len(table)} the interval holds {confidence}."
+    )
 
 
 def nll_changes(ways: dict, labels, resamples: int) -> pd.DataFrame:
@@ -157,18 +219,23 @@ def truth_table(floor, known: dict, classes, bins: int) -> pd.DataFrame:
     return pd.DataFrame(columns, index=[*classes, "Top label"])
 
 
-def finding(table: pd.DataFrame, above: int, classes: int, title: str) -> str:
+def finding(table: pd.DataFrame, above: int, classes: int, title: str, seed: int) -> str:
     """The section's finding.
 
     Args:
-        table: :func:`acrlls.tables.real.scores` of each way, a row a way.
+        table: :func:`scores` of each way, a row a way.
         above: how many of the ``classes`` lie above their floor.
+        title: of the network and its images.
     """
     ece = table["ECE"]
+    best = ece.idxmin()
     return (
-        f"{title} has a mean class-wise ECE of {ece['as trained']:.4f}, where perfect calibration "
-        f"would show {table.loc['as trained', 'floor, mean']:.4f} on average; {above} of {classes} "
-        f"classes lie above their noise floor (p < 0.05). Prior correction, which estimates "
-        f"nothing, leaves {ece['prior correction']:.4f}, temperature scaling "
-        f"{ece['temperature']:.4f}. One seed."
+        f"{title} has a mean class-wise ECE of {number(ece['as trained'], 4)}, where perfect "
+        f"calibration would show {number(table.loc['as trained', 'floor, mean'], 4)} on average; "
+        f"{above} of {classes} classes lie above their noise floor (p < 0.05). The lowest, "
+        f"{number(ece[best], 4)}, has the network {_way(best)}. One run, seed {seed}."
     )
+
+
+def _way(title: str) -> str:
+    return title if title == "as trained" else f"after {title}"

@@ -1,6 +1,7 @@
 """Section 4: Table II, and what scales of logits can and cannot do."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,9 @@ import acrlls
 from acrlls.calibration import accuracy, brier_score, classwise_ece, nll, noise_floor
 from acrlls.config import Config, UserError
 from acrlls.data import class_weights, load_data, split_of
-from acrlls.paper import beside, by_class, show, table
+from acrlls.paper import by_class, table
 from acrlls.runs import Run, grid
+from acrlls.tables.beside import is_paper, real_title
 from acrlls.tables.words import number, plural
 
 
@@ -29,10 +31,19 @@ def _ours(run: Run) -> pd.DataFrame:
     return pd.DataFrame({f"Phase {phase}": run.best_scales(phase) for phase in phases})
 
 
-def table_2(run: Run):
-    """Table II, published and ours."""
-    caption = "Scale of each class at the epoch that each phase kept, published and ours"
-    return show(beside(_ours(run), table("II")), 4, caption)
+def table_2(run: Run, real: Sequence[Run], title: str) -> pd.DataFrame:
+    """Table II: published, mean, least and largest over the runs on the real images, and ours; a
+    row a class and phase."""
+    ours = pd.DataFrame({title: _ours(run).stack()})
+    if not is_paper(run.class_names):
+        return ours
+    columns = {("published", ""): table("II").stack()}
+    if real:
+        every = pd.concat([_ours(r).stack() for r in real], axis=1)
+        for how in ("mean", "min", "max"):
+            columns[real_title(real), how] = every.agg(how, axis=1)
+    columns[title, ""] = ours[title]
+    return pd.DataFrame(columns).rename_axis(["class", "phase"])
 
 
 def over_seeds(config: Config, repeats: int) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from acrlls.method import VARIANTS
 from acrlls.runs import Run
+from acrlls.tables.words import percent, plural
 
 UNSEEN = "tuberculosis"  # the source whose disease no class stands for
 # the test images again, without what a radiologist needs
@@ -85,6 +86,20 @@ def heat_shares(runs: Sequence[Run]) -> pd.DataFrame:
     tables = [pd.read_csv(run.folder / "heat.csv.gz") for run in runs]
     means = [t.groupby("label")[list(AREAS)].mean() for t in tables]
     return pd.concat([pd.DataFrame(AREAS, index=["spread evenly"]), sum(means) / len(means)])
+
+
+def heat_sentence(shares: pd.DataFrame, runs: int) -> str:
+    """What :func:`heat_shares` of some runs says of the paper's claim."""
+    even, classes = shares.loc["spread evenly"], shares.drop("spread evenly")
+    more = classes.index[classes.middle > even.middle]
+    outside = 1 - classes.middle.mean()
+    verdict = "The heat prefers the middle of the image, where the lungs are, in no class"
+    if len(more):
+        verdict = f"The heat prefers the middle, where the lungs are, in {', '.join(more)}"
+    return (
+        f"**{verdict}.** On average over the classes {percent(outside)} of it lies outside, where "
+        f"evenly spread heat would have {percent(1 - even.middle)} ({plural(runs, 'run')})."
+    )
 
 
 def without_the_middle(table: pd.DataFrame) -> str:

@@ -1,14 +1,17 @@
 """Section 3: settings of Fig. 1, kept epochs, accuracy of both phases, what the backbone brings."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
 from acrlls.calibration import METRICS, bootstrap
 from acrlls.config import Config
-from acrlls.paper import NUMBERS, beside, show
+from acrlls.paper import NUMBERS, show
 from acrlls.runs import Run, run_all
-from acrlls.tables.words import number
+from acrlls.tables import beside
+from acrlls.tables.words import number, plural
 
 PHASES = {
     "Phase 1": "accuracy.phase1",
@@ -50,18 +53,15 @@ def selected(run: Run) -> str:
     return f"The epoch of {phase} has the lower validation loss: it is the model returned."
 
 
-def accuracies(run: Run, resamples: int) -> pd.DataFrame:
-    """Test accuracy of both phases and their paired difference, published and ours, with our 95 %
-    interval over test images (``low``, ``high``).
-    """
-    first, last = run.predictions("test", phase=1), run.predictions("test")
-    p1, p2, y = first.probabilities, last.probabilities, last.labels
-    found = [bootstrap(p, y, "accuracy", resamples) for p in (p1, p2)]
-    found.append(bootstrap(p2, y, "accuracy", resamples, p2=p1))
-    ours = pd.Series([interval.estimate for interval in found], list(PHASES))
-    table = beside(ours, pd.Series({row: NUMBERS[key].value for row, key in PHASES.items()}))
-    ends = {end: [getattr(interval, end) for interval in found] for end in ("low", "high")}
-    return table.assign(**ends)
+def accuracies(real: Sequence[Run], run: Run, title: str, resamples: int) -> pd.DataFrame:
+    """Test accuracy of both phases and their paired difference, in the columns of
+    :mod:`acrlls.tables.beside`."""
+    both = [run.predictions("test", phase).probabilities for phase in (1, None)]
+    labels = run.predictions("test").labels
+    ours = pd.Series(beside.phases(both, labels, np.ones(len(labels))), list(PHASES))
+    published = pd.Series({row: NUMBERS[key].value for row, key in PHASES.items()})
+    how = {"phases": (1, None), "resamples": resamples}
+    return beside.columns(published, beside.phases, real, ours, title, **how)
 
 
 def turned(run: Run) -> str:
@@ -85,21 +85,21 @@ def turned(run: Run) -> str:
     )
 
 
-def finding(table: pd.DataFrame) -> str:
-    """Whether Phase 2 gains accuracy, from the table of :func:`accuracies` of one run."""
-    one, two, gain = (table.loc[row] for row in PHASES)
-    if gain.low == gain.high == 0:
-        return f"The model of Phase 1 was returned; its test accuracy is {number(one.ours)}."
+def finding(runs: Sequence[Run], resamples: int, where: str) -> str:
+    """Whether Phase 2 gains accuracy, over some runs."""
+    found = beside.estimate(beside.phases, runs, (1, None), resamples)
+    (one, two, gain), (*_, low), (*_, high) = found
     verdict = "Phase 2 raises the test accuracy"
-    if gain.low <= 0:
+    if low <= 0:
         verdict = "Phase 2 does not clearly raise the test accuracy"
-    if gain.high < 0:
+    if high < 0:
         verdict = "Phase 2 lowers the test accuracy"
+    theirs = [number(NUMBERS[key].value) for key in PHASES.values()]
     return (
-        f"**{verdict}**: from {number(one.ours)} to {number(two.ours)}, a gain of "
-        f"{number(gain.ours)} with the 95 % interval {number(gain.low)} to {number(gain.high)} "
-        f"over test images, with one seed. Published: from {number(one.published)} to "
-        f"{number(two.published)}."
+        f"**{beside.on(where)}, {verdict}**: from {number(one)} to "
+        f"{number(two)}, a gain of {number(gain)} with the 95 % interval {number(low)} to "
+        f"{number(high)} over {plural(len(runs), 'run')} and the test images. Published: from "
+        f"{theirs[0]} to {theirs[1]}."
     )
 
 

@@ -5,17 +5,12 @@ import pandas as pd
 
 from acrlls.calibration import bootstrap_means
 from acrlls.config import Config
-from acrlls.paper import NUMBERS, beside, show, table
+from acrlls.paper import NUMBERS, show, table
 from acrlls.runs import Run, grid
 from acrlls.tables.words import number, percent, plural
 
 Pair = tuple[float, float]
-TITLES = {
-    "alpha": "α",
-    "tau": "τ",
-    "val_accuracy": "validation accuracy",
-    "val_loss": "validation loss",
-}
+TITLES = {"val_accuracy": "accuracy", "val_loss": "loss"}
 
 
 def name(pair: Pair | float) -> str:
@@ -24,25 +19,36 @@ def name(pair: Pair | float) -> str:
     return ", ".join(f"{sign} {value:.2f}" for sign, value in values)
 
 
-def top_five(tuned: pd.DataFrame):
-    """The five best pairs of the table of :func:`acrlls.tune`, beside Table I."""
-    ours = tuned[list(TITLES)].head(5).rename(columns=TITLES)
-    ours.index = pd.RangeIndex(1, len(ours) + 1, name="rank")
-    both = beside(ours, table("I").rename(columns=TITLES))
-    both = both.drop(columns=[("α", "difference"), ("τ", "difference")])
-    return show(both, {"α": 2, "τ": 2}, "Table I, published and ours, by rank")
+def table_1(grids: dict[str, pd.DataFrame | None]):
+    """The pairs of Table I with their rank and validation loss, published and in some grids.
+
+    Args:
+        grids: tables of :func:`acrlls.tune` by title; None where there is none.
+    """
+    grids = {"published": table("I")} | {k: g for k, g in grids.items() if g is not None}
+    columns = {}
+    for title, grid_ in grids.items():
+        ranked = grid_.assign(rank=np.arange(1.0, len(grid_) + 1)).set_index(["alpha", "tau"])
+        columns[title] = ranked[["rank", "val_loss", "val_accuracy"]].rename(columns=TITLES)
+    both = pd.concat(columns, axis=1).reindex(columns["published"].index)
+    both.index = [name(pair) for pair in both.index]
+    numbers = {(title, "rank"): 0 for title in columns}
+    styled = show(both, 4, "The published pairs, by their rank and validation loss")
+    return styled.format("{:.0f}", subset=list(numbers), na_rep="–")
 
 
-def published_pairs(tuned: pd.DataFrame):
-    """Rank and validation loss of each pair of Table I, published and ours."""
-    ours, theirs = (
-        t.assign(rank=np.arange(1.0, len(t) + 1)).set_index(["alpha", "tau"])[["rank", "val_loss"]]
-        for t in (tuned, table("I"))
+def grid_sentence(grid: pd.DataFrame | None) -> str:
+    """Rank of the published pair in a recorded grid on the real images."""
+    if grid is None:
+        return "No grid is recorded; `acrlls reproduce --profile laptop --tune` records one."
+    alpha, tau = table("I").loc[1, ["alpha", "tau"]]
+    place = np.flatnonzero((grid.alpha == alpha) & (grid.tau == tau))
+    rank = f"has rank {place[0] + 1} of {len(grid)}" if len(place) else "is not in the grid"
+    return (
+        f"**The pair that the paper chose, {name((alpha, tau))}, {rank} on the real images.** The "
+        f"best there is {name((grid.alpha[0], grid.tau[0]))}. The losses of the pairs spread over "
+        f"{number(grid.val_loss.max() - grid.val_loss.min())}. One seed."
     )
-    both = beside(ours.reindex(theirs.index), theirs).rename(columns=TITLES, level=0)
-    both.index = [name(pair) for pair in theirs.index]
-    caption = f"The published pairs, with their rank of 5 there and of {len(tuned)} here"
-    return show(both, {"rank": 0}, caption)
 
 
 def image_losses(runs: dict[Pair, Run], pairs: list[Pair]) -> tuple[pd.DataFrame, np.ndarray]:

@@ -1,5 +1,5 @@
 """The verdict in sentences, each computed from the tables beside it
-(:mod:`acrlls.tables.networks`).
+(:mod:`acrlls.tables.compare`).
 """
 
 from __future__ import annotations
@@ -7,8 +7,9 @@ from __future__ import annotations
 import numpy as np
 
 from acrlls.method import VARIANTS
-from acrlls.tables.compare import Difference
-from acrlls.tables.networks import Side, name_of
+from acrlls.tables.compare import ECE, Difference
+from acrlls.tables.recorded import Side, name_of
+from acrlls.tables.words import number
 
 
 def tell(found: Difference, first: Side, second: Side) -> str:
@@ -20,16 +21,19 @@ def tell(found: Difference, first: Side, second: Side) -> str:
         0: f"{b} and {a} cannot be told apart by their NLL",
     }[found.shows("NLL")]
     parts = [_change(found, "NLL", 3), _change(found, "Accuracy", 1, 100, " points")]
-    parts.append(_change(found, "Mean class-wise ECE", 4))
+    parts.append(_change(found, ECE, 4))
     return f"**{verdict}**: {', '.join(parts)} ({_seeds(found)})."
 
 
 def _change(found: Difference, measure: str, digits: int, factor: float = 1, unit: str = "") -> str:
     """Such as "NLL lower by 0.045 (95 % interval 0.022 to 0.068)"."""
-    value, low, high = factor * found.table.loc[measure, ["difference", "low", "high"]]
+    row = found.table.loc[measure]
+    value, low, high = factor * row[["difference", "low", "high"]]
     name = measure[0].lower() + measure[1:] if not measure.isupper() else measure
+    if measure == ECE:
+        return f"{name} {number(value, digits, signed=True)} (p = {number(row.p)})"
     if not found.shows(measure):
-        numbers = [f"{v:+.{digits}f}".replace("-", "−") for v in (value, low, high)]
+        numbers = [number(v, digits, signed=True) for v in (value, low, high)]
         return f"{name} {numbers[0]}{unit} (95 % interval {numbers[1]} to {numbers[2]})"
     side = "higher" if value > 0 else "lower"
     ends = sorted((abs(low), abs(high)))

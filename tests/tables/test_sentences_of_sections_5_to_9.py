@@ -1,13 +1,33 @@
 """Computed sentences of sections 5 to 9, in each of their branches, and the tables behind them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import labels_of, random_case
-from sklearn.metrics import log_loss, roc_auc_score
+from scipy.stats import ttest_ind
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from acrlls import calibration, paper
-from acrlls.tables import ablation, classification, heat, real, reliability
+from acrlls.runs import records
+from acrlls.tables import (
+    ablation,
+    beside,
+    classification,
+    compare,
+    heat,
+    recorded,
+    reliability,
+    seeds,
+    tuning,
+)
 
 CLASSES = list(paper.CLASSES)
 
@@ -26,33 +46,80 @@ def case():
         (np.diag([5, 6, 7, 8]), "Every test image is classified rightly."),
         (
             np.diag([5, 6, 7, 8]) + 3 * np.eye(4, k=1, dtype=int),
-            "COVID called Lung Opacity: 3 of 9",
+            "COVID called Lung Opacity: 3 of 9 mistakes",
         ),
     ],
 )
 def test_the_commonest_mistake(counts, said):
     text = classification.commonest_mistake(counts, CLASSES)
-    assert said in text and "at least 87 of the 100 missed" in text
+    assert said in text and ("at least 87 of the 100 missed" in text) == ("3 of 9" in text)
+    assert "87" not in classification.commonest_mistake(counts, list("ABCD"))
 
 
-def test_scores_by_class_are_scikit_learns_and_lie_in_their_bootstrap_intervals(case):
+def test_scores_by_class_are_scikit_learns(case):
     p, y = case
-    table = classification.by_class(p, y, CLASSES, 15, 50)
-    for k, name in enumerate(CLASSES):
-        row = table.loc[(name, "AUC")]
-        assert row.ours == pytest.approx(roc_auc_score(y == k, p[:, k]))
-        assert row.low <= row.ours <= row.high
-        assert row.published == paper.by_class("auc")[name]
+    ones = np.ones(len(y))
+    each = beside.table_3(p, y, ones)
+    theirs = precision_recall_fscore_support(y, p.argmax(axis=1), zero_division=0)
+    np.testing.assert_allclose(each[:12].reshape(4, 3), np.transpose(theirs[:3]))
+    assert each[12] == pytest.approx(accuracy_score(y, p.argmax(axis=1)))
+    auc, brier, ece = beside.one_against_rest(p, y, ones).reshape(4, 3).T
+    for k in range(4):
+        assert auc[k] == pytest.approx(roc_auc_score(y == k, p[:, k]))
+        assert brier[k] == pytest.approx(brier_score_loss(y == k, p[:, k]))
+    np.testing.assert_allclose(ece, calibration.classwise_ece(p, y))
 
 
-def test_the_finding_of_classification_names_the_class_of_the_lowest_recall(case):
+def test_weighted_scores_are_those_of_repeated_images(case):
     p, y = case
-    for classes, theirs in ((CLASSES, "(published: "), (list("ABCD"), ". One seed")):
-        report = calibration.report(p, y, classes)
-        text = classification.finding(report, classes, "Proposed")
-        hardest = report.loc[classes, "Recall"].idxmin()
-        tail = text.split(f"recall is {hardest}")[1]
-        assert theirs in tail and ("published" in tail) == (classes is CLASSES)
+    weights = np.random.default_rng(0).integers(1, 4, len(y))
+    twice = np.repeat(np.arange(len(y)), weights)
+    for statistic in (beside.table_3, beside.scores):
+        expected = statistic(p[twice], y[twice], np.ones(len(twice)))
+        np.testing.assert_allclose(statistic(p, y, weights), expected)
+
+
+def test_the_columns_hold_the_real_runs_and_their_difference_from_the_published_number():
+    runs = recorded.setting().of("proposed")
+    test = runs[0].predictions("test")
+    about = test.probabilities, test.labels, CLASSES, "phantom", 50
+    table = classification.table_3(runs, *about)
+    real = table[beside.real_title(runs)]
+    assert list(table.columns) == ["published", beside.real_title(runs), "difference", "phantom"]
+    gap = real["COVID", "Recall"] - table.published["COVID", "Recall"]
+    assert table.difference["COVID", "Recall"].startswith(f"{gap:+.3f}".replace("-", "−"))
+    text = classification.finding(table, runs, "Proposed")
+    assert f"{100 * real['All', 'Accuracy']:.1f} %" in text and "94.7 %" in text
+
+
+def test_other_classes_stand_alone(case):
+    p, y = case
+    runs = recorded.setting().of("proposed")
+    table = classification.table_3(runs, p, y, list("ABCD"), "this run", 20)
+    assert list(table.columns) == ["this run"]
+    text = classification.finding(table, runs, "Proposed")
+    assert "published" not in text and "one seed" in text
+
+
+def test_an_interval_over_runs_and_images_holds_the_estimate_and_widens_with_the_spread_of_runs():
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 4, 400)
+
+    def run(right):
+        said = np.where(rng.random(400) < right, y, (y + 1) % 4)
+        p = np.full((400, 4), 0.1)
+        p[np.arange(400), said] = 0.7
+        test = SimpleNamespace(probabilities=p, labels=y)
+        classes = SimpleNamespace(predictions=lambda part, phase=None: test)
+        classes.class_names = paper.CLASSES
+        return classes
+
+    widths = []
+    for levels in ((0.8, 0.8), (0.6, 0.95)):
+        real, low, high = beside.estimate(beside.scores, [run(x) for x in levels], (None,), 200)
+        assert (low < real).all() and (real < high).all()
+        widths.append((high - low)[0])
+    assert widths[1] > 2 * widths[0]
 
 
 # Section 6
@@ -110,8 +177,24 @@ def test_a_change_of_nll_is_scikit_learns(case):
 def test_the_finding_of_calibration_holds_its_numbers():
     rows = {w: {"ECE": 0.05, "floor, mean": 0.03} for w in ("as trained", "prior correction")}
     rows["temperature"] = {"ECE": 0.04, "floor, mean": 0.03}
-    text = reliability.finding(pd.DataFrame(rows).T, 2, 4, "Proposed")
-    assert "0.0500" in text and "0.0300" in text and "2 of 4 classes" in text and "0.0400" in text
+    text = reliability.finding(pd.DataFrame(rows).T, 2, 4, "Proposed", 7)
+    assert "0.0500" in text and "0.0300" in text and "2 of 4 classes" in text
+    assert "0.0400, has the network after temperature" in text and "seed 7" in text
+
+
+def test_what_a_confidence_is_worth():
+    table = pd.DataFrame(
+        {"images": [100, 300], "right": [0.9, 1.0], "low": 0.85, "high": [0.95, 1]}
+    )
+    text = reliability.near_sentence(table)
+    assert "Of 400 images" in text and "97.5 %" in text and "in 1 of 2" in text
+
+
+def test_images_near_a_confidence_are_counted():
+    runs = recorded.setting().of("proposed")[:1]
+    row = reliability.near(runs).iloc[0]
+    top = runs[0].predictions("test").probabilities.max(axis=1)
+    assert row.images == ((top > 0.96) & (top <= 0.98)).sum()
 
 
 def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibration(case):
@@ -129,29 +212,47 @@ def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibrat
 def test_the_published_difference_is_significant_up_to_a_number_of_discordant_images():
     text = ablation.mcnemar_sentence()
     assert "3,010 against 2,989 of 3,179" in text and "at most 103" in text
-    assert real.mcnemar(62, 103) < 0.05 < real.mcnemar(63, 105)
+    assert calibration.mcnemar(62, 103) < 0.05 < calibration.mcnemar(63, 105)
 
 
-def test_how_many_errors_say_something():
-    ece = pd.DataFrame([[0.3, 0.1], [0.2, 0.2]], ["Baseline", "Proposed"], ["a", "b"])
-    text = ablation.ece_sentence(ece, ece > 0.15)
-    assert text.startswith("1 of the 4 ECEs") and text.endswith("in 1 of 2 classes.")
+def difference(nll, ece=0.0, p=0.5, pairs=1):
+    rows = pd.DataFrame([nll] * 4, compare.MEASURES, ["difference", "low", "high"])
+    rows = rows.assign(p=np.nan)
+    rows.loc[compare.ECE, ["difference", "p"]] = ece, p
+    return compare.Difference(rows, 1, pairs)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "verb"),
-    [(-2, -1, "improves"), (1, 2, "worsens"), (-1, 1, "does not clearly change")],
-)
-def test_the_finding_of_the_ablation(low, high, verb):
-    ways = ("with class weights", "prior corrected", "without class weights")
-    keys = [(title, way) for title in ablation.PLAIN for way in ways]
-    values = np.tile([0.05, 0.06, 0.04], len(ablation.PLAIN))
-    table = pd.DataFrame({"ECE": values, "floor, mean": 0.03}, pd.MultiIndex.from_tuples(keys))
-    effect = ablation.effects(table)
-    text = ablation.finding(effect, pd.Series({"low": low, "high": high}))
-    assert f"prior correction {verb} the Baseline" in text
-    assert "by +0.0000 (published: −0.0074)" in text and "by +0.0100" in text
-    assert "by −0.0100" in text and "-" not in text.replace("class-wise", "")
+def test_whether_single_dense_gains_as_much():
+    found = {("x", "Single Dense"): difference((-0.02, -0.03, 0.0), -0.01)}
+    found["x", "Proposed"] = difference((-0.01, -0.03, 0.0), -0.02)
+    text = ablation.single_dense(found, "x")
+    assert text.startswith("**Without either layer, Single Dense gains as much")
+    assert "−0.0100" in text and "−0.020 (−0.030 to +0.000)" in text
+    turned = dict(zip(found, reversed(found.values()), strict=True))
+    assert ablation.single_dense(turned, "x").startswith("**Proposed gains more")
+    assert "not recorded" in ablation.single_dense({}, "x")
+
+
+def test_what_prior_correction_does_to_which_network():
+    lower, higher, same = (-0.3, -0.4, -0.2), (0.3, 0.2, 0.4), (0.0, -0.1, 0.1)
+    changes = {"A": difference(lower), "B": difference(higher), "C": difference(same)}
+    assert ablation.correction_sentence(changes, "phantom") == (
+        "On the phantom, prior correction lowers the NLL of A; it raises that of B; it does not "
+        "clearly change that of C."
+    )
+    text = ablation.correction_sentence({"B": difference(higher)}, "real images")
+    assert text == "On the real images, prior correction raises the NLL of B."
+
+
+def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
+    keys = [("phantom", n, w) for n in ("Baseline", "Proposed") for w in ablation.WAYS]
+    values = {compare.ECE: [0.05, 0.06, 0.04, 0.03, 0.03, 0.03], "runs": 1}
+    table = pd.DataFrame(values, pd.MultiIndex.from_tuples(keys))
+    text = ablation.finding(table, "phantom")
+    assert "On the phantom" in text and "0.0500" in text and "−0.0200 (published: −0.0074)" in text
+    assert "out by +0.0100" in text and "without them by −0.0100" in text
+    text = ablation.finding(table.drop(index="without class weights", level=2), "phantom")
+    assert "without them" not in text
 
 
 # Section 8
@@ -186,96 +287,62 @@ def test_a_sample_has_at_most_so_many_images_of_each_class():
 
 @pytest.fixture(scope="module")
 def every():
-    from acrlls.runs import records
-
     return records("laptop")
-
-
-def test_a_summary_of_a_record_has_every_row_that_the_paper_publishes(every):
-    ours, theirs = real.summary(every["", "proposed"]), real.published()
-    assert set(ours.index) == set(theirs.index) and not theirs.isna().any()
-    assert theirs["test images", "COVID"] == 543 and ours["images"].sum() == 16217
-    assert theirs["accuracy, Phase 2", ""] == paper.NUMBERS["accuracy.proposed"].value
 
 
 def test_dividing_out_equal_weights_changes_nothing(every):
     run = every["unweighted", "baseline"]
-    np.testing.assert_array_equal(real.training_weights(run), np.ones(4))
     as_trained = run.predictions("test").probabilities
-    np.testing.assert_allclose(real.recalibrate(run, "prior"), as_trained)
-    assert real.training_weights(every["", "baseline"]).argmax() == 1  # the rarest class here
+    np.testing.assert_allclose(recorded.probabilities(run, "prior"), as_trained)
 
 
-def test_a_paired_difference_turns_its_sign_with_the_runs(every):
-    first, second = (every["", v] for v in ("baseline", "proposed"))
-    there, back = (real.paired(*two, 50) for two in ((first, second), (second, first)))
-    np.testing.assert_allclose(there.estimate, -back.estimate, atol=1e-12)
-    assert there.loc["accuracy", "McNemar p"] == back.loc["accuracy", "McNemar p"]
-    assert there.loc["accuracy", "estimate"] == pytest.approx(0.0090, abs=5e-5)
+def test_a_difference_turns_its_sign_with_the_sides():
+    setting = recorded.setting()
+    sides = ("baseline", ""), ("proposed", "")
+    there, back = (compare.compare(setting, *two, resamples=20) for two in (sides, sides[::-1]))
+    np.testing.assert_allclose(there.table.difference, -back.table.difference, atol=1e-12)
+    assert there.table.p[compare.ECE] == back.table.p[compare.ECE]
 
 
-def test_runs_on_other_test_images_cannot_be_paired(every):
-    from types import SimpleNamespace
-
+def test_runs_on_other_test_images_cannot_be_compared(every):
     run = every["", "baseline"]
     test = run.predictions("test")
-    other = SimpleNamespace(names=test.names[::-1], probabilities=test.probabilities)
+    other = SimpleNamespace(predictions=lambda part: other_test, config=run.config)
+    other_test = SimpleNamespace(names=test.names[::-1])
+    setting = recorded.Setting("x", {"baseline": {"a": run}, "proposed": {"a": other}})
     with pytest.raises(ValueError, match="different images"):
-        real.paired(run, SimpleNamespace(predictions=lambda part: other))
+        compare.compare(setting, ("baseline", ""), ("proposed", ""))
 
 
-def test_seeds_are_grouped_by_variant_and_class_weights(every):
-    heads = [r for r in real.titled(every)[1].values() if r.config.augment]
-    table = real.over_seeds(heads, resamples=20)
+def test_seeds_are_grouped_by_network_and_class_weights(every):
+    table = seeds.over_seeds(seeds.heads(every.values()))
     assert set(table["seeds", ""]) == {3} and len(table) == 6
-    with pytest.raises(ValueError, match="two runs have.*'seed'"):
-        real.over_seeds(heads, by=("variant",))
-    assert "0.0419 for Baseline and 0.0382 for Proposed" in real.seeds_sentence(table)
+    text = seeds.seeds_sentence(table)
+    assert "0.0419 for Baseline and 0.0382 for Proposed" in text and "over 3 seeds" in text
 
 
-def test_which_settings_differ_beyond_sampling_noise(every):
-    def pair(low, high):
-        rows = ["accuracy", "miscalibration"]
-        return pd.DataFrame({"low": low, "high": high}, index=rows)
-
-    calibrated = real.calibration_table({"a": every["", "baseline"]}, resamples=20)
-    pairs = {"x": pair(1, 2), "y": pair(-2, -1), "z": pair(-1, 1)}
-    text = real.pairs_sentence(pairs, calibrated)
-    assert (
-        "By accuracy, Proposed is better in *x*; worse in *y*; not clearly different in *z*."
-        in text
-    )
-    assert "By calibration, Proposed is better in *y*; worse in *x*" in text
-    assert "*a* has the lowest NLL, 0.2164" in text
-    assert "worse" not in real.pairs_sentence({"z": pair(-1, 1)}, calibrated)
+def test_as_many_runs_are_needed_as_a_simulation_says():
+    heads = seeds.heads(records("laptop").values())
+    table = seeds.needed(heads)
+    row = table.loc["Lung Opacity"]
+    rng, n = np.random.default_rng(0), int(row["runs needed"])
+    shape = (4000, n)
+    first = rng.normal(0, row["sd of a run"], shape)
+    second = rng.normal(row["published difference"], row["sd of a run"], shape)
+    power = (ttest_ind(first, second, axis=1).pvalue < 0.05).mean()
+    assert 0.78 < power < 0.86
+    assert f"{table['runs needed'].max():.0f} runs" in seeds.needed_sentence(table, 3)
 
 
-def test_on_which_side_runs_err():
-    table = pd.DataFrame(
-        {("overconfidence", "p"): [0.01, 0.5], ("underconfidence", "p"): 0.5}, index=["a", "b"]
-    )
-    assert real.sides_sentence(table) == "Too confident (p < 0.05): a."
-    assert real.sides_sentence(table[1:]).startswith("No run")
-    table["underconfidence", "p"] = [0.5, 0.01]
-    assert real.sides_sentence(table).endswith("Not confident enough (p < 0.05): b.")
-
-
-@pytest.mark.parametrize(("first", "side"), [(0.03, "below"), (0.01, "above")])
-def test_the_finding_of_the_real_images(first, side):
-    keys = [(n, w) for n in ("Baseline", "Proposed") for w in ("as trained", "prior corrected")]
-    table = pd.DataFrame(
-        {"ECE": 0.02, "accuracy": 0.9, "floor, 95 %": 0.01}, index=pd.MultiIndex.from_tuples(keys)
-    )
-    table.loc[("Baseline", "as trained"), "ECE"] = first
-    pair = pd.DataFrame(
-        [[0.01, -0.002, 0.02, 0.08]], ["accuracy"], ["estimate", "low", "high", "McNemar p"]
-    )
-    text = real.finding(table, pair, 16217)
-    assert f"0.0200, {side} Baseline's" in text and "+0.0100 (−0.0020 to +0.0200)" in text
+def test_a_run_recorded_twice_is_told(every):
+    table = seeds.every_run(recorded.settings(every.values()), 15)
+    text = seeds.twice(table)
+    assert "Baseline's mean class-wise ECE went from" in text
+    assert seeds.twice(table.drop(index="laptop", level=2)).startswith("No run")
 
 
 def test_the_rank_of_the_published_pair():
     grid = pd.DataFrame({"alpha": [0.15, 0.08], "tau": 0.25, "val_loss": [0.4, 0.5]})
-    assert "has rank 2 of 2" in real.grid_sentence(grid)
-    assert "is not in the grid" in real.grid_sentence(grid[:1])
-    assert real.grid_sentence(None).startswith("No grid is recorded")
+    assert "has rank 2 of 2" in tuning.grid_sentence(grid)
+    assert "is not in the grid" in tuning.grid_sentence(grid[:1])
+    assert tuning.grid_sentence(None).startswith("No grid is recorded")

@@ -1,0 +1,162 @@
+"""Recorded runs by setting, and what they say: as trained, after a post-hoc step, by another
+reading of BatchNorm's statistics, in two class mixes.
+
+A *step* is a post-hoc method fitted on the validation images of the same run; those images also
+chose the kept epoch, so no side saw a test label.  A *mix* is a set of class shares: the test
+images' own, or the published one, for which each image is weighted by the published share of its
+class over the share here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from acrlls import calibration
+from acrlls.method import VARIANTS
+from acrlls.paper import CLASSES, table
+from acrlls.runs import Run, records, training_weights
+
+# the post-hoc step that the findings name: one scale and one shift a class, so it contains LLS
+STEP = "vector"
+NETWORKS = ("baseline", "single_dense", "proposed")
+Side = tuple[str, str]  # a network and a step, "" for none
+READING = "with statistics "  # a step: prediction by another reading of BatchNorm's statistics
+REESTIMATED = READING + "reestimated"
+AS_PUBLISHED = "as published"
+UNWEIGHTED = "without class weights"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in network and seed alone.
+
+    Attributes:
+        title: as tables show it.
+        runs: by network and by the name of the record's group, such as ``"laptop-seed-1"``: runs
+            of one group share seed, code and machine, so a pair is taken from one group.
+    """
+
+    title: str
+    runs: dict[str, dict[str, Run]]
+
+    def of(self, network: str) -> list[Run]:
+        """The runs of one network, a run a group; none where it was not recorded."""
+        return list(self.runs.get(network, {}).values())
+
+    def common(self, *sides: Side) -> list[str]:
+        """The groups of runs in which every side can be had."""
+        groups = set.intersection(*[set(self.runs.get(n, ())) for n, _ in sides])
+        return sorted(g for g in groups if all(_offers(self.runs[n][g], s) for n, s in sides))
+
+
+def settings(runs: Iterable[Run]) -> list[Setting]:
+    """Runs through both phases by setting: the published reading first, then what was changed, by
+    its name."""
+    found: dict[str, dict] = {}
+    for run in runs:
+        if run.config.phase2_epochs:
+            group = found.setdefault(_title(run.config), {})
+            group.setdefault(run.config.variant, {})[run.folder.parent.name] = run
+    order = sorted(found, key=lambda t: (t != AS_PUBLISHED, t))
+    return [Setting(title, found[title]) for title in order]
+
+
+def setting(title: str = AS_PUBLISHED, profile: str = "laptop") -> Setting:
+    """One setting of a profile's records; without runs where it was not recorded."""
+    every = {s.title: s for s in settings(records(profile).values())}
+    return every.get(title, Setting(title, {}))
+
+
+def like(config, profile: str = "laptop") -> list[Run]:
+    """The recorded runs of a config's network and setting on the real images; none if there are
+    none."""
+    return setting(_title(config), profile).of(config.variant)
+
+
+def titles(runs: list[Run]) -> list[str]:
+    """A title for each of some runs: its number and its seed."""
+    return [f"run {k}, seed {run.config.seed}" for k, run in enumerate(runs, 1)]
+
+
+def shown(run: Run, real: list[Run]) -> Run:
+    """What figures show: the first of some recorded runs where this build has phantoms, else the
+    run of this build."""
+    return real[0] if real and run.config.data == "phantom" else run
+
+
+def _title(config) -> str:
+    changes = {
+        UNWEIGHTED: not config.class_weights,
+        "BatchNorm frozen": config.batchnorm == "frozen",
+        "input −1 to 1": config.input_range == "-1..1",
+        "without augmentation": not config.augment,
+    }
+    return ", ".join(name for name, changed in changes.items() if changed) or AS_PUBLISHED
+
+
+def _offers(run: Run, step: str) -> bool:
+    """Whether a step can be had of a run: any method can, a reading where it was recorded."""
+    return not step.startswith(READING) or step.removeprefix(READING) in readings(run)
+
+
+def probabilities(run: Run, step: str = "") -> np.ndarray:
+    """Test probabilities ``(n, classes)`` of a run, as trained or after a step: a name in
+    ``calibration.METHODS``, or ``READING`` and a reading of BatchNorm's statistics."""
+    test = run.predictions("test")
+    if not step:
+        return test.probabilities
+    if step.startswith(READING):
+        return readings(run)[step.removeprefix(READING)]
+    method = calibration.METHODS[step].make(training_weights(run))
+    return method.fit(run.predictions("validation")).predict_proba(test)
+
+
+def readings(run: Run) -> dict[str, np.ndarray]:
+    """Test probabilities ``(n, classes)`` of a run by each reading of BatchNorm's statistics at
+    prediction: the run's own, and those that were measured on the same training."""
+    found = {str(run.config.batchnorm_statistics[0]): run.predictions("test").probabilities}
+    file = run.folder / "statistics_predictions.csv.gz"
+    if file.exists():
+        every = pd.read_csv(file, dtype={"statistics": str})
+        for name, rows in every[every.part == "test"].groupby("statistics", sort=False):
+            logits = rows[[f"logit_{c}" for c in run.class_names]].to_numpy()
+            found[name] = softmax(logits, axis=1)
+    return found
+
+
+def mix_weights(run: Run, mix: str) -> np.ndarray:
+    """A weight for each test image ``(n,)``, of mean one: all one in the mix ``"own"``, and in
+    ``"paper"`` such that the classes have their published shares.
+
+    Raises:
+        ValueError: another mix, or classes that are not the paper's.
+    """
+    labels = run.predictions("test").labels
+    if mix == "own":
+        return np.ones(len(labels))
+    if mix != "paper":
+        raise ValueError(f"mix is {mix!r}; choose one of: own, paper")
+    if run.class_names != CLASSES:
+        raise ValueError(
+            f"the published mix is of {', '.join(CLASSES)}, not of {', '.join(run.class_names)}"
+        )
+    published = table("III").loc[list(CLASSES), "Support"].to_numpy(float)
+    return (published / published.sum() * len(labels) / np.bincount(labels))[labels]
+
+
+def step_title(step: str) -> str:
+    """Such as "after vector scaling", or "as trained"."""
+    if step.startswith(READING):
+        return step
+    return f"after {calibration.METHODS[step].title}" if step else "as trained"
+
+
+def name_of(side: Side) -> str:
+    """Such as "Baseline after vector scaling", or "Proposed"."""
+    network, step = side
+    return VARIANTS[network].title + (f" {step_title(step)}" if step else "")
