@@ -220,14 +220,17 @@ once, so a build takes less than the sum of their times.
 
 
 def _findings(executed: dict) -> str:
-    """Markdown table of what the sections found: the output of each cell tagged ``finding``."""
-    rows = ["| Section | In this build |", "|---|---|"]
+    """Markdown table of what the sections found: the output of the first cell tagged ``finding`` of
+    each, but of those whose cells are on the front page already."""
+    rows = ["| Section | What it finds |", "|---|---|"]
     for section, notebook in executed.items():
+        tags = [set(cell.metadata.get("tags", [])) for cell in notebook.cells]
+        if any("front" in t for t in tags):
+            continue
+        first = next((c for c, t in zip(notebook.cells, tags, strict=True) if "finding" in t), {})
         said = [
             " ".join(output.data["text/markdown"].split())
-            for cell in notebook.cells
-            if "finding" in cell.metadata.get("tags", [])
-            for output in cell.get("outputs", [])
+            for output in first.get("outputs", [])
             if "text/markdown" in output.get("data", {})
         ]
         if said:

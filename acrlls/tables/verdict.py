@@ -48,6 +48,33 @@ def _seeds(found: Difference) -> str:
     return seeds if found.pairs == found.seeds else f"{seeds}, {found.pairs} runs"
 
 
+def headline(step: Difference, layers: Difference, errors, floor: float) -> str:
+    """The verdict in one sentence.
+
+    Args:
+        step: Baseline with a post-hoc step minus Proposed as trained.
+        layers: Proposed minus Baseline, as trained.
+        errors: mean class-wise ECE of each run of Proposed.
+        floor: what perfect calibration stays below in 95 % of test sets.
+    """
+    above = np.mean(np.array(errors) > floor)
+    trained = {1: "is not calibrated", 0: "shows no miscalibration"}.get(above, "is not always so")
+    gain = {
+        -1: "predicts better than the network without the two layers",
+        1: "predicts worse than the network without the two layers",
+        0: "cannot be told from the network without the two layers by its predictions",
+    }[layers.shows("NLL")]
+    needed = {
+        -1: "One step after training helps that network more than the layers do",
+        1: "The layers help more than one step after training of that network",
+        0: "One step after training of that network does as much",
+    }[step.shows("NLL")]
+    return (
+        f"**Trained with ACR and LLS, the network {trained}, and it {gain}. {needed}.** "
+        "The numbers, from the real images:"
+    )
+
+
 # --- Four answers for the front page
 
 

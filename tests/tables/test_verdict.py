@@ -39,6 +39,15 @@ def test_the_sentence_says_what_the_interval_of_the_nll_says(row, said):
     assert "-" not in text.replace("class-wise", "")
 
 
+@pytest.mark.parametrize("step, help", [(BETTER, "more than the layers do"), (WORSE, "The layers")])
+@pytest.mark.parametrize("errors, trained", [([0.02], "is not calibrated"), ([0.001], "shows no")])
+def test_the_headline_joins_calibration_layers_and_step(step, help, errors, trained):
+    text = verdict.headline(difference(step), difference(NEITHER), errors, 0.01)
+    assert help in text and trained in text and "cannot be told from" in text
+    text = verdict.headline(difference(step), difference(WORSE), [*errors, 0.005], 0.01)
+    assert "predicts worse than the network without" in text
+
+
 @pytest.mark.parametrize(
     "row, said", [(BETTER, "No."), (WORSE, "Yes"), (NEITHER, "cannot be told apart")]
 )
