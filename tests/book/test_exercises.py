@@ -1,12 +1,15 @@
 """The exercises: solutions pass their check, plausible mistakes fail it, copies hold neither."""
 
 import re
+import subprocess
+import sys
+import time
 
 import nbformat
 import pytest
 
 from acrlls import cli
-from acrlls.book import all_exercises
+from acrlls.book import all_exercises, find
 from acrlls.config import PROJECT
 
 EXERCISES = all_exercises()
@@ -42,7 +45,9 @@ def test_the_solution_passes_its_check(exercise, capsys):
     cells = code(exercise, "wrong")
     assert [tags & {"solution", "check"} for tags, _ in cells].count({"solution"}) == 1
     assert "assert " in cells[-1][1] and cells[-1][0] == {"check"}
+    start = time.monotonic()
     run(cells)
+    assert time.monotonic() - start < 60  # what the teacher's page says
 
 
 @each_exercise
@@ -78,8 +83,10 @@ def test_an_exercise_says_its_aim_minutes_and_prerequisites_and_is_listed(exerci
     title = exercise.title.removeprefix(f"Exercise {number}: ")
     assert title != exercise.title
     copy = f"{{download}}`notebook <../notebooks/exercises/{exercise.name}.ipynb>`"
-    row = f"| {number} | [{title}](exercises/{exercise.name}) | {section} | {minutes} | {copy} |"
-    assert row in PAGE.splitlines(), row
+    link = f"[{title}](exercises/{exercise.name}.md)"
+    where = f"[{section}](sections/{find(section).name}.ipynb)"
+    row = f"| {number} | {link} | {where} | {minutes} | {copy} |"
+    assert any(line.startswith(row) for line in PAGE.splitlines()), row
     assert f"exercises/{exercise.name}\n" in (PROJECT / "_toc.yml").read_text("utf-8")
     for _, source in code(exercise):
         assert len(source.splitlines()) <= 10 and max(map(len, source.splitlines())) <= 100
@@ -102,3 +109,15 @@ def test_a_students_work_is_not_overwritten(tmp_path, capsys):
 def test_an_unknown_exercise_is_a_mistake_in_usage(capsys):
     assert cli.main(["student", "noise_flor"]) == 2
     assert "did you mean 'noise_floor'?" in capsys.readouterr().err
+
+
+@pytest.mark.thorough
+def test_the_slides_need_no_network(tmp_path):
+    source = PROJECT / "book" / "slides"
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "revealjs", str(source), "html"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "html" / "index.html").read_text("utf-8")
+    loaded = re.findall(r"<(?:script|link|img)\b[^>]*?(?:src|href)=\"([^\"]+)", page)
+    assert sum(name.endswith(".png") for name in loaded) == 5
+    assert all((tmp_path / "html" / name.split("?")[0]).is_file() for name in loaded)
