@@ -120,5 +120,5 @@ def test_the_slides_need_no_network(tmp_path):
     page = (tmp_path / "html" / "index.html").read_text("utf-8")
     loaded = re.findall(r"<(?:script|link|img)\b[^>]*?(?:src|href)=\"([^\"]+)", page)
     assert sum(name.endswith(".png") for name in loaded) == 5
-    assert page.count("alt=") >= 5
+    assert 'alt="_images' not in page  # what myst-nb writes where a cell says nothing
     assert all((tmp_path / "html" / name.split("?")[0]).is_file() for name in loaded)
