@@ -1,4 +1,5 @@
 # make book    the book, from nothing: environment, sections, pages
+# make slides  the lecture's slides, in a minute; they need no network
 # make test    the tests, in some minutes
 # make style   ruff: what is wrong, and what is not formatted
 # make thorough   the few that take too long for every day
@@ -15,13 +16,17 @@ PYTHON   ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do
 BIN      := $(VENV)/bin
 LOCKED   := constraints.txt pyproject.toml
 
-.PHONY: book test thorough style clean distclean
+.PHONY: book slides test thorough style clean distclean
 .DELETE_ON_ERROR:
 
 # Sphinx warns about a page only when it reads it: after a failure, the next build reads all of them again.
 book: $(VENV)/.book
 	@$(BIN)/jupyter-book build book $(WARNINGS) || { rm -rf book/_build/.doctrees; exit 1; }
 	@echo "The book: $(CURDIR)/book/_build/html/index.html"
+
+slides: $(VENV)/.book
+	@$(BIN)/sphinx-build -q -b revealjs -d book/_build/.slides book/slides book/_build/slides
+	@echo "The slides: $(CURDIR)/book/_build/slides/index.html"
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

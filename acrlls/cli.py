@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import acrlls
-from acrlls.book import SectionFailed, all_sections, execute, find
+from acrlls import book
 from acrlls.config import PROJECT, Config, UserError, configure, profiles
 from acrlls.store import store
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
+SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
 _VARIANTS = FIELDS["variant"].metadata["choices"]
 
 
@@ -55,7 +56,7 @@ def run(options) -> int:
 
     acrlls run calibration -p bins 20 -o out.ipynb
     """
-    section = _usage(find, options.section)
+    section = _usage(book.find, options.section)
     parameters = _values(options.parameters, section.parameters, f"section {section.name}")
     # The section would say the same after its kernel has started; this says it at once.
     settings = {k: v for k, v in parameters.items() if k in FIELDS}
@@ -66,8 +67,8 @@ def run(options) -> int:
     if output.resolve() == section.path.resolve():
         raise UsageError(f"the output {output} is the section itself")
     try:
-        execute(section, output, parameters)
-    except SectionFailed as failure:
+        book.execute(section, output, parameters)
+    except book.SectionFailed as failure:
         message = f"{failure}" if failure.is_user_error else failure.report()
         print(f"\nacrlls run: {message}\nwhat there is of it: {output}", file=sys.stderr)
         return 1
@@ -77,9 +78,20 @@ def run(options) -> int:
 
 def sections(options) -> None:
     """List the sections and their parameters."""
-    for section in all_sections():
+    for section in book.all_sections():
         print(f"{section.name:<20} {section.title}")
         print(" " * 20, ", ".join(f"{k}={default}" for k, default in section.parameters.items()))
+
+
+def student(options) -> None:
+    """Write students' copies of exercises, without solutions; of all where none is named.
+
+    acrlls student 3 noise_floor
+    """
+    known = book.all_exercises()
+    chosen = [_usage(book.find, name, known, "exercise") for name in options.exercises]
+    for exercise in chosen or known:
+        print(book.write_student(exercise, options.output / f"{exercise.name}.ipynb"))
 
 
 def reproduce(options) -> None:
@@ -87,7 +99,7 @@ def reproduce(options) -> None:
 
     A run that is already kept is recorded as it is; one that was cut off goes on where it was.
     """
-    given = _settings(options, "reproduce")
+    given = _values(options.parameters, SETTINGS, "reproduce")
     configs = {v: _usage(configure, options.profile, variant=v, **given) for v in options.variants}
     folder = options.output or PROJECT / "results" / options.profile
     from acrlls.calibration import accuracy, classwise_ece
@@ -98,9 +110,7 @@ def reproduce(options) -> None:
         test = done.predictions("test")
         p, y = test.probabilities, test.labels
         ece = classwise_ece(p, y, bins=config.bins).mean()
-        print(
-            f"{config.variant}: test accuracy {accuracy(p, y):.4f}, mean class-wise ECE {ece:.4f}"
-        )
+        print(f"{config.variant}: accuracy {accuracy(p, y):.4f}, mean class-wise ECE {ece:.4f}")
         print(f"recorded in {folder / config.variant}")
     if options.tune:
         table = acrlls.tune(_usage(configure, options.profile, variant="proposed", **given))
@@ -184,7 +194,7 @@ def bench(options) -> None:
     if options.quick:
         profile, images, points = "quick", 160, 1
         given |= {"data": "phantom", "phantom_images": 160, "grid_alpha": [0.08]}
-    given |= _settings(options, "bench")
+    given |= _values(options.parameters, SETTINGS, "bench")
     # None asks for a fresh view every epoch here, and not for what the profile says.
     config = _usage(configure, profile, **given).replace(views=given["views"])
     folder = options.output or speed.RECORDS / profile
@@ -206,7 +216,7 @@ def doctor(options) -> int:
     return 1 if problems else 0
 
 
-COMMANDS = (run, sections, reproduce, cache, pretrain, claims, bench, doctor)
+COMMANDS = (run, sections, student, reproduce, cache, pretrain, claims, bench, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -219,12 +229,8 @@ def _parser() -> argparse.ArgumentParser:
     subs = {}
     for command in COMMANDS:
         text = inspect.getdoc(command)
-        subs[command] = commands.add_parser(
-            command.__name__,
-            help=text.splitlines()[0],
-            description=text,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        how = {"description": text, "formatter_class": argparse.RawDescriptionHelpFormatter}
+        subs[command] = commands.add_parser(command.__name__, help=text.splitlines()[0], **how)
         subs[command].set_defaults(command=command, parameters=[])
     _arguments(lambda command, *names, **how: subs[command].add_argument(*names, **how))
     return parser
@@ -238,6 +244,8 @@ def _arguments(add) -> None:
     add(run, "-p", **pair, help="a parameter of the section; may be repeated")
     add(run, "-o", "--output", type=Path, help="the notebook; default: out_<section>.ipynb here")
 
+    add(student, "exercises", nargs="*", metavar="EXERCISE", help="noise_floor, 10; default: all")
+    add(student, "-o", "--output", type=Path, default=Path("exercises"), help="folder")
     known = ", ".join(profiles())
     add(reproduce, "-p", **pair, help="a setting, such as `seed 1`; may be repeated")
     add(reproduce, "--profile", default="paper", help=f"default: paper; known: {known}")
@@ -260,12 +268,6 @@ def _arguments(add) -> None:
     add(doctor, "--profile", help="profile to look at; default: quick, or ACRLLS_PROFILE")
 
 
-def _settings(options, where: str) -> dict[str, Any]:
-    return _values(
-        options.parameters, [n for n in FIELDS if n not in ("profile", "variant")], where
-    )
-
-
 def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:
     """``-p name value`` pairs as Python values; a name that is not known is refused."""
     for name, _ in pairs:
@@ -278,11 +280,9 @@ def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     """The text as None, a boolean, a number or a list where it reads as one, else as it is."""
-    named = {"none": None, "null": None, "true": True, "false": False}
-    if text.lower() in named:
-        return named[text.lower()]
+    named = {"none": "None", "null": "None", "true": "True", "false": "False"}
     try:
-        value = ast.literal_eval(text)
+        value = ast.literal_eval(named.get(text.lower(), text))
     except (ValueError, SyntaxError):
         return text
     return list(value) if isinstance(value, tuple) else value

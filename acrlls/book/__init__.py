@@ -1,6 +1,17 @@
 """The book: sections executed through papermill and brought to Sphinx."""
 
+from acrlls.book.exercises import all_exercises, write_student
 from acrlls.book.extension import setup
 from acrlls.book.sections import Section, SectionFailed, all_sections, execute, find, versions
 
-__all__ = ["Section", "SectionFailed", "all_sections", "execute", "find", "setup", "versions"]
+__all__ = [
+    "Section",
+    "SectionFailed",
+    "all_exercises",
+    "all_sections",
+    "execute",
+    "find",
+    "setup",
+    "versions",
+    "write_student",
+]

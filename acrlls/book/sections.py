@@ -77,10 +77,10 @@ class Section:
 
     @cached_property
     def cells(self) -> list:
-        """Its cells, of code and of text, as ``nbformat`` reads them."""
-        import nbformat
+        """Its cells, of code and of text, as ``nbformat`` has them."""
+        import jupytext
 
-        return nbformat.read(self.path, as_version=4).cells
+        return jupytext.read(self.path).cells
 
     @property
     def title(self) -> str:
@@ -102,7 +102,7 @@ class Section:
         return found
 
 
-def all_sections(folder: Path | None = None) -> list[Section]:
+def all_sections(folder: Path | None = None, suffix: str = ".ipynb") -> list[Section]:
     """All sections of a folder (default: the project's notebooks) in the order of their names.
 
     Raises:
@@ -110,21 +110,24 @@ def all_sections(folder: Path | None = None) -> list[Section]:
             project.
     """
     folder = folder or NOTEBOOKS
-    found = [Section(path) for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))]
+    found = [Section(path) for path in sorted(folder.glob(f"[0-9][0-9]_*{suffix}"))]
     if not found:
         hint = "sections need a checkout of the project, `pip install -e .` in it"
         raise UserError(f"no notebooks in {folder}; {hint}")
     return found
 
 
-def find(name: str) -> Section:
+def find(name: str, known: list[Section] | None = None, kind: str = "section") -> Section:
     """The section of a name, with or without its number, of a number alone, or of a path.
+
+    Args:
+        known: where to look; None takes all sections. ``kind`` names them in the error.
 
     Raises:
         UserError: there is none.
     """
-    known = all_sections()
-    wanted = Path(name).stem if name.endswith(".ipynb") else name
+    known = known or all_sections()
+    wanted = Path(name).stem if name.endswith((".ipynb", ".md")) else name
     for section in known:
         number = section.name.split("_")[0]
         if wanted in (section.name, section.slug, number, str(int(number))):
@@ -132,7 +135,7 @@ def find(name: str) -> Section:
     slugs = [section.slug for section in known]
     near = difflib.get_close_matches(wanted, slugs + [section.name for section in known], n=1)
     hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(slugs)
-    raise UserError(f"there is no section {name!r}; {hint}")
+    raise UserError(f"there is no {kind} {name!r}; {hint}")
 
 
 def execute(

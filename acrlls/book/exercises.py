@@ -1,0 +1,42 @@
+"""Exercises: one source each, a page of the book, and the student's copy without its solution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from acrlls.book.sections import Section, all_sections
+from acrlls.config import PROJECT, UserError
+
+SOURCES = PROJECT / "book" / "exercises"
+
+
+def all_exercises() -> list[Section]:
+    """All exercises in the order of their numbers; a :class:`UserError` where there are none."""
+    return all_sections(SOURCES, ".md")
+
+
+def write_student(exercise: Section, path: Path) -> Path:
+    """Write the student's notebook.
+
+    Cells tagged ``solution`` become empty ones, and those tagged ``wrong``, mistakes that the check
+    must refuse, are left out. Equal sources give equal files.
+
+    Raises:
+        UserError: there is another file, which may hold a student's work.
+    """
+    from nbformat import v4
+
+    cells = []
+    for cell in exercise.cells:
+        tags = cell.metadata.get("tags", [])
+        source = "# Your answer here\n" if "solution" in tags else cell.source
+        new = v4.new_code_cell if cell.cell_type == "code" else v4.new_markdown_cell
+        if "wrong" not in tags:
+            cells.append(new(source, id=f"cell-{len(cells)}"))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    text = v4.writes(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})) + "\n"
+    if path.exists() and path.read_text("utf-8") != text:
+        raise UserError(f"{path} has been edited; move or delete it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path

@@ -1,0 +1,124 @@
+"""The exercises: solutions pass their check, plausible mistakes fail it, copies hold neither."""
+
+import re
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from acrlls import cli
+from acrlls.book import all_exercises, find
+from acrlls.config import PROJECT
+
+EXERCISES = all_exercises()
+COPIES = PROJECT / "notebooks" / "exercises"
+PAGE = (PROJECT / "book" / "exercises.md").read_text("utf-8")
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
+LINE = re.compile(
+    r"\*\*Section (\d+) · (\d+) minutes\.\*\* \*Aim:\* (.+?)\. \*Prerequisites:\* (.+?)\.$"
+)
+
+
+def code(exercise, *without):
+    """(tags, source) of the code cells that have none of some tags."""
+    cells = [c for c in exercise.cells if c.cell_type == "code"]
+    tagged = [(set(c.metadata.get("tags", [])), c.source) for c in cells]
+    return [(tags, source) for tags, source in tagged if not tags & set(without)]
+
+
+def run(cells):
+    names = {}
+    for _, source in cells:
+        exec(source, names)
+    return names
+
+
+def about(exercise):
+    """Section, minutes, aim and prerequisites, from the line below the title."""
+    return LINE.match(exercise.cells[0].source.split("\n\n")[1].replace("\n", " "))
+
+
+@each_exercise
+def test_the_solution_passes_its_check(exercise, capsys):
+    cells = code(exercise, "wrong")
+    assert [tags & {"solution", "check"} for tags, _ in cells].count({"solution"}) == 1
+    assert "assert " in cells[-1][1] and cells[-1][0] == {"check"}
+    start = time.monotonic()
+    run(cells)
+    assert time.monotonic() - start < 60  # what the teacher's page says
+
+
+@each_exercise
+def test_plausible_mistakes_fail_the_check_and_so_does_no_answer(exercise, capsys):
+    mistakes = [source for tags, source in code(exercise) if "wrong" in tags]
+    assert mistakes
+    for mistake in mistakes:
+        *before, check = code(exercise, "wrong", "solution")
+        names = run([*before, ((), mistake)])
+        with pytest.raises(AssertionError):
+            exec(check[1], names)
+    with pytest.raises(NameError):
+        run(code(exercise, "wrong", "solution"))
+
+
+@each_exercise
+def test_the_students_copy_is_up_to_date_and_holds_no_solution(exercise, tmp_path, capsys):
+    copy = (COPIES / f"{exercise.name}.ipynb").read_text("utf-8")
+    assert cli.main(["student", exercise.slug, "-o", str(tmp_path)]) == 0
+    assert (tmp_path / f"{exercise.name}.ipynb").read_text("utf-8") == copy, "acrlls student"
+    notebook = nbformat.reads(copy, as_version=4)
+    nbformat.validate(notebook)
+    shown = "\n".join(cell.source for cell in notebook.cells)
+    hidden = [source for tags, source in code(exercise) if tags & {"solution", "wrong"}]
+    assert not [line for text in hidden for line in text.splitlines() if line in shown and line]
+
+
+@each_exercise
+def test_an_exercise_says_its_aim_minutes_and_prerequisites_and_is_listed(exercise):
+    number, found = int(exercise.name[:2]), about(exercise)
+    assert found, "**Section n · m minutes.** *Aim:* ... *Prerequisites:* ..."
+    section, minutes = found.groups()[:2]
+    title = exercise.title.removeprefix(f"Exercise {number}: ")
+    assert title != exercise.title
+    copy = f"{{download}}`notebook <../notebooks/exercises/{exercise.name}.ipynb>`"
+    link = f"[{title}](exercises/{exercise.name}.md)"
+    where = f"[{section}](sections/{find(section).name}.ipynb)"
+    row = f"| {number} | {link} | {where} | {minutes} | {copy} |"
+    assert any(line.startswith(row) for line in PAGE.splitlines()), row
+    assert f"exercises/{exercise.name}\n" in (PROJECT / "_toc.yml").read_text("utf-8")
+    for _, source in code(exercise):
+        assert len(source.splitlines()) <= 10 and max(map(len, source.splitlines())) <= 100
+
+
+def test_every_section_has_an_exercise():
+    sections = {about(exercise).group(1) for exercise in EXERCISES}
+    assert sections == set("12345678")
+    assert [int(e.name[:2]) for e in EXERCISES] == list(range(1, len(EXERCISES) + 1))
+
+
+def test_a_students_work_is_not_overwritten(tmp_path, capsys):
+    assert cli.main(["student", "1", "-o", str(tmp_path)]) == 0
+    (mine,) = tmp_path.iterdir()
+    mine.write_text(mine.read_text().replace("# Your answer here", "answer = 1"))
+    assert cli.main(["student", "1", "-o", str(tmp_path)]) == 1
+    assert "answer = 1" in mine.read_text() and "edited" in capsys.readouterr().err
+
+
+def test_an_unknown_exercise_is_a_mistake_in_usage(capsys):
+    assert cli.main(["student", "noise_flor"]) == 2
+    assert "did you mean 'noise_floor'?" in capsys.readouterr().err
+
+
+@pytest.mark.thorough
+def test_the_slides_need_no_network(tmp_path):
+    source = PROJECT / "book" / "slides"
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "revealjs", str(source), "html"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "html" / "index.html").read_text("utf-8")
+    loaded = re.findall(r"<(?:script|link|img)\b[^>]*?(?:src|href)=\"([^\"]+)", page)
+    assert sum(name.endswith(".png") for name in loaded) == 5
+    assert 'alt="_images' not in page  # what myst-nb writes where a cell says nothing
+    assert all((tmp_path / "html" / name.split("?")[0]).is_file() for name in loaded)
