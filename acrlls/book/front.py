@@ -12,7 +12,8 @@ _CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<text>.+)", re.DOTALL)
 
 
 def front(notebook, folder: Path, name: str = "front") -> str:
-    """Markdown of those cells in their order; their figures are written into ``folder``.
+    """Markdown of those cells in their order; their figures are written into ``folder``, those that
+    recompute stay HTML.
 
     Neighbouring sentences that begin with a question in bold become a grid of cards. A figure's
     alternative text and caption are those of its cell.
@@ -29,7 +30,9 @@ def front(notebook, folder: Path, name: str = "front") -> str:
             if cards:
                 parts.append(_grid(cards))
                 cards = []
-            if "image/png" in data:
+            if 'class="explore"' in data.get("text/html", ""):
+                parts.append(f"```{{raw}} html\n{data['text/html']}\n```")
+            elif "image/png" in data:
                 file = folder / f"{name}_{len(parts)}.png"
                 file.write_bytes(base64.b64decode(data["image/png"]))
                 parts.append(_figure(file.name, cell.metadata.get("mystnb", {})))

@@ -31,3 +31,10 @@ def test_sentences_figures_and_cards_come_in_order_and_nothing_else(tmp_path):
     assert places == sorted(places)
     assert text.count("::::{grid}") == 1 and "Not for the front" not in text
     assert (tmp_path / "front_1.png").read_bytes() == b"picture"
+
+
+def test_a_figure_that_recomputes_stays_html(tmp_path):
+    page = '<figure class="explore" data-figure="reliability">x</figure>'
+    both = {"text/html": page, "image/png": base64.b64encode(b"still").decode()}
+    text = front(new_notebook(cells=[cell(["front"], both)]), tmp_path)
+    assert "{raw} html" in text and page in text and not list(tmp_path.iterdir())
