@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from acrlls import VARIANTS, calibration, paper, run_all
 from acrlls.paper import CLASSES
+from acrlls.runs import Run
 from acrlls.tables import beside
 from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of
 from acrlls.tables.recorded import UNWEIGHTED, Setting, probabilities
@@ -65,12 +66,13 @@ def table_5(real: Setting, ours: Setting, resamples: int) -> pd.DataFrame:
 
 
 def against_baseline(
-    settings: Sequence[Setting], bins: int, resamples: int
+    settings: Sequence[Setting], bins: int, resamples: int, mix: str = "own"
 ) -> dict[tuple[str, str], Difference]:
     """Each network minus the Baseline of its setting, by the setting's title and its own."""
+    ending = ", paper's mix" if mix == "paper" else ""
     return {
-        (s.title, VARIANTS[n].title): compare(
-            s, ("baseline", ""), (n, ""), bins=bins, resamples=resamples
+        (s.title + ending, VARIANTS[n].title): compare(
+            s, ("baseline", ""), (n, ""), mix, bins=bins, resamples=resamples
         )
         for s in settings
         for n in WEIGHTED[1:]
@@ -128,11 +130,12 @@ def single_dense(found: dict[tuple[str, str], Difference], title: str) -> str:
             f"(p = {number(ece.p)}) and its NLL by {signed(nll.difference, nll.low, nll.high, 3)}"
         )
     gains = [d.table.loc["NLL", "difference"] for d in rows.values()]
-    verdict = (
-        "Without either layer, Single Dense gains as much as Proposed or more"
-        if gains[0] <= gains[1]
-        else "Proposed gains more than Single Dense"
-    )
+    if min(gains) >= 0:
+        verdict = "Neither network lowers Baseline's NLL"
+    elif gains[0] <= gains[1]:
+        verdict = "Without either layer, Single Dense gains as much as Proposed or more"
+    else:
+        verdict = "Proposed gains more than Single Dense"
     runs = min(d.pairs for d in rows.values())
     return f"**{verdict}.** {'; '.join(said)} ({plural(runs, 'run')} of each)."
 
@@ -172,6 +175,17 @@ def correction_change(pair: Pair, resamples: int) -> dict[str, Difference]:
         for n in PLAIN
         if pair[0].of(n)
     }
+
+
+def correction_count(runs: Iterable[Run]) -> str:
+    """In how many recorded runs with class weights prior correction lowers the NLL at all."""
+    weighted = [run for run in runs if run.config.class_weights]
+    gains = [mean_of([r], "prior")[1] < mean_of([r])[1] for r in weighted]
+    return (
+        f"Of {plural(len(gains), 'recorded run')} on the real images with class weights, Phase 1 "
+        f"alone included, prior correction lowers the NLL of {sum(gains)} and raises that of "
+        f"{len(gains) - sum(gains)}."
+    )
 
 
 def correction_sentence(changes: dict[str, Difference], where: str) -> str:

@@ -230,6 +230,8 @@ def test_whether_single_dense_gains_as_much():
     assert "−0.0100" in text and "−0.020 (−0.030 to +0.000)" in text
     turned = dict(zip(found, reversed(found.values()), strict=True))
     assert ablation.single_dense(turned, "x").startswith("**Proposed gains more")
+    worse = dict.fromkeys(found, difference((0.1, 0.0, 0.2)))
+    assert ablation.single_dense(worse, "x").startswith("**Neither network lowers")
     assert "not recorded" in ablation.single_dense({}, "x")
 
 
@@ -242,6 +244,18 @@ def test_what_prior_correction_does_to_which_network():
     )
     text = ablation.correction_sentence({"B": difference(higher)}, "real images")
     assert text == "On the real images, prior correction raises the NLL of B."
+
+
+def test_runs_are_counted_by_what_prior_correction_does_to_them():
+    runs = list(records("laptop").values())
+    weighted = [r for r in runs if r.config.class_weights]
+    text = ablation.correction_count(runs)
+    after = sum(
+        log_loss(t.labels, recorded.probabilities(r, "prior")) < log_loss(t.labels, t.probabilities)
+        for r in weighted
+        for t in [r.predictions("test")]
+    )
+    assert f"Of {len(weighted)} recorded" in text and f"of {after} and" in text
 
 
 def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
