@@ -16,6 +16,7 @@ from acrlls.figures.explore import (
     explore_seeds,
     explore_simplex,
 )
+from acrlls.figures.grid import explore_tuning
 from acrlls.figures.images import (
     choose_examples,
     plot_augmentation,
@@ -40,6 +41,7 @@ __all__ = [
     "explore_scaling",
     "explore_seeds",
     "explore_simplex",
+    "explore_tuning",
     "plot_ablation",
     "plot_architecture",
     "plot_augmentation",

@@ -96,9 +96,9 @@ def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: in
         {
             "network": {"label": "Network", "options": list(logits), "value": title},
             "of": {"label": "Look at", "options": ["Top label", *names], "value": "Top label"},
-            "bins": _slider("Bins", 2, 50, 1, bins),
-            "temperature": _slider("Temperature", 0.25, 4, 0.05, 1.0),
-            "images": _slider("Test images", 100 + n % 100, n, 100, n),
+            "bins": slider("Bins", 2, 50, 1, bins),
+            "temperature": slider("Temperature", 0.25, 4, 0.05, 1.0),
+            "images": slider("Test images", 100 + n % 100, n, 100, n),
             "prior": {"label": "Prior correction", "value": False},
         },
         draw,
@@ -157,10 +157,10 @@ def explore_simplex(alpha: float, tau: float):
         " pulls a prediction. The circle is the truth, which the mouse can move; the diamond is the"
         " prediction with the least loss.",
         {
-            "alpha": _slider("Alpha", 0, 1, 0.01, alpha),
-            "tau": _slider("Tau", 0, 1, 0.05, tau),
-            "first": _slider("Truth: A", 0.01, 0.98, 0.01, truth[0]),
-            "share": _slider("B’s share of the rest", 0.01, 0.99, 0.01, truth[1] / sum(truth[1:])),
+            "alpha": slider("Alpha", 0, 1, 0.01, alpha),
+            "tau": slider("Tau", 0, 1, 0.05, tau),
+            "first": slider("Truth: A", 0.01, 0.98, 0.01, truth[0]),
+            "share": slider("B’s share of the rest", 0.01, 0.99, 0.01, truth[1] / sum(truth[1:])),
         },
         draw,
     )
@@ -190,12 +190,12 @@ def explore_scaling():
         "The circle is a prediction, which the mouse can move; the lines are the boundaries between"
         " the classes. Each bar is the probability of A; the decision changes at its middle.",
         {
-            "a": _slider("Logit of A", -4, 4, 0.1, logits[0]),
-            "b": _slider("Logit of B", -4, 4, 0.1, logits[1]),
-            "scaleA": _slider("Scale of A", 0.2, 2, 0.1, scales[0]),
-            "scaleB": _slider("Scale of B", 0.2, 2, 0.1, scales[1]),
-            "shift": _slider("Shift of A", -3, 3, 0.1, shift),
-            "temperature": _slider("Temperature", 0.2, 5, 0.1, temperature),
+            "a": slider("Logit of A", -4, 4, 0.1, logits[0]),
+            "b": slider("Logit of B", -4, 4, 0.1, logits[1]),
+            "scaleA": slider("Scale of A", 0.2, 2, 0.1, scales[0]),
+            "scaleB": slider("Scale of B", 0.2, 2, 0.1, scales[1]),
+            "shift": slider("Shift of A", -3, 3, 0.1, shift),
+            "temperature": slider("Temperature", 0.2, 5, 0.1, temperature),
         },
         draw,
     )
@@ -235,17 +235,18 @@ def explore_seeds(spread: float, disagree: float):
         " which the better method looks worse. The spread over seeds and the disagreement, the"
         " share of images that only one method gets right, begin at what the recorded runs show.",
         {
-            "gap": _slider("True gap (points)", 0, 3, 0.1, gap),
-            "images": _slider("Test images", 177, 10177, 500, images),
-            "spread": _slider("Spread over seeds", 0, 2, 0.01, spread),
-            "seeds": _slider("Seeds a method", 1, 20, 1, 1),
-            "disagree": _slider("Disagreement (%)", 1, 20, 0.1, disagree),
+            "gap": slider("True gap (points)", 0, 3, 0.1, gap),
+            "images": slider("Test images", 177, 10177, 500, images),
+            "spread": slider("Spread over seeds", 0, 2, 0.01, spread),
+            "seeds": slider("Seeds a method", 1, 20, 1, 1),
+            "disagree": slider("Disagreement (%)", 1, 20, 0.1, disagree),
         },
         draw,
     )
 
 
-def _slider(label, low, high, step, value):
+def slider(label, low, high, step, value):
+    """A slider among the controls of an :class:`Explorable`."""
     return {"label": label, "min": low, "max": high, "step": step, "value": round(value, 4)}
 
 

@@ -16,13 +16,14 @@ from scipy.stats import norm
 from acrlls import calibration
 from acrlls.config import PROJECT
 from acrlls.figures.explore import acr_optimum, acr_penalty, study_spread
+from acrlls.figures.grid import shares_won
 from acrlls.runs import load_run
 from acrlls.runs.recorded import training_weights
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # What the theme says on every page: a script loaded twice, and a reader who chose no light or dark.
 THEMES_OWN = ("THEBE_JS_URL", "invalid theme mode")
-FIGURES = ("reliability", "simplex", "scaling", "seeds")
+FIGURES = ("reliability", "simplex", "scaling", "seeds", "tuning")
 pytestmark = pytest.mark.thorough
 
 
@@ -259,6 +260,21 @@ def test_the_better_method_looks_worse_as_often_as_the_normal_distribution_says(
     for control, to in moves.items():
         check_seeds(drag(page, "seeds", control, to))
         check_seeds(press(page, "seeds", control, "ArrowLeft"))
+
+
+def check_tuning(page, found):
+    values, result = found
+    given = json.loads(figure(page, "tuning").locator("script").inner_text())
+    sd = np.sqrt(given["perImage"] ** 2 / (2 * values["images"]) + values["spread"] ** 2)
+    assert result["sd"] == pytest.approx(sd)
+    assert result["shares"] == pytest.approx(shares_won(given["losses"], sd), abs=1e-9)
+
+
+def test_the_grid_is_won_as_often_as_the_package_says(page):
+    check_tuning(page, state(page, "tuning"))
+    for slider, to in (("images", 10000), ("spread", 0.03)):
+        check_tuning(page, drag(page, "tuning", slider, to))
+        check_tuning(page, press(page, "tuning", slider, "ArrowLeft"))
 
 
 def test_every_control_has_a_label_and_every_picture_a_name(page):

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import softmax
 
 from acrlls.figures.explore import acr_optimum, acr_penalty, study_spread
+from acrlls.figures.grid import shares_won
 
 
 def test_the_stills_penalty_is_the_layers():
@@ -29,3 +30,15 @@ def test_the_spread_of_a_study_is_that_of_drawn_images_and_seeds():
     for sign in (1, -1):
         drawn = drawn + sign * rng.normal(0, spread, (seeds, 20_000)).mean(axis=0)
     assert drawn.std() == pytest.approx(study_spread(gap, n, spread, seeds, disagree), rel=0.02)
+
+
+def test_the_share_of_repetitions_won_is_that_of_drawn_noise():
+    losses, sd = [0.40, 0.41, 0.41, 0.45], 0.02
+    drawn = np.random.default_rng(0).normal(losses, sd, (100_000, 4)).argmin(axis=1)
+    won = shares_won(losses, sd)
+    np.testing.assert_allclose(won, np.bincount(drawn) / 100_000, atol=0.006)
+    assert won.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_without_noise_the_lowest_loss_always_wins():
+    assert shares_won([0.5, 0.4, 0.6], 1e-3) == pytest.approx([0, 1, 0], abs=1e-6)
