@@ -13,12 +13,13 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 from acrlls.method import VARIANTS
-from acrlls.runs import Run
-from acrlls.tables.words import percent, plural
+from acrlls.runs import RESULTS, Run
+from acrlls.tables.words import number, percent, plural
 
 UNSEEN = "tuberculosis"  # the source whose disease no class stands for
 # the test images again, without what a radiologist needs
 ALTERED = ("middle covered", "border alone")
+TWIN = 0.98  # correlation of two images at 64 × 64 pixels from which they count as near copies
 AREAS = {"middle": 0.30, "border": 0.4375, "corners": 0.16}  # shares of the image
 
 
@@ -78,6 +79,40 @@ def unseen(run: Run) -> tuple[float, float]:
     truth = np.repeat([1, 0], [len(known), len(new)])
     area = roc_auc_score(truth, np.concatenate([known, new]))
     return float(area), float((new >= np.quantile(known, 0.05)).mean())
+
+
+def twins(runs: Sequence[Run], least: float = TWIN) -> pd.DataFrame:
+    """Accuracy and mean confidence on test images with a near copy among the training images, on
+    the others, and on all; a row a network and group, means over the runs.
+
+    The nearest training image of each is recorded by ``results/twins.py``; from a correlation of
+    ``least`` on it counts as a near copy.
+    """
+    nearest = pd.read_csv(RESULTS / "twins.csv.gz", index_col="name").correlation
+    rows = {}
+    for run in runs:
+        test = run.predictions("test")
+        copied = nearest[test.names].to_numpy() >= least
+        right, sure = test.classes == test.labels, test.probabilities.max(axis=1)
+        groups = {"near copies": copied, "others": ~copied, "all": np.ones_like(copied)}
+        for name, chosen in groups.items():
+            row = {"images": chosen.sum(), "accuracy": right[chosen].mean()}
+            row["mean confidence"] = sure[chosen].mean()
+            rows.setdefault((VARIANTS[run.config.variant].title, name), []).append(row)
+    return pd.DataFrame({key: pd.DataFrame(each).mean() for key, each in rows.items()}).T
+
+
+def twins_sentence(table: pd.DataFrame) -> str:
+    """What :func:`twins` says of the accuracy without the near copies."""
+    every, rest = (table.xs(name, level=1) for name in ("all", "others"))
+    count = int(table.xs("near copies", level=1).images.iloc[0])
+    images = int(every.images.iloc[0])
+    change = 100 * (rest.accuracy - every.accuracy)
+    said = ", ".join(f"{name} {number(v, 2, signed=True)}" for name, v in change.items())
+    return (
+        f"**{count} of {images:,} test images ({percent(count / images, 1)}) have a near copy among "
+        f"the training images.** Without them the accuracy changes by (points): {said}."
+    )
 
 
 def heat_shares(runs: Sequence[Run]) -> pd.DataFrame:

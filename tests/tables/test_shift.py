@@ -1,13 +1,14 @@
 """What runs say of images from elsewhere, on records written by hand."""
 
 import runpy
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from acrlls.config import PROJECT
-from acrlls.tables import shift
+from acrlls.tables import recorded, shift
 
 
 class Run:
@@ -92,3 +93,26 @@ def test_the_areas_are_those_of_the_script_that_measured_the_heat():
     assert {name: mask.mean() for name, mask in regions.items()} == pytest.approx(
         shift.AREAS, abs=0.01
     )
+
+
+def test_accuracy_without_near_copies_is_that_of_the_other_images():
+    runs = recorded.setting().of("baseline")
+    table = shift.twins(runs)
+    copies, rest, every = (table.loc["Baseline", g] for g in ("near copies", "others", "all"))
+    assert copies.images + rest.images == every.images == 2437
+    right = copies.images * copies.accuracy + rest.images * rest.accuracy
+    assert right / every.images == pytest.approx(every.accuracy)
+    text = shift.twins_sentence(table)
+    gap = f"{100 * (rest.accuracy - every.accuracy):+.2f}".replace("-", "−")
+    assert f"**{copies.images:.0f} of 2,437" in text and f"Baseline {gap}" in text
+
+
+def test_images_that_are_alike_are_found():
+    thumbnails = runpy.run_path(str(PROJECT / "results" / "twins.py"))["thumbnails"]
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 200, (70, 70)).astype("u1") for _ in range(3)]
+    images.append((images[0] * 1.2 + 5).astype("u1"))  # another exposure of the first
+    one = thumbnails(SimpleNamespace(image=images.__getitem__), range(4))
+    alike = one @ one.T
+    assert alike[0, 3] > 0.99 and alike[0, 1] < 0.5
+    np.testing.assert_allclose(np.diag(alike), 1, rtol=1e-5)
