@@ -110,8 +110,8 @@ def twins_sentence(table: pd.DataFrame) -> str:
     change = 100 * (rest.accuracy - every.accuracy)
     said = ", ".join(f"{name} {number(v, 2, signed=True)}" for name, v in change.items())
     return (
-        f"**{count} of {images:,} test images ({percent(count / images, 1)}) have a near copy among "
-        f"the training images.** Without them the accuracy changes by (points): {said}."
+        f"**{count} of {images:,} test images ({percent(count / images, 1)}) have a near copy "
+        f"among the training images.** Without them the accuracy changes by (points): {said}."
     )
 
 
