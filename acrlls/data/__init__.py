@@ -2,6 +2,7 @@
 
 from acrlls.data.augment import Augmentation, batch, render, to_input
 from acrlls.data.dataset import Dataset, load_data
+from acrlls.data.export import write_folder
 from acrlls.data.folder import decode
 from acrlls.data.split import Split, balanced_weights, class_weights, split_counts, split_of
 
@@ -18,4 +19,5 @@ __all__ = [
     "split_counts",
     "split_of",
     "to_input",
+    "write_folder",
 ]
