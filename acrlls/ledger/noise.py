@@ -1,8 +1,8 @@
 """Is it more than noise?  The simulations are those of ``chance``.
 
 What the paper leaves open, the kind and number of its bins and the shape of its scores, is a
-*reading*; there are 24.  The evidence counts those under which a value is more than noise.  Holm's correction
-runs over all classes and models, both tails, within each reading.
+*reading*; there are 24.  The evidence counts those under which a value is more than noise.  Holm's
+correction runs over all classes and models, both tails, within each reading.
 
 References:
     - [1] M. Clark et al., "The Schaake shuffle: a method for reconstructing space-time variability
@@ -148,7 +148,7 @@ def gap_tests(facts: Facts) -> pd.DataFrame:
 
 
 def verdict_of_readings(below: int, above: int, readings: int) -> str:
-    """The verdict on a value that is lower and higher than noise explains under so many readings."""
+    """The verdict on a value that is lower and higher than noise in so many readings."""
     if max(below, above) == readings:
         return LOWER if below else STANDS_OUT
     return DEPENDS if below or above else NOISE
