@@ -23,17 +23,16 @@ from acrlls.ledger.facts import (
     how_many,
     listed,
 )
-from acrlls.ledger.reproduced import TAILS, repetitions
+from acrlls.ledger.reproduced import TAILS, areas, repetitions
 from acrlls.paper import CLASSES
 from acrlls.tables import networks, shift
 
 # --- Statements about one model ----------------------------------------------------------------
 
 
-def each_above(facts, claim, of: str, bound: str):
-    """Are they all above the bound in the recorded Proposed?"""
-    drawn = repetitions(facts, "Proposed", "Proposed")[[f"{of} {c}" for c in CLASSES]]
-    low = dict(zip(CLASSES, np.quantile(drawn, TAILS[0], axis=0), strict=True))
+def areas_above(facts, claim, bound: str):
+    """Is every AUC above the bound in the recorded Proposed?"""
+    low = dict(zip(CLASSES, np.quantile(areas(facts), TAILS[0], axis=0), strict=True))
     count = how_many(facts.runs_of("Proposed"))
     text = f"In 97.5 % of repetitions ours are above {listed(low, '.4f')} ({count})."
     return min(low.values()) > facts.value(bound), text
@@ -222,8 +221,8 @@ def no_better(facts, claim, pairs: list):
 
 def better_than(facts, claim, of: str, setting: str):
     """Is the recorded Proposed better in this than under another setting?"""
-    ours = repetitions(facts, "Proposed", "Proposed")[of]
-    others = repetitions(facts, "Proposed", "Proposed", setting=setting)[of]
+    ours = repetitions(facts, "Proposed")[of]
+    others = repetitions(facts, "Proposed", setting=setting)[of]
     low, high = np.quantile(ours - others, TAILS)
     verdict = REPRODUCED if low > 0 else DIFFERS if high < 0 else NOISE
     return verdict, (

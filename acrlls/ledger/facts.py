@@ -83,7 +83,7 @@ class Facts:
         numbers: the published numbers by key.
         recorded: name of the profile whose recorded runs are compared.
         bins: number of equal-width bins for the ECE of a recorded run.
-        resamples: of every bootstrap; simulations of noise draw ten times as many.
+        resamples: of every bootstrap; simulations draw several times as many.
         seed: of every bootstrap and every simulation.
     """
 

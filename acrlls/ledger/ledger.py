@@ -57,7 +57,7 @@ _CHECKS = {
         reproduced.measure,
         reproduced.measured_gain,
         reproduced.scale,
-        borne_out.each_above,
+        borne_out.areas_above,
         borne_out.mistaken,
         borne_out.raised,
         borne_out.heat,

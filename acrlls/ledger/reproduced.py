@@ -33,6 +33,7 @@ from acrlls.ledger.facts import (
     spread,
 )
 from acrlls.paper import CLASSES
+from acrlls.runs import load_run
 
 TAILS = (0.025, 0.975)
 
@@ -52,50 +53,85 @@ def setting(facts, claim, name: str, index: str = ""):
 # --- Numbers -----------------------------------------------------------------------------------
 
 
-def statistics(p, y, bins: int) -> dict[str, float]:
-    """Everything that is published of one model, such as ``"Recall COVID"`` and ``"accuracy"``."""
-    found = {"accuracy": calibration.accuracy(p, y)}
-    share = np.bincount(y, minlength=len(CLASSES)) / len(y)
-    for what in ("Precision", "Recall", "F1", "AUC", "Brier"):
-        each = calibration.METRICS[f"classwise_{what.lower()}"].function(p, y)
-        found |= {f"{what} {c}": v for c, v in zip(CLASSES, each, strict=True)}
-        found |= {f"{what} Macro Avg": each.mean(), f"{what} Weighted Avg": each @ share}
+def statistics(p, y) -> dict[str, float]:
+    """What is published of one model but its AUC and ECE, such as ``"Recall COVID"``."""
+    counts = calibration.confusion(p, y)
+    right, support, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    each = {
+        "Precision": right / np.maximum(predicted, 1),
+        "Recall": right / support,
+        "F1": 2 * right / (support + predicted),
+    }
+    found = {"accuracy": right.sum() / len(y)}
+    for what, values in each.items():
+        found[f"{what} Macro Avg"] = values.mean()
+        found[f"{what} Weighted Avg"] = values @ support / len(y)
+    each["Brier"] = calibration.classwise_brier(p, y)
+    pairs = (
+        (f"{what} {c}", v) for what, vs in each.items() for c, v in zip(CLASSES, vs, strict=True)
+    )
+    return found | dict(pairs)
+
+
+def observed_ece(p, y, bins: int) -> dict[str, float]:
+    """ECE of each class, such as ``"ECE COVID"``, and ``"ECE lowest"`` and ``"ECE highest"``."""
     each = calibration.classwise_ece(p, y, bins)
-    found |= {f"ECE {c}": v for c, v in zip(CLASSES, each, strict=True)}
+    found = dict(zip((f"ECE {c}" for c in CLASSES), each, strict=True))
     return found | {"ECE lowest": each.min(), "ECE highest": each.max()}
 
 
-@cache
+def drawn_images(facts: Facts, y, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the images of a repetition, of each class as many as the paper tested: drawn
+    from a sample of ours, and drawn from ours."""
+    members = [np.flatnonzero(y == c) for c in range(len(CLASSES))]
+    counts = [int(facts.value(f"table_III.{c}.Support")) for c in CLASSES]
+    once, twice = [], []
+    for m, n in zip(members, counts, strict=True):
+        once.append(rng.choice(m, n))
+        twice.append(rng.choice(rng.choice(m, len(m)), n))
+    return np.concatenate(twice), np.concatenate(once)
+
+
 def repetitions(
-    facts: Facts, model: str, beside: str, phase: int | None = None, setting: str = PUBLISHED
+    facts: Facts, model: str, beside: str = "", phase: int | None = None, setting: str = PUBLISHED
 ) -> pd.DataFrame:
     """What repetitions of the recorded runs of a model would observe, a row each.
 
     Every repetition takes one of the runs, of a group that has the model ``beside`` too, and the
     same images for both, so that two models may be compared row by row.
     """
-    found = [pair[0] for pair in facts.runs_of(model, beside, setting=setting)]
-    tests = [(t.probabilities, t.labels) for t in (r.predictions("test", phase) for r in found)]
-    wanted = [int(facts.value(f"table_III.{c}.Support")) for c in CLASSES]
-    rows = []
-    for k in range(facts.resamples):
-        rng = np.random.default_rng([facts.seed, k])
+    pairs = facts.runs_of(model, beside or model, setting=setting)
+    return _repetitions(facts, tuple(run.folder for run, _ in pairs), phase)
+
+
+@cache
+def _repetitions(facts: Facts, folders: tuple, phase: int | None) -> pd.DataFrame:
+    tests = [load_run(folder).predictions("test", phase) for folder in folders]
+    tests = [(test.probabilities, test.labels) for test in tests]
+    rng, rows = np.random.default_rng(facts.seed), []
+    for k in range(4 * facts.resamples):
         p, y = tests[k % len(tests)]
-        members = [np.flatnonzero(y == c) for c in range(len(CLASSES))]
-        sample = [rng.choice(m, len(m)) for m in members]
-        images = np.concatenate([rng.choice(s, n) for s, n in zip(sample, wanted, strict=True)])
-        row = statistics(p[images], y[images], facts.bins)
-        once = np.concatenate([rng.choice(m, n) for m, n in zip(members, wanted, strict=True)])
-        each = calibration.classwise_ece(p[once], y[once], facts.bins)
-        row |= {f"ECE {c}": v for c, v in zip(CLASSES, each, strict=True)}
-        rows.append(row | {"ECE lowest": each.min(), "ECE highest": each.max()})
+        twice, once = drawn_images(facts, y, rng)
+        rows.append(statistics(p[twice], y[twice]) | observed_ece(p[once], y[once], facts.bins))
     return pd.DataFrame(rows)
+
+
+@cache
+def areas(facts: Facts) -> pd.DataFrame:
+    """AUC of each class, such as ``"AUC COVID"``, that repetitions of Proposed would observe."""
+    tests = [run.predictions("test") for (run,) in facts.runs_of("Proposed")]
+    rng, rows = np.random.default_rng(facts.seed), []
+    for k in range(facts.resamples):
+        test = tests[k % len(tests)]
+        images = drawn_images(facts, test.labels, rng)[0]
+        rows.append(calibration.classwise_auc(test.probabilities[images], test.labels[images]))
+    return pd.DataFrame(rows, columns=[f"AUC {c}" for c in CLASSES])
 
 
 def measure(facts, claim, of: str, model: str = "Proposed", phase: int | None = None):
     """Would a repetition of the recorded runs observe this value?"""
-    drawn = repetitions(facts, model, model, phase)[of]
-    return _within(facts, claim, drawn, facts.runs_of(model))
+    drawn = areas(facts) if of.startswith("AUC") else repetitions(facts, model, phase=phase)
+    return _within(facts, claim, drawn[of], facts.runs_of(model))
 
 
 def measured_gain(

@@ -135,10 +135,11 @@ def test_a_formula_sees_nothing_but_numbers():
 def test_statistics_are_those_of_the_calibration_module(entries):
     test = entries.facts.runs_of("Proposed")[0][0].predictions("test")
     p, y = test.probabilities, test.labels
-    found, table = _reproduced.statistics(p, y, 15), calibration.report(p, y, paper.CLASSES)
+    found, table = _reproduced.statistics(p, y), calibration.report(p, y, paper.CLASSES)
     for column in ("Precision", "Recall", "F1"):
         for row in (*paper.CLASSES, "Macro Avg", "Weighted Avg"):
             assert found[f"{column} {row}"] == pytest.approx(table.loc[row, column])
+    found = _reproduced.observed_ece(p, y, 15)
     ece = [found[f"ECE {c}"] for c in paper.CLASSES]
     assert ece == pytest.approx(list(calibration.classwise_ece(p, y, 15)))
     assert (found["ECE lowest"], found["ECE highest"]) == (min(ece), max(ece))
@@ -157,12 +158,12 @@ def test_repetitions_have_the_published_counts_and_are_paired_between_models(ent
 
 def test_the_spread_of_an_observed_ece_lies_above_the_true_error():
     """A repetition observes the sampling noise of an ECE as well: it is never negative."""
-    drawn = _reproduced.repetitions(Facts(resamples=50), "Proposed", "Proposed")
+    drawn = _reproduced.repetitions(Facts(resamples=50), "Proposed")
     assert (drawn[[f"ECE {c}" for c in paper.CLASSES]] > 0).all(axis=None)
 
 
 def test_a_number_near_ours_is_reproduced_and_one_far_away_differs(entries):
-    drawn = _reproduced.repetitions(entries.facts, "Proposed", "Proposed")
+    drawn = _reproduced.repetitions(entries.facts, "Proposed")
     for value, verdict in ((drawn.accuracy.median(), "reproduced"), (0.5, "differs")):
         printed = {"table_IV.Proposed.Accuracy": f"{value:.2%}"}
         assert verdict_of("table_IV.Proposed.Accuracy", "measure", **printed) == verdict
