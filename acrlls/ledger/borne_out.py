@@ -25,7 +25,7 @@ from acrlls.ledger.facts import (
 )
 from acrlls.ledger.reproduced import TAILS, areas, repetitions
 from acrlls.paper import CLASSES
-from acrlls.tables import networks, shift
+from acrlls.tables import recorded, shift
 
 # --- Statements about one model ----------------------------------------------------------------
 
@@ -173,7 +173,7 @@ def after_training(facts: Facts, base: str, other: str) -> pd.DataFrame:
     y = pairs[0][0].predictions("test").labels
 
     def losses(run, step=""):
-        p = networks.probabilities(run, step)[np.arange(len(y)), y]
+        p = recorded.probabilities(run, step)[np.arange(len(y)), y]
         return -np.log(p.clip(np.finfo(float).eps))
 
     each = [[losses(a, name) - losses(b) for name in names] for a, b in pairs]
@@ -188,7 +188,7 @@ def after_training(facts: Facts, base: str, other: str) -> pd.DataFrame:
 
 
 # The post-hoc method that decides, because it contains LLS; the others are only counted.
-NAMED = calibration.METHODS[networks.STEP].title
+NAMED = calibration.METHODS[recorded.STEP].title
 
 
 def tell_methods(table: pd.DataFrame, base: str, other: str) -> str:

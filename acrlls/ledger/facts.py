@@ -17,7 +17,7 @@ from acrlls.config import UserError
 from acrlls.data import split_counts
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES, MODELS, NUMBERS, Inconsistent, Number
-from acrlls.tables import networks
+from acrlls.tables.recorded import AS_PUBLISHED, Setting, settings
 
 # From the verdict that a reader must know first to the one that says least.
 VERDICTS = (
@@ -36,7 +36,7 @@ CONTRARY, LOWER, NOISE, DEPENDS, DIFFERS, STANDS_OUT, *_REST = VERDICTS
 REPRODUCED, FOLLOWS, COMPATIBLE, UNCHECKABLE = _REST
 # How much hangs on a claim: the thesis, a result, a choice of the authors, a turn of phrase.
 WEIGHTS = ("main", "result", "set-up", "wording")
-PUBLISHED = networks.AS_PUBLISHED
+PUBLISHED = AS_PUBLISHED
 NETWORK = {variant.title: name for name, variant in VARIANTS.items()}
 
 
@@ -133,9 +133,9 @@ class Facts:
     # --- Recorded runs
 
     @cached_property
-    def settings(self) -> dict[str, networks.Setting]:
+    def settings(self) -> dict[str, Setting]:
         """Recorded runs through both phases by setting."""
-        found = networks.settings(runs.records(self.recorded).values())
+        found = settings(runs.records(self.recorded).values())
         return {setting.title: setting for setting in found}
 
     def runs_of(self, *models: str, setting: str = PUBLISHED) -> list[tuple[runs.Run, ...]]:
@@ -146,7 +146,7 @@ class Facts:
             UserError: Baseline or Proposed is not recorded at all with the published settings.
             NotRecorded: no group has them all.
         """
-        found = self.settings.get(PUBLISHED, networks.Setting("", {}))
+        found = self.settings.get(PUBLISHED, Setting("", {}))
         lacking = " and ".join(v for v in ("baseline", "proposed") if v not in found.runs)
         if lacking:
             raise UserError(
@@ -155,8 +155,8 @@ class Facts:
                 f"`acrlls reproduce --profile {self.recorded}` records them"
             )
         names = [NETWORK[m] for m in models]
-        found = self.settings.get(setting, networks.Setting("", {}))
-        if not (groups := found.groups(*names)):
+        found = self.settings.get(setting, Setting("", {}))
+        if not (groups := found.common(*[(n, "") for n in names])):
             raise NotRecorded(f"no run of {' and '.join(models)} {setting} is recorded")
         return [tuple(found.runs[n][g] for n in names) for g in groups]
 
