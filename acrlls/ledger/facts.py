@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from acrlls import paper, runs
+from acrlls import paper
 from acrlls.config import UserError
 from acrlls.data import split_counts
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES, MODELS, NUMBERS, Inconsistent, Number
-from acrlls.tables.recorded import AS_PUBLISHED, Setting, settings
+from acrlls.runs import Run, records
+from acrlls.tables.recorded import AS_PUBLISHED, Setting
+from acrlls.tables.recorded import setting as read_setting
 
 # From the verdict that a reader must know first to the one that says least.
 VERDICTS = (
@@ -40,7 +42,7 @@ PUBLISHED = AS_PUBLISHED
 NETWORK = {variant.title: name for name, variant in VARIANTS.items()}
 
 
-class NotRecorded(LookupError):
+class NotRecorded(UserError):
     """A recorded run that a check needs does not exist."""
 
 
@@ -132,50 +134,43 @@ class Facts:
 
     # --- Recorded runs
 
-    @cached_property
-    def settings(self) -> dict[str, Setting]:
-        """Recorded runs through both phases by setting."""
-        found = settings(runs.records(self.recorded).values())
-        return {setting.title: setting for setting in found}
-
-    def runs_of(self, *models: str, setting: str = PUBLISHED) -> list[tuple[runs.Run, ...]]:
+    def runs_of(self, *models: str, setting: str = PUBLISHED) -> list[tuple[Run, ...]]:
         """Recorded runs of some models, such as ``"Single Dense"``; one of each from every group of
         runs that has all of them.
 
         Raises:
-            UserError: Baseline or Proposed is not recorded at all with the published settings.
-            NotRecorded: no group has them all.
+            NotRecorded: there is no such group.
         """
-        found = self.settings.get(PUBLISHED, Setting("", {}))
-        lacking = " and ".join(v for v in ("baseline", "proposed") if v not in found.runs)
-        if lacking:
-            raise UserError(
-                "the ledger compares the paper with a recorded Baseline and Proposed; "
-                f"the record {self.recorded} lacks {lacking}: "
-                f"`acrlls reproduce --profile {self.recorded}` records them"
-            )
-        names = [NETWORK[m] for m in models]
-        found = self.settings.get(setting, Setting("", {}))
-        if not (groups := found.common(*[(n, "") for n in names])):
-            raise NotRecorded(f"no run of {' and '.join(models)} {setting} is recorded")
-        return [tuple(found.runs[n][g] for n in names) for g in groups]
+        names, found = [NETWORK[m] for m in models], recorded_setting(self.recorded, setting)
+        if groups := found.common(*[(n, "") for n in names]):
+            return [tuple(found.runs[n][g] for n in names) for g in groups]
+        raise NotRecorded(
+            f"no run of {' and '.join(models)} {setting} is recorded; "
+            f"`acrlls reproduce --profile {self.recorded}` records one"
+        )
 
     @cached_property
-    def heads(self) -> list[runs.Run]:
-        """Recorded runs of Phase 1 of Proposed with the published settings, one a seed.
+    def heads(self) -> list[Run]:
+        """Recorded runs of Proposed with the published settings, of Phase 1 alone or of both, one a
+        seed.
 
         Raises:
             NotRecorded: there are fewer than two seeds.
         """
-        like, found = self.runs_of("Proposed")[0][0].config, {}
-        for run in runs.records(self.recorded).values():
-            same = like.replace(phase2_epochs=run.config.phase2_epochs, seed=run.config.seed)
-            same = same.replace(batchnorm_statistics=run.config.batchnorm_statistics)
-            if same == run.config:
+        like, free = self.runs_of("Proposed")[0][0].config, ("phase2_epochs", "seed")
+        free, found = (*free, "batchnorm_statistics"), {}
+        for run in records(self.recorded).values():
+            if like.replace(**{name: getattr(run.config, name) for name in free}) == run.config:
                 found[run.config.seed] = run
         if len(found) < 2:
             raise NotRecorded("fewer than two seeds are recorded")
         return [*found.values()]
+
+
+@cache
+def recorded_setting(profile: str, title: str) -> Setting:
+    """As :func:`acrlls.tables.recorded.setting`; every record is read once."""
+    return read_setting(title, profile)
 
 
 @cache
@@ -210,9 +205,7 @@ def how_many(found) -> str:
     """Such as "2 runs of one seed", for a list of runs or of tuples of paired runs."""
     seeds = len({(run[0] if isinstance(run, tuple) else run).config.seed for run in found})
     count = "one seed" if seeds == 1 else f"{seeds} seeds"
-    if len(found) == seeds:
-        return count
-    return f"{len(found)} runs of {count}"
+    return count if len(found) == seeds else f"{len(found)} runs of {count}"
 
 
 def listed(pairs: Mapping, form: str = "") -> str:

@@ -191,9 +191,12 @@ def test_a_setting_that_the_profile_of_the_paper_does_not_have_differs():
     assert verdict_of("phase1.epochs", "setting", **{"phase1.epochs": "40"}) == "differs"
 
 
-def test_a_folder_without_both_models_is_an_error_that_says_how_to_record_them():
-    with pytest.raises(UserError, match="lacks baseline and proposed: `acrlls reproduce"):
-        Facts(recorded="laptop-no-augmentation").runs_of("Proposed")
+def test_without_a_record_the_arithmetic_is_still_judged_and_the_rest_says_what_is_missing():
+    facts = Facts(recorded="laptop-no-augmentation", resamples=20)
+    with pytest.raises(UserError, match="no run of Proposed as published .*`acrlls reproduce"):
+        facts.runs_of("Proposed")
+    entry = Ledger(facts)["table_IV.Proposed.Accuracy"]
+    assert [o.verdict for o in entry.outcomes.values()] == ["follows", "not checkable"]
 
 
 def test_runs_are_chosen_by_their_settings_and_seeds_are_counted(entries):
