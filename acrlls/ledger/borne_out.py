@@ -10,22 +10,24 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
 from acrlls import calibration
 from acrlls.ledger.facts import (
     COMPATIBLE,
     DIFFERS,
+    NETWORK,
     NOISE,
+    PUBLISHED,
     REPRODUCED,
     UNCHECKABLE,
     Facts,
     how_many,
     listed,
+    recorded_setting,
 )
 from acrlls.ledger.reproduced import TAILS, areas, repetitions
 from acrlls.paper import CLASSES
-from acrlls.tables import recorded, shift
+from acrlls.tables import compare, recorded, shift, verdict
 
 # --- Statements about one model ----------------------------------------------------------------
 
@@ -48,21 +50,6 @@ def mistaken(facts, claim, name: str, as_: str, at_least: float = 0, at_most: fl
     total = sum(k for c, k in calls.items() if c != name)
     text = f"Ours takes {calls[as_]} of {total} mistaken images of {name} for {as_} "
     return at_least <= calls[as_] / total <= at_most, f"{text}({how_many(runs)})."
-
-
-def raised(facts, claim):
-    """How often does a scale below one raise the probability of its class, in ours?"""
-    shares = []
-    for (run,) in facts.runs_of("Proposed"):
-        logits, scales = run.predictions("test").logits, run.best_scales(2).to_numpy()
-        unscaled = logits / scales
-        before, own = softmax(unscaled, axis=1), np.eye(len(scales), dtype=bool)
-        after = [softmax(np.where(k, logits, unscaled), axis=1)[:, k][:, 0] for k in own]
-        shares.append((np.stack(after, axis=1) > before)[:, scales < 1].mean())
-    text = (
-        f"In ours, scales below one raise the probability of their class in {np.mean(shares):.0%}"
-    )
-    return not any(shares), f"{text} of cases ({how_many(facts.runs_of('Proposed'))})."
 
 
 def heat(facts, claim):
@@ -134,14 +121,14 @@ def ece_gaps(facts: Facts, first: str, second: str) -> pd.DataFrame:
     return pd.DataFrame(columns, index=[*CLASSES, "mean"]).assign(shown=shown.astype(int))
 
 
-def tell_gaps(table: pd.DataFrame, first: str, second: str) -> str:
-    """Half a sentence of :func:`ece_gaps`."""
+def tell_gaps(table: pd.DataFrame, first: str, second: str, count: str) -> str:
+    """Half a sentence of :func:`ece_gaps`; ``count`` says of how many runs."""
     mean, each = table.loc["mean"], table.drop("mean").shown
     up, down = (", ".join(each.index[each == sign]) or "no class" for sign in (1, -1))
     return (
-        f"the mean class-wise ECE of {first} minus that of {second} is {mean.gap:+.4f} (runs: "
-        f"{mean.least:+.4f} to {mean.greatest:+.4f}; p = {mean.p:.3f}), and {first} is shown to be "
-        f"higher in {up} and lower in {down}"
+        f"the mean class-wise ECE of {first} minus that of {second} is {mean.gap:+.4f} (p = "
+        f"{mean.p:.3f}; {mean.least:+.4f} to {mean.greatest:+.4f} over {count}), and {first} is "
+        f"shown to be higher in {up} and lower in {down}"
     )
 
 
@@ -155,68 +142,44 @@ def verdict_of_gaps(tables) -> str:
 def higher_ece(facts, claim, pairs: list):
     """Is in each pair the ECE of the first model higher than that of the second, in every class?"""
     tables = {tuple(pair): ece_gaps(facts, *pair) for pair in pairs}
-    told = "; ".join(tell_gaps(table, *pair) for pair, table in tables.items())
-    counts = {how_many(facts.runs_of(*pair)) for pair in tables}
-    return verdict_of_gaps(tables.values()), f"In ours, {told} ({' and '.join(sorted(counts))})."
+    told = [tell_gaps(t, *pair, how_many(facts.runs_of(*pair))) for pair, t in tables.items()]
+    return verdict_of_gaps(tables.values()), f"In ours, {'; '.join(told)}."
 
 
 @cache
-def after_training(facts: Facts, base: str, other: str) -> pd.DataFrame:
-    """NLL of ``base`` after each post-hoc method, fitted on validation images, minus that of
-    ``other`` as trained.
-
-    Returns:
-        A row a method of :data:`acrlls.calibration.METHODS`, by its title: ``difference``, the mean
-        over pairs of runs, and ``low`` and ``high`` (95 %), over runs and images drawn again.
-    """
-    pairs, names = facts.runs_of(base, other), calibration.METHODS
-    y = pairs[0][0].predictions("test").labels
-
-    def losses(run, step=""):
-        p = recorded.probabilities(run, step)[np.arange(len(y)), y]
-        return -np.log(p.clip(np.finfo(float).eps))
-
-    each = [[losses(a, name) - losses(b) for name in names] for a, b in pairs]
-    shape = len(pairs), len(names), facts.resamples
-    means = calibration.bootstrap_means(np.concatenate(each), y, facts.resamples, facts.seed)
-    rng = np.random.default_rng(facts.seed)
-    chosen = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), facts.resamples)
-    drawn = np.einsum("rms,sr->ms", means.reshape(shape), chosen) / len(pairs)
-    low, high = np.quantile(drawn, TAILS, axis=1)
-    columns = {"difference": np.mean(each, axis=(0, 2)), "low": low, "high": high}
-    return pd.DataFrame(columns, index=[method.title for method in names.values()])
+def after_step(facts: Facts, base: str, other: str) -> compare.Difference:
+    """``base`` after vector scaling, which contains LLS, against ``other`` as trained."""
+    sides = (NETWORK[other], ""), (NETWORK[base], recorded.STEP)
+    published = recorded_setting(facts.recorded, PUBLISHED)
+    return compare.compare(published, *sides, bins=facts.bins, resamples=facts.resamples)
 
 
-# The post-hoc method that decides, because it contains LLS; the others are only counted.
-NAMED = calibration.METHODS[recorded.STEP].title
+def methods_that_help(facts: Facts, base: str, other: str) -> int:
+    """How many post-hoc methods give ``base`` a lower mean NLL than ``other`` has as trained."""
+    first, second = zip(*facts.runs_of(base, other), strict=True)
+
+    def loss(runs, step=""):
+        tests = ((recorded.probabilities(r, step), r.predictions("test").labels) for r in runs)
+        return np.mean([calibration.nll(p, y) for p, y in tests])
+
+    return sum(loss(first, name) < loss(second) for name in calibration.METHODS)
 
 
-def tell_methods(table: pd.DataFrame, base: str, other: str) -> str:
-    """Half a sentence of :func:`after_training`."""
-    row = table.loc[NAMED]
-    word = "a lower" if row.high < 0 else "a higher" if row.low > 0 else "no other"
-    better, worse = (table.high < 0).sum(), (table.low > 0).sum()
-    return (
-        f"{base} after {row.name} has {word} NLL than {other} as trained "
-        f"({row.difference:+.3f}, 95 % interval {row.low:+.3f} to {row.high:+.3f}); of the "
-        f"{len(table)} methods tried, {better} give a lower NLL and {worse} a higher one"
-    )
-
-
-def verdict_of_methods(tables) -> str:
-    """The verdict on "no step is needed", from some tables of :func:`after_training`."""
-    rows = [table.loc[NAMED] for table in tables]
-    if any(row.high < 0 for row in rows):
-        return DIFFERS
-    return REPRODUCED if all(row.low > 0 for row in rows) else NOISE
+def verdict_of_steps(shown: list[int]) -> str:
+    """The verdict on "no step is needed", from the signs by which the NLL is shown to differ."""
+    return DIFFERS if -1 in shown else REPRODUCED if set(shown) == {1} else NOISE
 
 
 def no_better(facts, claim, pairs: list):
     """Does a step after training leave every first model no better than the second as trained?"""
-    tables = {tuple(pair): after_training(facts, *pair) for pair in pairs}
-    told = "; ".join(tell_methods(table, *pair) for pair, table in tables.items())
-    count = how_many(facts.runs_of(*pairs[0]))
-    return verdict_of_methods(tables.values()), f"In ours, {told} ({count})."
+    steps, told = {tuple(pair): after_step(facts, *pair) for pair in pairs}, []
+    for (base, other), found in steps.items():
+        sides = (NETWORK[other], ""), (NETWORK[base], recorded.STEP)
+        count = f"{methods_that_help(facts, base, other)} of {len(calibration.METHODS)}"
+        told.append(verdict.tell(found, *sides).replace("**", "").rstrip("."))
+        told.append(f"{count} methods tried give {base} a lower NLL than {other} has as trained")
+    shown = [found.shows("NLL") for found in steps.values()]
+    return verdict_of_steps(shown), f"In ours, {'; '.join(told)}."
 
 
 def better_than(facts, claim, of: str, setting: str):
@@ -224,8 +187,7 @@ def better_than(facts, claim, of: str, setting: str):
     ours = repetitions(facts, "Proposed")[of]
     others = repetitions(facts, "Proposed", setting=setting)[of]
     low, high = np.quantile(ours - others, TAILS)
-    verdict = REPRODUCED if low > 0 else DIFFERS if high < 0 else NOISE
-    return verdict, (
+    return REPRODUCED if low > 0 else DIFFERS if high < 0 else NOISE, (
         f"In ours {of} is {ours.mean():.4f}, and {others.mean():.4f} {setting}; the difference in "
         f"95 % of repetitions is {low:+.4f} to {high:+.4f} ({how_many(facts.runs_of('Proposed'))})."
     )

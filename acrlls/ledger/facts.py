@@ -21,19 +21,26 @@ from acrlls.runs import Run, records
 from acrlls.tables.recorded import AS_PUBLISHED, Setting
 from acrlls.tables.recorded import setting as read_setting
 
-# From the verdict that a reader must know first to the one that says least.
-VERDICTS = (
-    "does not follow",
-    "lower than perfect calibration would show",
-    "cannot be told from noise",
-    "depends on the reading",
-    "differs",
-    "stands out from noise",
-    "reproduced",
-    "follows",
-    "compatible",
-    "not checkable",
-)
+# The verdicts, from the one that a reader must know first to the one that says least.
+MEANING = {
+    "does not follow": "No numbers that round to the printed ones give it, or the paper says "
+    "otherwise elsewhere.",
+    "lower than perfect calibration would show": "It is smaller than the ECE of a perfectly "
+    "calibrated model, under every reading of what the paper leaves open.",
+    "cannot be told from noise": "Sampling noise, or the spread between seeds, gives as much.",
+    "depends on the reading": "It is more or less than sampling noise explains under some readings "
+    "and not under others; the row counts them.",
+    "differs": "Our runs do not show it. They have other images and a shorter training; that is no "
+    "error of the paper.",
+    "stands out from noise": "It is larger than sampling noise, or the spread between seeds, "
+    "explains, under every reading.",
+    "reproduced": "Our runs show it: 95 % of repetitions would observe the published number.",
+    "follows": "The paper's own other numbers give it, rounding taken into account.",
+    "compatible": "Our repetitions would observe it, but also the value that means no effect.",
+    "not checkable": "It is a choice of the authors, a figure without numbers, or rests on "
+    "something that is not published; the row says which.",
+}
+VERDICTS = tuple(MEANING)
 CONTRARY, LOWER, NOISE, DEPENDS, DIFFERS, STANDS_OUT, *_REST = VERDICTS
 REPRODUCED, FOLLOWS, COMPATIBLE, UNCHECKABLE = _REST
 # How much hangs on a claim: the thesis, a result, a choice of the authors, a turn of phrase.

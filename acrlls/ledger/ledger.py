@@ -26,7 +26,15 @@ from string import Template
 import pandas as pd
 import yaml
 
-from acrlls.ledger import borne_out, follows, noise, reproduced
+from acrlls.ledger.borne_out import (
+    areas_above,
+    better_than,
+    elsewhere,
+    heat,
+    higher_ece,
+    mistaken,
+    no_better,
+)
 from acrlls.ledger.facts import (
     CONTRARY,
     DIFFERS,
@@ -41,38 +49,23 @@ from acrlls.ledger.facts import (
     NotRecorded,
     Outcome,
 )
+from acrlls.ledger.follows import at_odds, equals, holds, whole_number
+from acrlls.ledger.noise import accuracy_noise, ece_noise, exceeds_seeds, gap_noise, joint_ece_noise
+from acrlls.ledger.reproduced import measure, measured_gain, scale, setting
 from acrlls.paper import NUMBERS, PUBLISHED, Inconsistent
 
-# Each way with its checks, and what they mean by no, by yes, and by published numbers that
-# contradict each other.
+# Each way to check a claim: what its checks mean by no, by yes, and by published numbers that
+# contradict each other or runs that are not recorded; and the checks.
 WAYS = {
     "follows": (CONTRARY, FOLLOWS, CONTRARY),
     "reproduced": (DIFFERS, REPRODUCED, UNCHECKABLE),
     "noise": (NOISE, STANDS_OUT, UNCHECKABLE),
 }
 _CHECKS = {
-    "follows": (follows.equals, follows.holds, follows.whole_number, follows.at_odds),
-    "reproduced": (
-        reproduced.setting,
-        reproduced.measure,
-        reproduced.measured_gain,
-        reproduced.scale,
-        borne_out.areas_above,
-        borne_out.mistaken,
-        borne_out.raised,
-        borne_out.heat,
-        borne_out.elsewhere,
-        borne_out.higher_ece,
-        borne_out.no_better,
-        borne_out.better_than,
-    ),
-    "noise": (
-        noise.ece_noise,
-        noise.joint_ece_noise,
-        noise.gap_noise,
-        noise.accuracy_noise,
-        noise.exceeds_seeds,
-    ),
+    "follows": [equals, holds, whole_number, at_odds],
+    "reproduced": [setting, measure, measured_gain, scale, areas_above, mistaken, heat]
+    + [elsewhere, higher_ece, no_better, better_than],
+    "noise": [ece_noise, joint_ece_noise, gap_noise, accuracy_noise, exceeds_seeds],
 }
 CHECKS = {check.__name__: check for checks in _CHECKS.values() for check in checks}
 WAY_OF = {check.__name__: way for way, checks in _CHECKS.items() for check in checks}

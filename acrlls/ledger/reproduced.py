@@ -140,16 +140,20 @@ def measured_gain(
     """Would a repetition of the recorded runs observe this gain of Proposed?"""
     first = repetitions(facts, before, "Proposed", phase)[of]
     last = repetitions(facts, "Proposed", before)[of]
-    drawn = 1 - last / first if of.startswith("ECE") else last - first
-    return _within(facts, claim, drawn, facts.runs_of(before, "Proposed"), 0, number)
+    drawn, unit = (1 - last / first, "%") if of.startswith("ECE") else (last - first, "points")
+    found = facts.runs_of(before, "Proposed")
+    return _within(facts, claim, drawn, found, 0, number, unit)
 
 
-def _within(facts, claim, drawn, found, null: float | None = None, key: str = ""):
+def _within(facts, claim, drawn, found, null: float | None = None, key: str = "", unit: str = ""):
     number, (low, high) = facts.number(key or claim.key), np.quantile(drawn, TAILS)
-    form = ".2%" if number.printed.endswith("%") else ".4f"
+    unit = unit or "%" * number.printed.endswith("%")
+    mean, low_, high_ = (
+        f"{100 * x:.2f} {unit}" if unit else f"{x:.4f}" for x in (drawn.mean(), low, high)
+    )
     text = (
-        f"In the paper's class mix ours is {drawn.mean():{form}} on average ({how_many(found)}); "
-        f"95 % of repetitions would observe {low:{form}} to {high:{form}}."
+        f"In the paper's class mix ours is {mean} on average ({how_many(found)}); 95 % of "
+        f"repetitions would observe {low_} to {high_}."
     )
     if not low - number.half_unit <= number.value <= high + number.half_unit:
         same = null is not None and low > null and number.value > null

@@ -7,29 +7,10 @@ from html import escape
 import pandas as pd
 
 from acrlls.ledger import noise
-from acrlls.ledger.facts import Facts
+from acrlls.ledger.facts import MEANING, Facts
 from acrlls.ledger.ledger import MAIN, Ledger
 from acrlls.ledger.render import anchor
 from acrlls.paper import CLASSES, MODELS, NUMBERS, by_class, table
-
-MEANING = {
-    "follows": "The paper's own other numbers give it, rounding taken into account.",
-    "does not follow": "No numbers that round to the printed ones give it, or the paper says "
-    "otherwise elsewhere.",
-    "reproduced": "Our runs show it: 95 % of repetitions would observe the published number.",
-    "compatible": "So they would, but they would also observe the value that means no effect.",
-    "differs": "Our runs do not show it. They have other images and a shorter training; that is no "
-    "error of the paper.",
-    "stands out from noise": "It is larger than sampling noise, or the spread between seeds, "
-    "explains, under every reading of what the paper leaves open.",
-    "depends on the reading": "It is more or less than sampling noise explains under some readings "
-    "and not under others; the row counts them.",
-    "cannot be told from noise": "Sampling noise, or the spread between seeds, gives as much.",
-    "lower than perfect calibration would show": "It is smaller than the ECE of a perfectly "
-    "calibrated model, under every reading.",
-    "not checkable": "It is a choice of the authors, a figure without numbers, or rests on "
-    "something that is not published; the row says which.",
-}
 
 
 def main_claims(claims: Ledger) -> pd.DataFrame:

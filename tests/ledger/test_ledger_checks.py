@@ -17,6 +17,7 @@ from acrlls.ledger import noise as _noise
 from acrlls.ledger import reproduced as _reproduced
 from acrlls.ledger.ledger import MAIN, WAY_OF, judge
 from acrlls.paper import NUMBERS
+from acrlls.tables import compare
 
 FOLLOWS = [
     (key, name) for key, c in CLAIMS.items() for name in c.checks if WAY_OF[name] == "follows"
@@ -229,7 +230,7 @@ def gaps(shown):
 )  # fmt: skip
 def test_the_sentence_on_two_models_names_the_classes_of_its_table(shown, verdict):
     table = gaps(shown)
-    told = _borne_out.tell_gaps(table, "A", "B")
+    told = _borne_out.tell_gaps(table, "A", "B", "one seed")
     up, down = told.split("higher in ")[1].split(" and lower in ")
     for text, sign in ((up, 1), (down, -1)):
         named = [] if text == "no class" else text.split(", ")
@@ -239,16 +240,20 @@ def test_the_sentence_on_two_models_names_the_classes_of_its_table(shown, verdic
 
 
 @pytest.mark.parametrize(
-    ("ends", "word", "verdict"),
-    [((-0.2, -0.1), "a lower", "differs"), ((0.1, 0.2), "a higher", "reproduced"),
-     ((-0.1, 0.2), "no other", "cannot be told from noise")],
+    ("ends", "words", "verdict"),
+    [((-0.2, -0.1), "better than", "differs"), ((0.1, 0.2), "worse than", "reproduced"),
+     ((-0.1, 0.2), "cannot be told apart", "cannot be told from noise")],
 )  # fmt: skip
-def test_the_sentence_on_a_step_after_training_has_the_sign_of_its_interval(ends, word, verdict):
-    names = [method.title for method in calibration.METHODS.values()]
-    row = {"difference": np.mean(ends), "low": ends[0], "high": ends[1]}
-    table = pd.DataFrame([row] * len(names), index=names)
-    assert f"has {word} NLL" in _borne_out.tell_methods(table, "A", "B")
-    assert _borne_out.verdict_of_methods([table]) == verdict
+def test_the_sentence_on_a_step_after_training_has_the_sign_of_its_interval(
+    monkeypatch, ends, words, verdict
+):
+    row = {"difference": np.mean(ends), "low": ends[0], "high": ends[1], "p": 0.5}
+    found = compare.Difference(pd.DataFrame([row] * 4, index=list(compare.MEASURES)), 1, 1)
+    monkeypatch.setattr(_borne_out, "after_step", lambda *_: found)
+    monkeypatch.setattr(_borne_out, "methods_that_help", lambda *_: 3)
+    outcome = judged("abstract.hard_to_tune", "no_better")
+    assert outcome.verdict == verdict and words in outcome.evidence
+    assert "3 of 9 methods" in outcome.evidence
 
 
 def test_a_model_differs_in_nothing_from_itself(entries):
