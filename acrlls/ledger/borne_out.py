@@ -54,7 +54,7 @@ def mistaken(facts, claim, name: str, as_: str, at_least: float = 0, at_most: fl
 
 def heat(facts, claim):
     """Do the heat of the recorded Proposed and its answers depend on the middle of the image?"""
-    runs = [run for (run,) in facts.runs_of("Proposed") if _has(run, "heat")]
+    runs = shift.recorded([run for (run,) in facts.runs_of("Proposed")])
     if not runs:
         return UNCHECKABLE, "It is a figure without numbers, and no heat of ours is recorded."
     shares, said = shift.heat_shares(runs)["middle"], shift.by_source(runs).droplevel(1)
@@ -71,7 +71,7 @@ def heat(facts, claim):
 
 def elsewhere(facts, claim):
     """How often is the recorded Proposed right on images of other collections?"""
-    runs = [run for (run,) in facts.runs_of("Proposed") if _has(run, "outside")]
+    runs = shift.recorded([run for (run,) in facts.runs_of("Proposed")])
     if not runs:
         return UNCHECKABLE, "The test images are of the same collection as those trained on."
     table = shift.by_source(runs).droplevel(1)
@@ -84,11 +84,12 @@ def elsewhere(facts, claim):
     )
 
 
-def _has(run, file: str) -> bool:
-    return (run.folder / f"{file}.csv.gz").exists()
-
-
 # --- Statements about two models ---------------------------------------------------------------
+
+
+def verdict_of(shown) -> str:
+    """The verdict on "all are greater" by signs: +1 shown to be so, -1 the reverse, 0 neither."""
+    return REPRODUCED if min(shown) == 1 else DIFFERS if min(shown) == -1 else NOISE
 
 
 @cache
@@ -132,18 +133,12 @@ def tell_gaps(table: pd.DataFrame, first: str, second: str, count: str) -> str:
     )
 
 
-def verdict_of_gaps(tables) -> str:
-    """The verdict on "the first is higher in every class", from some tables of
-    :func:`ece_gaps`."""
-    shown = np.concatenate([table.drop("mean").shown for table in tables])
-    return REPRODUCED if (shown == 1).all() else DIFFERS if (shown == -1).any() else NOISE
-
-
 def higher_ece(facts, claim, pairs: list):
     """Is in each pair the ECE of the first model higher than that of the second, in every class?"""
     tables = {tuple(pair): ece_gaps(facts, *pair) for pair in pairs}
     told = [tell_gaps(t, *pair, how_many(facts.runs_of(*pair))) for pair, t in tables.items()]
-    return verdict_of_gaps(tables.values()), f"In ours, {'; '.join(told)}."
+    shown = pd.concat([table.shown.drop("mean") for table in tables.values()])
+    return verdict_of(shown), f"In ours, {'; '.join(told)}."
 
 
 @cache
@@ -165,11 +160,6 @@ def methods_that_help(facts: Facts, base: str, other: str) -> int:
     return sum(loss(first, name) < loss(second) for name in calibration.METHODS)
 
 
-def verdict_of_steps(shown: list[int]) -> str:
-    """The verdict on "no step is needed", from the signs by which the NLL is shown to differ."""
-    return DIFFERS if -1 in shown else REPRODUCED if set(shown) == {1} else NOISE
-
-
 def no_better(facts, claim, pairs: list):
     """Does a step after training leave every first model no better than the second as trained?"""
     steps, told = {tuple(pair): after_step(facts, *pair) for pair in pairs}, []
@@ -179,7 +169,7 @@ def no_better(facts, claim, pairs: list):
         told.append(verdict.tell(found, *sides).replace("**", "").rstrip("."))
         told.append(f"{count} methods tried give {base} a lower NLL than {other} has as trained")
     shown = [found.shows("NLL") for found in steps.values()]
-    return verdict_of_steps(shown), f"In ours, {'; '.join(told)}."
+    return verdict_of(shown), f"In ours, {'; '.join(told)}."
 
 
 def better_than(facts, claim, of: str, setting: str):
@@ -187,7 +177,7 @@ def better_than(facts, claim, of: str, setting: str):
     ours = repetitions(facts, "Proposed")[of]
     others = repetitions(facts, "Proposed", setting=setting)[of]
     low, high = np.quantile(ours - others, TAILS)
-    return REPRODUCED if low > 0 else DIFFERS if high < 0 else NOISE, (
+    return verdict_of([int(low > 0) - int(high < 0)]), (
         f"In ours {of} is {ours.mean():.4f}, and {others.mean():.4f} {setting}; the difference in "
         f"95 % of repetitions is {low:+.4f} to {high:+.4f} ({how_many(facts.runs_of('Proposed'))})."
     )

@@ -82,15 +82,12 @@ def gap_floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
     The scores of the two are as alike as those of a recorded Baseline and Proposed.
     """
     a, b = (run.predictions("test") for run in facts.runs_of("Baseline", "Proposed")[0])
-    n, size, parts, found = facts.test_images, facts.resamples, range(2), {}
+    n, draws, found = facts.test_images, 2 * facts.resamples, {}
     for k, c in enumerate(CLASSES):
         scores = a.probabilities[:, k], b.probabilities[:, k]
         alike = chance.score_correlations(*scores, a.labels == k)
-        gaps = [
-            chance.gap_floors(shapes(facts)[c], alike, n, size, [facts.seed, k, part])
-            for part in parts
-        ]
-        found |= {(c, name): np.vstack([part[name] for part in gaps]) for name in gaps[0]}
+        gaps = chance.gap_floors(shapes(facts)[c], alike, n, draws, [facts.seed, k])
+        found |= {(c, name): d for name, d in gaps.items()}
     return found
 
 

@@ -155,11 +155,19 @@ def _within(facts, claim, drawn, found, null: float | None = None, key: str = ""
         f"In the paper's class mix ours is {mean} on average ({how_many(found)}); 95 % of "
         f"repetitions would observe {low_} to {high_}."
     )
+    return placed(number, low, high, null, text)
+
+
+def placed(number, low: float, high: float, null: float | None, text: str):
+    """The verdict on a published number by where repetitions fall, and by whether the value that
+    means no effect, ``null``, lies there as well."""
     if not low - number.half_unit <= number.value <= high + number.half_unit:
-        same = null is not None and low > null and number.value > null
+        same = (
+            null is not None and not low <= null <= high and (low > null) == (number.value > null)
+        )
         return DIFFERS, f"{text} The sign is the same." if same else text
     if null is not None and low <= null <= high:
-        return COMPATIBLE, f"{text} That interval holds {null:g}, which would mean no effect."
+        return COMPATIBLE, f"{text} That interval holds {null:g}, which means no effect."
     return REPRODUCED, text
 
 
@@ -176,8 +184,4 @@ def scale(facts, claim, name: str, phase: str):
         f"Ours is {np.mean(ours):.4f} after {phase} ({how_many(runs)}); with the spread of "
         f"{how_many(facts.heads)} after Phase 1, another would fall into {low:.4f} to {high:.4f}."
     )
-    if not low <= facts.value(claim.key) <= high:
-        return DIFFERS, text
-    if low <= 1 <= high:
-        return COMPATIBLE, f"{text} That interval holds 1, the scale that changes nothing."
-    return REPRODUCED, text
+    return placed(facts.number(claim.key), low, high, 1, text)
