@@ -167,11 +167,10 @@ def claims(options) -> int:
     """
     from acrlls import ledger
 
-    if options.verdict not in (None, *ledger.VERDICTS):
-        known = ", ".join(ledger.VERDICTS)
-        raise UsageError(f"there is no verdict {options.verdict!r}; known: {known}")
+    if (given := options.verdict) not in (None, *ledger.VERDICTS):
+        raise UsageError(f"there is no verdict {given!r}; known: {', '.join(ledger.VERDICTS)}")
     problems = ledger.audit()
-    entries = ledger.Ledger().search(*options.words, verdict=options.verdict)
+    entries = ledger.Ledger().search(*options.words, verdict=options.verdict, weight=options.weight)
     print(ledger.text(entries, options.evidence))
     for problem in problems:
         print(f"problem  {problem}", file=sys.stderr)
@@ -258,6 +257,7 @@ def _arguments(add) -> None:
     add(pretrain, "-p", **pair, help="an argument of acrlls.training.pretrain")
     add(claims, "words", nargs="*", help="show claims that hold all these words")
     add(claims, "--verdict", help="show claims with this verdict")
+    add(claims, "--weight", choices=("main", "result", "set-up", "wording"))
     add(claims, "--evidence", **flag, help="show the arithmetic as well")
     add(bench, "-p", **pair, help="a setting, such as `phase2_epochs 3`; may be repeated")
     add(bench, "--profile", help="default: paper where ACRLLS_DATA is set, else quick")

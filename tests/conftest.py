@@ -42,6 +42,11 @@ CONTRADICTIONS = {
     "lls.reduced_confidence",
     "ablation.single_higher",
     "method.favours_one",
+    "method.more_strongly",
+    "method.no_tuning",
+    "method.entropy",
+    "intro.predicted_class",
+    "intro.during_training",
 }
 
 

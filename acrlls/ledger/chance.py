@@ -26,7 +26,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit, ndtr, ndtri
-from scipy.stats import beta, binom, norm, rankdata
+from scipy.stats import beta, norm, rankdata
+
+from acrlls.calibration import mcnemar
 
 # Scores of a shape; with the label as last bit a place fits 16 bits, which NumPy sorts in one pass.
 POOL = 2**15
@@ -220,5 +222,5 @@ def mcnemar_curve(wrong_first: int, wrong_second: int) -> pd.Series:
     """
     gap = abs(wrong_first - wrong_second)
     discordant = np.arange(gap, wrong_first + wrong_second + 1, 2)
-    p = np.minimum(1, 2 * binom.sf((discordant + gap) // 2 - 1, discordant, 0.5))
+    p = mcnemar((discordant + gap) // 2, discordant)
     return pd.Series(p, pd.Index(discordant, name="discordant"), name="p")

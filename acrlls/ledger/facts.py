@@ -2,41 +2,54 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import translate
+from functools import cache, cached_property
 
+import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
-from acrlls import paper, runs
+from acrlls import paper
 from acrlls.config import UserError
-from acrlls.paper import CLASSES, NUMBERS, Inconsistent, Number
+from acrlls.data import split_counts
+from acrlls.method import VARIANTS
+from acrlls.paper import CLASSES, MODELS, NUMBERS, Inconsistent, Number
+from acrlls.runs import Run, records
+from acrlls.tables.recorded import AS_PUBLISHED, Setting
+from acrlls.tables.recorded import setting as read_setting
 
-# From the verdict that a reader must know first to the one that says least.
-VERDICTS = (
-    "does not follow",
-    "lower than perfect calibration would show",
-    "cannot be told from noise",
-    "differs",
-    "stands out from noise",
-    "reproduced",
-    "follows",
-    "compatible",
-    "not checkable",
-)
-CONTRARY, LOWER, NOISE, DIFFERS, STANDS_OUT, REPRODUCED, FOLLOWS, COMPATIBLE, UNCHECKABLE = VERDICTS
-# What a check means by no, by yes, and by published numbers that contradict each other.
-WAYS = {
-    "follows": (CONTRARY, FOLLOWS, CONTRARY),
-    "reproduced": (DIFFERS, REPRODUCED, UNCHECKABLE),
-    "noise": (NOISE, STANDS_OUT, UNCHECKABLE),
+# The verdicts, from the one that a reader must know first to the one that says least.
+MEANING = {
+    "does not follow": "No numbers that round to the printed ones give it, or the paper says "
+    "otherwise elsewhere.",
+    "lower than perfect calibration would show": "It is smaller than the ECE of a perfectly "
+    "calibrated model, under every reading of what the paper leaves open.",
+    "cannot be told from noise": "Sampling noise, or the spread between seeds, gives as much.",
+    "depends on the reading": "It is more or less than sampling noise explains under some readings "
+    "and not under others; the row counts them.",
+    "differs": "Our runs do not show it. They have other images and a shorter training; that is no "
+    "error of the paper.",
+    "stands out from noise": "It is larger than sampling noise, or the spread between seeds, "
+    "explains, under every reading.",
+    "reproduced": "Our runs show it: 95 % of repetitions would observe the published number.",
+    "follows": "The paper's own other numbers give it, rounding taken into account.",
+    "compatible": "Our repetitions would observe it, but also the value that means no effect.",
+    "not checkable": "It is a choice of the authors, a figure without numbers, or rests on "
+    "something that is not published; the row says which.",
 }
+VERDICTS = tuple(MEANING)
+CONTRARY, LOWER, NOISE, DEPENDS, DIFFERS, STANDS_OUT, *_REST = VERDICTS
+REPRODUCED, FOLLOWS, COMPATIBLE, UNCHECKABLE = _REST
+# How much hangs on a claim: the thesis, a result, a choice of the authors, a turn of phrase.
+WEIGHTS = ("main", "result", "set-up", "wording")
+PUBLISHED = AS_PUBLISHED
+NETWORK = {variant.title: name for name, variant in VARIANTS.items()}
 
 
-class NotRecorded(LookupError):
+class NotRecorded(UserError):
     """A recorded run that a check needs does not exist."""
 
 
@@ -49,6 +62,7 @@ class Claim:
         text: as the paper prints it.
         where: the places in the paper, separated by semicolons.
         what: what a number is the number of; empty for a statement.
+        weight: one of :data:`WEIGHTS`.
         checks: the arguments of each check, by the check's name.
         reason: why nothing checks the claim, or None.
     """
@@ -57,18 +71,9 @@ class Claim:
     text: str
     where: str
     what: str
+    weight: str
     checks: Mapping[str, Mapping]
     reason: str | None
-
-    @property
-    def row(self) -> str:
-        """Second part of the key: the class, the model or the rank."""
-        return self.key.split(".")[1]
-
-    @property
-    def column(self) -> str:
-        """Last part of the key: the column of a table."""
-        return self.key.rsplit(".", 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -87,37 +92,44 @@ class Facts:
         numbers: the published numbers by key.
         recorded: name of the profile whose recorded runs are compared.
         bins: number of equal-width bins for the ECE of a recorded run.
-        resamples: of every bootstrap and every simulation.
+        resamples: of every bootstrap; simulations draw several times as many.
+        seed: of every bootstrap and every simulation.
     """
 
     numbers: Mapping[str, Number] = field(default_factory=lambda: NUMBERS)
     recorded: str = "laptop"
     bins: int = 15
     resamples: int = 1000
+    seed: int = 0
 
-    def value(self, key: str) -> float:
-        return self.numbers[key].value
+    # --- Numbers, published and derived
 
     def all_of(self, pattern: str) -> dict[str, Number]:
-        """The numbers whose key matches, by what the ``*`` stands for; the classes alone where it
-        stands for classes and averages."""
+        """The numbers whose key matches, by what the ``*`` stands for, or by the key; the classes
+        alone where it stands for classes and averages."""
+        numbers = derived(self, pattern.split(".")[0])
+        if "*" not in pattern:
+            return {pattern: numbers[pattern]}
         match = re.compile(translate(pattern).replace(".*", "(.*)")).fullmatch
-        found = {m[1]: n for key, n in self.numbers.items() if (m := match(key))}
+        found = {m[1]: n for key, n in numbers.items() if (m := match(key))}
         return {c: found[c] for c in CLASSES if c in found} or found
 
-    def values(self, pattern: str) -> dict[str, float]:
-        return {name: n.value for name, n in self.all_of(pattern).items()}
+    def number(self, key: str) -> Number:
+        return self.all_of(key)[key]
+
+    def value(self, key: str) -> float:
+        return self.number(key).value
 
     def table(self, roman: str) -> pd.DataFrame:
         return paper.table(roman, self.numbers)
 
-    @functools.cached_property
-    def margins(self) -> pd.DataFrame:
-        return paper.confusion_margins(self.numbers)
-
-    @functools.cached_property
+    @cached_property
     def test_images(self) -> int:
         return int(self.value("split.test"))
+
+    @cached_property
+    def margins(self) -> pd.DataFrame:
+        return paper.confusion_margins(self.numbers)
 
     def correct(self, key: str) -> int:
         """The whole number of test images behind an accuracy."""
@@ -127,65 +139,80 @@ class Facts:
             raise Inconsistent(f"{printed} is no whole number of {self.test_images:,} test images")
         return options[0]
 
-    @functools.cached_property
-    def runs(self) -> dict[tuple[str, str], runs.Run]:
-        """Every recorded run by (change, variant).
+    # --- Recorded runs
+
+    def runs_of(self, *models: str, setting: str = PUBLISHED) -> list[tuple[Run, ...]]:
+        """Recorded runs of some models, such as ``"Single Dense"``; one of each from every group of
+        runs that has all of them.
 
         Raises:
-            UserError: Baseline or Proposed is not among them.
+            NotRecorded: there is no such group.
         """
-        found = runs.records(self.recorded)
-        lacking = sorted(v for v in ("baseline", "proposed") if ("", v) not in found)
-        if lacking:
-            raise UserError(
-                "the ledger compares the paper with a recorded Baseline and Proposed; "
-                f"the record {self.recorded} lacks {' and '.join(lacking)}: "
-                f"`acrlls reproduce --profile {self.recorded}` records them"
-            )
-        return found
+        names, found = [NETWORK[m] for m in models], recorded_setting(self.recorded, setting)
+        if groups := found.common(*[(n, "") for n in names]):
+            return [tuple(found.runs[n][g] for n in names) for g in groups]
+        raise NotRecorded(
+            f"no run of {' and '.join(models)} {setting} is recorded; "
+            f"`acrlls reproduce --profile {self.recorded}` records one"
+        )
 
-    def run(self, variant: str) -> runs.Run:
-        """The recorded run of a variant under the profile as it stands."""
-        if ("", variant) not in self.runs:
-            name = variant.replace("_", " ")
-            raise NotRecorded(f"no run of {name} on the real images is recorded")
-        return self.runs["", variant]
+    @cached_property
+    def heads(self) -> list[Run]:
+        """Recorded runs of Proposed with the published settings, of Phase 1 alone or of both, one a
+        seed.
 
-    def other_runs(self, variant: str) -> dict[str, runs.Run]:
-        """Recorded runs of both phases with one setting changed, by the change."""
-        of = {c: r for (c, v), r in self.runs.items() if v == variant and c}
-        return {c: r for c, r in of.items() if r.config.phase2_epochs}
-
-    def pairs(self, variant: str) -> dict[str, tuple[runs.Run, runs.Run]]:
-        """Recorded runs of a variant and of Proposed with the same settings, by the change."""
-        changes = [c for c in ("", *self.other_runs("proposed")) if (c, variant) in self.runs]
-        return {
-            c.replace("-", " ") or "as published": (self.runs[c, variant], self.runs[c, "proposed"])
-            for c in changes
-        }
-
-    @property
-    def heads(self) -> list[runs.Run]:
-        """Recorded runs of Phase 1 of Proposed that differ from the profile in their seed only."""
-        found = {c: r for (c, v), r in self.runs.items() if v == "proposed"}
-        runs = [r for c, r in found.items() if c.startswith("phase1-seed")]
-        if len(runs) < 2:
+        Raises:
+            NotRecorded: there are fewer than two seeds.
+        """
+        like, free = self.runs_of("Proposed")[0][0].config, ("phase2_epochs", "seed")
+        free, found = (*free, "batchnorm_statistics"), {}
+        for run in records(self.recorded).values():
+            if like.replace(**{name: getattr(run.config, name) for name in free}) == run.config:
+                found[run.config.seed] = run
+        if len(found) < 2:
             raise NotRecorded("fewer than two seeds are recorded")
-        return runs
+        return [*found.values()]
 
 
-def image(function, *numbers: Number) -> tuple[float, float]:
-    """Least and greatest value of a function, monotone in each argument, over all numbers that
-    round to the printed ones."""
-    ends = [(n.value - n.half_unit, n.value + n.half_unit) for n in numbers]
-    values = [function(*corner) for corner in itertools.product(*ends)]
-    return min(values), max(values)
+@cache
+def recorded_setting(profile: str, title: str) -> Setting:
+    """As :func:`acrlls.tables.recorded.setting`; every record is read once."""
+    return read_setting(title, profile)
 
 
-def meets(number: Number, low: float, high: float) -> bool:
-    """Whether a number between ``low`` and ``high`` can be printed as ``number``."""
-    slack = number.half_unit * (1 + 1e-9)
-    return low - slack <= number.value <= high + slack
+@cache
+def derived(facts: Facts, group: str) -> Mapping[str, Number]:
+    """Whole numbers behind the published ones: ``part`` (images of each part of the split),
+    ``cell`` (Table III), ``bound`` (the confusion matrix) and ``right`` (accuracies)."""
+    if group == "part":
+        counts = [n.value for n in facts.all_of("images.*").values()]
+        shares = [facts.value(f"split.{name}_share") for name in ("train", "validation")]
+        frame = pd.DataFrame(split_counts(counts, *shares), ["train", "validation", "test"])
+        frame.columns = CLASSES
+    elif group == "cell":
+        frame = facts.margins.T
+    elif group == "bound":
+        frame = paper.confusion_bounds(facts.numbers).T
+        frame.columns = [f"{true}.{predicted}" for true, predicted in frame.columns]
+    elif group == "right":
+        keys = {m: f"table_IV.{m}.Accuracy" for m in MODELS} | {"Phase 1": "accuracy.phase1"}
+        frame = pd.DataFrame({"test": {name: facts.correct(k) for name, k in keys.items()}}).T
+    else:
+        return facts.numbers
+    cells = {f"{group}.{row}.{c}": k for row, cs in frame.iterrows() for c, k in cs.items()}
+    return {key: Number(key, f"{int(k):,}", "", "") for key, k in cells.items()}
+
+
+def spread(values) -> float:
+    """How far two seeds differ in 95 % of cases, if some gave these values, ``(seeds, …)``."""
+    return student.ppf(0.975, len(values) - 1) * np.sqrt(2) * np.std(values, axis=0, ddof=1)
+
+
+def how_many(found) -> str:
+    """Such as "2 runs of one seed", for a list of runs or of tuples of paired runs."""
+    seeds = len({(run[0] if isinstance(run, tuple) else run).config.seed for run in found})
+    count = "one seed" if seeds == 1 else f"{seeds} seeds"
+    return count if len(found) == seeds else f"{len(found)} runs of {count}"
 
 
 def listed(pairs: Mapping, form: str = "") -> str:

@@ -1,6 +1,6 @@
 """The ledger: every claim of the paper, what checks it, and what came out.
 
-A *claim* is a number or a statement of ``paper.yml``, which also names its checks and their
+A *claim* is a number or a statement of ``paper.yml``; ``claims.yml`` names its checks and their
 arguments.  A *check* is a function that asks one question in one of three ways: does the claim
 **follow** from the paper's own other numbers; do the recorded runs **reproduce** it, with an
 interval; does it stand out from **noise**.  It returns whether it holds, or another verdict, and
@@ -8,8 +8,8 @@ the evidence.  A claim may have several; the one that heads its row is the first
 :data:`VERDICTS` among them.
 
 >>> entry = Ledger(Facts(resamples=20))["share.Normal"]
->>> entry.verdict, entry.outcomes["ratio"].evidence
-('does not follow', '10,192 of 21,165 is 48.155 %.')
+>>> entry.verdict, entry.outcomes["equals"].evidence
+('does not follow', '10,192 / 21,165 = 48.15 %.')
 """
 
 from __future__ import annotations
@@ -20,23 +20,58 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from pathlib import Path
+from string import Template
 
 import pandas as pd
+import yaml
 
-from acrlls.ledger import follows, generic, noise, reproduced
-from acrlls.ledger.facts import UNCHECKABLE, VERDICTS, WAYS, Claim, Facts, NotRecorded, Outcome
+from acrlls.ledger.borne_out import (
+    areas_above,
+    better_than,
+    elsewhere,
+    heat,
+    higher_ece,
+    mistaken,
+    no_better,
+)
+from acrlls.ledger.facts import (
+    CONTRARY,
+    DIFFERS,
+    FOLLOWS,
+    NOISE,
+    REPRODUCED,
+    STANDS_OUT,
+    UNCHECKABLE,
+    VERDICTS,
+    Claim,
+    Facts,
+    NotRecorded,
+    Outcome,
+)
+from acrlls.ledger.follows import at_odds, equals, holds, whole_number
+from acrlls.ledger.noise import accuracy_noise, ece_noise, exceeds_seeds, gap_noise, joint_ece_noise
+from acrlls.ledger.reproduced import measure, measured_gain, scale, setting
 from acrlls.paper import NUMBERS, PUBLISHED, Inconsistent
 
-MODULES = {generic: "follows", follows: "follows", reproduced: "reproduced", noise: "noise"}
-# The checks are the functions of these modules that take the facts and a claim.
-CHECKS = {
-    name: function
-    for module in MODULES
-    for name, function in vars(module).items()
-    if inspect.isfunction(function)
-    and [*inspect.signature(function).parameters][:2] == ["facts", "claim"]
+# Each way to check a claim: what its checks mean by no, by yes, and by published numbers that
+# contradict each other or runs that are not recorded; and the checks.
+WAYS = {
+    "follows": (CONTRARY, FOLLOWS, CONTRARY),
+    "reproduced": (DIFFERS, REPRODUCED, UNCHECKABLE),
+    "noise": (NOISE, STANDS_OUT, UNCHECKABLE),
 }
+_CHECKS = {
+    "follows": [equals, holds, whole_number, at_odds],
+    "reproduced": [setting, measure, measured_gain, scale, areas_above, mistaken, heat]
+    + [elsewhere, higher_ece, no_better, better_than],
+    "noise": [ece_noise, joint_ece_noise, gap_noise, accuracy_noise, exceeds_seeds],
+}
+CHECKS = {check.__name__: check for checks in _CHECKS.values() for check in checks}
+WAY_OF = {check.__name__: way for way, checks in _CHECKS.items() for check in checks}
 PLACES = tuple(PUBLISHED["places"])
+RULES = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text("utf-8"))
+MAIN: dict[str, Mapping] = RULES["main"]
 
 
 def question(name: str) -> str:
@@ -44,20 +79,15 @@ def question(name: str) -> str:
     return inspect.getdoc(CHECKS[name]).splitlines()[0]
 
 
-def way_of(name: str) -> str:
-    """Whether a check asks what follows, what is reproduced, or what is noise."""
-    return MODULES[inspect.getmodule(CHECKS[name])]
-
-
 def _filled(arguments, key: str):
-    """Arguments with ``{row}``, ``{column}`` and ``{name}`` replaced by what they are of a key."""
+    """Arguments with ``$row``, ``$column`` and ``$name`` replaced by what they are of a key."""
     if isinstance(arguments, dict):
         return {name: _filled(value, key) for name, value in arguments.items()}
     if isinstance(arguments, list):
         return [_filled(value, key) for value in arguments]
     if isinstance(arguments, str):
-        row, column, name = key.split(".")[1], key.rsplit(".", 1)[-1], key.replace(".", "_")
-        return arguments.format(row=row, column=column, name=name)
+        parts = {"row": key.split(".")[1], "column": key.rsplit(".", 1)[-1]}
+        return Template(arguments).substitute(parts, name=key.replace(".", "_"))
     return arguments
 
 
@@ -68,12 +98,20 @@ def _claims() -> dict[str, Claim]:
     claims = {}
     for key, *rest in rows:
         checks = {}
-        for patterns, given in PUBLISHED["checks"].items():
+        for patterns, given in RULES["checks"].items():
             if any(fnmatchcase(key, pattern) for pattern in patterns.split(", ")):
-                checks |= {name: _filled(values or {}, key) for name, values in given.items()}
-        reasons = (w for p, w in PUBLISHED["unchecked"].items() if fnmatchcase(key, p))
-        claims[key] = Claim(key, *rest, checks, next(reasons, None))
+                checks |= {name: _filled(values, key) for name, values in given.items()}
+        reasons = (w for p, w in RULES["unchecked"].items() if fnmatchcase(key, p))
+        claims[key] = Claim(key, *rest, _weight(key), checks, next(reasons, None))
     return claims
+
+
+def _weight(key: str) -> str:
+    if key in MAIN:
+        return "main"
+    given = RULES["weights"].items()
+    found = (weight for weight, ps in given if any(fnmatchcase(key, p) for p in ps))
+    return next(found, "result")
 
 
 CLAIMS: dict[str, Claim] = _claims()  # in the paper's order
@@ -146,21 +184,25 @@ class Ledger(Mapping):
         counts = f"{', '.join(parts)} and {last}"
         return f"Of {len(self)} claims, by the verdict that heads each: {counts}."
 
-    def search(self, *words: str, verdict: str | None = None) -> list[Entry]:
-        """Entries that hold all words, in the claim or its evidence, and carry the verdict."""
+    def search(
+        self, *words: str, verdict: str | None = None, weight: str | None = None
+    ) -> list[Entry]:
+        """Entries that hold all words, in the claim or its evidence, and carry the verdict and the
+        weight."""
 
         def holds(e: Entry) -> bool:
             c = e.claim
             evidence = [o.evidence for o in e.outcomes.values()]
             text = " ".join([c.key, c.text, c.where, c.what, *e.verdicts, *evidence]).lower()
-            return all(w.lower() in text for w in words) and verdict in (None, *e.verdicts)
+            asked = verdict in (None, *e.verdicts) and weight in (None, c.weight)
+            return asked and all(w.lower() in text for w in words)
 
         return [e for e in self.values() if holds(e)]
 
 
 def judge(facts: Facts, claim: Claim, name: str) -> Outcome:
     """What a check says of a claim; published numbers that contradict each other are a verdict."""
-    contrary, holds, undecided = WAYS[way_of(name)]
+    contrary, holds, undecided = WAYS[WAY_OF[name]]
     try:
         found, text = CHECKS[name](facts, claim, **claim.checks[name])
     except (Inconsistent, NotRecorded) as error:

@@ -1,9 +1,12 @@
-"""Checks of the paper against sampling noise; the simulations are those of ``chance``.
+"""Is it more than noise?  The simulations are those of ``chance``.
 
 What the paper leaves open, the kind and number of its bins and the shape of its scores, is a
-*reading*.  A verdict is passed only where it holds under every reading in common use
-(:data:`COMMON` and all shapes); Holm's correction runs over all classes and models, both tails,
-within each reading.
+*reading*; there are 24.  The evidence counts those under which a value is more than noise.  Holm's
+correction runs over all classes and models, both tails, within each reading.
+
+References:
+    - [1] M. Clark et al., "The Schaake shuffle: a method for reconstructing space-time variability
+      in forecasted precipitation and temperature fields", Journal of Hydrometeorology 5, 2004.
 """
 
 from __future__ import annotations
@@ -12,15 +15,16 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.stats import rankdata
 
-from acrlls.calibration import holm
+from acrlls.calibration import holm, noise_floor
 from acrlls.ledger import chance
-from acrlls.ledger.facts import LOWER, NOISE, STANDS_OUT, Facts, listed
+from acrlls.ledger.chance import BINNINGS
+from acrlls.ledger.facts import DEPENDS, LOWER, NOISE, STANDS_OUT, Facts, how_many, spread
+from acrlls.ledger.formula import sentence, value
 from acrlls.paper import CLASSES, MODELS
 
 LEVEL = 0.05
-COMMON = tuple((kind, bins) for kind in ("uniform", "quantile") for bins in (10, 15, 20))
 PAIRS = (("Baseline", "Proposed"), ("Single Dense", "Proposed"), ("Single Dense", "Baseline"))
 READING = ["shape", "kind", "bins"]
 SEEDS = "The spread between seeds, which is not published, comes on top."
@@ -41,55 +45,75 @@ def shapes(facts: Facts) -> dict[str, dict[str, np.ndarray]]:
 
 @cache
 def floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
-    """ECE under perfect calibration by (class, shape): ``(2 · resamples, binnings)`` over
-    :data:`chance.BINNINGS`."""
+    """ECE under perfect calibration by (class, shape), ``(draws, binnings)``."""
+    # Holm's correction multiplies by up to 24: small p-values need many draws.
+    n, size, parts = facts.test_images, facts.resamples, range(5)
     return {
-        # Holm's correction multiplies by up to 24: small p-values need the more draws.
-        (c, name): chance.floors(shape, facts.test_images, 2 * facts.resamples, [0, k, i])
+        (c, name): np.vstack(
+            [chance.floors(shape, n, size, [facts.seed, k, i, part]) for part in parts]
+        )
         for k, c in enumerate(CLASSES)
         for i, (name, shape) in enumerate(shapes(facts)[c].items())
     }
 
 
 @cache
-def gap_floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
-    """Difference in ECE of two calibrated models by (class, shape): ``(resamples, binnings)``
-    over :data:`COMMON`.
+def sums_of_floors(facts: Facts) -> dict[str, np.ndarray]:
+    """Sum over the classes of the ECE under perfect calibration by shape, ``(draws, binnings)``.
 
-    The scores of the two are as alike as those of the recorded Baseline and Proposed.
+    The classes hang together, as an image of one is not of another.  How much is not published, so
+    the draws of the classes are put together in the order of those of a recorded Proposed [1].
     """
-    a, b = (facts.run(v).predictions("test") for v in ("baseline", "proposed"))
-    n, draws, found = facts.test_images, facts.resamples, {}
+    p, draws = facts.runs_of("Proposed")[0][0].predictions("test").probabilities, floors(facts)
+    size, found = len(draws[CLASSES[0], "Beta"]), {}
+    for column, (kind, bins) in enumerate(BINNINGS):
+        ours = noise_floor(p, bins=bins, resamples=size, seed=facts.seed, strategy=kind).classwise
+        order = rankdata(ours, method="ordinal", axis=0) - 1
+        for shape in ("Beta", "two groups"):
+            each = [np.sort(draws[c, shape][:, column])[order[:, k]] for k, c in enumerate(CLASSES)]
+            found.setdefault(shape, []).append(np.sum(each, axis=0))
+    return {shape: np.column_stack(columns) for shape, columns in found.items()}
+
+
+@cache
+def gap_floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
+    """Difference in ECE of two calibrated models by (class, shape), ``(draws, binnings)``.
+
+    The scores of the two are as alike as those of a recorded Baseline and Proposed.
+    """
+    a, b = (run.predictions("test") for run in facts.runs_of("Baseline", "Proposed")[0])
+    n, draws, found = facts.test_images, 2 * facts.resamples, {}
     for k, c in enumerate(CLASSES):
         scores = a.probabilities[:, k], b.probabilities[:, k]
         alike = chance.score_correlations(*scores, a.labels == k)
-        gaps = chance.gap_floors(shapes(facts)[c], alike, n, draws, [0, k], COMMON)
+        gaps = chance.gap_floors(shapes(facts)[c], alike, n, draws, [facts.seed, k])
         found |= {(c, name): d for name, d in gaps.items()}
     return found
 
 
 @cache
 def ece_tests(facts: Facts) -> pd.DataFrame:
-    """Every published ECE against every floor.
+    """Every published ECE, and the sum of each model's, against what perfect calibration shows.
 
     Returns:
-        Rows (model, class, shape, kind, bins); columns ``published``, ``floor`` (mean), ``low``
-        and ``high`` (5 and 95 % quantile), ``p_below``, ``p_above`` and, adjusted by Holm within
-        (shape, kind, bins), ``below`` and ``above``.
+        Rows (model, class or ``"sum"``, shape, kind, bins); columns ``published``, ``floor``
+        (mean), ``low`` and ``high`` (5 and 95 % quantile), and ``below`` and ``above``, the
+        p-values of being as low and as high; those of the classes are adjusted by Holm within
+        (shape, kind, bins).
     """
-    rows = []
-    for (c, shape), draws in floors(facts).items():
-        for (kind, bins), floor in zip(chance.BINNINGS, draws.T, strict=True):
-            spread = [floor.mean(), *np.quantile(floor, [0.05, 0.95])]
+    rows, ece = [], facts.table("V").assign(sum=lambda table: table.sum(axis=1))
+    every = floors(facts) | {("sum", s): draws for s, draws in sums_of_floors(facts).items()}
+    for (c, shape), draws in every.items():
+        for (kind, bins), floor in zip(BINNINGS, draws.T, strict=True):
+            told = [floor.mean(), *np.quantile(floor, [0.05, 0.95])]
             for m in MODELS:
-                value = facts.value(f"table_V.{m}.{c}")
-                p = chance.tails(floor, value)
-                rows.append([m, c, shape, kind, bins, value, *spread, *p])
+                p = chance.tails(floor, ece.loc[m, c])
+                rows.append([m, c, shape, kind, bins, ece.loc[m, c], *told, *p])
     names = ["model", "class", *READING]
-    columns = [*names, "published", "floor", "low", "high", "p_below", "p_above"]
+    columns = [*names, "published", "floor", "low", "high", "below", "above"]
     table = pd.DataFrame(rows, columns=columns).set_index(names)
-    for _, group in table.groupby(READING):
-        adjusted = holm([*group.p_below, *group.p_above])
+    for _, group in table.drop("sum", level="class").groupby(READING):
+        adjusted = holm([*group.below, *group.above])
         table.loc[group.index, ["below", "above"]] = np.reshape(adjusted, (2, -1)).T
     return table.sort_index()
 
@@ -106,7 +130,7 @@ def gap_tests(facts: Facts) -> pd.DataFrame:
     """
     rows = []
     for (c, shape), draws in gap_floors(facts).items():
-        for (kind, bins), null in zip(COMMON, draws.T, strict=True):
+        for (kind, bins), null in zip(BINNINGS, draws.T, strict=True):
             for a, b in PAIRS:
                 gap = facts.value(f"table_V.{a}.{c}") - facts.value(f"table_V.{b}.{c}")
                 p = chance.tails(np.abs(null), abs(gap))[1]
@@ -117,126 +141,106 @@ def gap_tests(facts: Facts) -> pd.DataFrame:
     return table.sort_index()
 
 
-def common(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the readings in common use."""
-    kind, bins = (table.index.get_level_values(level) for level in ("kind", "bins"))
-    return table[[pair in COMMON for pair in zip(kind, bins, strict=True)]]
-
-
-def _ece_verdict(facts: Facts, model: str, c: str) -> str:
-    rows = common(ece_tests(facts)).loc[(model, c)]
-    if rows.below.max() < LEVEL:
-        return LOWER
-    return STANDS_OUT if rows.above.max() < LEVEL else NOISE
-
-
 # --- Checks ------------------------------------------------------------------------------------
 
 
-def ece_noise(facts, claim, of: str):
+def verdict_of_readings(below: int, above: int, readings: int) -> str:
+    """The verdict on a value that is lower and higher than noise in so many readings."""
+    if max(below, above) == readings:
+        return LOWER if below else STANDS_OUT
+    return DEPENDS if below or above else NOISE
+
+
+def ece_noise(facts, claim, of: str, pick: str | None = None):
     """Is this ECE above, within or below what perfect calibration would show?"""
     _, model, c = of.split(".")
-    values = facts.table("V").loc["Proposed"]
-    c = {"lowest": values.idxmin(), "highest": values.idxmax()}.get(c, c)
-    rows = common(ece_tests(facts)).loc[(model, c)]
-    own = ece_tests(facts).loc[(model, c, "Beta", "uniform", 15)]
+    if pick:
+        values = facts.table("V").loc[model]
+        c = values.idxmin() if pick == "least" else values.idxmax()
+    return _ece_verdict(facts, model, c)
+
+
+def joint_ece_noise(facts, claim, model: str):
+    """Are the four ECEs together above, within or below what perfect calibration would show?"""
+    return _ece_verdict(facts, model, "sum")
+
+
+def _ece_verdict(facts, model: str, c: str):
+    rows = ece_tests(facts).loc[(model, c)]
     below, above = (int((rows[tail] < LEVEL).sum()) for tail in ("below", "above"))
-    return _ece_verdict(facts, model, c), (
-        f"{c}: perfect calibration would show {rows.floor.min():.4f} to {rows.floor.max():.4f} "
-        f"on average, depending on the reading. In {below} of {len(rows)} readings, "
-        f"{own.published} is lower than sampling noise explains, and in {above} it is higher "
-        "(Holm, 5%). With 15 equal-width bins and Beta scores, the probability of a value as low "
-        f"is p = {own.p_below:.3f}, that of one as high p = {own.p_above:.3f}."
-    )
-
-
-def all_ece_noise(facts, claim):
-    """Do the four ECEs of Proposed stand out from what perfect calibration would show?"""
-    verdicts = {c: _ece_verdict(facts, "Proposed", c) for c in CLASSES}
-    floor = {c: common(ece_tests(facts)).loc[("Proposed", c)].floor.mean() for c in CLASSES}
-    found = set(verdicts.values())
-    return found.pop() if len(found) == 1 else NOISE, (
-        f"Published are {listed(facts.values('table_V.Proposed.*'), '.4f')}. Perfect calibration "
-        f"would show, as a mean over the readings, {listed(floor, '.4f')}. "
-        f"{'; '.join(f'{c}: {v}' for c, v in verdicts.items())}."
-    )
-
-
-def gap_noise(facts, claim):
-    """Would two calibrated models differ by as much on the same images?"""
-    each = facts.values("ece_reduction.*")
-    c = claim.row if claim.row in CLASSES else max(each, key=each.get)
-    rows = common(gap_tests(facts)).loc[("Baseline", "Proposed", c)]
-    return rows.adjusted.max() < LEVEL, (
-        f"{c}: Baseline minus Proposed is {rows.gap.iloc[0]:+.4f}; the difference of two "
-        f"calibrated models has a standard deviation of {rows.sd.min():.4f} to "
-        f"{rows.sd.max():.4f}. The adjusted p is {rows.adjusted.min():.3f} to "
-        f"{rows.adjusted.max():.3f} over {len(rows)} readings. {SEEDS}"
-    )
-
-
-def all_gap_noise(facts, claim, pairs: list, needs: str = "all"):
-    """In which classes would two calibrated models differ by as much?"""
-    greatest = common(gap_tests(facts)).groupby(["first", "second", "class"]).adjusted.max()
-    out = {(a, b): greatest[a, b] < LEVEL for a, b in pairs}
-    texts = [
-        f"{a} minus {b} stands out for {', '.join(stands.index[stands]) or 'no class'}"
-        for (a, b), stands in out.items()
+    kinds = [
+        f"{k} of {len(part)} with bins of equal {'width' if kind == 'uniform' else 'mass'}"
+        for kind, part in rows.groupby("kind")
+        if (k := (part.below < LEVEL).sum())
     ]
-    return pd.concat(out.values()).agg(needs), f"{'; '.join(texts)}. {SEEDS}"
+    where = f" ({' and '.join(kinds)})" if below else ""
+    own = rows.loc["Beta", "uniform", 15]
+    what = "The four ECEs sum to" if c == "sum" else f"The ECE of {c} is"
+    return verdict_of_readings(below, above, len(rows)), (
+        f"{what} {own.published:.4f} for {model}; perfect calibration would show "
+        f"{rows.floor.min():.4f} to {rows.floor.max():.4f} on average, depending on the reading. "
+        f"It is lower than sampling noise explains in {below} of {len(rows)} readings{where} and "
+        f"higher in {above}. With 15 bins of equal width and Beta scores p is {own.below:.4f} for "
+        f"a value as low and {own.above:.4f} for one as high."
+    )
+
+
+def gap_noise(facts, claim, pairs: list, names: list = CLASSES, needs: str = "all"):
+    """Would two calibrated models differ by as much on the same images?"""
+    if names == "largest":
+        each = {c: facts.value(f"ece_reduction.{c}") for c in CLASSES}
+        names = [max(each, key=each.get)]
+    table, out, texts = gap_tests(facts), [], []
+    for a, b in pairs:
+        rows = [table.loc[(a, b, c)].adjusted < LEVEL for c in names]
+        out += [int(r.sum()) for r in rows]
+        each = ", ".join(f"{c} {k}" for c, k in zip(names, out[-len(rows) :], strict=True))
+        texts.append(f"{a} minus {b} stands out in so many of {len(rows[0])} readings: {each}")
+    found = verdict_of_readings(0, min(out) if needs == "all" else max(out), len(rows[0]))
+    return found, f"{'; '.join(texts)}. {SEEDS}"
 
 
 def accuracy_curve(facts: Facts, before: str) -> tuple[pd.Series, dict[str, int]]:
     """McNemar's p by the unpublished disagreement of Proposed with the model of the accuracy
-    ``before``, and the disagreement of the recorded runs, scaled to the paper's mistakes."""
+    ``before``, and by run the disagreement of the recorded pairs, scaled to the
+    paper's mistakes."""
     wrong = [facts.test_images - facts.correct(key) for key in (before, "accuracy.proposed")]
     curve = chance.mcnemar_curve(*wrong)
-    variant, phase = ("proposed", 1) if before == "accuracy.phase1" else ("baseline", None)
+    model, phase = ("Proposed", 1) if before == "accuracy.phase1" else ("Baseline", None)
     possible, ours = curve.index.to_numpy(), {}
-    for change, (first, second) in facts.pairs(variant).items():
+    for first, second in facts.runs_of(model, "Proposed"):
         tests = [first.predictions("test", phase), second.predictions("test")]
-        first, second = (test.classes != test.labels for test in tests)
-        share = (first != second).sum() / (first.sum() + second.sum())
-        ours[change] = int(possible[np.abs(possible - share * sum(wrong)).argmin()])
+        a, b = (test.classes != test.labels for test in tests)
+        share = (a != b).sum() / (a.sum() + b.sum())
+        ours[first.folder.parent.name] = int(
+            possible[np.abs(possible - share * sum(wrong)).argmin()]
+        )
     return curve, ours
 
 
 def accuracy_noise(facts, claim, before: str):
     """Would two equally good models differ by as many images?"""
     curve, ours = accuracy_curve(facts, before)
-    low = curve.index[curve < LEVEL]
-    crossing = f"p is below {LEVEL} up to {low.max()}" if len(low) else f"p is never below {LEVEL}"
-    p = [f"{k} images ({change}), p = {curve[k]:.2g}" for change, k in ours.items()]
-    return all(curve[k] < LEVEL for k in ours.values()), (
-        f"Exactly one model is right on {curve.index.min()} to {curve.index.max()} images, and "
-        f"{crossing}. With the disagreement of the recorded runs: {', '.join(p)}. {SEEDS}"
+    p = curve[list(ours.values())]
+    model = "Proposed" if before == "accuracy.phase1" else "Baseline"
+    return (p < LEVEL).all(), (
+        f"The gain is {curve.index.min()} images. If the two models disagree on as many images as "
+        f"ours, {min(ours.values())} to {max(ours.values())} of {facts.test_images:,}, McNemar's p "
+        f"is {p.min():.2g} to {p.max():.2g} ({how_many(facts.runs_of(model, 'Proposed'))}). {SEEDS}"
     )
 
 
-def loss_noise(facts, claim):
-    """Is the lead of the best pair larger than the spread between seeds?"""
-    losses = [*facts.values("table_I.*.val_loss").values()]
-    seeds = [run.best_epoch(1).val_loss for run in facts.heads]
-    sd = np.std(seeds, ddof=1)
-    reach = student.ppf(0.975, len(seeds) - 1) * sd * np.sqrt(2)
-    lead, last = losses[1] - losses[0], losses[-1] - losses[0]
-    return lead > reach, (
-        f"The best pair leads the second by {lead:.4f} and the fifth by {last:.4f}. Over "
-        f"{len(seeds)} seeds of one setting, our losses after Phase 1 have a standard deviation of "
-        f"{sd:.4f}; two seeds differ by up to {reach:.4f} in 95% of cases."
-    )
-
-
-def scale_noise(facts, claim):
-    """Are the changes from Phase 1 to Phase 2 larger than the spread between seeds?"""
+def exceeds_seeds(facts, claim, of: str, changes: list, says: str):
+    """Is the change larger than two seeds differ in 95 % of cases?"""
     heads = facts.heads
-    sd = pd.DataFrame([run.best_scales(1) for run in heads]).std(ddof=1)
-    first, second = (facts.values(f"table_II.*.Phase {k}") for k in (1, 2))
-    change = {c: second[c] - first[c] for c in CLASSES}
-    factor = student.ppf(0.975, len(heads) - 1) * np.sqrt(2)
-    larger = [c for c in CLASSES if abs(change[c]) > factor * sd[c]]
-    return len(larger) == len(CLASSES), (
-        f"The changes are {listed(change, '+.4f')}. The standard deviation over {len(heads)} seeds "
-        f"after Phase 1 is {listed(sd, '.4f')}. The change is larger than two seeds differ in 95% "
-        f"of cases for {', '.join(larger) or 'no class'}."
+    if of == "loss":
+        reach = np.full(len(changes), spread([run.best_epoch(1).val_loss for run in heads]))
+    else:
+        reach = spread([run.best_scales(1)[list(CLASSES)] for run in heads])
+    found = np.array([value(facts, change) for change in changes])
+    change = ", ".join(f"{x:+.4f}" for x in found)
+    limit = ", ".join(f"{r:.4f}" for r in reach)
+    return (np.abs(found) > reach).all(), (
+        f"{sentence(facts, says)} {change}; two seeds of ours differ by up to "
+        f"{limit} in 95 % of cases ({how_many(heads)} after Phase 1)."
     )

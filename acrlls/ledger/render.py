@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from html import escape
 
 from acrlls.ledger.facts import UNCHECKABLE, VERDICTS
-from acrlls.ledger.ledger import PLACES, Entry, question, way_of
+from acrlls.ledger.ledger import PLACES, WAY_OF, Entry, question
 
 WIDTH = 100  # columns of a terminal
 
@@ -30,7 +30,7 @@ def text(entries: Iterable[Entry], evidence: bool = False) -> str:
 
 
 def _evidence(e: Entry) -> list[str]:
-    found = [f"{way_of(name)}: {o.verdict}. {o.evidence}" for name, o in e.outcomes.items()]
+    found = [f"{WAY_OF[name]}: {o.verdict}. {o.evidence}" for name, o in e.outcomes.items()]
     wrap = textwrap.TextWrapper(WIDTH, initial_indent=6 * " ", subsequent_indent=8 * " ")
     found = found or [f"{UNCHECKABLE}. {e.claim.reason}."]
     return [line for sentence in found for line in wrap.wrap(sentence)]
@@ -66,7 +66,8 @@ def _row(place: int, e: Entry) -> str:
     where = escape(c.where).replace("Section ", "").replace("-", "&#8209;")
     count = f"{len(e.outcomes) or 'no'} check{'s' * (len(e.outcomes) != 1)}"
     return (
-        f'<tr id="{anchor(c.key)}" data-verdicts="{escape("|".join(e.verdicts))}">'
+        f'<tr id="{anchor(c.key)}" data-weight="{c.weight}" '
+        f'data-verdicts="{escape("|".join(e.verdicts))}">'
         f'<th scope="row" data-sort="{place:04d}">{claim}</th>'
         f'<td data-sort="{PLACES.index(c.where.split("; ")[0]):02d}">{where}</td>'
         f'<td data-sort="{VERDICTS.index(e.verdict)}">{_badge(e.verdict)}{others}</td>'

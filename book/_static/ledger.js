@@ -14,18 +14,19 @@
     const rows = [...body.rows];
     const text = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
 
-    // Filter: words, and a verdict with the number of claims that carry it.
-    const counts = new Map();
-    for (const row of rows) {
-      for (const verdict of row.dataset.verdicts.split("|")) {
-        counts.set(verdict, (counts.get(verdict) || 0) + 1);
+    // Filter: words, and a verdict and a weight with the number of claims that carry them.
+    function choice(what, valuesOf) {
+      const counts = new Map();
+      for (const value of rows.flatMap(valuesOf)) counts.set(value, (counts.get(value) || 0) + 1);
+      const select = element("select", {}, element("option", { value: "", textContent: `any ${what}` }));
+      for (const value of [...counts.keys()].sort()) {
+        select.append(element("option", { value, textContent: `${value} (${counts.get(value)})` }));
       }
+      return select;
     }
     const words = element("input", { type: "search" });
-    const verdict = element("select", {}, element("option", { value: "", textContent: "any verdict" }));
-    for (const name of [...counts.keys()].sort()) {
-      verdict.append(element("option", { value: name, textContent: `${name} (${counts.get(name)})` }));
-    }
+    const verdict = choice("verdict", (row) => row.dataset.verdicts.split("|"));
+    const weight = choice("weight", (row) => [row.dataset.weight]);
     const all = element("button", { type: "button", textContent: "Open all" });
     const shown = element("output", {});
     shown.setAttribute("aria-live", "polite");
@@ -36,6 +37,7 @@
       for (const row of rows) {
         row.hidden =
           (verdict.value && !row.dataset.verdicts.split("|").includes(verdict.value)) ||
+          (weight.value && row.dataset.weight !== weight.value) ||
           !wanted.every((word) => text.get(row).includes(word));
         left += !row.hidden;
       }
@@ -44,6 +46,7 @@
 
     words.addEventListener("input", filter);
     verdict.addEventListener("change", filter);
+    weight.addEventListener("change", filter);
     all.addEventListener("click", function () {
       const open = all.textContent === "Open all";
       for (const row of rows.filter((r) => !r.hidden)) {
@@ -53,7 +56,8 @@
     });
     ledger.prepend(
       element("div", { className: "ledger-controls" },
-        element("label", {}, "Search ", words), element("label", {}, "Verdict ", verdict), all, shown)
+        element("label", {}, "Search ", words), element("label", {}, "Verdict ", verdict),
+        element("label", {}, "Weight ", weight), all, shown)
     );
 
     // Sort: a button in each heading; the order is told by aria-sort.
@@ -80,7 +84,7 @@
     function visit() {
       const row = document.getElementById(decodeURIComponent(location.hash.slice(1)));
       if (row && rows.includes(row)) {
-        words.value = verdict.value = "";
+        words.value = verdict.value = weight.value = "";
         filter();
         row.querySelector("details").open = true;
         row.scrollIntoView({ block: "center" });

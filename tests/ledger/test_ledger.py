@@ -15,8 +15,8 @@ from conftest import CONTRADICTIONS
 from acrlls import cli, ledger, paper
 from acrlls import figures as plots
 from acrlls.config import PROJECT
-from acrlls.ledger import CLAIMS, Facts, Ledger
-from acrlls.ledger.ledger import CHECKS, question
+from acrlls.ledger import CLAIMS, MAIN, Facts, Ledger, told
+from acrlls.ledger.ledger import CHECKS, RULES, question
 from acrlls.paper import NUMBERS, PUBLISHED
 
 matplotlib.use("Agg")
@@ -47,9 +47,9 @@ def test_every_claim_has_a_check_or_a_reason_and_every_check_a_claim():
 def test_a_claim_without_a_check_and_a_check_without_a_claim_are_found():
     bare = dataclasses.replace(CLAIMS["share.Normal"], key="bare", checks={})
     odd = dataclasses.replace(
-        CLAIMS["share.Normal"], key="odd", checks={"ratio": {}, "by_magic": {}}
+        CLAIMS["share.Normal"], key="odd", checks={"equals": {}, "by_magic": {}}
     )
-    found = ledger.audit({"bare": bare, "odd": odd}, {"ratio": None, "idle": None})
+    found = ledger.audit({"bare": bare, "odd": odd}, {"equals": None, "idle": None})
     assert found == [
         "claim bare has no check and no reason for having none",
         "claim odd asks for by_magic, which is no check",
@@ -58,10 +58,14 @@ def test_a_claim_without_a_check_and_a_check_without_a_claim_are_found():
 
 
 def test_every_pattern_of_the_data_matches_a_claim():
-    patterns = [p for keys in PUBLISHED["checks"] for p in keys.split(", ")] + list(
-        PUBLISHED["unchecked"]
-    )
+    patterns = [p for keys in RULES["checks"] for p in keys.split(", ")]
+    patterns += [*RULES["unchecked"], *(p for ps in RULES["weights"].values() for p in ps)]
     assert [p for p in patterns if not any(fnmatchcase(key, p) for key in CLAIMS)] == []
+
+
+def test_every_check_is_found_by_its_name():
+    for name, check in CHECKS.items():
+        assert callable(check) and check.__name__ == name and question(name).endswith("?")
 
 
 def numerals(text):
@@ -144,18 +148,14 @@ def test_the_counts_add_up_and_every_outcome_has_a_verdict_and_evidence(entries)
             assert outcome.evidence.endswith(".") and "nan" not in outcome.evidence
 
 
-def test_every_check_states_its_question():
-    for name in CHECKS:
-        assert question(name).endswith("?"), name
-
-
 def test_the_table_has_a_row_a_claim_with_its_verdict_and_its_evidence(entries):
     page = ledger.html(entries.values())
     assert page.count("<tr id=") == len(CLAIMS) == len(set(re.findall(r'<tr id="([^"]+)"', page)))
     row = re.search(r'<tr id="claim-share-normal".*?</tr>', page)[0]
     assert (
         "does not follow" in row
-        and "10,192 of 21,165" in row
+        and "10,192 / 21,165" in row
+        and 'data-weight="set-up"' in row
         and '<th scope="row"' in row
         and "<details>" in row
     )
@@ -163,10 +163,34 @@ def test_the_table_has_a_row_a_claim_with_its_verdict_and_its_evidence(entries):
 
 
 def test_a_search_looks_into_claims_and_evidence(entries):
-    assert [e.claim.key for e in entries.search("10,192", verdict="does not follow")] == [
+    assert [e.claim.key for e in entries.search("10,192 /", verdict="does not follow")] == [
         "share.Normal"
     ]
     assert entries.search("no such thing") == []
+    assert [e.claim.key for e in entries.search(weight="main")] == [
+        key for key in CLAIMS if key in MAIN
+    ]
+
+
+# --- The ten main claims ---
+
+
+def test_ten_claims_weigh_most_and_each_names_the_check_that_decides_and_a_section(entries):
+    assert len(MAIN) == 10
+    for key, given in MAIN.items():
+        assert given["by"] in CLAIMS[key].checks
+        assert (PROJECT / "notebooks" / f"{given['section']}.md").is_file()
+
+
+def test_the_sentence_of_a_main_claim_is_that_of_its_check(entries):
+    rows = told.main_claims(entries)
+    assert list(rows.index) == list(MAIN)
+    for key, row in rows.iterrows():
+        outcome = entries[key].outcomes[MAIN[key]["by"]]
+        assert (row.verdict, row.evidence) == (outcome.verdict, outcome.evidence)
+        assert re.search(r"\d", row.evidence)
+    page = told.main_shown(rows).to_html()
+    assert all(f'#{ledger.anchor(key)}"' in page for key in MAIN)
 
 
 # --- The command ---
@@ -201,27 +225,17 @@ def test_the_chapter_on_the_claims_links_to_rows_that_exist_and_to_every_contrad
     assert {ledger.anchor(key) for key in CONTRADICTIONS} <= linked
 
 
-def test_the_chapter_on_the_claims_quotes_numbers_as_they_are_printed():
-    text = (
-        (PROJECT / "book" / "claims.md")
-        .read_text("utf-8")
-        .split("What it would take")[0]
-        .split("one by one")[1]
-    )
-    text = re.sub(
-        r":widths:.*|\d\d_\w+|Section \d|Phase \d|Fig\. \d|^\* - \d+", "", text, flags=re.MULTILINE
-    )
-    quoted = re.findall(r"\d[\d,]*(?:\.\d+)?(?:\s+%)?", text)
-    printed = {n.printed for n in NUMBERS.values()}
-    assert len(quoted) > 20
-    assert [q for q in quoted if re.sub(r"\s+", "", q).rstrip(",") not in printed] == []
+def test_no_line_of_the_chapters_on_the_claims_is_a_comment():
+    for name in ("book/claims.md", "notebooks/11_ledger.md"):
+        lines = (PROJECT / name).read_text("utf-8").splitlines()
+        assert [line for line in lines if line.startswith("%")] == [], name
 
 
 # --- The figures ---
 
 
 def test_the_figure_of_the_floors_has_every_published_ece_as_a_line(entries):
-    table = ledger.ece_tests(entries.facts)
+    table = ledger.ece_tests(entries.facts).drop("sum", level="class")
     axes = plots.plot_ece_floors(table)
     drawn = sorted(
         {
