@@ -97,6 +97,12 @@ class Config:
     # Training (Section II-D, Algorithm 1)
     seed: int = _whole(0, 0, 2**31 - 1)
     class_weights: bool = _choice(True, True, False)
+    # what ACR and LLS compete with (acrlls.method.losses), and its strength; None: the published
+    loss: str = _choice(
+        "cross_entropy",
+        *("cross_entropy", "label_smoothing", "focal", "flsd53", "entropy_penalty", "mbls"),
+    )
+    loss_strength: float | None = _real(None, 0, 100)
     batch_size: int = _whole(32, 1, 65_536)
     phase1_epochs: int = _whole(30, 1, 10_000)
     phase1_learning_rate: float = _real(1e-3, 0, 10, above=True)

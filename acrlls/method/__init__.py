@@ -6,8 +6,10 @@ from acrlls.method.variants import VARIANTS  # needs no Keras
 _HOMES = {
     "AdaptiveConfidenceRegularizer": "layers",
     "LearnableLogitScaler": "layers",
+    "LOSSES": "losses",
     "POOL": "model",
     "SHIPPED_WEIGHTS": "model",
+    "TrainingLoss": "losses",
     "backbone_layers": "model",
     "between": "model",
     "build_backbone": "model",

@@ -26,8 +26,18 @@ from acrlls.data import Dataset, load_data
 from acrlls.runs.recorded import Run
 from acrlls.store import digest, locked, source_digest, store, write_text
 
-_TRAINING = ("algorithm", "bank", "batchnorm", "chunked", "engines", "folding", "phase", "plan")
-_SOURCES = ("method/layers.py", "method/model.py", "method/variants.py", "data")
+_TRAINING = (
+    "algorithm",
+    "bank",
+    "batchnorm",
+    "checkpoint",
+    "chunked",
+    "engines",
+    "folding",
+    "phase",
+    "plan",
+)
+_SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py", "data")
 _SOURCES += tuple(f"training/{name}.py" for name in _TRAINING)
 
 

@@ -14,7 +14,8 @@ from acrlls.data import Dataset
 from acrlls.method import build_model, frozen_backbone
 from acrlls.store import write_text
 from acrlls.training.bank import FeatureBank
-from acrlls.training.phase import Phase, load_variables
+from acrlls.training.checkpoint import load_variables
+from acrlls.training.phase import Phase
 from acrlls.training.plan import phases
 
 _DONE = "best.json"  # written when all else is

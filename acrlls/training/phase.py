@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -14,10 +13,10 @@ import pandas as pd
 
 from acrlls.config import Config
 from acrlls.data import Dataset, batch, class_weights
-from acrlls.method import POOL, between, freeze_backbone, frozen_cut, unfreeze_top
-from acrlls.store import writing
+from acrlls.method import POOL, TrainingLoss, between, freeze_backbone, frozen_cut, unfreeze_top
 from acrlls.training.bank import FeatureBank
 from acrlls.training.batchnorm import Readings, tracked
+from acrlls.training.checkpoint import load_variables, save_variables
 from acrlls.training.engines import jit_compile, steps_per_execution
 from acrlls.training.folding import lean
 from acrlls.training.plan import PhasePlan, phases
@@ -65,19 +64,26 @@ class Phase:
         plain = between(model, self.cut, model.layers[-2].name)
         self.stage = lean(plain, tracked(config.batchnorm_statistics))
         self.readings = Readings(self.stage, config.batchnorm_statistics)
+        weights = np.ones(len(dataset.class_names))
+        if config.class_weights:
+            weights = class_weights(dataset.labels[bank.split.train], len(weights))
+        self.class_weight = dict(enumerate(weights.tolist()))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        # objects: by its name Keras makes one in the first step, which is then compiled twice
+        metrics = [keras.metrics.SparseCategoricalAccuracy("accuracy")]
+        if config.loss != "cross_entropy":  # weighs by itself; epochs are chosen by the plain loss
+            loss = TrainingLoss(config.loss, config.loss_strength, weights)
+            metrics.append(keras.metrics.SparseCategoricalCrossentropy("nll", from_logits=True))
+        if config.loss != "cross_entropy" or not config.class_weights:
+            self.class_weight = None
         batches = len(bank.split.train) // config.batch_size
         self.stage.compile(
             keras.optimizers.Adam(plan.learning_rate),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            # an object: by its name Keras makes it in the first step, which is then compiled twice
-            metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
+            loss,
+            metrics=metrics,
             jit_compile=jit_compile(),
             steps_per_execution=steps_per_execution(batches) if self.cut == POOL else 1,
         )
-        self.class_weight = None
-        if config.class_weights:
-            weights = class_weights(dataset.labels[bank.split.train], len(dataset.class_names))
-            self.class_weight = dict(enumerate(weights.tolist()))
         # What the best epoch is restored from; without Phase 2 the backbone stays as it is.
         self._kept = model.weights if config.phase2_epochs else self.stage.weights
         if self.cut is not None:
@@ -104,7 +110,7 @@ class Phase:
                 state["scales"].append({"phase": self.plan.phase, "epoch": epoch + 1, **of_classes})
             if better(row, best):
                 state["best"] = row
-                _save(self._best_file, self._kept)
+                save_variables(self._best_file, self._kept)
             self._try_others(epoch, state["others"])
             self._checkpoint(epoch + 1, state)
             _log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
@@ -159,7 +165,7 @@ class Phase:
         return {
             "loss": logs["loss"],
             "accuracy": logs["accuracy"],
-            "val_loss": checked["loss"],
+            "val_loss": checked.get("nll", checked["loss"]),
             "val_accuracy": checked["accuracy"],
             "seconds": time.perf_counter() - start,
         }
@@ -171,10 +177,11 @@ class Phase:
             with self.readings.applied(name):
                 checked = self._pass(self._batches("validation"), train=False)
                 row = {"statistics": name, "phase": self.plan.phase, "epoch": epoch + 1}
-                row |= {"val_loss": checked["loss"], "val_accuracy": checked["accuracy"]}
+                loss = checked.get("nll", checked["loss"])
+                row |= {"val_loss": loss, "val_accuracy": checked["accuracy"]}
                 kept.append(row)
                 if all(better(row, earlier) for earlier in before):
-                    _save(self._other_file(name), self._kept)
+                    save_variables(self._other_file(name), self._kept)
 
     def _other_file(self, name) -> Path:
         return self.folder / f"statistics_{name}.npz"
@@ -252,7 +259,7 @@ class Phase:
             if rows or name in tables:
                 pd.DataFrame(rows).to_csv(self.folder / f"{name}.csv", index=False)
         # weights and what belongs to them in one file, so that a stop never parts them
-        _save(self._last_file, self._variables(), {**state, "epoch": epoch})
+        save_variables(self._last_file, self._variables(), {**state, "epoch": epoch})
 
     def _resume(self) -> dict:
         """Where this phase stands: epochs done, best row, and the rows so far of both phases."""
@@ -283,18 +290,3 @@ def seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:
             generator.state.assign(rng.integers(0, 2**31, size=2).astype("uint32"))
-
-
-def _save(file: Path, variables, note: dict | None = None) -> None:
-    """Values of variables and what is known beside them, in one file."""
-    with writing(file) as handle:
-        values = [keras.ops.convert_to_numpy(v) for v in variables]
-        np.savez(handle, *values, note=json.dumps(note))
-
-
-def load_variables(file: Path, variables) -> dict | None:
-    """Give variables the values of a checkpoint; returns what was saved beside them."""
-    with np.load(file) as kept:
-        for k, variable in enumerate(variables):
-            variable.assign(kept[f"arr_{k}"])
-        return json.loads(str(kept["note"]))

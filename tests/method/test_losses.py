@@ -1,0 +1,70 @@
+"""The rival losses, against numbers worked by hand, Keras's own, and their limits."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from acrlls.method import LOSSES, TrainingLoss
+
+Z = np.array([[2, 1, 0, 0], [0, 3, 0, 0], [1, 0, 0, 1.5], [3, 0, 1, 0]], "float32")
+Y, WEIGHTS = np.array([0, 1, 0, 2]), np.array([1.46, 0.88, 0.52, 3.94])
+HAND = {  # by name and strength: the loss of each image, its mean, and its mean with WEIGHTS
+    ("cross_entropy", None): ([0.493812, 0.139206, 1.219200, 2.210998], 1.015804, 0.943304),
+    ("label_smoothing", 0.1): ([0.618812, 0.364206, 1.256700, 2.210998], 1.112679, 1.052117),
+    ("label_smoothing", None): ([0.556312, 0.251706, 1.237950, 2.210998], 1.064241, 0.997711),
+    ("focal", None): ([0.029226, 0.000305, 0.426364, 1.560833], 0.504182, 0.369266),
+    ("flsd53", None): ([0.029226, 0.000305, 0.426364, 1.237472], 0.423342, 0.327229),
+    ("entropy_penalty", None): ([0.388941, 0.086300, 1.099898, 2.143790], 0.929732, 0.857233),
+}
+
+
+def of(name, strength=None, z=Z, y=Y, weights=(1, 1, 1, 1)):
+    return ops.convert_to_numpy(TrainingLoss(name, strength, weights)(y, z))
+
+
+@pytest.mark.parametrize(("name", "strength"), HAND)
+def test_losses_are_those_worked_by_hand(name, strength):
+    each, mean, weighted = HAND[name, strength]
+    for i, value in enumerate(each):
+        assert of(name, strength, Z[i : i + 1], Y[i : i + 1]) == pytest.approx(value, abs=2e-6)
+    assert of(name, strength) == pytest.approx(mean, abs=2e-6)
+    assert of(name, strength, weights=WEIGHTS) == pytest.approx(weighted, abs=2e-6)
+
+
+@pytest.mark.parametrize(("margin", "total"), [(1, 1.103304), (2, 1.047054), (10, 1.015804)])
+def test_margin_based_smoothing_is_that_worked_by_hand(margin, total):
+    function, strength = LOSSES["mbls"]
+    truth = np.eye(4, dtype="float32")[Y]
+    loss, penalty = function(ops.log_softmax(Z, axis=-1), Z, truth, strength, margin)
+    assert float(ops.mean(loss + penalty)) == pytest.approx(total, abs=2e-6)
+
+
+def test_smoothing_and_focusing_are_kerass_own():
+    truth = np.eye(4, dtype="float32")[Y]
+    smooth = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    focal = keras.losses.CategoricalFocalCrossentropy(alpha=1, gamma=2, from_logits=True)
+    assert of("label_smoothing", 0.1) == pytest.approx(float(smooth(truth, Z)), abs=1e-6)
+    assert of("focal", 2) == pytest.approx(float(focal(truth, Z)), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_strength_zero_is_cross_entropy_and_a_constant_changes_nothing(name):
+    if name != "flsd53":
+        assert of(name, 0, weights=WEIGHTS) == pytest.approx(
+            HAND["cross_entropy", None][2], abs=2e-6
+        )
+    assert of(name, z=Z + 7) == pytest.approx(of(name), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("top", [0, 3])
+def test_a_logit_of_forty_leaves_loss_and_gradient_finite(name, top):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the gradient is taken with TensorFlow")
+    import tensorflow as tf
+
+    z = tf.Variable(40.0 * np.eye(4, dtype="float32")[[top]])
+    with tf.GradientTape() as tape:
+        loss = TrainingLoss(name, None, np.ones(4))(np.array([0]), z)
+    assert np.isfinite(float(loss)) and np.isfinite(tape.gradient(loss, z)).all()
