@@ -7,6 +7,7 @@ another mix neither would be calibrated.
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from acrlls.ledger.facts import (
 )
 from acrlls.ledger.reproduced import TAILS, areas, repetitions
 from acrlls.paper import CLASSES
+from acrlls.runs import load_run
 from acrlls.tables import compare, recorded, shift, verdict
 
 # --- Statements about one model ----------------------------------------------------------------
@@ -149,15 +151,17 @@ def after_step(facts: Facts, base: str, other: str) -> compare.Difference:
     return compare.compare(published, *sides, bins=facts.bins, resamples=facts.resamples)
 
 
+@cache
+def loss(folder: Path, step: str = "") -> float:
+    """NLL of a recorded run on its test images, as trained or after a post-hoc step."""
+    run = load_run(folder)
+    return calibration.nll(recorded.probabilities(run, step), run.predictions("test").labels)
+
+
 def methods_that_help(facts: Facts, base: str, other: str) -> int:
     """How many post-hoc methods give ``base`` a lower mean NLL than ``other`` has as trained."""
-    first, second = zip(*facts.runs_of(base, other), strict=True)
-
-    def loss(runs, step=""):
-        tests = ((recorded.probabilities(r, step), r.predictions("test").labels) for r in runs)
-        return np.mean([calibration.nll(p, y) for p, y in tests])
-
-    return sum(loss(first, name) < loss(second) for name in calibration.METHODS)
+    pairs = [(a.folder, b.folder) for a, b in facts.runs_of(base, other)]
+    return sum(sum(loss(a, name) - loss(b) for a, b in pairs) < 0 for name in calibration.METHODS)
 
 
 def no_better(facts, claim, pairs: list):
