@@ -126,12 +126,14 @@ def ece_gaps(facts: Facts, first: str, second: str) -> pd.DataFrame:
 
 def tell_gaps(table: pd.DataFrame, first: str, second: str, count: str) -> str:
     """Half a sentence of :func:`ece_gaps`; ``count`` says of how many runs."""
-    mean, each = table.loc["mean"], table.drop("mean").shown
-    up, down = (", ".join(each.index[each == sign]) or "no class" for sign in (1, -1))
+    mean, each = table.loc["mean"], table.drop("mean")
+    up, down = (", ".join(each.index[each.shown == sign]) or "no class" for sign in (1, -1))
+    several = mean.least < mean.greatest
+    ends = f"{mean.least:+.4f} to {mean.greatest:+.4f} over " if several else ""
     return (
         f"the mean class-wise ECE of {first} minus that of {second} is {mean.gap:+.4f} (p = "
-        f"{mean.p:.3f}; {mean.least:+.4f} to {mean.greatest:+.4f} over {count}), and {first} is "
-        f"shown to be higher in {up} and lower in {down}"
+        f"{mean.p:.3f}; {ends}{count}); by class it is {listed(each.gap, '+.4f')}, shown to be "
+        f"higher in {up} and lower in {down}"
     )
 
 

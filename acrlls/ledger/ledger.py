@@ -190,14 +190,13 @@ class Ledger(Mapping):
         """Entries that hold all words, in the claim or its evidence, and carry the verdict and the
         weight."""
 
-        def holds(e: Entry) -> bool:
-            c = e.claim
-            evidence = [o.evidence for o in e.outcomes.values()]
+        def found(e: Entry) -> bool:
+            c, evidence = e.claim, [o.evidence for o in e.outcomes.values()]
             text = " ".join([c.key, c.text, c.where, c.what, *e.verdicts, *evidence]).lower()
-            asked = verdict in (None, *e.verdicts) and weight in (None, c.weight)
-            return asked and all(w.lower() in text for w in words)
+            return verdict in (None, *e.verdicts) and all(w.lower() in text for w in words)
 
-        return [e for e in self.values() if holds(e)]
+        keys = [key for key, claim in CLAIMS.items() if weight in (None, claim.weight)]
+        return [self[key] for key in keys if found(self[key])]
 
 
 def judge(facts: Facts, claim: Claim, name: str) -> Outcome:
