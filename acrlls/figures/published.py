@@ -77,9 +77,10 @@ def plot_mcnemar(curve, ours: Mapping[str, int]):
     ax.axhline(0.05, color=MUTED, linewidth=0.8)
     ax.axvspan(curve.index.min(), curve.index[curve < 0.05].max(), color=FAINT, zorder=0)
     ax.plot(curve.index, curve, color=ACCENT)
-    for i, (name, k) in enumerate(ours.items()):
-        ax.plot(k, curve[k], "os"[i % 2], color=INK, markersize=5)
-        how = {"textcoords": "offset points", "size": 8, "color": INK}
-        ax.annotate(f"recorded, {name}", (k, curve[k]), (8, -2 - 9 * (i % 2)), **how)
+    for k in ours.values():
+        ax.plot(k, curve[k], "o", color=INK, markersize=5)
+    last = max(ours.values())
+    how = {"textcoords": "offset points", "size": 8, "color": INK}
+    ax.annotate("recorded pairs of runs", (last, curve[last]), (8, -6), **how)
     ax.set(xlabel="images that exactly one of the two gets right", ylabel="p", ylim=(0, None))
     return ax
