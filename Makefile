@@ -40,7 +40,8 @@ pdf: book
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-thorough: $(VENV)/.test
+# The built book is looked at as well.
+thorough: $(VENV)/.test book
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m thorough
 
 style: $(VENV)/.test

@@ -1,8 +1,8 @@
-"""What a release adds to the built book: a manifest and an archive of the pages, notebooks for Colab,
-and the description of the recorded runs as an RO-Crate.
+"""What a release adds to the built book: a manifest and an archive of the pages, notebooks for
+Colab, and the description of the recorded runs as an RO-Crate.
 
     python .ci/release.py pages TAG      manifest.json among the pages; archive and digest in dist/
-    python .ci/release.py colab TAG      the notebooks, each with a first cell that fetches the project
+    python .ci/release.py colab TAG      the notebooks, each with a cell that fetches the project
     python .ci/release.py crate          results/ro-crate-metadata.json
 """
 
@@ -61,7 +61,7 @@ def archive(html: Path, file: Path) -> str:
 
 
 def fetching(notebook, tag: str, url: str):
-    """A notebook for a machine that has TensorFlow and Jupyter and nothing of the project, as Colab."""
+    """A notebook for a machine with TensorFlow and Jupyter and nothing of the project, as Colab."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     needed = project["dependencies"] + project["optional-dependencies"]["keras"]
     wanted = " ".join(f'"{name}"' for name in needed if not name.startswith("tensorflow"))
@@ -78,7 +78,7 @@ def fetching(notebook, tag: str, url: str):
 
 
 def crate(results: Path) -> dict:
-    """RO-Crate 1.1 metadata of the recorded runs and studies: a data set a folder of the top level."""
+    """RO-Crate 1.1 metadata of the recorded runs and studies: a dataset for each folder."""
     cited = yaml.safe_load((PROJECT / "CITATION.cff").read_text("utf-8"))
     folders = sorted(f for f in results.iterdir() if f.is_dir() and f.name != "__pycache__")
     parts = [{"@id": "README.md", "@type": "File", "encodingFormat": "text/markdown"}]
