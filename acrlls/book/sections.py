@@ -39,10 +39,7 @@ PACKAGES = [
     "jupyter-book",
     "papermill",
 ]
-_KERNEL = [
-    "--IPKernelApp.capture_fd_output=False",
-    "--InlineBackend.figure_formats={'svg'}",  # sharp on every screen and in print
-]
+_SHARP = "--InlineBackend.figure_formats={'svg'}"  # on every screen and in print
 ENVIRONMENT = ("ACRLLS_PROFILE", "ACRLLS_DATA", "ACRLLS_ENGINE", "KERAS_BACKEND")
 
 
@@ -216,7 +213,9 @@ def _kernel_manager(log: Path):
     class ThisPython(AsyncKernelManager):
         @property
         def kernel_spec(self):
-            return KernelSpec(**get_kernel_dict(_KERNEL))
+            return KernelSpec(
+                **get_kernel_dict(["--IPKernelApp.capture_fd_output=False", _SHARP])
+            )
 
         async def start_kernel(self, **options):
             options["env"] = {**(options.get("env") or os.environ), **environment}
