@@ -1,5 +1,6 @@
 # make book    the book, from nothing: environment, sections, pages
 # make slides  the lecture's slides, in a minute; they need no network
+# make pdf     the book as one PDF, by Chromium
 # make test    the tests, in some minutes
 # make style   ruff: what is wrong, and what is not formatted
 # make thorough   the few that take too long for every day
@@ -13,10 +14,11 @@ WARNINGS ?= -W --keep-going
 PYTHON   ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
               if "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; \
               then echo "$$p"; break; fi; done)
+CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome | head -1)
 BIN      := $(VENV)/bin
 LOCKED   := constraints.txt pyproject.toml
 
-.PHONY: book slides test thorough style clean distclean
+.PHONY: book slides pdf test thorough style clean distclean
 .DELETE_ON_ERROR:
 
 # Sphinx warns about a page only when it reads it: after a failure, the next build reads all of them again.
@@ -28,10 +30,18 @@ slides: $(VENV)/.book
 	@$(BIN)/sphinx-build -q -b revealjs -d book/_build/.slides book/slides book/_build/slides
 	@echo "The slides: $(CURDIR)/book/_build/slides/index.html"
 
+# One page of all pages, printed by Chromium; equations need a moment before they are there.
+pdf: book
+	@$(BIN)/jupyter-book build book --builder singlehtml $(WARNINGS) >/dev/null
+	@$(CHROMIUM) --headless --no-sandbox --disable-gpu --virtual-time-budget=120000 --no-pdf-header-footer \
+	  --print-to-pdf=book/_build/acrlls.pdf "file://$(CURDIR)/book/_build/singlehtml/index.html" 2>/dev/null
+	@echo "The book as PDF: $(CURDIR)/book/_build/acrlls.pdf"
+
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-thorough: $(VENV)/.test
+# The built book is looked at as well.
+thorough: $(VENV)/.test book
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m thorough
 
 style: $(VENV)/.test

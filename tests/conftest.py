@@ -1,6 +1,7 @@
 """Helpers that several test modules share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -165,3 +166,18 @@ def write_cells(root):
 @pytest.fixture
 def write_notebook():
     return write_notebook_file
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium of the system, for the tests that look at pages."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield opened
+        opened.close()

@@ -43,7 +43,7 @@ def setup(app) -> dict[str, Any]:
     app.connect("env-before-read-docs", _before_autodoc)
     # MathJax from the book itself, so that equations show where there is no network.
     app.setup_extension("sphinx-mathjax-offline")
-    app.setup_extension("acrlls.book.explore")
+    app.setup_extension("acrlls.book.pages")
     return {"version": acrlls.__version__, "parallel_read_safe": True}
 
 

@@ -4,7 +4,6 @@ show.
 
 from __future__ import annotations
 
-import base64
 import re
 from pathlib import Path
 
@@ -32,9 +31,9 @@ def front(notebook, folder: Path, name: str = "front") -> str:
                 cards = []
             if 'class="explore"' in data.get("text/html", ""):
                 parts.append(f"```{{raw}} html\n{data['text/html']}\n```")
-            elif "image/png" in data:
-                file = folder / f"{name}_{len(parts)}.png"
-                file.write_bytes(base64.b64decode(data["image/png"]))
+            elif "image/svg+xml" in data:
+                file = folder / f"{name}_{len(parts)}.svg"
+                file.write_text(data["image/svg+xml"], "utf-8")
                 parts.append(_figure(file.name, cell.metadata.get("mystnb", {})))
             elif "text/markdown" in data:
                 parts.append(data["text/markdown"].strip())

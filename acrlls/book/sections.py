@@ -39,6 +39,7 @@ PACKAGES = [
     "jupyter-book",
     "papermill",
 ]
+_SHARP = "--InlineBackend.figure_formats={'svg'}"  # on every screen and in print
 ENVIRONMENT = ("ACRLLS_PROFILE", "ACRLLS_DATA", "ACRLLS_ENGINE", "KERAS_BACKEND")
 
 
@@ -212,7 +213,9 @@ def _kernel_manager(log: Path):
     class ThisPython(AsyncKernelManager):
         @property
         def kernel_spec(self):
-            return KernelSpec(**get_kernel_dict(["--IPKernelApp.capture_fd_output=False"]))
+            return KernelSpec(
+                **get_kernel_dict(["--IPKernelApp.capture_fd_output=False", _SHARP])
+            )
 
         async def start_kernel(self, **options):
             options["env"] = {**(options.get("env") or os.environ), **environment}
@@ -245,13 +248,13 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
     """Digests of everything that each section with its parameters depends on.
 
     These are the notebook and its parameters, the settings of the profile in force, every file of
-    the package, of the recorded results and of the book's ``_static`` folder, the images' sizes and
-    times, the environment's choices and the installed versions.
+    the package and of the recorded results, the images' sizes and times, the environment's choices
+    and the installed versions.
 
     Raises:
         UserError: a profile does not exist or is wrong.
     """
-    parts = (project / part for part in ("acrlls", "results", "book/_static"))
+    parts = (project / part for part in ("acrlls", "results"))
     files = [path for folder in parts for path in _files(folder)]
     shared = digest(
         {str(path.relative_to(project)): digest(path) for path in files},

@@ -129,7 +129,7 @@ def test_names_of_data_and_profiles_are_no_paths(monkeypatch):
 
 @pytest.fixture
 def project(tmp_path, write_notebook):
-    """A project of one section, one module, one result, one script; and a folder of images."""
+    """A project of one section, one module and one result; and a folder of images."""
     for name in (*FILES, "data/COVID/1.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
@@ -137,7 +137,7 @@ def project(tmp_path, write_notebook):
     return tmp_path
 
 
-FILES = ("acrlls/method/layers.py", "results/paper/history.csv", "book/_static/draw.js")
+FILES = ("acrlls/method/layers.py", "results/paper/history.csv")
 
 
 def mark(project, parameters=None):
@@ -147,7 +147,7 @@ def mark(project, parameters=None):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_package_results_and_the_books_scripts_are_part_of_the_state(project, name):
+def test_package_and_results_are_part_of_the_state(project, name):
     before = mark(project)
     assert mark(project) == before
     (project / name).write_text("22")

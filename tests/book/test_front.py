@@ -1,7 +1,5 @@
 """The front page takes what its cells say and show, in their order."""
 
-import base64
-
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from acrlls.book.front import front
@@ -15,7 +13,7 @@ def cell(tags, *outputs, **metadata):
 
 
 def test_sentences_figures_and_cards_come_in_order_and_nothing_else(tmp_path):
-    picture = {"image/png": base64.b64encode(b"picture").decode()}
+    picture = {"image/svg+xml": "<svg/>"}
     cards = [{"text/markdown": f"**{title}?** Because {title}."} for title in ("One", "Two")]
     notebook = new_notebook(
         cells=[
@@ -26,15 +24,15 @@ def test_sentences_figures_and_cards_come_in_order_and_nothing_else(tmp_path):
         ]
     )
     text = front(notebook, tmp_path)
-    wanted = ["A verdict.", "sections/front_1.png", ":alt: A plot.", "What to see.", "} One?", "} Two?"]
+    wanted = ["A verdict.", "sections/front_1.svg", ":alt: A plot.", "What to see.", "} One?", "} Two?"]
     places = [text.index(part) for part in wanted]
     assert places == sorted(places)
     assert text.count("::::{grid}") == 1 and "Not for the front" not in text
-    assert (tmp_path / "front_1.png").read_bytes() == b"picture"
+    assert (tmp_path / "front_1.svg").read_text("utf-8") == "<svg/>"
 
 
 def test_a_figure_that_recomputes_stays_html(tmp_path):
     page = '<figure class="explore" data-figure="reliability">x</figure>'
-    both = {"text/html": page, "image/png": base64.b64encode(b"still").decode()}
+    both = {"text/html": page, "image/png": "c3RpbGw="}
     text = front(new_notebook(cells=[cell(["front"], both)]), tmp_path)
     assert "{raw} html" in text and page in text and not list(tmp_path.iterdir())

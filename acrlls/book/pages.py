@@ -1,0 +1,104 @@
+"""The pages as HTML: their scripts, what the theme's markup leaves to mend, and links that open a
+section elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from acrlls.config import PROJECT
+from acrlls.store import digest
+
+# Jupyter Book puts every .js and .css below _static on every page; these go only where they work.
+SCRIPTS = PROJECT / "book" / "explore"
+BINDER = "https://mybinder.org/v2/gh/{0}/{1}?urlpath=lab/tree/notebooks/{2}.ipynb"
+COLAB = "https://colab.research.google.com/github/{0}/blob/notebooks/{1}/{2}.ipynb"
+
+_MENDS = [  # (what is found, what takes its place), in the HTML of a whole page
+    # The corner of a pandas table and an empty cell of a Markdown heading are no headings.
+    (r"<th\b([^>]*)>(?:&nbsp;|\s)*</th>", r"<td\1></td>"),
+    # A folded cell, and the field for searching, are called what their text says.
+    (r'(<summary) aria-label="Toggle hidden content"', r"\1"),
+    (r'(<button class="btn search-button-field[^>]*?)( title="Search")? aria-label="Search"', r"\1"),
+    (r'(<i class="theme-switch [^>]*?) title="[^"]*"', r'\1 aria-hidden="true"'),
+    # The title above the contents, which leads home, lies in a landmark as all else does.
+    (
+        r'<div (class="sidebar-primary-item")>(\s*<a class="navbar-brand.*?</a>\s*)</div>',
+        r'<nav \1 aria-label="Home">\2</nav>',
+    ),
+    # Roles of the bibliography that its elements must not have.
+    (r'<div role="list" class="citation-list">', r'<div class="citation-list">'),
+    (r' role="doc-biblioentry"', ""),
+    # Thebe, which no button starts; its settings come twice, which is an error of the page.
+    (r"<script>const THEBE_JS_URL.*?</script>\s*", ""),
+    (r"<script[^>]*sphinx-thebe\.js[^>]*></script>\s*", ""),
+]
+
+
+def setup(app) -> None:
+    """Connect all that to the build; called by the extension's own ``setup``."""
+    # As a value of the configuration an edited script puts every page out of date, and is copied.
+    static = [Path(app.srcdir, "_static"), SCRIPTS]
+    files = sorted(file for folder in static for file in folder.glob("*") if file.is_file())
+    app.add_config_value("acrlls_scripts", digest([(f.name, digest(f)) for f in files]), "html")
+    app.add_config_value("acrlls_opened_at", _opened_at(), "html")
+    app.connect("config-inited", _addresses)
+    app.connect("builder-inited", _add_folder)
+    app.connect("html-page-context", _complete)
+    app.connect("build-finished", _mend_all)
+
+
+def mended(html: str) -> str:
+    """A page without the faults of its markup that no setting of Sphinx or the theme removes."""
+    for found, instead in _MENDS:
+        html = re.sub(found, instead, html, flags=re.DOTALL)
+    return html
+
+
+def links(section: str, repository: str, tag: str) -> str:
+    """HTML line that opens a section's notebook on Binder and Colab, in ``repository`` (as
+    ``owner/name``) at ``tag``.
+    """
+    binder, colab = (address.format(repository, tag, section) for address in (BINDER, COLAB))
+    return (
+        f'<p class="open">Open this section, at {tag}, on <a href="{binder}">Binder</a> or '
+        f'<a href="{colab}">Colab</a>.</p>'
+    )
+
+
+def _opened_at() -> list[str]:
+    """Repository and tag, as GitHub's own runner names them; elsewhere there is no address."""
+    named = [os.environ.get(f"GITHUB_{name}", "") for name in ("REPOSITORY", "REF_NAME")]
+    return named if os.environ.get("GITHUB_REF_TYPE") == "tag" else []
+
+
+def _addresses(app, config) -> None:
+    """A page's address and its social card are told where the book is published, and only there."""
+    config.html_baseurl = config.ogp_site_url = os.environ.get("ACRLLS_SITE", "")
+
+
+def _add_folder(app) -> None:
+    if SCRIPTS.is_dir():
+        app.config.html_static_path.append(str(SCRIPTS))
+
+
+def _complete(app, pagename, templatename, context, doctree) -> None:
+    body = context.get("body", "")
+    names = re.findall(r'class="explore" data-figure="([a-z]+)"', body)
+    if names:
+        app.add_css_file("explore.css")
+        for name in ("explore", *dict.fromkeys(names)):
+            app.add_js_file(f"{name}.js")
+    if app.config.acrlls_opened_at and re.match(r"sections/\d", pagename):
+        line = links(Path(pagename).name, *app.config.acrlls_opened_at)
+        context["body"] = body.replace("</h1>", f"</h1>\n{line}", 1)
+
+
+def _mend_all(app, exception) -> None:
+    if exception is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            html = page.read_text("utf-8")
+            if (better := mended(html)) != html:
+                page.write_text(better, "utf-8")

@@ -1,0 +1,156 @@
+"""The pages of the book: what is mended in their markup, and the built book in a browser."""
+
+import functools
+import re
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from urllib.parse import unquote, urldefrag
+
+import pytest
+from bs4 import BeautifulSoup
+
+from acrlls.book import pages
+from acrlls.config import PROJECT
+
+HTML = PROJECT / "book" / "_build" / "html"
+# Sphinx writes the listings of the package's source itself; no reader's page.
+PAGES = [p for p in sorted(HTML.rglob("*.html")) if not {"_modules", "_static"} & {*p.parts}]
+# Besides the rules that axe takes by itself. It need not fetch style sheets, which it may not.
+AXE = {"rules": {"label-content-name-mismatch": {"enabled": True}}, "preload": False}
+HOST = "http://127.0.0.1"
+
+
+def test_mending_removes_what_it_names_and_nothing_twice():
+    html = (
+        '<script>const THEBE_JS_URL = "x";</script><script src="../_static/sphinx-thebe.js"></script>'
+        '<th class="blank level0">&nbsp;</th><th>A</th><th class="head"></th>'
+        '<summary aria-label="Toggle hidden content">Show</summary>'
+        '<div class="sidebar-primary-item"> <a class="navbar-brand logo">Home</a></div><div></div>'
+        '<div role="list" class="citation-list"><div class="citation" role="doc-biblioentry">B</div>'
+    )
+    better = pages.mended(html)
+    assert pages.mended(better) == better
+    page = BeautifulSoup(better, "html.parser")
+    assert not page.select("script, [aria-label^=Toggle], [role]")
+    assert [th.text for th in page.select("th")] == ["A"] and len(page.select("td")) == 2
+    assert page.nav.a.text == "Home" and len(page.select(".sidebar-primary-item")) == 1
+    assert page.get_text().split() == BeautifulSoup(html, "html.parser").get_text().split()
+
+
+def test_links_of_a_section_name_its_notebook_and_the_tag(monkeypatch):
+    for name, value in {"REPOSITORY": "a/b", "REF_NAME": "v1", "REF_TYPE": "branch"}.items():
+        monkeypatch.setenv(f"GITHUB_{name}", value)
+    assert pages._opened_at() == []
+    monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
+    line = BeautifulSoup(pages.links("06_calibration", *pages._opened_at()), "html.parser")
+    binder, colab = (a["href"] for a in line.select("a"))
+    assert "gh/a/b/v1" in binder and binder.endswith("notebooks/06_calibration.ipynb")
+    assert colab.endswith("a/b/blob/notebooks/v1/06_calibration.ipynb")
+
+
+# The built book
+
+
+built = pytest.mark.skipif(not PAGES, reason="no built book: make book")
+each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+
+
+def parsed(path):
+    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
+
+
+@pytest.fixture
+def tab(browser):
+    """A new tab, which fails the test when its page reports an error or leaves the machine."""
+    tab = browser.new_page(viewport={"width": 1300, "height": 1000})
+    asked, errors = [], []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    yield tab
+    tab.close()
+    assert not [url for url in asked if not url.startswith(("file:", "data:", "blob:", HOST))]
+    assert not errors
+
+
+@pytest.fixture
+def served():
+    """Address of the book on a server: from files, a browser lets the search read no page."""
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=HTML)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"{HOST}:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.thorough
+@built
+@each_page
+def test_a_page_fits_its_window_and_every_reader(path, tab):
+    axe = resources.files(pytest.importorskip("axe_playwright_python")) / "axe.min.js"
+    tab.goto(path.as_uri())
+    tab.evaluate(axe.read_text("utf-8"))
+    tab.add_style_tag(content="* { transition: none !important }")  # of colours, of the sidebar
+    for theme, width in (("light", 1300), ("dark", 1300), ("light", 400), ("dark", 320)):
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        tab.wait_for_timeout(50)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        found = tab.evaluate("how => axe.run(document, how)", AXE)["violations"]
+        said = [(v["id"], v["nodes"][0]["html"][:200]) for v in found]
+        assert not said, (theme, width)
+
+
+@pytest.mark.thorough
+@built
+@each_page
+def test_pictures_and_the_page_are_described(path):
+    page = parsed(path)
+    for picture in page.select("main img"):
+        assert picture.get("alt") and "/" not in picture["alt"]
+    if path.name not in ("genindex.html", "py-modindex.html", "search.html"):
+        assert len(page.select_one("meta[name=description]")["content"]) > 40
+        assert page.select_one('meta[property="og:image"]')
+    icon = page.select_one("link[rel=icon]")["href"]
+    assert (path.parent / icon.split("?")[0]).is_file()
+
+
+@pytest.mark.thorough
+@built
+def test_no_link_inside_the_book_is_broken():
+    ids = {p.resolve(): {t["id"] for t in parsed(p).select("[id]")} for p in HTML.rglob("*.html")}
+    broken = []
+    for path in PAGES:
+        for link in parsed(path).select("a[href]"):
+            target, place = urldefrag(link["href"])
+            if re.match(r"[a-z]+:", target):
+                continue
+            file = (path.parent / unquote(target.split("?")[0])).resolve() if target else path
+            known = ids.get(file.resolve(), set()) | {"", "top"}
+            if not file.is_file() or unquote(place) not in known:
+                broken.append((path.name, link["href"]))
+    assert not broken
+
+
+@pytest.mark.thorough
+@built
+def test_search_finds_a_term(tab, served):
+    tab.goto(f"{served}/search.html?q=temperature+scaling")
+    tab.wait_for_selector("#search-results li a")
+    assert "06_calibration.html" in " ".join(
+        a.get_attribute("href") for a in tab.locator("#search-results li a").all()
+    )
+
+
+@pytest.mark.thorough
+@built
+def test_print_shows_a_still_picture_in_place_of_each_slider(tab):
+    tab.goto((HTML / "sections" / "14_touch.html").as_uri())
+    tab.wait_for_selector("figure.explore.live")
+    tab.emulate_media(media="print")
+    figures = tab.locator("figure.explore").all()
+    assert figures
+    for figure in figures:
+        assert figure.locator(".still").is_visible()
+        assert not any(c.is_visible() for c in figure.locator("input, select, .picture").all())
