@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acrlls.calibration.checks import CHUNK, check_choice, whole_number
-
-STRATEGIES = ("uniform", "quantile")
+from acrlls.calibration.checks import CHUNK, OF, check_bins, check_choice, one_hot, whole_number
 
 
-def top_label_of(p, targets):
-    """Confidence and target of the predicted class, both ``(n, 1)``."""
+def columns_of(p, targets, of):
+    """Scores and targets ``(n, columns)``: those of all classes, or of the predicted one alone."""
+    check_choice("of", of, OF)
+    if of != "top_label":
+        return p, targets
     top = p.argmax(axis=1)[:, None]
     return np.take_along_axis(p, top, axis=1), np.take_along_axis(targets, top, axis=1)
 
@@ -22,8 +23,7 @@ def bin_edges(scores, bins, strategy):
 
     Bins of equal width run from 0 to 1, bins of equal count from the least to the greatest score.
     """
-    bins = whole_number("bins", bins)
-    check_choice("strategy", strategy, STRATEGIES)
+    bins = check_bins(bins, strategy)
     if strategy == "quantile":  # whole numbers: a rounded quantile would move images
         last = -(-np.arange(bins + 1) * len(scores) // bins) - 1
         return np.sort(scores, axis=0)[last.clip(0)].T
@@ -44,6 +44,12 @@ def places(scores, edges):
     if len(near):
         found.ravel()[near] = np.searchsorted(edges[0, 1:-1], scores.ravel()[near])
     return found
+
+
+def in_bins(scores, bins, strategy):
+    """:func:`places` with the edges, and the checked number of bins."""
+    edges = bin_edges(scores, bins, strategy)
+    return places(scores, edges), edges.shape[1] - 1
 
 
 def bin_sums(values, where, bins):
@@ -77,7 +83,8 @@ def binned(p, y, bins, strategy, top_label=False, counts=True) -> Binned:
     In chunks of rows, all columns of a chunk at once. Counts are zeros where not asked for.
     """
     scores = p.max(axis=1)[:, None] if top_label else p
-    edges, columns = bin_edges(scores, bins, strategy), scores.shape[1]
+    edges = bin_edges(scores, bins, strategy)
+    columns, bins = len(edges), edges.shape[1] - 1
     size = columns * bins
     shift = np.tile(np.arange(columns) * bins, (min(CHUNK, len(p)), 1))
     count, total, hits = np.zeros(size, np.intp), np.zeros(size), np.zeros(size, np.intp)
@@ -96,23 +103,33 @@ def binned(p, y, bins, strategy, top_label=False, counts=True) -> Binned:
     return Binned(len(p), *(a.reshape(columns, bins) for a in (count, total, hits)))
 
 
+def hits_of(p, y):
+    """Is each image of each class and, last, is its predicted class right: ``(n, classes + 1)``."""
+    return np.column_stack([one_hot(y, p.shape[1]), p.argmax(axis=1) == y])
+
+
 def labels_from(p, u):
     """Labels drawn from ``p``, ``(n, classes)``, by uniform numbers ``(…, n)``."""
     ladder = p.cumsum(axis=1)[:, :-1] / p.sum(axis=1, keepdims=True)
     return sum((u >= rung).astype(np.intp) for rung in ladder.T)
 
 
+def pieces(resamples, n) -> list[int]:
+    """Sizes of the pieces in which so many resamples of n images are made, to bound the memory."""
+    most = max(1, 2_000_000 // n)
+    whole, rest = divmod(whole_number("resamples", resamples), most)
+    return [most] * whole + [rest] * (rest > 0)
+
+
 def drawn_labels(p, resamples, seed):
-    """Labels drawn from ``p``, in chunks ``(r, n)`` that bound the memory."""
-    rng, left = np.random.default_rng(seed), whole_number("resamples", resamples)
-    while left:
-        r = min(left, max(1, 2_000_000 // len(p)))
-        left -= r
+    """Labels drawn from ``p``, in pieces ``(r, n)``."""
+    rng = np.random.default_rng(seed)
+    for r in pieces(resamples, len(p)):
         yield labels_from(p, rng.random((r, len(p))))
 
 
 def drawn_hits(p, where, bins, resamples, seed):
-    """Hits of each bin for labels drawn from ``p``, in chunks ``(r, classes + 1, bins)``.
+    """Hits of each bin for labels drawn from ``p``, in pieces ``(r, classes + 1, bins)``.
 
     ``where`` holds the bins of the classes and, last, of the top label: ``(n, classes + 1)``.
     """

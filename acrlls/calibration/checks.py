@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
+from numbers import Real
+
 import numpy as np
 
 CHUNK = 1 << 14  # rows handled together: what fits a processor's cache
 OF = ("classes", "top_label", "mean")
+STRATEGIES = ("uniform", "quantile")
 
 
 def check(p, y=None, name: str = "p"):
     """Probabilities as float64 and, where given, labels as integers; all public functions call it.
 
-    Arrays, lists, DataFrames and Series are accepted, and so are probabilities of exactly 0 or 1.
-    The sum of a row may differ from one by 0.001, or by 0.0005 for each class if that is more, so
-    that ``p.round(3)`` is accepted. Rows are not normalised.
+    Arrays, lists, DataFrames and Series of any kind of number are accepted, and so are
+    probabilities of exactly 0 or 1. The sum of a row may differ from one by 0.001, or by 0.0005 for
+    each class if that is more, so that ``p.round(3)`` is accepted; where a sum differs by more than
+    0.000001, the rows are normalised.
 
     Args:
         p: probabilities, ``(n, classes)``.
@@ -24,9 +29,10 @@ def check(p, y=None, name: str = "p"):
         ``p``, or ``(p, y)``.
 
     Raises:
-        ValueError: bad input; the message names the first bad row.
+        ValueError: bad input; the message names the first bad row, or the index or columns of a
+            DataFrame that contradict the labels.
     """
-    p = _matrix(p, name)
+    given, p = p, _matrix(p, name)
     slack = max(1e-3, 5e-4 * p.shape[1]) + 1e-9
     low, high, off = _extremes(p)
     # one comparison finds NaN too; which row is at fault is asked only when there is one
@@ -34,37 +40,60 @@ def check(p, y=None, name: str = "p"):
         _refuse_rows(~np.isfinite(p).all(axis=1), p, name, "is not finite")
         outside = ((p < -1e-6) | (p > 1 + slack)).any(axis=1)
         _refuse_rows(outside, p, name, "holds a value outside [0, 1]")
-        _refuse_rows(np.abs(p.sum(axis=1) - 1) > slack, p, name, "does not sum to one")
+        turned = np.abs(p.sum(axis=0) - 1).max() <= slack
+        hint = ", but each column does (is it transposed?)" if turned else ""
+        _refuse_rows(np.abs(p.sum(axis=1) - 1) > slack, p, name, f"does not sum to one{hint}")
     if low < 0 or high > 1:
         p = p.clip(0, 1)
-    return p if y is None else (p, _labels(y, p, name))
+    if off > 1e-6:
+        p = p / p.sum(axis=1, keepdims=True)
+    return p if y is None else (p, _labels(y, given, p, name))
 
 
 def check_logits(z, y=None):
-    """The same for logits ``(n, classes)``, of which any finite number is accepted."""
-    z = _matrix(z, "logits")
+    """The same for logits ``(n, classes)``, any finite numbers; warns where they sum to one."""
+    given, z = z, _matrix(z, "logits")
     _refuse_rows(~np.isfinite(z).all(axis=1), z, "logits", "is not finite")
-    return z if y is None else (z, _labels(y, z, "logits"))
+    low, _, off = _extremes(z)
+    if low >= 0 and off < 1e-3:
+        warnings.warn("rows sum to one as probabilities do; pass logits, or log(p)", stacklevel=4)
+    return z if y is None else (z, _labels(y, given, z, "logits"))
 
 
-def check_pair(p, other, name: str = "p2") -> np.ndarray:
-    """Checked probabilities for the same images and classes as the checked ``p``."""
-    other = check(other, name=name)
-    if other.shape != p.shape:
-        raise ValueError(f"p has shape {p.shape} and {name} {other.shape}; they must be equal")
-    return other
+def check_weights(weight, n: int) -> np.ndarray:
+    """Weights of images as float64, ``(n,)``, at least one above 0; of None, ones."""
+    weight = np.ones(n) if weight is None else _numbers(weight, "sample_weight").astype(float)
+    if weight.shape != (n,) or not (np.isfinite(weight) & (weight >= 0)).all() or not weight.any():
+        raise ValueError(f"sample_weight must be ({n},) numbers from 0, not all of them 0")
+    return weight
+
+
+def check_pair(given, other, name: str = "p2") -> np.ndarray:
+    """Checked probabilities for the same images and classes as ``given``, itself as it came in."""
+    checked = check(other, name=name)
+    if checked.shape != np.shape(given):
+        shapes = f"p has shape {np.shape(given)} and {name} {checked.shape}"
+        raise ValueError(f"{shapes}; they must be equal")
+    _same_index(given, other, "p", name)
+    if hasattr(given, "columns"):
+        check_names(given.columns, checked.shape[1], other)
+    return checked
 
 
 def check_names(class_names, classes: int, given=None) -> list:
     """Class names as a list, one a class; ``given`` is what the caller had for ``p``.
 
     Raises:
-        ValueError: too few or too many names, or a DataFrame whose columns have another order.
+        ValueError: too few or too many names, one of them twice, or a DataFrame whose columns have
+            another order.
     """
-    names = list(class_names)
+    names = getattr(class_names, "tolist", lambda: list(class_names))()
     if len(names) != classes:
         raise ValueError(f"{len(names)} class names for {classes} classes")
-    columns = list(getattr(given, "columns", names))
+    if len(set(names)) < classes:
+        raise ValueError(f"class_names are {names}; no name may occur twice")
+    columns = getattr(given, "columns", None)
+    columns = names if columns is None else list(columns)
     if columns != names and set(columns) == set(names):
         raise ValueError(f"the columns of p are {columns}, but class_names are {names}")
     return names
@@ -80,8 +109,17 @@ def check_choice(name, value, choices) -> None:
         raise ValueError(f"{name} is {value!r}; choose one of: {', '.join(choices)}")
 
 
+def check_bins(bins, strategy) -> int:
+    check_choice("strategy", strategy, STRATEGIES)
+    if isinstance(bins, str):
+        kinds = " or ".join(f"strategy={kind!r}" for kind in STRATEGIES)
+        raise ValueError(f"bins is {bins!r}; it must be a whole number, beside {kinds}")
+    return whole_number("bins", bins)
+
+
 def whole_number(name, value) -> int:
-    if isinstance(value, bool) or value != int(value) or value < 1:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and value >= 1 and value % 1 == 0):
         raise ValueError(f"{name} is {value!r}; it must be a whole number from 1")
     return int(value)
 
@@ -90,35 +128,60 @@ def one_hot(y, classes):
     return np.eye(classes)[y]
 
 
-def _matrix(values, name) -> np.ndarray:
+def _numbers(values, name, must="it must hold real numbers") -> np.ndarray:
+    """A plain array of numbers; an error says what it holds and what it ``must``."""
+    if np.ma.is_masked(values) or (hasattr(values, "isna") and np.any(values.isna())):
+        raise ValueError(f"{name} has masked or missing values; leave these rows out")
     values = np.asarray(values)
     if values.dtype == object:  # such as pandas' nullable numbers
+        values = np.asarray(values.tolist())
+    kind = values.dtype.kind
+    if kind in "OV":  # Decimal, bfloat16
         try:
-            values = values.astype(float)
+            return values.astype(float)
         except (TypeError, ValueError):
-            raise ValueError(f"{name} holds values that are not numbers") from None
+            raise ValueError(f"{name} holds values that are no numbers; {must}") from None
+    if kind not in "iuf":
+        held = "text" if kind in "US" else values.dtype
+        raise ValueError(f"{name} holds {held}; {must}")
+    return values
+
+
+def _matrix(given, name) -> np.ndarray:
+    values = _numbers(given, name)
     if values.ndim != 2 or values.shape[1] < 2 or not len(values):
         shape = "(n, classes) with n >= 1 and classes >= 2"
         raise ValueError(f"{name} has shape {values.shape}; it must be {shape}")
-    if values.dtype.kind not in "iuf":
-        raise ValueError(f"{name} holds {values.dtype}; it must hold real numbers")
+    columns, order = list(getattr(given, "columns", ())), list(range(values.shape[1]))
+    if columns != order and set(columns) == set(order):
+        raise ValueError(f"the columns of {name} are {columns}; labels count them in order from 0")
     return values.astype(np.float64, copy=False)
 
 
-def _labels(y, p, name) -> np.ndarray:
-    y, last = np.asarray(y), p.shape[1] - 1
-    if y.shape != (len(p),):
-        raise ValueError(f"y has shape {y.shape}; it must be ({len(p)},), one a row of {name}")
-    if y.dtype == object:
-        y = np.asarray(y.tolist())
-    if y.dtype.kind not in "iuf":
-        raise ValueError(f"y holds {y.dtype}; labels are whole numbers from 0 to {last}")
-    if not (y.min() >= 0 and y.max() <= last and (y.dtype.kind in "iu" or (y == y // 1).all())):
-        if y.min() == 1 and y.max() == last + 1:
+def _labels(y, given, p, name) -> np.ndarray:
+    last = p.shape[1] - 1
+    if np.shape(y) != (len(p),):
+        raise ValueError(f"y has shape {np.shape(y)}; it must be ({len(p)},), one a row of {name}")
+    _same_index(given, y, name, "y")
+    y = _numbers(y, "y", must := f"labels are whole numbers from 0 to {last}")
+    low, high = y.min(), y.max()
+    if not (low >= 0 and high <= last and (y.dtype.kind in "iu" or (y == y // 1).all())):
+        if low == 1 and high == last + 1:
             raise ValueError(f"y runs from 1 to {last + 1}; labels run from 0 to {last}: y - 1")
         row = int((~((y >= 0) & (y <= last) & (y == np.floor(y)))).argmax())
-        raise ValueError(f"y: row {row} is {y[row]}; labels are whole numbers from 0 to {last}")
+        raise ValueError(f"y: row {row} is {y[row]}; {must}")
+    if low == 1 and high > 1:
+        what = f"y runs from 1 to {high:g} and is never 0"
+        warnings.warn(f"{what}; labels run from 0 to {last}", stacklevel=4)
     return y.astype(np.intp, copy=False)
+
+
+def _same_index(one, other, name, other_name) -> None:
+    """Refuse two pandas objects whose rows are named differently."""
+    both = hasattr(one, "iloc") and hasattr(other, "iloc")
+    if both and not one.index.equals(other.index):
+        how = "bring them into one order, or give arrays to go by position"
+        raise ValueError(f"{name} and {other_name} have different indexes; {how}")
 
 
 def _extremes(p):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from acrlls.calibration.binning import bin_edges, places, top_label_of
+from acrlls.calibration.binning import columns_of, in_bins
 from acrlls.calibration.checks import check, check_choice, check_pair, one_hot
 from acrlls.calibration.intervals import GRID, accepted, check_draws
 from acrlls.calibration.resampling import Interval, image_counts
@@ -43,7 +43,7 @@ def calibration_difference(
 
     The difference of their squared l2 errors; summed over the classes it is on the scale of
     :func:`brier_score`, of which it is the part that the bins see as miscalibration. Both models
-    see the same resampled images.
+    see the same resampled images. Copies of an image make the interval too narrow.
 
     Args:
         p: probabilities of the one model, ``(n, classes)``.
@@ -56,11 +56,11 @@ def calibration_difference(
         debiased squares.
 
     Raises:
-        ValueError: bad probabilities or labels (the message names the row) or settings.
+        ValueError: bad probabilities or labels (the message names the row) or settings, or so few
+            images that no bin holds two.
     """
-    p, y = check(p, y)
-    p2 = check_pair(p, p2)
-    check_draws(level, resamples)
+    p2, (p, y) = check_pair(p, p2), check(p, y)
+    resamples = check_draws(level, resamples)
     check_choice("of", of, ("classes", "top_label"))
     first, second = (_Square.of(q, y, bins, strategy, of, resamples, seed) for q in (p, p2))
     observed = first.value - second.value
@@ -115,16 +115,15 @@ class _Square:
 
 def _sums(p, y, bins, strategy, of, resamples, seed):
     """Count, hits and total score of the full bins, of the images and of resampled ones."""
-    scores, targets = p, one_hot(y, p.shape[1])
-    if of == "top_label":
-        scores, targets = top_label_of(scores, targets)
-    (n, columns), edges = scores.shape, bin_edges(scores, bins, strategy)
-    where = (places(scores, edges) + bins * np.arange(columns)).ravel()
-    at = np.arange(n).repeat(columns), where
+    scores, targets = columns_of(p, one_hot(y, p.shape[1]), of)
+    (n, columns), (where, bins) = scores.shape, in_bins(scores, bins, strategy)
+    at = np.arange(n).repeat(columns), (where + bins * np.arange(columns)).ravel()
     values = (np.ones_like(scores), targets, scores)
     held = [csr_array((v.ravel(), at), shape=(n, bins * columns)) for v in values]
     sums = np.array([h.sum(axis=0) for h in held])
     kept = sums[0] > 0
+    if sums[0].max() < 2:
+        raise ValueError(f"no bin holds two of the {n} images, so that nothing shows the noise")
     # of all images alike, not within classes
     parts = ([c @ h for h in held] for c in image_counts(np.zeros(n), resamples, seed))
     drawn = [np.concatenate(part)[:, kept] for part in zip(*parts, strict=True)]

@@ -16,10 +16,8 @@ References:
 from __future__ import annotations
 
 import numpy as np
-from scipy.fft import dct, idct
-from scipy.optimize.elementwise import find_root
 
-from acrlls.calibration.binning import bin_edges, bin_sums, binned, places, top_label_of
+from acrlls.calibration.binning import bin_sums, binned, columns_of, in_bins
 from acrlls.calibration.checks import OF, check, check_choice, check_pair, one_hot
 
 MESH = 1 << 12  # cells of [0, 1] on which the smooth ECE is computed
@@ -86,7 +84,7 @@ def smooth_ece(p, y, *, of: str = "top_label"):
     smooth ECE is the value at which both are equal. Its mesh makes it exact to about 0.0003.
     """
     p, y = check(p, y)
-    return _of(smooth_error(*_columns(p, one_hot(y, p.shape[1]), of)), of)
+    return _of(smooth_error(*columns_of(p, one_hot(y, p.shape[1]), of)), of)
 
 
 def true_calibration_error(
@@ -112,12 +110,12 @@ def true_calibration_error(
     Raises:
         ValueError: bad probabilities, bins, strategy, of or norm.
     """
-    p = check(p)
+    eta, p = check_pair(p, eta, "eta"), check(p)
     check_choice("norm", norm, ("l1", "l2", "smooth"))
-    scores, targets = _columns(p, check_pair(p, eta, "eta"), of)
+    scores, targets = columns_of(p, eta, of)
     if norm == "smooth":
         return _of(smooth_error(scores, targets), of)
-    where = places(scores, bin_edges(scores, bins, strategy))
+    where, bins = in_bins(scores, bins, strategy)
     gaps = bin_sums(targets - scores, where, bins)
     if norm == "l1":
         return _of(np.abs(gaps).sum(axis=1) / len(p), of)
@@ -130,11 +128,6 @@ def binned_error(kind, p, y, bins=15, strategy="uniform", of="top_label"):
     check_choice("of", of, OF)
     counts = kind not in ("ece", "overconfidence", "underconfidence")
     return _of(OF_BINS[kind](binned(*check(p, y), bins, strategy, of == "top_label", counts)), of)
-
-
-def _columns(p, targets, of):
-    check_choice("of", of, OF)
-    return top_label_of(p, targets) if of == "top_label" else (p, targets)
 
 
 def _of(values, of):
@@ -164,6 +157,8 @@ def smooth_error(scores, targets):
 
     A Gaussian reflected at both ends is diagonal in the cosine basis: one transform for any width.
     """
+    from scipy.fft import dct  # here and below, not above: SciPy's larger parts load slowly
+
     residuals = np.moveaxis(targets - scores, -1, 0)
     pairs = zip(scores.T, residuals, strict=True)
     knots = np.concatenate([_on_mesh(s, r.reshape(-1, len(s))) for s, r in pairs])
@@ -184,6 +179,9 @@ def _on_mesh(at, weights):
 
 def _fixed_width(spectra):
     """The width at which the integral equals it, for each row of cosine coefficients."""
+    from scipy.fft import idct
+    from scipy.optimize.elementwise import find_root
+
     frequency = np.pi * np.arange(MESH + 1)
 
     def excess(width, row):

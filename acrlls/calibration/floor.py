@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acrlls.calibration.binning import Binned, bin_edges, bin_sums, drawn_hits, drawn_labels, places
-from acrlls.calibration.checks import check, check_names, one_hot, whole_number
+from acrlls.calibration.binning import Binned, bin_sums, drawn_hits, drawn_labels, hits_of, in_bins
+from acrlls.calibration.checks import check, check_names, whole_number
 from acrlls.calibration.errors import OF_BINS, smooth_error
 from acrlls.calibration.scores import isotonic_parts
 
@@ -33,11 +33,13 @@ class NoiseFloor:
         classwise: class-wise ECE (or another metric) of each drawing, ``(resamples, classes)``.
         top_label: that of the top label of each drawing, ``(resamples,)``.
         observed: that with the real labels, ``(classes + 1,)`` with the top label last, or None.
+        columns: names of the columns of the probabilities if they came as a DataFrame.
     """
 
     classwise: np.ndarray
     top_label: np.ndarray
     observed: np.ndarray | None = None
+    columns: Sequence[str] | None = None
 
     @property
     def mean(self) -> np.ndarray:
@@ -50,7 +52,7 @@ class NoiseFloor:
 
     def table(self, class_names: Sequence[str]):
         """:func:`floor_table` with a row a class and a last row ``"Top label"``."""
-        names = check_names(class_names, self.classwise.shape[1])
+        names = check_names(class_names, self.classwise.shape[1], self)
         draws = np.column_stack([self.classwise, self.top_label])
         return floor_table(draws, self.observed, [*names, "Top label"])
 
@@ -112,7 +114,7 @@ def matched_floor(
         strength = score / (most - score)  # a + b: E[p(1-p)] = most * (a + b) / (a + b + 1)
         p = rng.beta(share * strength, (1 - share) * strength, size)
         residuals = (rng.random(size) < p) - p
-        sums = bin_sums(residuals, places(p, bin_edges(p, bins, "uniform")), bins)
+        sums = bin_sums(residuals, *in_bins(p, bins, "uniform"))
         columns.append(np.abs(sums).sum(axis=1) / n)
     return np.column_stack(columns)
 
@@ -143,6 +145,7 @@ def noise_floor(
     Raises:
         ValueError: bad probabilities, labels or bins, or a metric without a noise floor.
     """
+    columns = getattr(p, "columns", None)
     p, y = (check(p), None) if y is None else check(p, y)
     name = metric.removeprefix("classwise_")
     if name.endswith("_quantile"):
@@ -151,7 +154,7 @@ def noise_floor(
         raise ValueError(f"{metric!r} has no noise floor; choose from: {', '.join(KNOWN)}")
     scores = np.column_stack([p, p.max(axis=1)])
     if name in OF_BINS:
-        where = places(scores, bin_edges(scores, bins, strategy))
+        where, bins = in_bins(scores, bins, strategy)
         count, total = (bin_sums(v, where, bins) for v in (np.ones_like(scores), scores))
 
         def errors(hits):
@@ -165,9 +168,4 @@ def noise_floor(
         drawn = ([function(scores, hits_of(p, one)) for one in labels] for labels in chunks)
         observed = None if y is None else function(scores, hits_of(p, y))
     draws = np.concatenate(list(drawn))
-    return NoiseFloor(draws[:, :-1], draws[:, -1], observed)
-
-
-def hits_of(p, y):
-    """Is each image of each class and, last, is its predicted class right: ``(n, classes + 1)``."""
-    return np.column_stack([one_hot(y, p.shape[1]), p.argmax(axis=1) == y])
+    return NoiseFloor(draws[:, :-1], draws[:, -1], observed, columns)

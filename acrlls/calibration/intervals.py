@@ -25,17 +25,16 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy.optimize import isotonic_regression
 
-from acrlls.calibration.binning import bin_edges, places
+from acrlls.calibration.binning import in_bins
 from acrlls.calibration.checks import OF, check, check_choice, check_level, whole_number
 from acrlls.calibration.resampling import Interval
 
 GRID = 33  # candidate true errors
 SPARSE = 2 / 3  # share of a possible error that sits where the images show one
+CERTAIN = 1e-6  # distance from 0 or 1 within which a mean score counts as that
+SOFT = 1e-13  # what a score of 0 counts as where bins are compared
 EVEN = 0.1  # share of a possible error of several columns that is spread over all bins
 
 
@@ -54,7 +53,9 @@ def ece_interval(
 
     The true value is :func:`true_calibration_error`: with these bins, the sum over bins of
     ``P(bin) · |E[frequency - probability | bin]|``. With ``strategy="quantile"``, the bins are
-    those of the population's quantiles.
+    those of the population's quantiles. Copies of an image count as more images than there are and
+    make the interval too narrow. Scores of exactly 0 or 1, such as one-hot ones, are covered as
+    others are: a perfect record of n images leaves errors of some 3/n possible.
 
     Args:
         p: probabilities, ``(n, classes)``.
@@ -76,10 +77,9 @@ def ece_interval(
             ``resamples`` for the level.
     """
     p, y = check(p, y)
-    check_draws(level, resamples)
-    found = []
+    resamples, found = check_draws(level, resamples), []
     for about in _columns(p, of):
-        held = Bins.of(p, y, about, bins, strategy)
+        held = Bins(p, y, about, bins, strategy)
         ends = _inverted(held, *held.noise(resamples, seed), 1 - level)
         found.append(np.array(ends) / about.shape[1])
     if of == "classes":
@@ -96,14 +96,15 @@ def _columns(p, of) -> list[np.ndarray]:
     return [classes] if of == "mean" else [classes[:, [k]] for k in range(p.shape[1])]
 
 
-def check_draws(level, resamples) -> None:
+def check_draws(level, resamples) -> int:
     check_level(level)
-    if (1 - level) * (whole_number("resamples", resamples) + 1) < 1:
+    resamples = whole_number("resamples", resamples)
+    if (1 - level) * (resamples + 1) < 1:
         least = int(np.ceil(1 / (1 - level) - 1 - 1e-6))
         raise ValueError(f"resamples is {resamples}; level {level} needs {least} or more")
+    return resamples
 
 
-@dataclass(frozen=True)
 class Bins:
     """What the full bins of one or several columns of scores hold; arrays ``(bins,)``.
 
@@ -115,49 +116,35 @@ class Bins:
         mean: mean score.
         gap: share · (frequency - mean score), whose absolute values sum to the ECE.
         spread: factor by which the spread of the scores in a bin lowers the frequency's variance.
-        frequency: shrunk towards the mean score by one image's weight, so that none is 0 or 1.
+        certain: whether the mean score is 0 or 1, so that the gap has one direction only.
+        frequency: shrunk by one image's weight towards the mean score, or a half where certain, so
+            that none is 0 or 1.
         labels: correlation of the gaps as sampled labels move them, ``(bins, bins)``.
         counts: covariance of the counts, each over the root of its mean, ``(bins, bins)``.
     """
 
-    columns: int
-    kept: np.ndarray
-    n: int
-    share: np.ndarray
-    mean: np.ndarray
-    gap: np.ndarray
-    spread: np.ndarray
-    frequency: np.ndarray
-    labels: np.ndarray
-    counts: np.ndarray
-
-    @classmethod
-    def of(cls, p, y, about, bins, strategy):
+    def __init__(self, p, y, about, bins, strategy):
         """From checked input and the class that each column is about, ``(n, columns)``."""
         scores, n = np.take_along_axis(p, about, axis=1), len(y)
-        edges = bin_edges(scores, bins, strategy)
+        where, bins = in_bins(scores, bins, strategy)
         size = bins * about.shape[1]
-        where = places(scores, edges) + bins * np.arange(about.shape[1])
+        where = where + bins * np.arange(about.shape[1])
         values = (np.ones_like(scores), scores, about == y[:, None], scores * (1 - scores))
         sums = np.array([np.bincount(where.ravel(), v.ravel(), minlength=size) for v in values])
-        kept = sums[0] > 0
-        count, total, hits, variance = sums[:, kept]
-        share, mean = count / n, total / count
-        most = mean * (1 - mean)
-        spread = np.divide(variance / count, most, out=np.ones_like(most), where=most > 0)
-        labels, counts = (m[np.ix_(kept, kept)] for m in _together(scores, about, where, size))
-        return cls(
-            columns=about.shape[1],
-            kept=kept,
-            n=n,
-            share=share,
-            mean=mean,
-            gap=(hits - total) / n,
-            spread=spread.clip(0, 1),
-            frequency=(hits + mean) / (count + 1),
-            labels=_scaled(labels, labels.diagonal()),
-            counts=_scaled(counts - n * np.outer(share, share), count),
-        )
+        self.n, self.columns, self.kept = n, about.shape[1], sums[0] > 0
+        count, total, hits, variance = sums[:, self.kept]
+        self.share, self.mean, self.gap = count / n, total / count, (hits - total) / n
+        most = self.mean * (1 - self.mean)
+        spread = np.divide(variance / count, most, out=np.ones_like(most), where=variance > 0)
+        self.spread = spread.clip(0, 1)
+        self.certain = most < CERTAIN
+        self.frequency = (hits + np.where(self.certain, 0.5, self.mean)) / (count + 1)
+        # scores of 0 and 1 would leave no noise between bins: all a little towards each class alike
+        soft = scores * (1 - SOFT * p.shape[1]) + SOFT
+        both = np.ix_(self.kept, self.kept)
+        labels, counts = (m[both] for m in _together(soft, about, where, size))
+        self.labels = _scaled(labels, labels.diagonal())
+        self.counts = _scaled(counts - n * np.outer(self.share, self.share), count)
 
     def noise(self, resamples, seed):
         """Correlated normal noise of the labels and of the counts, each ``(resamples, bins)``."""
@@ -167,6 +154,8 @@ class Bins:
 
     def recalibration(self):
         """Gaps that the best rising recalibration of each column would mend, ``(bins,)``."""
+        from scipy.optimize import isotonic_regression  # not above: it loads slowly
+
         frequency = (self.mean + self.gap / self.share).clip(0, 1)
         # apart, so that no column is pooled with the next
         apart = 2.0 * (np.flatnonzero(self.kept) * self.columns // len(self.kept))
@@ -209,22 +198,23 @@ def _inverted(held: Bins, label, count, alpha):
     """Estimate, low and high of the sum of the sizes of the gaps."""
     observed = np.abs(held.gap).sum()
     noise = held.variance(held.frequency) + held.gap**2 / (held.share * held.n)
-    if not noise.any():  # every score is 0 or 1 and right
-        return observed, observed, observed
     sd = np.sqrt(noise)
     reach = 5 * np.sqrt(sd @ np.abs(held.labels) @ sd)
     start = max(observed - sd.sum() - reach, 0)  # no bias exceeds the sum of standard errors
-    errors = np.append(0, np.linspace(start, observed + reach, GRID))  # 0 is the noise floor
-    gaps = populations(held, noise, errors)
-    errors, drawn = np.abs(gaps).sum(axis=1), _ece_under(held, gaps, label, count)
-    mean, sd = drawn.mean(axis=1)[:, None], np.maximum(drawn.std(axis=1), 1e-12)[:, None]
+    p_value = [1]
+    while p_value[-1] > alpha and reach < 4 * held.columns:  # until the largest error is refused
+        errors = np.append(0, np.linspace(start, observed + reach, GRID))  # 0 is the noise floor
+        gaps = populations(held, noise, errors)
+        errors, drawn = np.abs(gaps).sum(axis=1), _ece_under(held, gaps, label, count)
+        mean, sd = drawn.mean(axis=1)[:, None], np.maximum(drawn.std(axis=1), 1e-12)[:, None]
+
+        def order(value, mean=mean, sd=sd):  # minus twice the log likelihood ratio of normals [3]
+            return ((value - mean) / sd) ** 2 - np.minimum((value - mean[0]) / sd[0], 0) ** 2
+
+        p_value = (1 + (order(drawn) >= order(observed)).sum(axis=1)) / (1 + drawn.shape[1])
+        reach *= 2
     rising = np.maximum.accumulate(mean[:, 0])
     estimate = np.interp(observed, rising, errors) if observed > mean[0, 0] else 0.0
-
-    def order(value):  # minus twice the log likelihood ratio of normal values [3]
-        return ((value - mean) / sd) ** 2 - np.minimum((value - mean[0]) / sd[0], 0) ** 2
-
-    p_value = (1 + (order(drawn) >= order(observed)).sum(axis=1)) / (1 + drawn.shape[1])
     low, high = accepted(errors, p_value, alpha)
     return estimate, min(low, estimate), max(high, estimate)
 
@@ -270,7 +260,8 @@ def populations(held, noise, errors):
     size = (1 - even) * (SPARSE * sparse + (1 - SPARSE) * steady) + even * errors[:, None] * evenly
     size[errors == 0] = 0
     larger = np.where((1 - SPARSE) * steady > SPARSE * sparse, mended, held.gap)
-    gaps = np.where(larger < 0, -1, 1) * size
+    falls = np.where(held.certain, held.mean > 0.5, larger < 0)
+    gaps = np.where(falls, -1, 1) * size
     return np.clip(gaps, -held.share * held.mean, held.share * (1 - held.mean))
 
 
@@ -290,6 +281,9 @@ def _ece_under(held, gaps, label, count):
     of_population = np.stack([gaps, sd, sd * skewness, step]).transpose(2, 1, 0)
     of_draw = np.stack([np.ones_like(label), label, (label**2 - 1) / 6, moved]).transpose(2, 0, 1)
     total = np.zeros((len(gaps), len(label)))
-    for left, right in zip(of_population, of_draw, strict=True):
-        total += np.abs(left @ right)
+    for k, (left, right) in enumerate(zip(of_population, of_draw, strict=True)):
+        drawn = left @ right
+        if held.certain[k]:
+            drawn = drawn.clip(max=0) if held.mean[k] > 0.5 else drawn.clip(0)
+        total += np.abs(drawn)
     return total

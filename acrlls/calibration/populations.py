@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 
-from acrlls.calibration.binning import bin_edges, labels_from, places, top_label_of
-from acrlls.calibration.checks import OF, check, check_choice, one_hot, whole_number
+from acrlls.calibration.binning import columns_of, in_bins, labels_from
+from acrlls.calibration.checks import check, one_hot, whole_number
 from acrlls.calibration.resampling import Interval, image_counts
 
 OFFSETS = np.array([0.5, 1.0, 1.7, -1.6])  # of logits: the classes' shares are near the paper's
@@ -66,15 +66,12 @@ def percentile_interval(
     Arguments and result are those of :func:`acrlls.calibration.ece_interval`.
     """
     p, y = check(p, y)
-    check_choice("of", of, OF)
-    scores, targets = p, one_hot(y, p.shape[1])
-    if of == "top_label":
-        scores, targets = top_label_of(p, targets)
-    where = places(scores, bin_edges(scores, bins, strategy))
+    scores, targets = columns_of(p, one_hot(y, p.shape[1]), of)
+    where, bins = in_bins(scores, bins, strategy)
     pairs = zip(where.T, (targets - scores).T, strict=True)
     residuals = [one_hot(w, bins) * r[:, None] for w, r in pairs]
-    chunks = image_counts(y, resamples, seed)
-    drawn = [[np.abs(c @ r).sum(axis=1) / len(y) for r in residuals] for c in chunks]
+    pieces = image_counts(y, resamples, seed)
+    drawn = [[np.abs(c @ r).sum(axis=1) / len(y) for r in residuals] for c in pieces]
     drawn = np.concatenate(drawn, axis=1)
     estimate = np.array([np.abs(r.sum(axis=0)).sum() / len(y) for r in residuals])
     if of == "mean":

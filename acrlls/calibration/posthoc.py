@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from acrlls.calibration.binning import bin_edges, places
+from acrlls.calibration.binning import places
 from acrlls.calibration.checks import one_hot, whole_number
 from acrlls.calibration.scaling import (
     EntropyTemperatureScaling,
@@ -44,13 +44,13 @@ class OneVersusRest(Recalibrator):
     exactly 0; a single such label then makes the log-likelihood as bad as it can be.
     """
 
-    def _fit(self, z, y):
+    def _fit(self, z, y, weight):
         self._refuse_absent(z, y)
         pairs = zip(softmax(z, axis=1).T, one_hot(y, z.shape[1]).T, strict=True)
-        self._maps = [self._map(scores, hits) for scores, hits in pairs]
+        self._maps = [self._map(scores, hits, weight) for scores, hits in pairs]
 
     @abc.abstractmethod
-    def _map(self, scores, hits) -> Callable:
+    def _map(self, scores, hits, weight) -> Callable:
         """The function from scores ``(n,)`` to probabilities ``(n,)``, fitted."""
 
     def predict_proba(self, logits) -> np.ndarray:
@@ -63,10 +63,11 @@ class OneVersusRest(Recalibrator):
 class IsotonicRegressions(OneVersusRest):
     """For each class the non-decreasing function of its probability of least squared error [2]."""
 
-    def _map(self, scores, hits):
+    def _map(self, scores, hits, weight):
         from sklearn.isotonic import IsotonicRegression  # not above: it loads pandas
 
-        return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, hits).predict
+        found = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+        return found.fit(scores, hits, weight).predict
 
 
 class HistogramBinning(OneVersusRest):
@@ -79,15 +80,18 @@ class HistogramBinning(OneVersusRest):
     def __init__(self, bins: int = 15):
         self.bins = whole_number("bins", bins)
 
-    def _map(self, scores, hits):
-        edges = bin_edges(scores[:, None], self.bins, "quantile")
+    def _map(self, scores, hits, weight):
+        order = scores.argsort(kind="stable")
+        reached = weight[order].cumsum()
+        ranks = np.arange(self.bins + 1) * reached[-1] / self.bins
+        edges = scores[order][np.searchsorted(reached, ranks)][None]
 
         def bin_of(s):
             return places(s[:, None], edges)[:, 0]
 
-        count = np.bincount(bin_of(scores), minlength=self.bins)
+        hit, whole = (np.bincount(bin_of(scores), w, self.bins) for w in (hits * weight, weight))
         # a bin without images lies between equal edges, where no score falls
-        share = np.bincount(bin_of(scores), hits, minlength=self.bins) / count.clip(1)
+        share = np.divide(hit, whole, out=np.zeros(self.bins), where=whole > 0)
         return lambda s: share[bin_of(s)]
 
 
@@ -103,10 +107,10 @@ class Chain(Recalibrator):
             raise ValueError("every method of a chain but the last must be one that gives logits")
         self.methods = methods
 
-    def _fit(self, z, y):
+    def _fit(self, z, y, weight):
         for method in self.methods[:-1]:
-            z = method.fit(z, y).transform(z)
-        self.methods[-1].fit(z, y)
+            z = method.fit(z, y, weight).transform(z)
+        self.methods[-1].fit(z, y, weight)
 
     def predict_proba(self, logits) -> np.ndarray:
         z = self._ready(logits)

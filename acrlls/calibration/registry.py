@@ -67,6 +67,7 @@ def _errors(of: str, prefix: str) -> dict[str, Metric]:
     return found | {f"{prefix}smooth_ece": smooth}
 
 
+ERRORS = {"ece", "classwise_ece", "mce", "debiased_ece", "smooth_ece"}  # functions
 METRICS: dict[str, Metric] = {
     "accuracy": Metric("Accuracy", scores.accuracy, False, False),
     "f1": Metric("Macro F1", scores.f1, False, False),
@@ -119,8 +120,10 @@ def bootstrap(
 
     Images are resampled within each class, so that the class counts stay as they are.
 
-    **Not for calibration errors**, whose names are refused: resampling adds sampling noise of its
-    own, and near zero the interval misses the truth. See :func:`ece_interval`, :func:`noise_floor`.
+    **Not for calibration errors**, which are refused: resampling adds sampling noise of its own,
+    and near zero the interval misses the truth. See :func:`ece_interval`, :func:`noise_floor`.
+    Copies of an image count as more images than there are and make the interval too narrow. Where
+    all images of a class agree, such as a recall of 1, it has no width and says nothing.
 
     Args:
         metric: a name in :data:`METRICS`, or ``function(p, y)`` returning a number or an array,
@@ -130,22 +133,33 @@ def bootstrap(
         level: coverage aimed at, in (0, 1).
 
     Raises:
-        ValueError: the name of a calibration error, an unknown name, or bad input.
+        ValueError: a calibration error, an unknown name, no class with two images, or bad input.
     """
+    p2 = None if p2 is None else check_pair(p, p2)
     p, y = check(p, y)
     check_level(level)
-    if isinstance(metric, str):
-        if _metric(metric).biased:
-            floor = f"noise_floor(p, y, metric={metric.removeprefix('classwise_')!r})"
-            raise ValueError(
-                f"a bootstrap interval of {metric!r} is biased upwards; use ece_interval or {floor}"
-            )
-        metric = _metric(metric).function
-    models = [p] if p2 is None else [p, check_pair(p, p2)]
+    metric = _metric(metric) if isinstance(metric, str) else metric
+    if biased := _biased(metric):
+        raise ValueError(
+            f"a bootstrap interval of {biased!r} is biased upwards; use ece_interval or "
+            f"noise_floor(p, y, metric={biased.removeprefix('classwise_')!r})"
+        )
+    metric = getattr(metric, "function", metric)
+    models = [p] if p2 is None else [p, p2]
     values = [metric(model, y) for model in models]
     ends = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(replicates(metric, models, y, resamples, seed), ends, axis=0)
     return Interval(values[0] if p2 is None else values[0] - values[1], low, high)
+
+
+def _biased(metric) -> str | None:
+    """Name of the calibration error that a metric is or that a function calls, if any."""
+    for name, one in METRICS.items():
+        if one.biased and (metric is one or metric is one.function):
+            return name
+    function = getattr(metric, "func", metric)  # of a partial one
+    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    return next((n for n in (getattr(function, "__name__", ""), *names) if n in ERRORS), None)
 
 
 def _metric(name: str) -> Metric:

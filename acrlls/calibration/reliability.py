@@ -15,9 +15,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from scipy.special import ndtri
 
-from acrlls.calibration.binning import bin_edges, bin_sums, drawn_hits, places
-from acrlls.calibration.checks import check, check_choice, check_level, check_names
-from acrlls.calibration.floor import hits_of
+from acrlls.calibration.binning import bin_edges, bin_sums, drawn_hits, hits_of, places
+from acrlls.calibration.checks import check, check_bins, check_choice, check_level, check_names
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,7 @@ def prepare_reliability(
         class_names = [f"Class {k}" for k in range(p.shape[1])]
     names = check_names(class_names, p.shape[1], given)
     scores = np.column_stack([p, p.max(axis=1)])
+    bins = check_bins(bins, strategy)
     edges = bin_edges(scores, bins, strategy)
     where = places(scores, edges)
     count = bin_sums(np.ones_like(scores), where, bins)

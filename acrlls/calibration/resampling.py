@@ -20,7 +20,8 @@ import numpy as np
 from scipy.special import bdtr
 
 from acrlls.calibration import scores
-from acrlls.calibration.checks import one_hot, whole_number
+from acrlls.calibration.binning import pieces
+from acrlls.calibration.checks import one_hot
 
 
 class Interval(NamedTuple):
@@ -32,15 +33,15 @@ class Interval(NamedTuple):
 
 
 def image_counts(y, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each image is drawn, in chunks ``(r, n)`` that bound the memory.
+    """How often each image is drawn, in pieces ``(r, n)``.
 
     Drawn with replacement within each class, so that the class counts stay as they are [1].
     """
-    rng, left = np.random.default_rng(seed), whole_number("resamples", resamples)
+    rng = np.random.default_rng(seed)
     members = [np.flatnonzero(y == k) for k in np.unique(y)]
-    while left:
-        r = min(left, max(1, 2_000_000 // len(y)))
-        left -= r
+    if max(map(len, members)) == 1:
+        raise ValueError("no class has two images, so that resampling within classes says nothing")
+    for r in pieces(resamples, len(y)):
         counts = np.empty((r, len(y)))
         for rows in members:
             m = len(rows)
@@ -53,6 +54,7 @@ def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarr
     """Means of values known image by image, over images resampled within each class.
 
     Every row sees the same images in the same resample, so that a difference of rows is paired.
+    Copies of an image count as more images than there are and narrow what is seen.
 
     Args:
         values: one row a quantity, ``(rows, n)``, such as the loss of each of several models.
@@ -62,7 +64,7 @@ def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarr
         ``(rows, resamples)``.
 
     Raises:
-        ValueError: values of another shape or not finite.
+        ValueError: values of another shape or not finite, or no class with two images.
     """
     values, y = np.asarray(values, float), np.asarray(y)
     if values.ndim != 2 or y.shape != values.shape[1:] or not values.size:
@@ -163,28 +165,6 @@ def _squares(p, y):
     return (p - one_hot(y, p.shape[1])) ** 2
 
 
-def _auc(p, y):
-    """Weighted share of pairs of images in the right order, a tie one half."""
-    plans = []
-    for k, score in enumerate(p.T):
-        own, rest = np.flatnonzero(y == k), np.flatnonzero(y != k)
-        rest = rest[score[rest].argsort()]
-        ends = [np.searchsorted(score[rest], score[own], side) for side in ("left", "right")]
-        plans.append((own, rest, *ends))
-
-    def score(counts):
-        values = np.full((len(counts), len(plans)), np.nan)
-        below = np.zeros((len(counts), counts.shape[1] + 1))
-        for k, (own, rest, left, right) in enumerate(plans):
-            if len(own) and len(rest):
-                np.cumsum(counts[:, rest], axis=1, out=below[:, 1 : len(rest) + 1])
-                wins = np.einsum("ij,ij->i", counts[:, own], below[:, left] + below[:, right]) / 2
-                values[:, k] = wins / (len(own) * len(rest))
-        return values
-
-    return score
-
-
 # ``f(p, y)`` prepares what does not change and gives a function of counts ``(r, n)`` that returns
 # ``(r,)`` or ``(r, classes)``
 WEIGHTED = {
@@ -195,6 +175,6 @@ WEIGHTED = {
     scores.classwise_precision: _of_confusion(scores.precision_of),
     scores.classwise_recall: _of_confusion(scores.recall_of),
     scores.classwise_f1: _of_confusion(scores.f1_of),
-    scores.classwise_auc: _auc,
+    scores.classwise_auc: scores.auc_under,
     scores.classwise_brier: _mean_of(_squares),
 }

@@ -12,13 +12,13 @@ References:
 from __future__ import annotations
 
 import abc
+import warnings
 
 import numpy as np
-from scipy.optimize import brentq, minimize
 from scipy.special import expit, log_softmax, softmax
 
-from acrlls.calibration.checks import check_logits, one_hot, whole_number
-from acrlls.calibration.scores import nll
+from acrlls.calibration.checks import check_logits, check_weights, one_hot, whole_number
+from acrlls.calibration.scores import losses
 
 
 class Recalibrator(abc.ABC):
@@ -26,28 +26,35 @@ class Recalibrator(abc.ABC):
 
     classes: int | None = None
 
-    def fit(self, logits, labels=None) -> Recalibrator:
+    def fit(self, logits, labels=None, sample_weight=None) -> Recalibrator:
         """Fit on images that the model was not trained on.
 
         Args:
             logits: ``(n, classes)``, or the predictions of a run for its validation part, which
                 bring their labels.
             labels: ``(n,)``, whole numbers from 0.
+            sample_weight: ``(n,)``, at least 0: an image of weight 2 counts as two images. With the
+                share that a class has elsewhere over its share here, the fit is for that class mix.
 
         Raises:
             ValueError: predictions of the test part, or bad input (the message names the row).
+
+        Warns:
+            UserWarning: the logits look like probabilities.
         """
         if hasattr(logits, "logits"):
             if logits.part == "test":
                 raise ValueError("predictions for the test part; fit on the validation part")
             logits, labels = logits.logits, logits.labels
         z, y = check_logits(logits, labels if labels is not None else ())
-        self._fit(z, y)
+        weight = check_weights(sample_weight, len(y))
+        seen = weight > 0
+        self._fit(z[seen], y[seen], weight[seen])
         self.classes = z.shape[1]
         return self
 
     @abc.abstractmethod
-    def _fit(self, z, y): ...
+    def _fit(self, z, y, weight): ...
 
     @abc.abstractmethod
     def predict_proba(self, logits) -> np.ndarray:
@@ -88,16 +95,20 @@ class PriorCorrection(LogitMap):
     probability; so the logits become z_k - log w_k. Nothing is estimated: ``fit`` may be left out.
 
     Args:
-        weights: class weights of the training, ``(classes,)``, all above 0, on any scale.
+        weights: class weights of the training, ``(classes,)``, all above 0, on any scale; not the
+            numbers of images, of which whole numbers from 10 raise a warning.
     """
 
     def __init__(self, weights):
         self.weights = np.asarray(weights, float)
         if self.weights.ndim != 1 or not (np.isfinite(self.weights) & (self.weights > 0)).all():
             raise ValueError(f"weights are {weights!r}; they must be (classes,) positive numbers")
+        if (self.weights >= 10).all() and (self.weights % 1 == 0).all():
+            what = f"the weights {weights} look like numbers of images"
+            warnings.warn(f"{what}; a rare class has the greater weight", stacklevel=2)
         self.classes = len(self.weights)
 
-    def _fit(self, z, y):
+    def _fit(self, z, y, weight):
         self._ready(z)
 
     def _transform(self, z):
@@ -119,11 +130,14 @@ class TemperatureScaling(LogitMap):
     limits = (0.01, 100.0)
     temperature: float | None = None
 
-    def _fit(self, z, y):
+    def _fit(self, z, y, weight):
+        from scipy.optimize import brentq  # here and below, not above: it loads slowly
+
         aim = z[np.arange(len(y)), y]
 
         def slope(log_inverse):
-            return float(((softmax(z * np.exp(log_inverse), axis=1) * z).sum(axis=1) - aim).mean())
+            mean = (softmax(z * np.exp(log_inverse), axis=1) * z).sum(axis=1)
+            return float(np.average(mean - aim, weights=weight))
 
         cold, hot = -np.log(self.limits)
         if slope(hot) >= 0:
@@ -152,9 +166,10 @@ class EntropyTemperatureScaling(LogitMap):
     w: float | None = None
     b: float | None = None
 
-    def _fit(self, z, y):
-        start = TemperatureScaling()
-        start._fit(z, y)
+    def _fit(self, z, y, weight):
+        from scipy.optimize import minimize
+
+        start = TemperatureScaling().fit(z, y, weight)
         x = _log_entropy(z)
         aim = z[np.arange(len(y)), y]
 
@@ -163,7 +178,9 @@ class EntropyTemperatureScaling(LogitMap):
             log_p = log_softmax(z / t[:, None], axis=1)
             # d(-log p_label)/dT = (z_label - sum_k p_k z_k) / T²
             by_t = (aim - (np.exp(log_p) * z).sum(axis=1)) / t**2 * slope
-            return -log_p[np.arange(len(y)), y].mean(), np.array([(by_t * x).mean(), by_t.mean()])
+            each = np.column_stack([-log_p[np.arange(len(y)), y], by_t * x, by_t])
+            value, *gradient = np.average(each, axis=0, weights=weight)
+            return value, np.array(gradient)
 
         # the inverse of softplus: T = log(1 + e^b)
         b = start.temperature + np.log(-np.expm1(-start.temperature))
@@ -217,13 +234,13 @@ class MatrixScaling(LogitMap):
         """Which entries of W are fitted; the others are 0."""
         return np.ones((classes, classes), bool)
 
-    def _fit(self, z, y):
+    def _fit(self, z, y, weight):
         self._refuse_absent(z, y)
         several = len(self.penalties) > 1
-        self.chosen = float(self._best_penalty(z, y) if several else self.penalties[0])
-        self.matrix, self.shift = self._solve(z, y, self.chosen)
+        self.chosen = float(self._best_penalty(z, y, weight) if several else self.penalties[0])
+        self.matrix, self.shift = self._solve(z, y, weight, self.chosen)
 
-    def _best_penalty(self, z, y):
+    def _best_penalty(self, z, y, weight):
         from sklearn.model_selection import StratifiedKFold  # not above: it loads pandas
 
         parts = min(self.folds, np.bincount(y).min())
@@ -234,18 +251,21 @@ class MatrixScaling(LogitMap):
         def loss(penalty):
             total = 0.0
             for rows, out in folds:
-                w, b = self._solve(z[rows], y[rows], penalty)
-                total += len(out) * nll(softmax(z[out] @ w.T + b, axis=1), y[out])
+                w, b = self._solve(z[rows], y[rows], weight[rows], penalty)
+                total += weight[out] @ losses(softmax(z[out] @ w.T + b, axis=1), y[out])
             return total
 
         return min(self.penalties, key=loss)
 
-    def _solve(self, z, y, penalty):
+    def _solve(self, z, y, weight, penalty):
+        from scipy.optimize import minimize
+
         n, k = z.shape
-        x, hits = np.column_stack([z, np.ones(n)]), one_hot(y, k)
+        x, share = np.column_stack([z, np.ones(n)]), (weight / weight.sum())[:, None]
+        hits = one_hot(y, k) * share
         fitted = np.column_stack([self._free(k), np.ones(k, bool)])  # of (W, b)
         # the penalty is the sum of these times the squares of the entries
-        weights = penalty * np.column_stack([(1 - np.eye(k)) / (k * (k - 1)), np.ones(k) / k])
+        scale = penalty * np.column_stack([(1 - np.eye(k)) / (k * (k - 1)), np.ones(k) / k])
 
         def full(theta):
             whole = np.zeros(fitted.shape)
@@ -255,14 +275,14 @@ class MatrixScaling(LogitMap):
         def loss(theta):
             m = full(theta)
             log_p = log_softmax(x @ m.T, axis=1)
-            slope = (np.exp(log_p) - hits).T @ x / n + 2 * weights * m
-            return -(log_p * hits).sum() / n + (weights * m**2).sum(), slope[fitted]
+            slope = (np.exp(log_p) * share - hits).T @ x + 2 * scale * m
+            return -(log_p * hits).sum() + (scale * m**2).sum(), slope[fitted]
 
         def curvature(theta):
             p = softmax(x @ full(theta).T, axis=1)
-            spread = p[:, :, None] * (np.eye(k) - p[:, None, :]) / n
+            spread = (p * share)[:, :, None] * (np.eye(k) - p[:, None, :])
             h = np.einsum("nij,na,nb->iajb", spread, x, x, optimize=True).reshape(fitted.size, -1)
-            return (h + np.diag(2 * weights.ravel()))[np.ix_(fitted.ravel(), fitted.ravel())]
+            return (h + np.diag(2 * scale.ravel()))[np.ix_(fitted.ravel(), fitted.ravel())]
 
         how = {"jac": True, "hess": curvature, "method": "trust-exact"}
         limits = {"gtol": 1e-8, "maxiter": 1000}

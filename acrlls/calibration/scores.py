@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from acrlls.calibration.checks import check, check_names, one_hot
 
@@ -72,6 +71,8 @@ def isotonic_parts(scores, targets) -> tuple[np.ndarray, np.ndarray]:
     Scores are ``(n, columns)``, targets ``(…, n, columns)``: labels or true probabilities. Those of
     equal scores are taken together, for they are recalibrated alike.
     """
+    from scipy.optimize import isotonic_regression  # not above: it loads slowly
+
     n, columns = scores.shape
     shape = *targets.shape[:-2], columns
     targets, scores = np.swapaxes(targets, -1, -2).reshape(-1, columns * n), scores.T
@@ -157,19 +158,37 @@ def f1_of(c):
 
 
 def classwise_auc(p, y) -> np.ndarray:
-    """Area under the ROC curve of each class against the rest, ``(classes,)``, by ranks [4].
+    """Area under the ROC curve of each class against the rest, ``(classes,)`` [4].
 
     Ties count one half; NaN where all images or none are of the class.
     """
-    from scipy.stats import rankdata  # not above: it takes a second to load
-
     p, y = check(p, y)
-    hits = one_hot(y, p.shape[1])
-    positive = hits.sum(axis=0)
-    rank_sum = (rankdata(p, axis=0) * hits).sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        wins = rank_sum - positive * (positive + 1) / 2
-        return wins / (positive * (len(y) - positive))
+    return auc_under(p, y)(np.ones((1, len(y))))[0]
+
+
+def auc_under(p, y):
+    """A function of image counts ``(r, n)``, as many in each class as in y, that gives the AUCs.
+
+    The weighted share of pairs of images in the right order, ``(r, classes)``.
+    """
+    plans = []
+    for k, score in enumerate(p.T):
+        own, rest = np.flatnonzero(y == k), np.flatnonzero(y != k)
+        rest = rest[score[rest].argsort()]
+        ends = [np.searchsorted(score[rest], score[own], side) for side in ("left", "right")]
+        plans.append((own, rest, *ends))
+
+    def score(counts):
+        values = np.full((len(counts), len(plans)), np.nan)
+        below = np.zeros((len(counts), counts.shape[1] + 1))
+        for k, (own, rest, left, right) in enumerate(plans):
+            if len(own) and len(rest):
+                np.cumsum(counts[:, rest], axis=1, out=below[:, 1 : len(rest) + 1])
+                wins = np.einsum("ij,ij->i", counts[:, own], below[:, left] + below[:, right]) / 2
+                values[:, k] = wins / (len(own) * len(rest))
+        return values
+
+    return score
 
 
 def report(p, y, class_names: Sequence[str]):
@@ -182,22 +201,19 @@ def report(p, y, class_names: Sequence[str]):
     """
     import pandas as pd
 
-    given = p
-    p, y = check(p, y)
     c = confusion(p, y)
     support = c.sum(axis=1)
     table = pd.DataFrame(
         {"Precision": precision_of(c), "Recall": recall_of(c), "F1": f1_of(c)},
-        index=check_names(class_names, len(support), given),
+        index=check_names(class_names, len(c), p),
     )
     averages = {
         "Accuracy": {"F1": accuracy_of(c)},
         "Macro Avg": table.mean(),
-        "Weighted Avg": table.mul(support, axis=0).sum() / len(y),
+        "Weighted Avg": table.mul(support, axis=0).sum() / c.sum(),
     }
-    averages = pd.DataFrame.from_dict({k: dict(v) for k, v in averages.items()}, orient="index")
-    table = table.assign(Support=support, Share=support / len(y))
-    return pd.concat([table, averages])[table.columns]
+    table = table.assign(Support=support, Share=support / c.sum())
+    return table.reindex([*table.index, *averages]).fillna(pd.DataFrame(averages).T)
 
 
 def _hits(c):

@@ -1,5 +1,6 @@
 """Bootstrap, Holm's correction and the interval for the calibration error."""
 
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -39,8 +40,13 @@ def tied_with_an_absent_class():
     return p, np.where(y == 2, 0, y)
 
 
+P2 = np.array([[0.9, 0.1], [0.3, 0.7]])
+
+
 @pytest.mark.parametrize(
-    "p, y", [case(), tied_with_an_absent_class(), case(1, 2)], ids=["random", "ties", "one"]
+    "p, y",
+    [case(), tied_with_an_absent_class(), (P2, np.array([1, 1]))],
+    ids=["random", "ties", "two"],
 )
 @pytest.mark.parametrize("function", resampling.WEIGHTED)
 def test_a_score_under_image_counts_is_that_of_the_images_written_out(function, p, y):
@@ -163,7 +169,7 @@ def test_the_estimate_lies_in_the_interval_below_the_ece_and_nearer_to_the_truth
 
 
 def columns_of(p, y, about, bins=5):
-    return intervals.Bins.of(p, y, about, bins, "uniform")
+    return intervals.Bins(p, y, about, bins, "uniform")
 
 
 def test_the_noise_of_bins_is_correlated_as_that_of_drawn_labels_and_images():
@@ -196,7 +202,7 @@ def test_the_recalibration_of_bins_is_that_of_isotonic_regression_in_each_column
         assert (np.diff(fitted) == 0).any()  # some are pooled
         expected.append(held.share * (fitted - held.mean))
         np.testing.assert_allclose(held.recalibration(), expected[-1], atol=1e-12)
-    together = intervals.Bins.of(p, y, np.tile(np.arange(4), (len(p), 1)), 40, "uniform")
+    together = intervals.Bins(p, y, np.tile(np.arange(4), (len(p), 1)), 40, "uniform")
     np.testing.assert_allclose(together.recalibration(), np.concatenate(expected), atol=1e-12)
 
 
@@ -256,15 +262,75 @@ def test_the_interval_narrows_with_more_images_and_widens_with_the_level():
     assert ((wide.high - wide.low) > (narrow.high - narrow.low)).all()
 
 
-def test_the_interval_takes_what_has_no_noise_or_hardly_any_images():
-    right = cal.ece_interval(np.eye(3)[[0, 1, 2, 2]], [0, 1, 2, 2])
-    assert right.low.max() == right.high.max() == 0
+@pytest.mark.parametrize("of", ["classes", "mean", "top_label"])
+@pytest.mark.parametrize("least", [0, 1e-8])
+def test_certain_scores_that_are_right_leave_errors_possible_and_fewer_of_more_images(of, least):
+    """Of n binomial trials without a failure, the 95 % limit is near 3.7/n."""
+    highs = []
+    for n in (1, 20, 200, 2000):
+        y = np.arange(n) % 4
+        found = cal.ece_interval(np.eye(4)[y] * (1 - 4 * least) + least, y, of=of)
+        assert np.max(found.low) == 0
+        highs.append(np.max(found.high))
+    assert np.all(np.diff(highs) < 0)
+    if of == "top_label":
+        np.testing.assert_allclose(highs[2:], [3.7 / 200, 3.7 / 2000], rtol=0.3)
+
+
+@pytest.mark.parametrize("sure", [0.99, 0.9])
+def test_the_interval_of_one_hot_scores_holds_the_truth_as_often_as_it_says(sure):
+    rng, n, held = np.random.default_rng(0), 300, []
+    for _ in range(100):
+        predicted = rng.choice(4, n, p=[0.2, 0.3, 0.4, 0.1])
+        stray = rng.integers(1, 4, n) * (rng.random(n) > sure)
+        sample = np.eye(4)[predicted], (predicted + stray) % 4
+        found = [cal.ece_interval(*sample, of=of, resamples=200) for of in ("mean", "top_label")]
+        truth = (1 - sure) / 2, 1 - sure  # of a class: 1 of 3 errors elsewhere, and its own
+        held.append([f.low <= t <= f.high for f, t in zip(found, truth, strict=True)])
+    assert (np.mean(held, axis=0) > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 100)).all()
+
+
+def test_the_interval_takes_what_has_hardly_any_noise_or_images():
     wrong = cal.ece_interval(np.eye(2)[[0] * 8 + [1] * 8], [1] * 8 + [0] * 8, of="top_label")
     assert wrong.low <= wrong.estimate <= wrong.high and wrong.high == pytest.approx(1, abs=1e-6)
     one = cal.ece_interval([[0.7, 0.2, 0.1]], [0])
     assert np.isfinite([one.low, one.high]).all() and (one.high > 0).all()
     absent = cal.ece_interval(*tied_with_an_absent_class(), 10, "quantile")
     assert np.isfinite([absent.low, absent.high]).all()
+
+
+def test_where_no_image_can_be_exchanged_for_another_there_is_no_interval():
+    p, y = case(3, 3)
+    y = np.arange(3)
+    for use in (
+        lambda: cal.bootstrap(p, y, "accuracy"),
+        lambda: cal.bootstrap_means([y], y),
+        lambda: cal.calibration_difference(p[:1], y[:1], p[1:2]),
+    ):
+        with pytest.raises(ValueError, match="two"):
+            use()
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        cal.ece,
+        cal.classwise_ece,
+        partial(cal.debiased_ece, bins=10),
+        lambda p, y: cal.ece(p, y, 10).mean(),
+        cal.METRICS["mce"],
+        cal.METRICS["classwise_overconfidence"].function,
+    ],
+)
+def test_the_bootstrap_refuses_calibration_errors_however_they_are_given(metric):
+    with pytest.raises(ValueError, match="is biased upwards"):
+        cal.bootstrap(*case(), metric)
+
+
+def test_the_bootstrap_takes_a_metric_of_the_registry_as_its_name():
+    p, y = case()
+    found = [cal.bootstrap(p, y, m, 40) for m in ("brier", cal.METRICS["brier"], cal.brier_score)]
+    assert found[0] == found[1] == found[2]
 
 
 def test_the_difference_of_two_models_is_that_of_their_debiased_squares_and_turns_with_them():

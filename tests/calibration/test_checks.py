@@ -1,11 +1,14 @@
 """What every public function of the room accepts, and what it refuses and with which words."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import random_case
 
 from acrlls import calibration as cal
+from acrlls.calibration.checks import check
 
 P, Y = random_case(60)
 NAMES = ["a", "b", "c", "d"]
@@ -30,9 +33,103 @@ def test_labels_of_any_container_are_the_same_labels(y):
 
 
 def test_probabilities_of_any_container_are_the_same_probabilities():
-    for p in (P.tolist(), pd.DataFrame(P), pd.DataFrame(P).astype("Float64")):
+    table = pd.DataFrame(P)
+    for p in (P.tolist(), table, table.astype("Float64"), P.astype(object), np.ma.array(P)):
         assert cal.ece(p, Y) == cal.ece(P, Y)
-    assert cal.ece(P.round(3), Y) == pytest.approx(cal.ece(P, Y), abs=0.05)
+
+
+def test_rounded_probabilities_are_normalised_and_others_left_alone():
+    exact = check(P)
+    assert np.array_equal(exact, P)
+    for p in (P.round(3), P.astype("float16")):
+        assert np.abs(p.astype(float).sum(axis=1) - 1).max() > 1e-5
+        found = check(p)
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
+        np.testing.assert_allclose(found, P, atol=0.002)
+    brief = np.array([[0.5, 0.5], [0.25, 0.75]])
+    assert np.array_equal(check(brief.astype(pytest.importorskip("ml_dtypes").bfloat16)), brief)
+
+
+@pytest.mark.parametrize(
+    "p, says",
+    [
+        (np.ma.array(P, mask=P < 0.01), "p has masked"),
+        (pd.DataFrame(P).astype("Float64").where(P > 0.01), "p has masked or missing"),
+        (P.astype(str), "p holds text"),
+        (P * (1 + 1j), "p holds complex128"),
+        (np.array([[0.5, "a"]], dtype=object), "p holds"),
+        (np.array([[0.5, pd.NA]], dtype=object), "no numbers"),
+        (np.diag([0.2, 0.3, 0.5, 0.1]) + 0.2, "does not sum to one: "),
+        (cal.METRICS, "p holds values that are no numbers"),
+    ],
+)
+def test_what_is_no_table_of_probabilities_is_refused_with_a_true_reason(p, says):
+    with pytest.raises(ValueError, match=says):
+        cal.evaluate(p, Y[:4], NAMES)
+
+
+def test_a_square_table_that_is_turned_is_refused_as_such():
+    p, y = random_case(4, 4)
+    with pytest.raises(ValueError, match=r"each column does \(is it transposed\?\)"):
+        cal.ece(p.T, y)
+
+
+def test_labels_that_never_are_0_are_warned_of():
+    low = Y[Y < 3] + 1
+    with pytest.warns(UserWarning, match="y runs from 1 to 3 and is never 0"):
+        cal.ece(P[Y < 3], low)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cal.ece(P, Y)
+        cal.ece(P[Y == 1], Y[Y == 1])  # of one class alone
+
+
+def test_rows_of_other_images_are_refused():
+    p = pd.DataFrame(P, index=range(60, 120))
+    other = p.iloc[::-1]
+    for use in (
+        lambda: cal.ece(p, pd.Series(Y)),
+        lambda: cal.evaluate(p, pd.Series(Y, index=other.index), NAMES),
+        lambda: cal.bootstrap(p, Y, "nll", 9, p2=other),
+        lambda: cal.calibration_difference(p, Y, other),
+        lambda: cal.true_calibration_error(p, other),
+        lambda: cal.TemperatureScaling().fit(np.log(p), pd.Series(Y)),
+    ):
+        with pytest.raises(ValueError, match="different indexes"):
+            use()
+    assert cal.ece(p, pd.Series(Y, index=p.index)) == cal.ece(p.to_numpy(), pd.Series(Y))
+
+
+@pytest.mark.parametrize("bins", [15.0, np.float32(15), np.int64(15)])
+def test_a_whole_number_of_bins_may_be_of_any_kind(bins):
+    for use in (cal.classwise_ece, cal.debiased_ece):
+        np.testing.assert_array_equal(use(P, Y, bins), use(P, Y, 15))
+    few = {"resamples": 50.0, "level": 0.9}
+    for use in (cal.ece_interval, lambda p, y, b, **s: cal.calibration_difference(p, y, p, b, **s)):
+        np.testing.assert_array_equal(use(P, Y, bins, **few), use(P, Y, 15, **few))
+    diagrams = [cal.prepare_reliability(P, Y, b, resamples=9) for b in (bins, 15)]
+    np.testing.assert_array_equal(diagrams[0].band_low, diagrams[1].band_low)
+    floors = [cal.noise_floor(P, Y, b, 9.0).classwise for b in (bins, 15)]
+    np.testing.assert_array_equal(*floors)
+    assert cal.true_calibration_error(P, P, bins, of="mean") == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    "given, says",
+    [
+        (["mass"], "bins is 'mass'; .*strategy='uniform' or strategy='quantile'"),
+        ([15, "mass"], "strategy is 'mass'; choose one of: uniform, quantile"),
+        ([True], "bins is True"),
+        ([None], "bins is None"),
+        ([np.inf], "bins is inf"),
+        ([[5, 10]], "bins is"),
+    ],
+)
+def test_bins_that_cannot_be_are_refused_with_what_can(given, says):
+    for use in (cal.ece, cal.ece_interval, cal.noise_floor, cal.true_calibration_error):
+        with pytest.raises(ValueError, match=says):
+            first = given if use is not cal.noise_floor else [given[0], 9, 0, *given[1:]]
+            use(P, P if use is cal.true_calibration_error else Y, *first)
 
 
 @pytest.mark.parametrize(
@@ -42,13 +139,18 @@ def test_probabilities_of_any_container_are_the_same_probabilities():
         (Y + 1, "runs from 1 to 4; labels run from 0 to 3"),
         (np.where(Y == 0, -1, Y), "is -1"),
         (Y.astype(str), "whole numbers from 0 to 3"),
-        (pd.Series(Y.astype(str), dtype=object), "whole numbers from 0 to 3"),
+        (pd.Series(Y.astype(str), dtype=object), "text; labels are whole numbers from 0 to 3"),
+        (pd.Series(Y, dtype="Int64").where(Y > 0), "missing"),
+        (np.ma.array(Y, mask=Y == 0), "masked"),
+        (np.array([None, *Y[1:]]), "row 0 is nan"),
+        (np.eye(4)[Y], r"shape \(60, 4\)"),
     ],
 )
 def test_other_labels_are_refused_by_metrics_and_by_a_fit(y, says):
-    for use in (cal.ece, cal.ece_interval, cal.noise_floor, cal.TemperatureScaling().fit):
+    fit = cal.TemperatureScaling().fit
+    for use in (cal.ece, cal.ece_interval, cal.noise_floor, fit):
         with pytest.raises(ValueError, match=says):
-            use(P, y)
+            use(np.log(P) if use == fit else P, y)
 
 
 def test_class_names_are_taken_from_an_array_and_must_fit():
@@ -65,9 +167,30 @@ def test_class_names_are_taken_from_an_array_and_must_fit():
         for names in (NAMES[:3], [*NAMES, "e"]):
             with pytest.raises(ValueError, match=f"{len(names)} class names for 4 classes"):
                 use(names)
+        with pytest.raises(ValueError, match="no name may occur twice"):
+            use(["a", "b", "b", "d"])
 
 
 def test_columns_in_another_order_than_the_class_names_are_refused():
-    turned = pd.DataFrame(P[:, ::-1], columns=NAMES[::-1])
-    with pytest.raises(ValueError, match="columns of p are"):
-        cal.evaluate(turned, Y, NAMES)
+    turned = pd.DataFrame(P, columns=NAMES)[NAMES[::-1]]
+    for use in (
+        lambda: cal.evaluate(turned, Y, NAMES),
+        lambda: cal.report(turned, Y, NAMES),
+        lambda: cal.prepare_reliability(turned, Y, class_names=NAMES),
+        lambda: cal.noise_floor(turned, Y, resamples=9).table(NAMES),
+        lambda: cal.bootstrap(pd.DataFrame(P, columns=NAMES), Y, "nll", p2=turned),
+        lambda: cal.ece(pd.DataFrame(P)[[2, 0, 1, 3]], Y),
+    ):
+        with pytest.raises(ValueError, match="columns of p"):
+            use()
+
+
+def test_what_looks_like_the_wrong_thing_is_warned_of():
+    with pytest.warns(UserWarning, match="pass logits"):
+        cal.TemperatureScaling().fit(P, Y)
+    with pytest.warns(UserWarning, match="look like numbers of images"):
+        cal.PriorCorrection([3616, 6012, 10192, 1345])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cal.TemperatureScaling().fit(np.log(P), Y)
+        cal.PriorCorrection([1, 2, 10, 1])

@@ -146,7 +146,7 @@ def test_a_constant_added_to_an_images_logits_changes_nothing(method):
 
 
 def test_labels_without_error_and_labels_against_the_logits_end_at_the_limits():
-    z = np.eye(3)[np.arange(30) % 3]
+    z = 2 * np.eye(3)[np.arange(30) % 3]
     assert (
         TemperatureScaling().fit(z, np.arange(30) % 3).temperature == TemperatureScaling.limits[0]
     )
@@ -351,6 +351,41 @@ def test_a_row_in_which_no_class_was_ever_seen_keeps_the_models_probabilities(me
 
 
 # --- all of them ---
+
+
+@pytest.mark.parametrize("make", all_methods())
+def test_an_image_of_weight_2_is_two_images_and_one_of_weight_0_is_none(make):
+    if make is METHODS["matrix_odir"].make:
+
+        def make(weights):  # of one penalty; between several, folds of images decide
+            return MatrixScaling(penalty=0.01)
+
+    z, y = bent_logits(300)
+    times = np.random.default_rng(0).integers(0, 4, 300)
+    weighted = make(WEIGHTS).fit(z, y, times)
+    repeated = make(WEIGHTS).fit(np.repeat(z, times, axis=0), np.repeat(y, times))
+    p = weighted.predict_proba(z)
+    np.testing.assert_allclose(p, repeated.predict_proba(z), atol=1e-6)
+    if not isinstance(weighted, PriorCorrection):
+        assert np.abs(p - make(WEIGHTS).fit(z, y).predict_proba(z)).max() > 1e-3
+
+
+@pytest.mark.parametrize("weight", [[1, 2], [-1] * 50, [np.nan] * 50, np.zeros(50), ["a"] * 50])
+def test_weights_that_are_none_are_refused(weight):
+    with pytest.raises(ValueError, match="sample_weight"):
+        TemperatureScaling().fit(*bent_logits(50), sample_weight=weight)
+
+
+def test_weights_fit_a_temperature_for_another_class_mix():
+    """Where the classes need different temperatures, the mix decides which is taken."""
+    z, y = logits_and_labels(40_000)
+    z = z * np.where(y == 0, 3, 1)[:, None]  # certain of class 0 beyond reason
+    even, rare = (
+        TemperatureScaling().fit(z, y, np.array([w, 1, 1, 1])[y]).temperature for w in (1, 0.1)
+    )
+    few = (y > 0) | (np.arange(len(y)) % 10 == 0)
+    assert rare == pytest.approx(TemperatureScaling().fit(z[few], y[few]).temperature, rel=0.05)
+    assert abs(rare - even) > 0.1 * rare
 
 
 @pytest.mark.parametrize("make", all_methods())
