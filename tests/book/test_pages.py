@@ -26,6 +26,7 @@ def test_mending_removes_what_it_names_and_nothing_twice():
         '<script>const THEBE_JS_URL = "x";</script><script src="../_static/sphinx-thebe.js"></script>'
         '<th class="blank level0">&nbsp;</th><th>A</th><th class="head"></th>'
         '<summary aria-label="Toggle hidden content">Show</summary>'
+        '<details><summary><span class="toctree-toggle"></span></summary></details>'
         '<div class="sidebar-primary-item"> <a class="navbar-brand logo">Home</a></div><div></div>'
         '<div role="list" class="citation-list"><div class="citation" role="doc-biblioentry">B</div>'
     )
@@ -34,6 +35,7 @@ def test_mending_removes_what_it_names_and_nothing_twice():
     page = BeautifulSoup(better, "html.parser")
     assert not page.select("script, [aria-label^=Toggle], [role]")
     assert [th.text for th in page.select("th")] == ["A"] and len(page.select("td")) == 2
+    assert page.select_one("details summary")["aria-label"]
     assert page.nav.a.text == "Home" and len(page.select(".sidebar-primary-item")) == 1
     assert page.get_text().split() == BeautifulSoup(html, "html.parser").get_text().split()
 
