@@ -17,7 +17,11 @@ HTML = PROJECT / "book" / "_build" / "html"
 # Sphinx writes the listings of the package's source itself; no reader's page.
 PAGES = [p for p in sorted(HTML.rglob("*.html")) if not {"_modules", "_static"} & {*p.parts}]
 # Besides the rules that axe takes by itself. It need not fetch style sheets, which it may not.
-AXE = {"rules": {"label-content-name-mismatch": {"enabled": True}}, "preload": False}
+AXE = {
+    "rules": {"label-content-name-mismatch": {"enabled": True}},
+    "preload": False,
+    "resultTypes": ["violations"],
+}
 HOST = "http://127.0.0.1"
 
 
