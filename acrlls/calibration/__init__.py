@@ -9,7 +9,6 @@ Imports nothing of the rest of the package, and no Keras.
 """
 
 from acrlls.calibration import populations
-from acrlls.calibration.checks import check
 from acrlls.calibration.difference import calibration_difference
 from acrlls.calibration.errors import (
     classwise_ece,
@@ -28,7 +27,6 @@ from acrlls.calibration.resampling import Interval, bootstrap_means, holm, mcnem
 from acrlls.calibration.scaling import (
     MatrixScaling,
     PriorCorrection,
-    Recalibrator,
     TemperatureScaling,
     VectorScaling,
 )
@@ -54,7 +52,6 @@ __all__ = [
     "MatrixScaling",
     "NoiseFloor",
     "PriorCorrection",
-    "Recalibrator",
     "Reliability",
     "TemperatureScaling",
     "VectorScaling",
@@ -64,7 +61,6 @@ __all__ = [
     "brier_parts",
     "brier_score",
     "calibration_difference",
-    "check",
     "classwise_auc",
     "classwise_brier",
     "classwise_ece",

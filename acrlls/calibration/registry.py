@@ -52,19 +52,17 @@ def _errors(of: str, prefix: str) -> dict[str, Metric]:
         "underconfidence": "underconfidence",
         "mce": "MCE",
         "debiased_ece": "debiased ECE",
+        "smooth_ece": "smooth ECE",
     }
-    per_class, found = of == "classes", {}
-
-    def title(text):
-        return text[0].upper() + text[1:] if per_class else f"Top-label {text}"
-
-    for name, text in titles.items():
-        strategy = "quantile" if name.endswith("_quantile") else "uniform"
-        kind = name.removesuffix("_quantile")
+    found = {}
+    for name, title in titles.items():
+        title = title[0].upper() + title[1:] if of == "classes" else f"Top-label {title}"
+        kind, binned = name.removesuffix("_quantile"), name != "smooth_ece"
+        strategy = "uniform" if kind == name else "quantile"
         function = partial(binned_error, kind, strategy=strategy, of=of)
-        found[prefix + name] = Metric(title(text), function, per_class, True, True, True)
-    smooth = Metric(title("smooth ECE"), partial(smooth_ece, of=of), per_class, True, biased=True)
-    return found | {f"{prefix}smooth_ece": smooth}
+        function = function if binned else partial(smooth_ece, of=of)
+        found[prefix + name] = Metric(title, function, of == "classes", True, binned, True)
+    return found
 
 
 ERRORS = {"ece", "classwise_ece", "mce", "debiased_ece", "smooth_ece"}  # functions

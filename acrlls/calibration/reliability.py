@@ -10,7 +10,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
@@ -46,13 +46,6 @@ class Reliability:
     band_high: np.ndarray
     ece: np.ndarray
     level: float
-
-    def panel(self, title: str) -> Reliability:
-        """The panel of one title alone; a ValueError names the titles that there are."""
-        check_choice("title", title, self.titles)
-        k = self.titles.index(title)
-        names = [f.name for f in fields(self) if f.name not in ("titles", "level")]
-        return replace(self, titles=(title,), **{n: getattr(self, n)[k : k + 1] for n in names})
 
 
 def prepare_reliability(

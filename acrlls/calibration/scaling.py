@@ -38,9 +38,7 @@ class Recalibrator(abc.ABC):
 
         Raises:
             ValueError: predictions of the test part, or bad input (the message names the row).
-
-        Warns:
-            UserWarning: the logits look like probabilities.
+                Logits that look like probabilities raise a warning.
         """
         if hasattr(logits, "logits"):
             if logits.part == "test":
@@ -60,7 +58,7 @@ class Recalibrator(abc.ABC):
     def predict_proba(self, logits) -> np.ndarray:
         """Recalibrated probabilities, ``(n, classes)``, rows summing to one."""
 
-    def _ready(self, logits) -> np.ndarray:
+    def _ready(self, logits):
         if self.classes is None:
             raise ValueError("not fitted: call fit(logits, labels) on the validation part first")
         z = check_logits(getattr(logits, "logits", logits))
@@ -160,11 +158,8 @@ class EntropyTemperatureScaling(LogitMap):
     it. The predicted classes do not change.
 
     Attributes:
-        w, b: slope and intercept; None before ``fit``.
+        w, b: slope and intercept, after ``fit``.
     """
-
-    w: float | None = None
-    b: float | None = None
 
     def _fit(self, z, y, weight):
         from scipy.optimize import minimize
@@ -178,8 +173,8 @@ class EntropyTemperatureScaling(LogitMap):
             log_p = log_softmax(z / t[:, None], axis=1)
             # d(-log p_label)/dT = (z_label - sum_k p_k z_k) / T²
             by_t = (aim - (np.exp(log_p) * z).sum(axis=1)) / t**2 * slope
-            each = np.column_stack([-log_p[np.arange(len(y)), y], by_t * x, by_t])
-            value, *gradient = np.average(each, axis=0, weights=weight)
+            each = -log_p[np.arange(len(y)), y], by_t * x, by_t
+            value, *gradient = (np.average(v, weights=weight) for v in each)
             return value, np.array(gradient)
 
         # the inverse of softplus: T = log(1 + e^b)
@@ -215,14 +210,9 @@ class MatrixScaling(LogitMap):
         folds: parts of that cross-validation, at most the number of images of the rarest class.
 
     Attributes:
-        matrix: W, ``(classes, classes)``; None before ``fit``.
-        shift: b, ``(classes,)``.
+        matrix, shift: W, ``(classes, classes)``, and b, ``(classes,)``, after ``fit``.
         chosen: the penalty that was used.
     """
-
-    matrix: np.ndarray | None = None
-    shift: np.ndarray | None = None
-    chosen: float | None = None
 
     def __init__(self, penalty: float | tuple[float, ...] = 0.0, folds: int = 5):
         self.penalties = np.atleast_1d(np.asarray(penalty, float))
@@ -261,8 +251,8 @@ class MatrixScaling(LogitMap):
         from scipy.optimize import minimize
 
         n, k = z.shape
-        x, share = np.column_stack([z, np.ones(n)]), (weight / weight.sum())[:, None]
-        hits = one_hot(y, k) * share
+        x, weight, total = np.column_stack([z, np.ones(n)]), weight[:, None], weight.sum()
+        hits = one_hot(y, k) * weight
         fitted = np.column_stack([self._free(k), np.ones(k, bool)])  # of (W, b)
         # the penalty is the sum of these times the squares of the entries
         scale = penalty * np.column_stack([(1 - np.eye(k)) / (k * (k - 1)), np.ones(k) / k])
@@ -275,12 +265,12 @@ class MatrixScaling(LogitMap):
         def loss(theta):
             m = full(theta)
             log_p = log_softmax(x @ m.T, axis=1)
-            slope = (np.exp(log_p) * share - hits).T @ x + 2 * scale * m
-            return -(log_p * hits).sum() + (scale * m**2).sum(), slope[fitted]
+            slope = (np.exp(log_p) * weight - hits).T @ x / total + 2 * scale * m
+            return -(log_p * hits).sum() / total + (scale * m**2).sum(), slope[fitted]
 
         def curvature(theta):
             p = softmax(x @ full(theta).T, axis=1)
-            spread = (p * share)[:, :, None] * (np.eye(k) - p[:, None, :])
+            spread = (p * weight)[:, :, None] * (np.eye(k) - p[:, None, :]) / total
             h = np.einsum("nij,na,nb->iajb", spread, x, x, optimize=True).reshape(fitted.size, -1)
             return (h + np.diag(2 * scale.ravel()))[np.ix_(fitted.ravel(), fitted.ravel())]
 
