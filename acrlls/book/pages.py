@@ -21,7 +21,7 @@ _MENDS = [  # (what is found, what takes its place), in the HTML of a whole page
     (r"<th\b([^>]*)>(?:&nbsp;|\s)*</th>", r"<td\1></td>"),
     # A folded cell, and the field for searching, are called what their text says.
     (r'(<summary) aria-label="Toggle hidden content"', r"\1"),
-    (r'(<button class="btn search-button-field[^>]*?)( title="Search")? aria-label="Search"', r"\1"),
+    (r'(<button class="btn search-button-f[^>]*?)( title="Search")? aria-label="Search"', r"\1"),
     (r'(<i class="theme-switch [^>]*?) title="[^"]*"', r'\1 aria-hidden="true"'),
     (r'<summary>(<span class="toctree-toggle")', r'<summary aria-label="Pages below">\1'),
     # The title above the contents, which leads home, lies in a landmark as all else does.

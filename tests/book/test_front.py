@@ -24,7 +24,14 @@ def test_sentences_figures_and_cards_come_in_order_and_nothing_else(tmp_path):
         ]
     )
     text = front(notebook, tmp_path)
-    wanted = ["A verdict.", "sections/front_1.svg", ":alt: A plot.", "What to see.", "} One?", "} Two?"]
+    wanted = [
+        "A verdict.",
+        "sections/front_1.svg",
+        ":alt: A plot.",
+        "What to see.",
+        "} One?",
+        "} Two?",
+    ]
     places = [text.index(part) for part in wanted]
     assert places == sorted(places)
     assert text.count("::::{grid}") == 1 and "Not for the front" not in text
