@@ -213,9 +213,7 @@ def _kernel_manager(log: Path):
     class ThisPython(AsyncKernelManager):
         @property
         def kernel_spec(self):
-            return KernelSpec(
-                **get_kernel_dict(["--IPKernelApp.capture_fd_output=False", _SHARP])
-            )
+            return KernelSpec(**get_kernel_dict(["--IPKernelApp.capture_fd_output=False", _SHARP]))
 
         async def start_kernel(self, **options):
             options["env"] = {**(options.get("env") or os.environ), **environment}
