@@ -3,7 +3,6 @@
 from acrlls.figures.architecture import plot_architecture, prepare_architecture
 from acrlls.figures.comparisons import (
     plot_confusion,
-    plot_growth,
     plot_intervals,
     plot_networks,
     plot_repeated_intervals,
@@ -52,7 +51,6 @@ __all__ = [
     "plot_floor",
     "plot_gap_floors",
     "plot_gradcam",
-    "plot_growth",
     "plot_intervals",
     "plot_learning",
     "plot_lls",

@@ -163,19 +163,3 @@ def plot_repeated_intervals(intervals: Mapping, truth: float, xlabel: str):
         ax.set_title(f"{title}\n{missed.sum()} of {len(table)} miss the truth", size=9)
         ax.spines["left"].set_visible(False)
     return axes
-
-
-@style()
-def plot_growth(tables: Mapping):
-    """Hours of the job in plain Keras and through the bank, a panel for each thing that is turned:
-    its DataFrame has the columns ``plain`` and ``bank``, with the value turned as index.
-    """
-    axes = panels(len(tables), len(tables), 2.6, sharey=True)
-    for ax, (name, table) in zip(axes, tables.items(), strict=True):
-        for k, (side, label) in enumerate({"plain": "plain Keras", "bank": "the bank"}.items()):
-            ax.plot(table.index, table[side], "o-", color=colour(k), markersize=3, label=label)
-        ax.set(xscale="log", yscale="log", xlabel=name)
-        ax.grid(axis="y", color=FAINT, linewidth=0.6)
-    axes[0].set_ylabel("hours")
-    axes[0].legend()
-    return axes
