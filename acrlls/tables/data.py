@@ -39,7 +39,7 @@ def ignored(dataset: Dataset) -> str:
     if not dataset.ignored:
         return f"{ignored.capitalize()}."
     names = ", ".join(f"`{name}`" for name in dataset.ignored[:10])
-    return f"{ignored}, for its suffix is not that of an image: {names}."
+    return f"{ignored}, because the suffix is not that of an image: {names}."
 
 
 def rule():
