@@ -76,11 +76,8 @@ class _Sample(Dataset):
         return self.whole.image(self.rows[i])
 
 
-def bench(task: Task, output: Path, say=print) -> dict:
+def bench(task: Task, output: Path, say=print) -> None:
     """Time every part on both sides and record ``bench.json`` and ``epochs.csv`` in ``output``.
-
-    Returns:
-        What ``bench.json`` holds.
 
     Raises:
         UserError: a part failed; the message ends with what it wrote.
@@ -112,15 +109,13 @@ def bench(task: Task, output: Path, say=print) -> dict:
     output.mkdir(parents=True, exist_ok=True)
     _epochs(found, train).to_csv(output / "epochs.csv", index=False, float_format="%.7g")
     (output / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
-    return result
 
 
 def _in_a_process(folder: Path, name: str) -> dict:
     command = [sys.executable, "-m", "acrlls.bench.parts", str(folder), name]
     done = subprocess.run(command, capture_output=True, text=True, env=environment_as_found())
-    if done.returncode:
-        last = done.stderr[-2000:]
-        raise UserError(f"the part {name!r} failed with status {done.returncode}:\n{last}")
+    if (status := done.returncode) != 0:
+        raise UserError(f"the part {name!r} failed with status {status}:\n{done.stderr[-2000:]}")
     return json.loads((folder / f"{name}.json").read_text())
 
 
@@ -133,24 +128,20 @@ def _rows(found: dict, side: str, part: str) -> list[list[dict]]:
 
 def _timed(found: dict, side: str, part: str, train: int) -> dict:
     """Seconds, images a second and peak memory of a part on one side."""
-    done = found[f"{side} {part}"]
-    times = {what: done[what] for what in ("seconds", "cpu_seconds")}
+    done, before = found[f"{side} {part}"], {}
     if side == "bank" and part.startswith("phase 2"):
-        times = {what: value - found["bank phase 1"][what] for what, value in times.items()}
+        before = found["bank phase 1"]
+    times = {what: done[what] - before.get(what, 0) for what in ("seconds", "cpu_seconds")}
     passes = sum(map(len, _rows(found, "bank", part)))  # plain Keras is scaled up to as many
-    speed = passes * train / times["seconds"]
-    memory = done["peak_bytes"] / 1e9
+    speed, memory = passes * train / times["seconds"], done["peak_bytes"] / 1e9
     return {"part": part, "side": side, **times, "images_per_second": speed, "peak_gb": memory}
 
 
 def _agreement(found: dict, part: str) -> float:
     """Largest relative difference of the sides' validation losses, over runs and epochs of both."""
-    plain, bank = _rows(found, "plain", part), _rows(found, "bank", part)
-    a, b = (
-        np.array([[row["val_loss"] for row in run] for run in side])
-        for side in (plain, bank[: len(plain)])
-    )
-    return float(np.abs(b / a - 1).max())
+    both = zip(_rows(found, "plain", part), _rows(found, "bank", part), strict=False)
+    losses = [(a["val_loss"], b["val_loss"]) for runs in both for a, b in zip(*runs, strict=True)]
+    return max(abs(b / a - 1) for a, b in losses)
 
 
 def _epochs(found: dict, train: int) -> pd.DataFrame:
@@ -158,13 +149,13 @@ def _epochs(found: dict, train: int) -> pd.DataFrame:
     runs = {(side, part): _rows(found, side, part) for part in PARTS for side in SIDES}
     tuned = found["tuned plain"]["histories"]
     runs |= {(cost.TUNED, part): [history] for part, history in tuned.items()}
-    return pd.DataFrame(
-        {"side": side, "part": part, "run": k, "train": train}
-        | {what: row[what] for what in ("epoch", "seconds")}
+    rows = [
+        (side, part, k, train, row["epoch"], row["seconds"])
         for (side, part), histories in runs.items()
         for k, run in enumerate(histories)
         for row in run
-    )
+    ]
+    return pd.DataFrame(rows, columns=["side", "part", "run", "train", "epoch", "seconds"])
 
 
 def load(folder: str | Path) -> tuple[dict, pd.DataFrame]:

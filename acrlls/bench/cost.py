@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 VARIANTS = 3  # Baseline, Single Dense, Proposed
@@ -20,11 +19,6 @@ class Job:
     grid_epochs: int = 10
     phase1_epochs: int = 30
     phase2_epochs: int = 50
-
-    @property
-    def shared_views(self) -> int:
-        """How many views both the grid and Phase 1 see."""
-        return min(self.grid_epochs, self.phase1_epochs)
 
 
 def rates(epochs: pd.DataFrame, head_seconds: float | None = None) -> pd.Series:
@@ -43,13 +37,12 @@ def rates(epochs: pd.DataFrame, head_seconds: float | None = None) -> pd.Series:
         of ``"bank"`` also ``"fill pool"`` and ``"fill cut"``.
     """
     steady = epochs[(epochs.epoch > 1) & (epochs.part != "grid")]
-    steady = steady.assign(each=steady.seconds / steady.train)
-    found = {}
-    for (side, part), rows in steady.groupby(["side", "part"], sort=False):
-        others = rows[rows.run > 0] if side == "bank" else rows
-        found[side, part] = others.each.median()
+    each, found = steady.seconds / steady.train, {}
+    for (side, part), rows in each.groupby([steady.side, steady.part], sort=False):
+        fills = (side == "bank") & (steady.run[rows.index] == 0)
+        found[side, part] = rows[~fills].median()
         if side == "bank":
-            filling = max(rows[rows.run == 0].each.median() - others.each.median(), 0.0)
+            filling = max(rows[fills].median() - found[side, part], 0.0)
             found.setdefault(("bank", "fill pool" if part == "phase 1" else "fill cut"), filling)
     if head_seconds is not None:
         found["bank", "phase 1"] = head_seconds
@@ -80,28 +73,7 @@ def project(rate: pd.Series, job: Job, batchnorm: str = "frozen") -> pd.DataFram
         rows[part] = pd.Series(row) * n * epochs
     table = pd.DataFrame(rows).T
     table.loc["whole job"] = table.sum()
-    table.loc["whole job", "bank"] -= n * job.shared_views * rate["bank", "fill pool"]
+    shared = min(job.grid_epochs, job.phase1_epochs)
+    table.loc["whole job", "bank"] -= n * shared * rate["bank", "fill pool"]
     table.insert(2, "ratio", table.plain / table.bank)
     return table.assign(**{f"ratio, {s}": table[s] / table.bank for s in table if s == TUNED})
-
-
-def growth(rate: pd.Series, batchnorm: str = "frozen") -> dict[str, pd.DataFrame]:
-    """Hours of the whole job (columns plain, bank) by what is turned, the rest as in the paper."""
-    paper = Job()
-    epochs = {n: getattr(paper, n) for n in ("grid_epochs", "phase1_epochs", "phase2_epochs")}
-    turned = {
-        "training images": {n: {"train": n} for n in np.geomspace(500, 50_000, 9).round()},
-        "epochs, relative to the paper's": {
-            f: {name: f * value for name, value in epochs.items()} for f in np.geomspace(0.1, 2, 9)
-        },
-        "grid points": {k: {"grid_points": k} for k in (1, 2, 4, 8, 16, 32, 64)},
-    }
-
-    def hours(change):
-        table = project(rate, replace(paper, **change), batchnorm)
-        return table.loc["whole job", ["plain", "bank"]] / 3600
-
-    return {
-        name: pd.DataFrame({value: hours(change) for value, change in changes.items()}).T
-        for name, changes in turned.items()
-    }

@@ -19,8 +19,6 @@ from acrlls.bench.compare import PARTS, Task
 from acrlls.config import Config, UserError
 from acrlls.data import Dataset, batch, class_weights, split_of
 
-_WORKERS = 1  # of plain Keras's PyDataset; two and four were slower on two cores
-
 
 def main(folder: Path, name: str) -> None:
     """Do one part and write its result, its peak memory included."""
@@ -68,14 +66,10 @@ def through_bank(task: Task, part: str, folder: Path) -> dict:
 
 def plain(task: Task, part: str, folder: Path) -> dict:
     """Train a part's runs with ``fit``; Phase 2 goes on from the weights that Phase 1 kept."""
-    configs, dataset, histories = task.of_part(part), task.dataset(), []
+    configs, dataset = task.of_part(part), task.dataset()
     start, cpu = time.perf_counter(), time.process_time()
     trained = configs[: task.plain_points] if part == "grid" else configs
-    for config in trained:
-        model, history = _plain_run(part, config, dataset, folder)
-        histories.append(history)
-        if part == "phase 1":
-            model.save_weights(_kept(folder, config))
+    histories = [_plain_run(part, config, dataset, folder) for config in trained]
     return _result(start, cpu, histories, scale=len(configs) / len(trained))
 
 
@@ -89,21 +83,20 @@ def _tuned(task: Task, folder: Path) -> dict:
     dataset = task.dataset()
     parts = [part for part in PARTS if part != "grid"]  # the grid's epochs are Phase 1's
     runs = {part: _plain_run(part, task.of_part(part)[0], dataset, folder) for part in parts}
-    return {"histories": {part: history for part, (_, history) in runs.items()}}
+    return {"histories": runs}
 
 
-def _plain_run(part: str, config: Config, dataset: Dataset, folder: Path):
+def _plain_run(part: str, config: Config, dataset: Dataset, folder: Path) -> list[dict]:
     from acrlls.method import build_model
 
     model = build_model(config, len(dataset.class_names))
-    if part.startswith("phase 2"):
-        model.load_weights(_kept(folder, config))
-        return model, plain_phase(config, dataset, model, 2)
-    return model, plain_phase(config, dataset, model, 1)
-
-
-def _kept(folder: Path, config: Config) -> Path:
-    return folder / f"plain {config.variant}.weights.h5"
+    kept, second = folder / f"plain {config.variant}.weights.h5", part.startswith("phase 2")
+    if second:
+        model.load_weights(kept)
+    history = plain_phase(config, dataset, model, 2 if second else 1)
+    if part == "phase 1":
+        model.save_weights(kept)
+    return history
 
 
 def plain_phase(config: Config, dataset: Dataset, model, number: int) -> list[dict]:
@@ -170,7 +163,7 @@ def _images(config: Config, dataset: Dataset, rows):
             chosen = rows[self.order[k * config.batch_size : (k + 1) * config.batch_size]]
             return batch(dataset, chosen, config, self.view), dataset.labels[chosen]
 
-    return Images(workers=_WORKERS)
+    return Images(workers=1)  # two and four were slower on two cores
 
 
 def machine(config: Config) -> dict:

@@ -3,7 +3,6 @@
 from acrlls.figures.architecture import plot_architecture, prepare_architecture
 from acrlls.figures.comparisons import (
     plot_confusion,
-    plot_growth,
     plot_intervals,
     plot_networks,
     plot_repeated_intervals,
@@ -22,7 +21,6 @@ from acrlls.figures.images import (
     plot_augmentation,
     plot_examples,
     plot_gradcam,
-    plot_masks,
     plot_truth,
 )
 from acrlls.figures.published import plot_ece_floors, plot_gap_floors, plot_mcnemar
@@ -35,35 +33,4 @@ from acrlls.figures.reliability import (
 )
 from acrlls.figures.style import style
 
-__all__ = [
-    "choose_examples",
-    "explore_reliability",
-    "explore_scaling",
-    "explore_seeds",
-    "explore_simplex",
-    "explore_tuning",
-    "plot_ablation",
-    "plot_architecture",
-    "plot_augmentation",
-    "plot_confusion",
-    "plot_ece_floors",
-    "plot_estimators",
-    "plot_examples",
-    "plot_floor",
-    "plot_gap_floors",
-    "plot_gradcam",
-    "plot_growth",
-    "plot_intervals",
-    "plot_learning",
-    "plot_lls",
-    "plot_masks",
-    "plot_mcnemar",
-    "plot_networks",
-    "plot_reliability",
-    "plot_repeated_intervals",
-    "plot_truth",
-    "plot_tuning",
-    "prepare_ablation",
-    "prepare_architecture",
-    "style",
-]
+__all__ = [n for n in dir() if n.startswith(("choose", "explore_", "plot", "prepare", "style"))]

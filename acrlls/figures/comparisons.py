@@ -110,34 +110,26 @@ def plot_confusion(counts, class_names: Sequence[str]):
 def plot_tuning(table, published: tuple[float, float]):
     """The grid of Section III-B: validation loss, darker where lower, over the accuracy.
 
-    ``table`` is that of :func:`acrlls.tune`; dashes frame the ``published`` alpha and tau.
+    ``table`` is that of :func:`acrlls.tune`. A full frame marks the lowest loss, a dashed one the
+    ``published`` alpha and tau.
     """
     pivot = table.pivot(index="alpha", columns="tau")
-    loss, accuracy = pivot["val_loss"], pivot["val_accuracy"].to_numpy()
-    ax = plt.subplots(figsize=(WIDTH, 0.75 + 0.72 * len(loss)))[1]
-    low, high = loss.to_numpy().min(), loss.to_numpy().max()
-    depth = (high - loss.to_numpy()) / ((high - low) or 1)
-    ax.imshow(depth, cmap=SEQUENTIAL, vmin=-0.05, vmax=1.25, aspect="auto")
-    best = np.unravel_index(depth.argmax(), loss.shape)
-
-    def write(place, down, text, size=8, **how):
-        how |= {"color": "white" if depth[place] > 0.75 else INK, "ha": "center", "va": "center"}
-        ax.text(place[1], place[0] + down, text, size=size, **how)
-
-    for place, value in np.ndenumerate(loss):
-        write(place, -0.02, f"{value:.4f}", 9, weight="bold" if place == best else None)
-        write(place, 0.25, f"{100 * accuracy[place]:.1f} %")
-    frames = {best: ("lowest here", "solid")}
-    if published[0] in loss.index and published[1] in loss.columns:
-        place = loss.index.get_loc(published[0]), loss.columns.get_loc(published[1])
-        both = ("lowest, as in the paper", "solid")
-        frames[place] = both if place == best else ("the paper's", "dashed")
-    for (i, j), (label, line) in frames.items():
-        corner = (j - 0.47, i - 0.44)
-        ax.add_patch(Rectangle(corner, 0.94, 0.88, fill=False, ec=COLOURS[0], lw=1.8, ls=line))
-        write((i, j), -0.29, label)
-    ax.set_xticks(range(loss.shape[1]), [f"{tau:.2f}" for tau in loss.columns])
-    ax.set_yticks(range(len(loss)), [f"{alpha:.2f}" for alpha in loss.index])
+    loss, accuracy = pivot["val_loss"].to_numpy(), pivot["val_accuracy"].to_numpy()
+    alphas, taus = pivot.index, pivot["val_loss"].columns
+    ax = plt.subplots(figsize=(WIDTH, 0.75 + 0.62 * len(loss)))[1]
+    shades = ax.imshow(loss, cmap=SEQUENTIAL.reversed(), aspect="auto")
+    for (i, j), value in np.ndenumerate(loss):
+        how = {"color": "white" if shades.norm(value) < 0.3 else INK, "ha": "center"}
+        ax.text(j, i, f"{value:.4f}", va="bottom", **how)
+        ax.text(j, i, f"{100 * accuracy[i, j]:.1f} %", va="top", size=8, **how)
+    frames = [(*np.unravel_index(loss.argmin(), loss.shape), "solid", 0.96)]
+    if published[0] in alphas and published[1] in taus:
+        frames += [(alphas.get_loc(published[0]), taus.get_loc(published[1]), "dashed", 0.88)]
+    for i, j, line, side in frames:
+        corner = (j - side / 2, i - side / 2)
+        ax.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS[0], lw=1.8, ls=line))
+    ax.set_xticks(range(len(taus)), [f"{tau:.2f}" for tau in taus])
+    ax.set_yticks(range(len(alphas)), [f"{alpha:.2f}" for alpha in alphas])
     bare(ax)
     ax.set(xlabel="target margin τ", ylabel="strength α")
     ax.set_title("Validation loss, and accuracy below it")
@@ -162,20 +154,4 @@ def plot_repeated_intervals(intervals: Mapping, truth: float, xlabel: str):
         ax.set(yticks=[], xlabel=xlabel, ylim=(-1, len(table)))
         ax.set_title(f"{title}\n{missed.sum()} of {len(table)} miss the truth", size=9)
         ax.spines["left"].set_visible(False)
-    return axes
-
-
-@style()
-def plot_growth(tables: Mapping):
-    """Hours of the job in plain Keras and through the bank, a panel for each thing that is turned:
-    its DataFrame has the columns ``plain`` and ``bank``, with the value turned as index.
-    """
-    axes = panels(len(tables), len(tables), 2.6, sharey=True)
-    for ax, (name, table) in zip(axes, tables.items(), strict=True):
-        for k, (side, label) in enumerate({"plain": "plain Keras", "bank": "the bank"}.items()):
-            ax.plot(table.index, table[side], "o-", color=colour(k), markersize=3, label=label)
-        ax.set(xscale="log", yscale="log", xlabel=name)
-        ax.grid(axis="y", color=FAINT, linewidth=0.6)
-    axes[0].set_ylabel("hours")
-    axes[0].legend()
     return axes

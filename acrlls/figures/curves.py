@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 
-from acrlls.figures.style import ACCENT, MUTED, WIDTH, colour, panels, spread, style
+from acrlls.figures.style import ACCENT, MUTED, WIDTH, colour, panels, style
 
 
 @style()
@@ -17,15 +17,13 @@ def plot_learning(history):
     axes, table = panels(2, 2, 2.9), history.set_axis(range(1, len(history) + 1))
     kept = table.loc[table.groupby("phase")["val_loss"].idxmin()]
     for ax, what in zip(axes, ("loss", "accuracy"), strict=True):
-        validation = f"val_{what}"
-        _by_phase(ax, table, what, color="#9A9A9A", linewidth=1.3)
-        _by_phase(ax, table, validation, color=ACCENT, linewidth=1.8)
+        _by_phase(ax, table, what, "training", color="#9A9A9A", linewidth=1.3)
+        _by_phase(ax, table, f"val_{what}", "validation", color=ACCENT, linewidth=1.8)
         ring = {"mfc": "white", "mec": ACCENT, "mew": 1.6, "zorder": 4}
-        ax.plot(kept.index, kept[validation], "o", **ring)
-        last = table.iloc[-1]
-        ends = [("training", last[what], "#7A7A7A"), ("validation", last[validation], ACCENT)]
-        _label(ax, table, ends)
+        ax.plot(kept.index, kept[f"val_{what}"], "o", **ring)
+        _name_phases(ax, table)
         ax.set(xlabel="epoch (ring: kept)", title=what.capitalize())
+    axes[0].legend()
     return axes
 
 
@@ -38,41 +36,32 @@ def plot_lls(scales, published: Mapping[str, Sequence[float]]):
     """
     ax, table = plt.subplots(figsize=(WIDTH, 3.4))[1], scales.set_axis(range(1, len(scales) + 1))
     ax.axhline(1, color=MUTED, linewidth=0.8, zorder=1)
-    ends = []
     for k, name in enumerate(table.columns.drop(["phase", "epoch"])):
-        _by_phase(ax, table, name, color=colour(k))
+        _by_phase(ax, table, name, f"{name}  {table[name].iloc[-1]:.3f}", color=colour(k))
         phases = table.groupby("phase").groups.values()
         for epochs, value in zip(phases, published.get(name, ()), strict=False):
-            reach = [epochs[0] + 0.6 * (len(epochs) - 1), epochs[-1]]
-            ax.plot(reach, [value, value], color=colour(k), linewidth=1.2, linestyle=(0, (3, 2)))
-        last = table[name].iloc[-1]
-        ends.append((f"{name}  {last:.3f}", last, colour(k)))
-    _label(ax, table, ends)
+            start = epochs[0] + 0.6 * (len(epochs) - 1)
+            ax.hlines(value, start, epochs[-1], colour(k), linewidth=1.2, linestyle=(0, (3, 2)))
+    _name_phases(ax, table)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     ax.set(ylabel="scale", title="LLS scale of each class", xlabel="epoch (dashed: published)")
     return ax
 
 
-def _by_phase(ax, table, name, **how):
+def _by_phase(ax, table, name, label, **how):
     """A line for each phase, not joined: between them the weights jump back to the kept epoch."""
     for _, rows in table.groupby("phase"):
         one = {"marker": "o", "markersize": 3} if len(rows) == 1 else {}
-        ax.plot(rows.index, rows[name], solid_capstyle="round", **one, **how)
+        ax.plot(rows.index, rows[name], label=label, **one, **how)
+        label = None  # once in the legend
 
 
-def _label(ax, table, ends):
+def _name_phases(ax, table):
     ax.xaxis.set_major_locator(plt.MaxNLocator(6, integer=True))
-    ax.autoscale_view()
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high + 0.08 * (high - low))  # room for the names of the phases
-    points = ax.get_position().height * ax.figure.get_size_inches()[1] * 72
-    places = spread([y for _, y, _ in ends], (ax.get_ylim()[1] - low) * 13 / points)
-    for (text, y, shade), at in zip(ends, places, strict=True):
-        line = {"arrowstyle": "-", "color": shade, "linewidth": 0.5, "alpha": 0.6}
-        how = {"textcoords": ax.get_yaxis_transform(), "annotation_clip": False, "arrowprops": line}
-        ax.annotate(text, (len(table), y), (1.02, at), color=shade, va="center", **how)
-    for i, (phase, rows) in enumerate(table.groupby("phase")):
-        x = rows.index[0] - 0.5 if i else ax.get_xlim()[0]
-        if i:
-            ax.axvline(x, color="#B0B0B0", linewidth=0.8, linestyle=":", zorder=0)
-        how = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
-        ax.annotate(f"Phase {phase}", (x, 1), (4, 1), size=8, color=MUTED, **how)
+    ax.margins(y=0.12)  # room for the names
+    ax.set_xlim(left=0.5)
+    for phase, rows in table.groupby("phase"):
+        start = rows.index[0] - 0.5
+        ax.axvline(start, color="#B0B0B0", linewidth=0.8, linestyle=":", zorder=0)
+        how = {"textcoords": "offset points", "va": "top", "size": 8, "color": MUTED}
+        ax.annotate(f"Phase {phase}", (start, 1), (4, 0), ax.get_xaxis_transform(), **how)

@@ -28,12 +28,9 @@ def explore_tuning(grid, published: tuple[float, float], per_image: float, sprea
         spread: standard deviation of a pair's loss over seeds.
     """
     loss = grid.pivot(index="alpha", columns="tau", values="val_loss")
-    alphas, taus = list(map(float, loss.index)), list(map(float, loss.columns))
+    alphas, taus, pairs = loss.index.tolist(), loss.columns.tolist(), loss.stack().index.to_list()
     losses, images = loss.to_numpy().ravel(), 3172
-    pairs = [(alpha, tau) for alpha in alphas for tau in taus]
-    place = pairs.index(published) if published in pairs else -1
-    sd = np.sqrt(per_image**2 / (2 * images) + spread**2)
-    won = shares_won(losses, sd)
+    won = shares_won(losses, np.sqrt(per_image**2 / (2 * images) + spread**2))
     best = pairs[won.argmax()]
 
     def draw(ax):
@@ -57,11 +54,6 @@ def explore_tuning(grid, published: tuple[float, float], per_image: float, sprea
             "spread": slider("Spread over seeds", 0.0001, 0.05, 0.0001, max(spread, 0.0001)),
         },
         draw,
-        {
-            "losses": losses.tolist(),
-            "alphas": alphas,
-            "taus": taus,
-            "published": place,
-            "perImage": float(per_image),
-        },
+        {"losses": losses.tolist(), "alphas": alphas, "taus": taus, "perImage": float(per_image)}
+        | {"published": pairs.index(published) if published in pairs else -1},
     )

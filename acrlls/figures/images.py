@@ -1,4 +1,4 @@
-"""Figures that show radiographs: examples, augmentation, true probabilities, masks, Grad-CAM."""
+"""Figures that show radiographs: examples, augmentation, true probabilities, Grad-CAM."""
 
 from collections.abc import Sequence
 
@@ -42,9 +42,9 @@ def plot_augmentation(views):
 
 
 @style()
-def plot_truth(pictures, eta, labels, class_names: Sequence[str]):
-    """Grey images, each ``(h, w)``, over bars of their true probabilities ``(n, classes)``, below
-    the name of the drawn label.
+def plot_truth(pictures, masks, eta, labels, class_names: Sequence[str]):
+    """Grey images ``(n, h, w)`` over bars of their true probabilities ``(n, classes)``, below the
+    name of the drawn label, with the outlines of the ``masks`` ``(2, n, h, w)``: lungs, findings.
     """
     n, classes = np.shape(eta)
     side, under = (WIDTH - 0.8) / n, 0.2 * classes
@@ -53,6 +53,9 @@ def plot_truth(pictures, eta, labels, class_names: Sequence[str]):
     axes, shades = np.reshape(axes, (2, n)), [colour(k) for k in range(classes)]
     for i, (picture, bars) in enumerate(axes.T):
         _show(picture, pictures[i])
+        for mask, shade in zip(masks, ("#56B4E9", "#E69F00"), strict=True):
+            if mask[i].any():
+                picture.contour(mask[i], [0.5], colors=shade, linewidths=1)
         _title(picture, class_names[labels[i]], colour(labels[i]))
         bars.barh(range(classes), eta[i], color=shades, height=0.75)
         for k, value in enumerate(eta[i]):
@@ -61,24 +64,6 @@ def plot_truth(pictures, eta, labels, class_names: Sequence[str]):
         bars.set_yticks(range(classes), class_names if i == 0 else [""] * classes)
         bars.tick_params(axis="y", length=0, labelcolor=INK, labelsize=8)
         bars.spines["bottom"].set_visible(False)
-    return axes
-
-
-@style()
-def plot_masks(pictures, lungs, findings, titles: Sequence[str]):
-    """Grey images, each ``(h, w)``, with the outline of the lungs and of the findings: boolean
-    masks of any shape, or None where they are not known.
-    """
-    n = len(pictures)
-    axes = panels(n, n, WIDTH / n + 0.25, True)
-    for ax, picture, title, *masks in zip(axes, pictures, titles, lungs, findings, strict=True):
-        _show(ax, picture, extent=(0, 1, 1, 0))
-        for mask, shade in zip(masks, ("#56B4E9", "#E69F00"), strict=True):
-            if mask is not None and 0 < mask.mean() < 1:
-                down, across = ((np.arange(side) + 0.5) / side for side in mask.shape)
-                ax.contour(across, down, mask, [0.5], colors=shade, linewidths=1.2)
-        ax.set(xlim=(0, 1), ylim=(1, 0))
-        _title(ax, title)
     return axes
 
 

@@ -57,20 +57,19 @@ def plot_reliability(data: Reliability):
 
 
 def _diagrams(count):
-    columns = min(count, 2)
-    rows = -(-count // columns)
-    figure = plt.figure(figsize=(WIDTH if columns == 2 else 4.2, 3.75 * rows))
-    grid = figure.add_gridspec(2 * rows, columns, height_ratios=[3.4, 1] * rows)
-    axes = np.empty((count, 2), object)
-    for k in range(count):
-        row, column = divmod(k, columns)
-        axes[k] = [figure.add_subplot(grid[2 * row + i, column]) for i in (0, 1)]
-        if column == 0:
-            axes[k, 0].set_ylabel("frequency")
-            axes[k, 1].set_ylabel("images")
-        if row == rows - 1:
-            axes[k, 1].set_xlabel("confidence")
-    return axes
+    columns, rows = min(count, 2), -(-count // 2)
+    size = (WIDTH if columns == 2 else 4.2, 3.75 * rows)
+    how = {"height_ratios": [3.4, 1] * rows, "squeeze": False}
+    grid = plt.subplots(2 * rows, columns, figsize=size, **how)[1]
+    axes = grid.reshape(rows, 2, columns).swapaxes(1, 2).reshape(-1, 2)
+    for upper, under in axes[::columns]:
+        upper.set_ylabel("frequency")
+        under.set_ylabel("images")
+    for ax in grid[-1]:
+        ax.set_xlabel("confidence")
+    for ax in axes[count:].flat:
+        ax.set_axis_off()
+    return axes[:count]
 
 
 def prepare_ablation(predictions: Mapping, class_names, bins: int, resamples: int):

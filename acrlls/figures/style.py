@@ -5,7 +5,6 @@ import contextlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
-from scipy.optimize import isotonic_regression
 
 # By position of the class: Okabe and Ito's, apart for every common kind of colour vision.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#B8528F", "#E69F00", "#56B4E9", "#7A6A00", "#555555")
@@ -80,17 +79,6 @@ def panels(count: int, columns: int, height: float, pictures: bool = False, **ho
 def note(ax, text: str) -> None:
     """A line in grey under the whole figure."""
     ax.figure.supxlabel(text, size=8.5, color=MUTED)
-
-
-def spread(values, gap: float) -> np.ndarray:
-    """Positions near ``values``, in their order and at least ``gap`` apart, for labels."""
-    values = np.asarray(values, float)
-    order = values.argsort(kind="stable")
-    # Least squares under "at least gap apart" is isotonic regression once the gaps are taken out.
-    steps = gap * np.arange(len(values))
-    placed = np.empty(len(values))
-    placed[order] = isotonic_regression(values[order] - steps).x + steps
-    return placed
 
 
 def bare(ax) -> None:

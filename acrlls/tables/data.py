@@ -14,7 +14,6 @@ from acrlls.tables.beside import is_paper
 from acrlls.tables.words import percent, plural
 
 PARTS = ("train", "validation", "test")
-LISTED = 50  # files that a page names at most
 
 
 def _counts(dataset: Dataset, members=slice(None)) -> pd.Series:
@@ -24,32 +23,23 @@ def _counts(dataset: Dataset, members=slice(None)) -> pd.Series:
 
 def images(dataset: Dataset, real: Sequence[Run], title: str):
     """Images of each class and their share: published, in the records, and in this build."""
-    ours = _counts(dataset)
-    counts = {title: ours}
-    if is_paper(dataset.class_names):
-        counts = {"published": by_class("images")}
-        if real:
-            counts["real images"] = pd.Series(real[0].manifest["class_counts"], real[0].class_names)
-        counts[title] = ours
-    columns = {(t, "images"): c for t, c in counts.items()}
-    columns |= {(t, "share"): c / c.sum() for t, c in counts.items()}
-    both = pd.DataFrame(columns)[[(t, n) for t in counts for n in ("images", "share")]]
-    styled = show(both.loc[list(dataset.class_names)], 3, "Images of each class and their share")
+    counts = {"published": by_class("images")} if is_paper(dataset.class_names) else {}
+    if counts and real:
+        counts["real images"] = pd.Series(real[0].manifest["class_counts"], real[0].class_names)
+    counts[title] = _counts(dataset)
+    columns = {t: pd.DataFrame({"images": c, "share": c / c.sum()}) for t, c in counts.items()}
+    both = pd.concat(columns, axis=1).loc[list(dataset.class_names)]
+    styled = show(both, 3, "Images of each class and their share")
     return styled.format("{:,.0f}", subset=[(t, "images") for t in counts])
 
 
 def ignored(dataset: Dataset) -> str:
-    """Which files of the class folders are no images."""
-    if dataset.eta is not None:
-        return "Phantoms have no files. With a folder of images, ignored files are listed here."
-    count = len(dataset.ignored)
-    if not count:
-        return "No file in the class folders was ignored."
-    listed = ", ".join(f"`{name}`" for name in dataset.ignored[:LISTED])
-    if count > LISTED:
-        listed += f" and {count - LISTED} more"
-    files = plural(count, "file of the class folders is", "files are")
-    return f"Ignored, because the suffix is not that of an image: {files} listed: {listed}."
+    """How many files of the class folders are no images, and which; the first ten of many."""
+    ignored = plural(len(dataset.ignored), "file was", "files were") + " ignored"
+    if not dataset.ignored:
+        return f"{ignored.capitalize()}."
+    names = ", ".join(f"`{name}`" for name in dataset.ignored[:10])
+    return f"{ignored}, because the suffix is not that of an image: {names}."
 
 
 def rule():
@@ -67,28 +57,14 @@ def parts(dataset: Dataset, split):
     rows = {part: _counts(dataset, getattr(split, part)) for part in PARTS}
     ours = pd.DataFrame(rows).rename_axis("class")
     ours.loc["All"] = ours.sum()
-    ours["share of test"] = ours["test"] / ours.loc["All", "test"]
-    decimals = {**dict.fromkeys(PARTS, 0), "share of test": 3}
-    return show(ours, decimals, "Our images by class and part")
-
-
-def leaks(dataset: Dataset, split) -> str:
-    """Whether every image is in exactly one part."""
-    members = np.concatenate([getattr(split, part) for part in PARTS])
-    different = len(np.unique(members))
-    twice = len(members) - different
-    return (
-        f"{different:,} of {len(dataset):,} images are in a part, "
-        f"and {plural(twice, 'image is', 'images are')} in more than one."
-    )
+    return show(ours, 0, "Our images by class and part")
 
 
 def weights(dataset: Dataset, split):
     """Class weights of the training part, published and ours."""
     names = list(dataset.class_names)
     ours = pd.Series(class_weights(dataset.labels[split.train], len(names)), index=names)
-    caption = "Class weights, published and ours"
-    return show(beside(ours, by_class("class_weight")), 2, caption)
+    return show(beside(ours, by_class("class_weight")), 2, "Class weights, published and ours")
 
 
 def finding() -> str:

@@ -6,7 +6,7 @@ a population ``(p, eta)`` of :mod:`acrlls.calibration.populations`, whose true e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,28 +14,24 @@ import numpy as np
 import pandas as pd
 
 from acrlls import calibration, paper
-from acrlls.calibration import populations
-from acrlls.config import PROJECT, UserError
+from acrlls.calibration import debiased_ece, ece, populations, smooth_ece
+from acrlls.config import PROJECT
 
 SLIGHT, CALIBRATED = "slightly overconfident", "perfectly calibrated"
 WAYS = {
     "percentile bootstrap": populations.percentile_interval,
     "inverted test": calibration.ece_interval,
 }
-RECORDED = {  # heading of a kind of interval, by its name in the record
-    "ece_interval": "inverted test",
-    "percentile": "percentile bootstrap",
-    "calibration_difference": "difference of two models",
-}
-
-
-HEADINGS = {  # of the recorded populations
-    "none": "perfectly calibrated",
-    "slight": "slightly overconfident",
+HEADINGS = {  # of the populations and of the recorded kinds of interval
+    "none": CALIBRATED,
+    "slight": SLIGHT,
     "strong": "strongly overconfident",
     "weighted": "shifted as by class weights",
     "local": "wrong at some confidences only",
     "timid": "underconfident",
+    "ece_interval": "inverted test",
+    "percentile": "percentile bootstrap",
+    "calibration_difference": "difference of two models",
 }
 
 
@@ -60,26 +56,20 @@ def _without_bias(p, y, bins):
     return calibration.ece_interval(p, y, bins, resamples=100).estimate.mean()
 
 
-ESTIMATORS: dict[str, Estimator] = {
-    "uniform": Estimator(
-        "ECE, equal width", lambda p, y, bins: calibration.ece(p, y, bins, of="mean"), _true()
-    ),
+ESTIMATORS = {
+    "uniform": Estimator("ECE, equal width", lambda p, y, b: ece(p, y, b, of="mean"), _true()),
     "quantile": Estimator(
         "ECE, equal mass",
-        lambda p, y, bins: calibration.ece(p, y, bins, "quantile", of="mean"),
+        lambda p, y, b: ece(p, y, b, "quantile", of="mean"),
         _true(strategy="quantile"),
     ),
     "minus_floor": Estimator("ECE minus its noise floor", _minus_floor, _true()),
     "without_bias": Estimator("ECE without its bias", _without_bias, _true()),
     "debiased": Estimator(
-        "debiased ℓ₂ error",
-        lambda p, y, bins: calibration.debiased_ece(p, y, bins, of="mean"),
-        _true(norm="l2"),
+        "debiased ℓ₂ error", lambda p, y, b: debiased_ece(p, y, b, of="mean"), _true(norm="l2")
     ),
     "smooth": Estimator(
-        "smooth ECE",
-        lambda p, y, bins: calibration.smooth_ece(p, y, of="mean"),
-        _true(norm="smooth"),
+        "smooth ECE", lambda p, y, b: smooth_ece(p, y, of="mean"), _true(norm="smooth")
     ),
 }
 PANELS = {name: e.title for name, e in ESTIMATORS.items() if name != "quantile"}
@@ -97,65 +87,46 @@ def study(
     p,
     eta,
     cells: Iterable[tuple[int, int]],
-    names: Sequence[str] | None = None,
+    names: Iterable[str] = tuple(ESTIMATORS),
     repetitions: int = 50,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Every estimator on many test sets from a population.
+    """Some estimators on many test sets from a population.
 
     Args:
         p, eta: the population, both ``(images, classes)``.
         cells: numbers of images and of bins, ``(n, bins)``; all estimators see the same test sets.
-        names: in :data:`ESTIMATORS`; None takes all.
+        names: in :data:`ESTIMATORS`.
         repetitions: test sets a cell.
 
     Returns:
         Index ``(estimator, n, bins)``; columns ``truth``, ``mean`` and ``sd`` of the estimates,
         their quantiles ``q05`` and ``q95``, and ``bias`` (mean minus truth).
-
-    Raises:
-        ValueError: an unknown name, or bad input.
     """
-    names = list(ESTIMATORS if names is None else names)
-    if unknown := [name for name in names if name not in ESTIMATORS]:
-        known = ", ".join(ESTIMATORS)
-        raise ValueError(f"there is no estimator {unknown[0]!r}; choose from: {known}")
     rng, rows = np.random.default_rng(seed), {}
     for n, bins in cells:
         sets = [populations.draw(p, eta, n, rng) for _ in range(repetitions)]
         for name in names:
+            found = [ESTIMATORS[name].estimate(q, y, bins) for q, y in sets]
             truth = ESTIMATORS[name].truth(p, eta, bins)
-            found = np.array([ESTIMATORS[name].estimate(q, y, bins) for q, y in sets])
-            low, high = np.quantile(found, [0.05, 0.95])
             rows[name, n, bins] = [
-                truth,
-                found.mean(),
-                found.std(),
-                low,
-                high,
-                found.mean() - truth,
+                *(truth, np.mean(found), np.std(found)),
+                *np.quantile(found, [0.05, 0.95]),
             ]
-    columns = ["truth", "mean", "sd", "q05", "q95", "bias"]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    table.index = pd.MultiIndex.from_tuples(table.index, names=["estimator", "n", "bins"])
-    return table.loc[names]
+    columns, levels = ["truth", "mean", "sd", "q05", "q95"], ["estimator", "n", "bins"]
+    table = pd.DataFrame(rows.values(), pd.MultiIndex.from_tuples(rows, names=levels), columns)
+    return table.assign(bias=table["mean"] - table.truth).loc[list(names)]
 
 
-def studies(known: Mapping[str, tuple], cells, names=None, repetitions=50, seed=0) -> dict:
+def studies(known: Mapping[str, tuple], cells, **how) -> dict[str, pd.DataFrame]:
     """:func:`study` of each population, by its heading."""
-    return {
-        title: study(*both, cells, names, repetitions=repetitions, seed=seed)
-        for title, both in known.items()
-    }
+    return {title: study(*both, cells, **how) for title, both in known.items()}
 
 
-def population_sentences(known: Mapping[str, tuple], bins: int) -> str:
+def population_sentence(known: Mapping[str, tuple], bins: int) -> str:
     """What the populations are and how large their true errors are."""
     errors = {k: calibration.true_calibration_error(*v, bins, of="mean") for k, v in known.items()}
-    said = [
-        f"**{title}** with a true error of {error:.4f}" if error > 1e-9 else f"**{title}**"
-        for title, error in errors.items()
-    ]
+    said = [f"**{title}** with a true error of {error:.4f}" for title, error in errors.items()]
     images = len(next(iter(known.values()))[0])
     return (
         f"There are {len(known)} populations of {images:,} images and four classes, one of them "
@@ -163,11 +134,6 @@ def population_sentences(known: Mapping[str, tuple], bins: int) -> str:
         "of one class against the rest. A test set is drawn from a population with replacement, "
         "and each label from the true probabilities of its image."
     )
-
-
-def nearest(sizes: Sequence[int], size: int) -> int:
-    """The one of ``sizes`` that is nearest to a size, by their ratio."""
-    return min(sizes, key=lambda n: abs(np.log(n / size)))
 
 
 def bias_table(tables: Mapping[str, pd.DataFrame], n: int, bins: int):
@@ -183,21 +149,11 @@ def bias_table(tables: Mapping[str, pd.DataFrame], n: int, bins: int):
 
 
 def bias_sentence(tables: Mapping[str, pd.DataFrame], n: int, bins: int) -> str:
-    """The largest bias of the estimators of the same quantity, least first."""
-    bias = {
-        name: max(abs(table.loc[(name, n, bins), "bias"]) for table in tables.values())
-        for name in SAME_QUANTITY
-    }
-    best, *others = sorted(bias, key=bias.get)
-    rest = " and ".join(f"{bias[name]:.4f} for the {_plain(name)}" for name in others)
-    return (
-        f"Of the three estimates of the same quantity, the {_plain(best)} has the smallest bias in "
-        f"its worst population at {n:,} images: {bias[best]:.4f}, against {rest}."
-    )
-
-
-def _plain(name: str) -> str:
-    return ESTIMATORS[name].title.replace(", equal width", " itself")
+    """The estimator of the ECE's own truth whose bias is smallest in its worst population."""
+    every = pd.concat(tables).bias.abs().xs((n, bins), level=("n", "bins"))
+    worst = every.groupby("estimator").max()[list(SAME_QUANTITY)].sort_values()
+    said = [f"{ESTIMATORS[name].title} {bias:.4f}" for name, bias in worst.items()]
+    return f"Three estimate the same quantity. Largest bias at {n:,} images: {'; '.join(said)}."
 
 
 def repeated_intervals(
@@ -219,23 +175,17 @@ def repeated_intervals(
     return {title: pd.DataFrame(found, columns=columns) for title, found in rows.items()}
 
 
-def recorded_coverage(by: str = "of", folder: str | Path = PROJECT / "results" / "coverage"):
-    """How often the 95 % intervals held the truth, as ``results/coverage`` records it.
+def coverage(by: str, file: Path = PROJECT / "results" / "coverage" / "coverage.csv"):
+    """How often the 95 % intervals held the truth, as a record in ``results/coverage`` says.
 
     Args:
         by: what a row is for each kind of interval: ``"of"``, ``"n"`` or ``"population"``.
 
     Returns:
-        DataFrame: the number of ``cells`` (what the interval is of, with a population, a number of
+        A Styler: the number of ``cells`` (what the interval is of, with a population, a number of
         images and of bins), the test sets of each, the lowest, mean and highest coverage, and the
         share of cells within two standard errors of 93 to 97 %.
-
-    Raises:
-        UserError: there is no record.
     """
-    file = Path(folder) / "coverage.csv"
-    if not file.is_file():
-        raise UserError(f"{file} is missing; `python results/coverage/coverage.py` makes it")
     record = pd.read_csv(file)
     record["of"] = record.of.where(~record.of.str.startswith("class "), "a class")
     error = np.sqrt(0.95 * 0.05 / record.repetitions)
@@ -249,52 +199,22 @@ def recorded_coverage(by: str = "of", folder: str | Path = PROJECT / "results" /
         "highest": groups.coverage.max(),
         "near 0.95": groups.near.mean(),
     }
-    return pd.DataFrame(columns).rename(index=RECORDED, level="interval")
-
-
-def coverage_table():
-    """:func:`recorded_coverage` of each kind of interval, by what it is of, as a Styler."""
-    table = recorded_coverage().rename_axis(index=["interval", "for"])
-    places = {"cells": 0, "test sets a cell": 0, "near 0.95": 2}
-    decimals = {name: places.get(name, 3) for name in table.columns}
+    heading = {"of": "for", "n": "images", "population": "population"}[by]
+    table = pd.DataFrame(columns).rename(index=HEADINGS).rename_axis(["interval", heading])
+    decimals = {**dict.fromkeys(table, 3), "cells": 0, "test sets a cell": 0, "near 0.95": 2}
     return paper.show(table, decimals, "Coverage of 95 % intervals")
 
 
-def mean_coverage(by: str):
-    """Mean coverage of the intervals for one model by ``"n"`` or ``"population"``, as a Styler."""
-    table = recorded_coverage(by)["mean"].unstack("interval", sort=False)
-    table = table.drop(columns="difference of two models").dropna(how="all")
-    index = [
-        HEADINGS.get(label, f"{label:,} images" if by == "n" else label) for label in table.index
-    ]
-    table = table.set_axis(index).rename_axis(columns=None)
-    named = {"n": "number of images", "population": "population"}[by]
-    return paper.show(table, 3, f"Mean coverage by {named}")
-
-
-def missed_sentence(intervals: Mapping[str, pd.DataFrame], truth: float, size: int) -> str:
-    """How often the intervals of :func:`repeated_intervals` missed the truth."""
-    missed = {
-        title: int(((t.low > truth) | (t.high < truth)).sum()) for title, t in intervals.items()
-    }
-    shown = len(next(iter(intervals.values())))
-    often = [
-        f"the {way} missed it {'once' if k == 1 else f'{k} times'}"
-        if k
-        else f"the {way} never missed it"
-        for way, k in missed.items()
-    ]
-    return (
-        f"A 95 % interval should miss the truth in one test set of twenty. In {shown} test sets of "
-        f"{size:,} images, {' and '.join(often)}."
-    )
-
-
-def finding(tables, intervals, truth: float, n: int, size: int, bins: int) -> str:
-    """The finding of the section."""
+def finding(tables, intervals: Mapping[str, pd.DataFrame], truth, n: int, size: int, bins: int):
+    """The finding of the section; ``intervals`` are those of :func:`repeated_intervals`."""
     calm, slight = (tables[t].loc[("uniform", n, bins)] for t in (CALIBRATED, SLIGHT))
+    missed = [
+        f"{((t.low > truth) | (t.high < truth)).sum()} of {len(t)} by the {title}"
+        for title, t in intervals.items()
+    ]
     return (
         f"An ECE says little without its noise floor: on {n:,} images a perfectly calibrated model "
         f"shows a mean class-wise ECE of {calm['mean']:.4f}, and one with a true error of "
-        f"{slight.truth:.4f} shows {slight['mean']:.4f}. " + missed_sentence(intervals, truth, size)
+        f"{slight.truth:.4f} shows {slight['mean']:.4f}. Of 95 % intervals one in twenty should "
+        f"miss the truth; on {size:,} images it was missed in {' and '.join(missed)}."
     )

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
-from scipy.stats import permutation_test, spearmanr
+from scipy.stats import spearmanr
 
 import acrlls
-from acrlls.calibration import accuracy, brier_score, classwise_ece, nll, noise_floor
 from acrlls.config import Config, UserError
 from acrlls.data import class_weights, load_data, split_of
 from acrlls.paper import by_class, table
 from acrlls.runs import Run, grid
 from acrlls.tables.beside import is_paper, real_title
-from acrlls.tables.words import number, plural
+from acrlls.tables.words import number
 
 
 def run_with_lls(config: Config) -> Run:
@@ -40,8 +39,9 @@ def table_2(run: Run, real: Sequence[Run], title: str) -> pd.DataFrame:
     columns = {("published", ""): table("II").stack()}
     if real:
         every = pd.concat([_ours(r).stack() for r in real], axis=1)
-        for how in ("mean", "min", "max"):
-            columns[real_title(real), how] = every.agg(how, axis=1)
+        columns |= {
+            (real_title(real), how): every.agg(how, axis=1) for how in ("mean", "min", "max")
+        }
     columns[title, ""] = ours[title]
     return pd.DataFrame(columns).rename_axis(["class", "phase"])
 
@@ -57,8 +57,8 @@ def over_seeds(config: Config, repeats: int) -> pd.DataFrame:
 
 
 def moves(run: Run, again: pd.DataFrame) -> pd.DataFrame:
-    """Change of each scale between the phases, published and ours, beside two yardsticks of noise:
-    ``again`` is of :func:`over_seeds`.
+    """Change of each scale between the phases, published and ours, beside two yardsticks of noise;
+    ``again`` is from :func:`over_seeds`.
     """
     names, scales, published = list(run.class_names), _ours(run), table("II")
     last = run.scales[run.scales.phase == run.scales.phase.max()][names]
@@ -69,22 +69,6 @@ def moves(run: Run, again: pd.DataFrame) -> pd.DataFrame:
         "seed to seed": again.std(ddof=1),
     }
     return pd.DataFrame(columns)
-
-
-def _beyond(moved: pd.DataFrame) -> int:
-    return (moved["our change"].abs() > 2 * moved["seed to seed"]).sum()
-
-
-def change(moved: pd.DataFrame, seeds: int) -> str:
-    """How many changes between the phases are larger than the noise of seeds."""
-    spread, theirs = moved["seed to seed"], moved["published change"].abs().dropna()
-    published = f"from {number(theirs.min(), 4)} to {number(theirs.max(), 4)}"
-    return (
-        f"**{_beyond(moved) or 'None'} of our {len(moved)} changes** exceed twice the standard "
-        f"deviation over {seeds} seeds, which goes from {number(spread.min(), 4)} to "
-        f"{number(spread.max(), 4)}"
-        + (f"; the published changes {published}." if len(theirs) else ".")
-    )
 
 
 def fold(model, images) -> tuple[np.ndarray, np.ndarray, float]:
@@ -102,15 +86,6 @@ def fold(model, images) -> tuple[np.ndarray, np.ndarray, float]:
     return kernel, scales, float(np.abs(after - before).max())
 
 
-def folded(scales, largest: float, n: int) -> str:
-    """What :func:`fold` shows on ``n`` images."""
-    verdict = "which is rounding" if largest < 1e-5 else "which is **more than rounding**"
-    return (
-        f"With the learned scales ({', '.join(map(number, scales))}) and with all scales one, the "
-        f"largest difference of any probability of {n} test images is **{largest:.1e}**, {verdict}."
-    ).replace("e-", "e−")
-
-
 def effective(config: Config, kernel, scales, names) -> pd.DataFrame:
     """Length of each row of W before and after training, its scale, and their product."""
     start, _ = acrlls.build_model(config, len(names)).get_layer("logits").get_weights()
@@ -122,56 +97,35 @@ def effective(config: Config, kernel, scales, names) -> pd.DataFrame:
     return rows
 
 
-def below_one(lengths: pd.DataFrame) -> str:
-    """Whether classes with a scale below one have lost weight, from :func:`effective`."""
+def orders(lengths: pd.DataFrame) -> str:
+    """The classes of :func:`effective` by scale and by effective weight, and who grew."""
+    by_scale, by_effect = (
+        " < ".join(lengths[by].sort_values().index) for by in ("scale", "effective")
+    )
     low = lengths[lengths.scale < 1]
     grown = low.index[low["growth of effective"] > 1]
-    verdict = f"{plural(len(low), 'scale is', 'scales are')} below one.".capitalize()
-    if len(grown):
-        verdict += f" The effective weight of {', '.join(grown)} has grown all the same."
-    elif len(low):
-        verdict += " None of these has gained effective weight during training."
-    orders = [" < ".join(lengths[by].sort_values().index) for by in ("scale", "effective")]
-    if orders[0] == orders[1]:
-        return f"{verdict} Scale and effective weight give the same order: {orders[0]}."
-    return f"{verdict} By scale the order is {orders[0]}; by effective weight it is {orders[1]}."
-
-
-def _before_lls(run: Run):
-    """Predictions of the test images, their logits before LLS, and the scales of the model."""
-    scales = run.best_scales(run.manifest["selected_phase"]).to_numpy()
-    test = run.predictions("test")
-    return test, test.logits / scales, scales
+    return (
+        f"By scale the order is {by_scale}; by effective weight it is {by_effect}. Scales below "
+        f"one: {', '.join(low.index) or 'none'}; of these, with more effective weight than before "
+        f"the training: {', '.join(grown) or 'none'}."
+    )
 
 
 def one_by_one(run: Run) -> pd.DataFrame:
     """What happens on the test images if the scale of one class is put back to one."""
-    test, raw, scales = _before_lls(run)
+    scales = run.best_scales(run.manifest["selected_phase"]).to_numpy()
+    test = run.predictions("test")
+    before = test.logits / scales
     ones = np.where(np.eye(len(scales)), 1, scales)
-    put_back = [softmax(raw * ones[k], axis=1)[:, k].mean() for k in range(len(scales))]
+    put_back = [softmax(before * ones[k], axis=1)[:, k].mean() for k in range(len(scales))]
     rows = {
         "scale": scales,
-        "negative logits": (raw < 0).mean(axis=0),
+        "negative logits": (before < 0).mean(axis=0),
         "mean probability, scale one": put_back,
         "mean probability, learned": test.probabilities.mean(axis=0),
         "share of labels": np.bincount(test.labels, minlength=len(scales)) / len(test.labels),
     }
     return pd.DataFrame(rows, index=list(run.class_names))
-
-
-def whole_layer(run: Run, bins: int) -> pd.DataFrame:
-    """Scores of the test images with the learned scales and with all of them one."""
-    test, raw, _ = _before_lls(run)
-    ways = {"as learned": test.probabilities, "all scales one": softmax(raw, axis=1)}
-    y = test.labels
-    scores = {
-        "accuracy": lambda p: accuracy(p, y),
-        "NLL": lambda p: nll(p, y),
-        "Brier score": lambda p: brier_score(p, y),
-        "mean class-wise ECE": lambda p: classwise_ece(p, y, bins).mean(),
-        "noise floor (mean)": lambda p: noise_floor(p, bins=bins, resamples=200).mean.mean(),
-    }
-    return pd.DataFrame({name: {w: of(p) for w, p in ways.items()} for name, of in scores.items()})
 
 
 def beside_weights(run: Run, lengths: pd.DataFrame) -> pd.DataFrame:
@@ -189,37 +143,32 @@ def beside_weights(run: Run, lengths: pd.DataFrame) -> pd.DataFrame:
 
 
 def rank_correlation(side: pd.DataFrame) -> str:
-    """Rank correlation of class weight and scale in :func:`beside_weights`, with its exact p."""
-    said = []
-    for who in ("published", "ours"):
-        weights, scales = side[who][["class weight", "scale"]].dropna().to_numpy().T
-        if len(weights) < 3 or len(set(weights)) < 2:
-            continue
-
-        def correlation(order, weights=weights):
-            return spearmanr(weights, order).statistic
-
-        how = {"permutation_type": "pairings", "n_resamples": 10_000, "vectorized": False}
-        test = permutation_test((scales,), correlation, **how)
-        said.append(f"{number(test.statistic, 2, True)} ({who}, p = {number(test.pvalue, 2)})")
+    """Rank correlation of class weight and scale in :func:`beside_weights`."""
+    each = {who: side[who].dropna() for who in ("published", "ours")}
+    said = [
+        f"{number(spearmanr(rows['class weight'], rows['scale']).statistic, 2, True)} ({who})"
+        for who, rows in each.items()
+        if len(rows) > 2 and rows["class weight"].nunique() > 1
+    ]
     if not said:
         return "These classes, or a training without class weights, leave nothing to correlate."
-    orders = math.factorial(len(side))
+    chance = 2 / math.factorial(len(side))
     return (
-        f"The rank correlation of class weight and scale is {' and '.join(said)}. {len(side)} "
-        f"classes have {orders} orders, so that even a perfect correlation has p = "
-        f"{number(2 / orders, 2)}."
+        f"The rank correlation of class weight and scale is {' and '.join(said)}. With {len(side)} "
+        f"classes, even a perfect one has p = {number(chance, 2)}."
     )
 
 
 def finding(scales, largest: float, moved: pd.DataFrame) -> str:
-    """What the scales of one run show."""
-    published = table("II")["Phase 2"]
+    """What the scales of one run show; ``largest`` is from :func:`fold`."""
+    published, noise = table("II")["Phase 2"], moved["seed to seed"]
+    beyond = (moved["our change"].abs() > 2 * noise).sum()
     return (
         "**A scale cannot be read by itself**: moved into the layer before, the scales change no "
         f"probability by more than {largest:.0e}. ".replace("e-", "e−")
         + f"They end between {number(min(scales))} and {number(max(scales))} with one seed "
         f"(published: {number(published.min())} to {number(published.max())}), and "
-        f"{_beyond(moved) or 'none'} of the {len(moved)} changes between the phases exceed "
-        "twice the standard deviation over seeds."
+        f"{beyond or 'none'} of the {len(moved)} changes between the phases exceed twice the "
+        f"standard deviation over seeds, which goes from {number(noise.min(), 4)} to "
+        f"{number(noise.max(), 4)}."
     )

@@ -7,7 +7,9 @@ import pandas as pd
 from acrlls.bench import TUNED, Job, load, project, rates
 from acrlls.calibration import accuracy, classwise_ece, nll
 from acrlls.config import PROJECT, UserError
+from acrlls.paper import show
 from acrlls.runs import records
+from acrlls.tables.words import number, plural
 
 RECORDS = PROJECT / "results" / "bench"
 _HEADINGS = {"plain": "plain Keras", "bank": "feature bank", TUNED: "plain Keras, oneDNN"}
@@ -57,16 +59,13 @@ def measured(result: dict):
     """Seconds, images a second and peak memory of each part on both sides, and the ratios."""
     parts = pd.DataFrame(result["parts"]).pivot(index="part", columns="side")
     parts = parts.loc[["grid", *_PARTS]].rename(index=_PARTS)
-    columns = {}
-    shown = {"seconds": "seconds", "images a second": "images_per_second", "peak, GB": "peak_gb"}
-    for heading, what in shown.items():
-        for side in ("plain", "bank"):
-            columns[heading, _HEADINGS[side]] = parts[what, side]
+    shown = {"seconds": "seconds", "images_per_second": "images a second", "peak_gb": "peak, GB"}
+    table = parts[list(shown)].rename(columns=shown, level=0).rename(columns=_HEADINGS, level=1)
+    table = table.reindex(columns=[_HEADINGS["plain"], _HEADINGS["bank"]], level=1)
     for heading, what in (("time", "seconds"), ("CPU time", "cpu_seconds")):
-        columns["ratio", heading] = parts[what, "plain"] / parts[what, "bank"]
-    table = pd.DataFrame(columns)
-    decimals = {c: "{:,.1f}" if c[0] in ("peak, GB", "ratio") else "{:,.0f}" for c in table}
-    return table.rename_axis(index=None).style.format(decimals)
+        table["ratio", heading] = parts[what, "plain"] / parts[what, "bank"]
+    decimals = {"seconds": 0, "images a second": 0, "peak, GB": 1, "ratio": 1}
+    return show(table.rename_axis(index=None, columns=[None, None]), decimals)
 
 
 def projections(result: dict, epochs: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -81,30 +80,25 @@ def projected(tables: dict[str, pd.DataFrame]):
     Args:
         tables: from :func:`projections`.
     """
-    rows = tables["frozen"].rename(index={"Phase 2": _PARTS["phase 2 frozen"]})
-    update = tables["update"].rename(index={"Phase 2": _PARTS["phase 2 update"]})
-    rows = rows.rename(index={"whole job": "whole job, BatchNorm frozen"})
-    update = update.rename(index={"whole job": "whole job, BatchNorm updating"})
-    table = pd.concat([rows, update.iloc[2:]]).iloc[[0, 1, 2, 4, 3, 5]]
+    names = {"frozen": "BatchNorm frozen", "update": "BatchNorm updating"}
+    frozen, update = (
+        tables[bn].rename(index={part: f"{part}, {name}" for part in ("Phase 2", "whole job")})
+        for bn, name in names.items()
+    )
+    table = pd.concat([frozen, update.iloc[2:]]).iloc[[0, 1, 2, 4, 3, 5]]
     hours = {("hours", _HEADINGS[side]): table[side] / 3600 for side in ("plain", TUNED, "bank")}
     ratios = {"plain": "ratio", TUNED: f"ratio, {TUNED}"}
     hours |= {("ratio to the bank", _HEADINGS[s]): table[name] for s, name in ratios.items()}
-    return pd.DataFrame(hours).style.format("{:,.1f}")
+    return show(pd.DataFrame(hours), 1)
 
 
 def agreement(result: dict) -> str:
     """How far the validation losses of the two sides differ where training does not drift."""
-    found = result["agreement"]
+    grid, head = (f"{result['agreement'][part]:.1e}" for part in ("grid", "phase 1"))
     return (
         "In every epoch of both sides, the validation losses agree to a relative difference of "
-        f"{_power(found['grid'])} in the grid and {_power(found['phase 1'])} in Phase 1."
-    )
-
-
-def _power(value: float) -> str:
-    """A small number with its power of ten, in LaTeX."""
-    digits, exponent = f"{value:.1e}".split("e")
-    return rf"${digits} \times 10^{{{int(exponent)}}}$"
+        f"{grid} in the grid and {head} in Phase 1."
+    ).replace("e-", "e−")
 
 
 def views() -> pd.DataFrame:
@@ -118,18 +112,12 @@ def views() -> pd.DataFrame:
     for done in records("quick-views").values():
         test = done.predictions("test")
         p, y = test.probabilities, test.labels
-        scores = {"accuracy": accuracy(p, y), "NLL": nll(p, y)}
-        scores["class-wise ECE"] = classwise_ece(p, y).mean()
-        rows.append({"views": done.config.views, **scores})
-    groups = pd.DataFrame(rows).groupby("views")
+        rows.append((done.config.views, accuracy(p, y), nll(p, y), classwise_ece(p, y).mean()))
+    scores = ["accuracy", "NLL", "class-wise ECE"]
+    groups = pd.DataFrame(rows, columns=["views", *scores]).groupby("views")
     table = groups.agg(["mean", "std"]).rename(columns={"std": "sd"}, level=1)
     table["seeds", ""] = groups.size()
     return table
-
-
-def views_table(table: pd.DataFrame):
-    """:func:`views` for the eye."""
-    return table.drop(columns=("seeds", "")).style.format("{:.3f}")
 
 
 def views_sentence(table: pd.DataFrame) -> str:
@@ -137,17 +125,14 @@ def views_sentence(table: pd.DataFrame) -> str:
     values, spread = table["NLL", "mean"], table["NLL", "sd"].max()
     change = values.iloc[-1] - values.iloc[0]
     few, many = values.index[[0, -1]]
-    verdict = (
-        "Recycling views costs no more than the seed does"
-        if abs(change) <= spread
-        else "Fresh views lower the NLL by more than the seed moves it"
-        if change < 0
-        else "Fresh views raise the NLL by more than the seed moves it"
-    )
-    signed = f"{change:+.3f}".replace("-", "−")
+    verdict = "Recycling views costs no more than the seed does"
+    if abs(change) > spread:
+        way = "lower" if change < 0 else "raise"
+        verdict = f"Fresh views {way} the NLL by more than the seed moves it"
     return (
-        f"{verdict}: from {few} view{'s' * (few > 1)} to {many} the mean NLL changes by {signed}; "
-        f"its standard deviation over {table['seeds', ''].min()} seeds is up to {spread:.3f}."
+        f"{verdict}: from {plural(few, 'view')} to {many} the mean NLL changes by "
+        f"{number(change, signed=True)}; its standard deviation over {table['seeds', ''].min()} "
+        f"seeds is up to {spread:.3f}."
     )
 
 
@@ -159,7 +144,7 @@ def finding(table: pd.DataFrame, batchnorm: str) -> str:
         batchnorm: which one, ``"frozen"`` or ``"update"``.
     """
     whole, ratio = table.loc["whole job"], table.ratio
-    state = "frozen" if batchnorm == "frozen" else "updating"
+    state = {"frozen": "frozen", "update": "updating"}[batchnorm]
     text = (
         "Through the feature bank, the whole job at the paper's size takes "
         f"{whole.bank / 3600:.1f} hours instead of {whole.plain / 3600:.0f}, {whole.ratio:.1f} "

@@ -23,34 +23,31 @@ PHASES = {
 def settings(model, config: Config):
     """Settings of head and training, published and ours."""
     head = {layer.name: layer.get_config() for layer in model.layers}
-    ours, published = {}, {}
+    rows = {}
     for key, n in NUMBERS.items():
         part, _, name = key.partition(".")
-        if part not in ("head", "phase1", "phase2"):
-            continue
-        layer = head.get("logits" if name == "classes" else name, {})
-        of_config = name if hasattr(config, name) else f"{part}_{name}"
-        published[n.what] = n.value
-        ours[n.what] = layer.get("units", layer.get("rate", getattr(config, of_config, np.nan)))
-    both = pd.DataFrame({"published": published, "ours": ours})
+        if part in ("head", "phase1", "phase2"):
+            layer = head.get("logits" if name == "classes" else name, {})
+            of_config = name if hasattr(config, name) else f"{part}_{name}"
+            ours = layer.get("units", layer.get("rate", getattr(config, of_config, np.nan)))
+            rows[n.what] = {"published": n.value, "ours": ours}
+    both = pd.DataFrame(rows).T
     return both.style.format("{:g}", na_rep="–").set_caption("Settings, published and ours")
 
 
 def kept(run: Run):
-    """The epoch that each phase kept."""
+    """The epoch that each phase kept, and from which phase the returned model is."""
     rows = {f"Phase {phase}": run.best_epoch(phase) for phase in sorted(set(run.history.phase))}
-    shown = pd.DataFrame(rows).T[["epoch", "loss", "val_loss", "accuracy", "val_accuracy"]]
-    scores = ["training loss", "validation loss", "training accuracy", "validation accuracy"]
-    shown.columns = ["epoch", *scores]
-    return show(shown, {**dict.fromkeys(scores, 3), "epoch": 0}, "The epoch that each phase kept")
-
-
-def selected(run: Run) -> str:
-    """Which phase the returned model is from."""
-    if run.history.phase.max() == 1:
-        return "Only Phase 1 was trained, so its kept epoch is the model returned."
-    phase = f"**Phase {run.manifest['selected_phase']}**"
-    return f"The epoch of {phase} has the lower validation loss: it is the model returned."
+    scores = {
+        "loss": "training loss",
+        "val_loss": "validation loss",
+        "accuracy": "training accuracy",
+        "val_accuracy": "validation accuracy",
+    }
+    shown = pd.DataFrame(rows).T[["epoch", *scores]].rename(columns=scores)
+    decimals = {**dict.fromkeys(shown, 3), "epoch": 0}
+    caption = "The epoch that each phase kept; the model returned is that of Phase "
+    return show(shown, decimals, f"{caption}{run.manifest['selected_phase']}")
 
 
 def accuracies(real: Sequence[Run], run: Run, title: str, resamples: int) -> pd.DataFrame:
@@ -89,14 +86,10 @@ def finding(runs: Sequence[Run], resamples: int, where: str) -> str:
     """Whether Phase 2 gains accuracy, over some runs."""
     found = beside.estimate(beside.phases, runs, (1, None), resamples)
     (one, two, gain), (*_, low), (*_, high) = found
-    verdict = "Phase 2 raises the test accuracy"
-    if low <= 0:
-        verdict = "Phase 2 does not clearly raise the test accuracy"
-    if high < 0:
-        verdict = "Phase 2 lowers the test accuracy"
+    verdict = "does not clearly raise" if low <= 0 <= high else "raises" if low > 0 else "lowers"
     theirs = [number(NUMBERS[key].value) for key in PHASES.values()]
     return (
-        f"**{beside.on(where)}, {verdict}**: from {number(one)} to "
+        f"**{beside.on(where)}, Phase 2 {verdict} the test accuracy**: from {number(one)} to "
         f"{number(two)}, a gain of {number(gain)} with the 95 % interval {number(low)} to "
         f"{number(high)} over {plural(len(runs), 'run')} and the test images. Published: from "
         f"{theirs[0]} to {theirs[1]}."
@@ -113,7 +106,7 @@ def backbone(config: Config, both_phases: bool) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     same = config if both_phases else config.replace(phase2_epochs=0, views=2)
     runs, rows = run_all([same, same.replace(backbone="random")]), {}
-    for phase in (1, 2) if same.phase2_epochs else (1,):
+    for phase in (1, 2)[: 1 + both_phases]:
         test = [run.predictions("test", phase) for run in runs]
         (p, other), y = (t.probabilities for t in test), test[0].labels
         for name in ("accuracy", "nll"):
@@ -124,28 +117,19 @@ def backbone(config: Config, both_phases: bool) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def transfer(table: pd.DataFrame, labels) -> str:
-    """What the table of :func:`backbone` shows, with the labels ``(n,)`` of the test images."""
+def transfer(table: pd.DataFrame, classes: int) -> str:
+    """What the table of :func:`backbone` shows, for a number of classes."""
     if table.empty:
         return "The backbone is random already, so there is nothing to compare it with."
     said = []
     for name, row in table[table.index.str.startswith("Accuracy")].iterrows():
-        verdict = "**cannot be told from** the random start (the interval holds zero)"
-        if row.low > 0:
-            verdict = "**beats** the random start"
-        if row.high < 0:
-            verdict = "**falls behind** the random start"
+        verdict = "**beats** the random start" if row.low > 0 else "**falls behind** it"
+        if row.low <= 0 <= row.high:
+            verdict = "**cannot be told from** the random start (the interval holds zero)"
         said.append(f"in {name.split(', ')[1]} the pretrained backbone {verdict}")
-    classes, commonest = len(np.unique(labels)), np.bincount(labels).max() / len(labels)
-    blank, loss = np.log(classes), table.loc["NLL, Phase 1", "random start"]
-    rival = (
-        "**The rival has learnt next to nothing**, so the comparison says that a "
-        "pretrained backbone is better than a blind one, and little more."
-        if abs(loss - blank) <= 0.05
-        else "The rival has learnt something."
-    )
     return (
-        f"By accuracy, with one seed, {' and '.join(said)}. Calling always the commonest class "
-        f"would be right on {number(commonest)} of the images. {rival} Its NLL after Phase 1 is "
-        f"{number(loss)}; the same probability for each class has ln {classes} = {number(blank)}."
+        f"By accuracy, with one seed, {' and '.join(said)}. After Phase 1 the NLL of the random "
+        f"start is {number(table.loc['NLL, Phase 1', 'random start'])}; a network that has learnt "
+        f"nothing, and gives each class the same probability, has ln {classes} = "
+        f"{number(np.log(classes))}."
     )

@@ -32,9 +32,8 @@ def table_1(grids: dict[str, pd.DataFrame | None]):
         columns[title] = ranked[["rank", "val_loss", "val_accuracy"]].rename(columns=TITLES)
     both = pd.concat(columns, axis=1).reindex(columns["published"].index)
     both.index = [name(pair) for pair in both.index]
-    numbers = {(title, "rank"): 0 for title in columns}
     styled = show(both, 4, "The published pairs, by their rank and validation loss")
-    return styled.format("{:.0f}", subset=list(numbers), na_rep="–")
+    return styled.format("{:.0f}", subset=[(title, "rank") for title in columns], na_rep="–")
 
 
 def grid_sentence(grid: pd.DataFrame | None) -> str:
@@ -71,12 +70,6 @@ def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
     gap = losses.mean(axis=1) - losses.iloc[0].mean()
     rows = pd.DataFrame({"estimate": gap, "low": low, "high": high, "wins": wins})
     return rows.set_axis([name(pair) for pair in losses.index]).iloc[1:]
-
-
-def differences(noise: pd.DataFrame):
-    """The table of :func:`against_first` for the reader."""
-    shown = noise.rename(columns={"estimate": "above the best", "wins": "share of draws won"})
-    return show(shown, {"share of draws won": 3}, "Loss of each pair above that of the best")
 
 
 def finding(noise: pd.DataFrame, best: str, n: int) -> str:
@@ -122,35 +115,17 @@ def seed_finding(again: pd.DataFrame, tuned: pd.DataFrame) -> str:
     )
 
 
-def by_alpha(losses: pd.DataFrame, labels, resamples: int):
-    """Validation loss by alpha, averaged over tau, against the smallest alpha."""
-    means = losses.groupby(level="α").mean()
-    gaps = against_first(means, labels, resamples)
-    rows = pd.DataFrame({"mean loss": means.mean(axis=1)}).set_axis([name(a) for a in means.index])
-    rows = rows.join(gaps.drop(columns="wins").rename(columns={"estimate": "above the first"}))
-    return show(rows, 4, "Validation loss by α, averaged over τ, with 95 % intervals")
-
-
-def published_noise(losses: pd.DataFrame, again: pd.DataFrame) -> str:
+def published_noise(losses: pd.DataFrame) -> str:
     """The published gaps against a guide to their noise, borrowed from our own runs."""
-    if len(losses) < 2:
-        return "One pair has no difference from which the noise could be estimated."
     n = int(NUMBERS["split.validation"].value)
     spread = np.std(losses.iloc[1:] - losses.iloc[0], axis=1, ddof=1).mean()
     error = spread / np.sqrt(n)
     gaps = table("I")["val_loss"].iloc[1:] - table("I")["val_loss"].iloc[0]
     within = int((gaps < 1.96 * error).sum())
-    text = (
+    return (
         f"**{within or 'None'} of the {len(gaps)} published gaps would lie within the sampling "
         f"noise of {n:,} images.** The gaps are {number(gaps.min(), 4)} to "
         f"{number(gaps.max(), 4)}. If two published runs differ, image by image, as much as ours "
         f"do (standard deviation {number(spread)}), the standard error of a difference is "
         f"{number(error, 4)}, and noise reaches 1.96 times as far."
     )
-    if len(again) > 2:
-        seeds = again["worst − best"].iloc[1:].std()
-        text += (
-            " The noise of seeds comes on top: in our trainings, the difference of two pairs had a "
-            f"standard deviation of {number(seeds, 4)} over {len(again) - 1} seeds."
-        )
-    return text

@@ -56,11 +56,6 @@ def test_views_of_the_grid_that_phase_1_sees_again_are_filled_once(grid, phase1)
     assert parts - table.bank["whole job"] == pytest.approx(min(grid, phase1) * 2.0)
 
 
-def test_cost_grows_with_each_thing_that_is_turned():
-    for table in bench.growth(bench.rates(epochs())).values():
-        assert table.diff().dropna().gt(0).all(axis=None)
-
-
 def test_the_default_job_is_the_papers():
     c, job = configure("paper", data="phantom", backbone="random"), bench.Job()
     assert job.grid_points == len(c.grid_alpha) * len(c.grid_tau)
