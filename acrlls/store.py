@@ -61,6 +61,22 @@ def locked(file: Path, wait: bool = True) -> Iterator[bool]:
             yield True
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All that is no folder below a folder, in linked folders too, without caches and hidden files.
+
+    Dead links and the like are among them.
+    """
+    found, seen = [], set()
+    for top, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [n for n in folders if n != "__pycache__" and not n.startswith(".")]
+        if os.path.realpath(top) in seen:
+            folders.clear()  # a link that leads back to where it stands would never end
+            continue
+        seen.add(os.path.realpath(top))
+        found += [Path(top, name) for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
 def digest(*parts: Any) -> str:
     """Short hexadecimal digest of JSON-serialisable values, paths (their contents) and bytes."""
     h = hashlib.blake2b(digest_size=10)
