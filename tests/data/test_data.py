@@ -263,7 +263,7 @@ def test_every_file_is_read_or_listed(tmp_path):
     (a / "dead.png").symlink_to(tmp_path / "gone.png")
     os.mkfifo(a / "pipe.png")
     d = FolderDataset(tmp_path)
-    listed = "bare dead.png deeper/x.png note.txt photo.heic pipe.png scan.dcm".split()
+    listed = ["bare", "dead.png", "deeper/x.png", "note.txt", "photo.heic", "pipe.png", "scan.dcm"]
     listed = ["A/beside.png", *(f"A/images/{name}" for name in listed), "loose.png"]
     assert len(d) == 20 and sorted(d.ignored) == sorted(listed)
 
