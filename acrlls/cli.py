@@ -43,12 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"acrlls {options.name}: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print(f"\nacrlls {options.name}: interrupted; what was trained is kept", file=sys.stderr)
-        return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # its text names the file
+        print(f"acrlls {options.name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nacrlls {options.name}: interrupted; what was trained is kept", file=sys.stderr)
+        return 130
 
 
 def run(options) -> int:
@@ -101,7 +104,7 @@ def reproduce(options) -> None:
     """
     given = _values(options.parameters, SETTINGS, "reproduce")
     configs = {v: _usage(configure, options.profile, variant=v, **given) for v in options.variants}
-    folder = options.output or PROJECT / "results" / options.profile
+    folder = options.output or PROJECT / "results" / Path(options.profile).stem
     from acrlls.calibration import accuracy, classwise_ece
 
     print(f"{', '.join(configs)}: training, or taking what is kept in {store()}", flush=True)
@@ -129,23 +132,25 @@ def cache(options) -> int:
     from acrlls import runs as kept
     from acrlls.training import LIMIT_VARIABLE, limit, readable
 
-    changes = options.clear or options.check
-    found = _usage(kept.entries, options.chosen or (kept.CLEARED_BY_DEFAULT if changes else ()))
-    status = 0
+    default = kept.CLEARED_BY_DEFAULT if options.clear else kept.CHECKED if options.check else ()
+    found = _usage(kept.entries, options.chosen or default)
+    status, left = 0, []
     for entry in found:
         print(f"{entry.kind:<10} {readable(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}", end="")
         print(f"  {entry.name}\n{'':<10} {entry.what}")
-        if options.check and entry.kind == "features":
+        if options.check and entry.kind in kept.CHECKED:
             bad = ", ".join(kept.damaged(entry))
             status = 1 if bad else status
-            print(" " * 10, f"not whole: {bad}; computed again when asked for" if bad else "whole")
-        if options.clear:
-            entry.delete()
+            print(" " * 10, f"not whole: {bad}; made again when asked for" if bad else "whole")
+        if options.clear and not entry.delete():
+            left.append(entry)
+            print(" " * 10, "left as it is: another process is making it")
+    found = [entry for entry in found if entry not in left]
     total = readable(sum(entry.size for entry in found))
     print(f"{len(found)} entries, {total}, {'deleted from' if options.clear else 'in'} {store()}")
     if not options.clear:
         print(f"stored features may take {readable(limit())} together ({LIMIT_VARIABLE})")
-    return status
+    return status or bool(left)
 
 
 def pretrain(options) -> None:
@@ -253,7 +258,7 @@ def _arguments(add) -> None:
     add(reproduce, "-o", "--output", type=Path, help="folder; default: results/<profile>")
     add(cache, "chosen", nargs="*", help="kinds or (beginnings of) names; default: all")
     add(cache, "--clear", **flag, help="delete what is chosen; runs only if they are named")
-    add(cache, "--check", **flag, help="compare stored features with their digests")
+    add(cache, "--check", **flag, help="compare stored features and runs with their digests")
     add(pretrain, "-p", **pair, help="an argument of acrlls.training.pretrain")
     add(claims, "words", nargs="*", help="show claims that hold all these words")
     add(claims, "--verdict", help="show claims with this verdict")

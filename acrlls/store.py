@@ -10,12 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from acrlls.config import PROJECT, environment_path
+from acrlls.config import PROJECT, UserError, environment_path
 
 
 def store() -> Path:
-    """Folder of runs, drawn phantoms and stored features: ``ACRLLS_STORE``, or ``runs/`` here."""
-    return Path(environment_path("ACRLLS_STORE") or PROJECT / "runs")
+    """Folder of runs, drawn phantoms and stored features: ``ACRLLS_STORE``, or ``runs/`` here.
+
+    Raises:
+        UserError: it is a file.
+    """
+    folder = Path(environment_path("ACRLLS_STORE") or PROJECT / "runs")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"ACRLLS_STORE is {str(folder)!r}, which is no folder")
+    return folder
 
 
 @contextlib.contextmanager
@@ -23,15 +30,31 @@ def writing(file: Path) -> Iterator[BinaryIO]:
     """A handle to write ``file`` by: written aside and renamed, so that no reader sees half of it.
 
     If the block fails, the file stays as it was.
+
+    Raises:
+        UserError: the disk is full, or may not be written to.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(f"{file.name}.{os.getpid()}.aside")
+    with disk_told(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as handle:
+                yield handle
+            aside.replace(file)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def disk_told(what: Path) -> Iterator[None]:
+    """Turn an error of the disk while ``what`` is written into a message for the user."""
     try:
-        with aside.open("wb") as handle:
-            yield handle
-        aside.replace(file)
-    finally:
-        aside.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{what} cannot be written: {error.strerror or error}. Free space with `acrlls cache`, "
+            "or set ACRLLS_STORE to a folder that may be written to"
+        ) from error
 
 
 def write_text(file: Path, text: str) -> None:
@@ -51,14 +74,32 @@ def locked(file: Path, wait: bool = True) -> Iterator[bool]:
     except ImportError:  # Windows: two processes at once may do the same work twice
         yield True
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
+    with disk_told(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle = file.open("w")
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         else:
             yield True
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All that is no folder below a folder, in linked folders too, without caches and hidden files.
+
+    Dead links and the like are among them.
+    """
+    found, seen = [], set()
+    for top, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [n for n in folders if n != "__pycache__" and not n.startswith(".")]
+        if os.path.realpath(top) in seen:
+            folders.clear()  # a link that leads back to where it stands would never end
+            continue
+        seen.add(os.path.realpath(top))
+        found += [Path(top, name) for name in names if not name.startswith(".")]
+    return sorted(found)
 
 
 def digest(*parts: Any) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from acrlls.config import PROJECT, UserError, configure
-from acrlls.store import digest
+from acrlls.store import digest, files_below
 
 NOTEBOOKS = PROJECT / "notebooks"
 PACKAGES = [
@@ -253,7 +253,7 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
         UserError: a profile does not exist or is wrong.
     """
     parts = (project / part for part in ("acrlls", "results"))
-    files = [path for folder in parts for path in _files(folder)]
+    files = [path for folder in parts for path in files_below(folder) if path.is_file()]
     shared = digest(
         {str(path.relative_to(project)): digest(path) for path in files},
         {name: os.environ.get(name) for name in ENVIRONMENT},
@@ -268,24 +268,12 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
         folder = str(config.data)
         if folder not in images:
             # Size and time stand in for the content: a dataset may have gigabytes.
-            stats = {str(path): path.stat() for path in _files(Path(folder).expanduser())}
+            below = files_below(Path(folder).expanduser())
+            stats = {str(path): path.stat() for path in below if path.is_file()}
             images[folder] = [(p, s.st_size, s.st_mtime_ns) for p, s in stats.items()]
         own = section.path, parameters, config.as_dict(), images[folder]
         found.append(digest(*own, shared))
     return found
-
-
-def _files(folder: Path) -> list[Path]:
-    """All files below a folder, in linked folders too, without caches and hidden files."""
-    found, seen = [], set()
-    for top, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(top)
-        if real in seen or os.path.basename(top) == "__pycache__":
-            folders.clear()  # a link that leads back to where it stands would never end
-            continue
-        seen.add(real)
-        found += [Path(top, name) for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.is_file())
 
 
 def stderr(notebook) -> list[tuple[int, str]]:

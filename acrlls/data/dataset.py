@@ -25,16 +25,20 @@ class Dataset(abc.ABC):
         labels: `(n,)` integers into ``class_names``.
         fingerprint: digest of everything that the images and labels are made of.
         eta: `(n, classes)` true class probabilities where they are known (the phantom).
-        ignored: files in the class folders whose suffix is not an image's.
+        ignored: files below the folder that are not read, relative to it.
+        contents: `(n,)` digest of each file; ``None`` where images are no files.
     """
 
-    def __init__(self, class_names, names, labels, fingerprint, eta=None, ignored=()):
+    def __init__(
+        self, class_names, names, labels, fingerprint, *, eta=None, ignored=(), contents=None
+    ):
         self.class_names = tuple(class_names)
         self.names = np.asarray(names, dtype=str)
         self.labels = np.asarray(labels, dtype=np.int64)
         self.fingerprint = fingerprint
         self.eta = eta
         self.ignored = tuple(ignored)
+        self.contents = None if contents is None else np.asarray(contents)
 
     def __len__(self):
         return len(self.labels)
@@ -58,16 +62,22 @@ class PhantomDataset(Dataset):
     def __init__(self, n: int, seed: int, size: int):
         key = digest("phantom", n, seed, size, source_digest("phantom"))
         file = store() / "phantom" / f"{key}.npz"
-        with locked(file.with_suffix(".lock")):
-            if not file.exists():
-                drawn = phantom.draw(n, seed=seed, size=size)
-                names = ("images", "labels", "eta", "lungs", "findings")
-                with writing(file) as handle:
-                    np.savez(handle, **{name: getattr(drawn, name) for name in names})
+        if not file.exists():
+            with locked(file.with_suffix(".lock")):
+                self._draw(file, n, seed, size)
         with np.load(file) as kept:
             self._arrays = {name: kept[name] for name in kept.files}
         names = [f"phantom-{seed}-{i}" for i in range(n)]
         super().__init__(CLASSES, names, self._arrays["labels"], key, eta=self._arrays["eta"])
+
+    @staticmethod
+    def _draw(file: Path, n: int, seed: int, size: int) -> None:
+        if file.exists():  # another process drew them meanwhile
+            return
+        drawn = phantom.draw(n, seed=seed, size=size)
+        names = ("images", "labels", "eta", "lungs", "findings")
+        with writing(file) as handle:
+            np.savez(handle, **{name: getattr(drawn, name) for name in names})
 
     def image(self, i):
         return self._arrays["images"][i]
@@ -86,7 +96,10 @@ _phantom = lru_cache(maxsize=4)(PhantomDataset)
 def _folder(root: str) -> Dataset:
     from acrlls.data.folder import FolderDataset
 
-    return FolderDataset(root)
+    try:
+        return FolderDataset(root)
+    except OSError as error:
+        raise UserError(f"data folder {root} cannot be read: {error}") from error
 
 
 def load_data(config: Config) -> Dataset:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from acrlls.config import UserError
 from acrlls.data.dataset import Dataset
-from acrlls.paper import CLASSES
-from acrlls.store import digest, store, write_text
+from acrlls.store import digest, files_below, source_digest, store, write_text
+
+# rows and columns that tables have beside those of the classes
+_TAKEN = {"phase", "epoch", "all", "mean", "top label"}
 
 
 class FolderDataset(Dataset):
@@ -24,36 +26,36 @@ class FolderDataset(Dataset):
 
     Lung masks are read from ``<root>/<Class>/masks/<same name>`` where they exist.  Every image is
     opened once, when the folder is first seen; the verdict is kept in the store until a file
-    changes.
+    changes.  Hidden files are passed over; any other that is not read is listed in ``ignored``.
 
     Raises:
-        UserError: folder missing or empty, fewer than two classes, some but not all of the paper's
-            class folders, an empty class, or images that do not decode (counted and named).
+        UserError: folder missing or empty, fewer than two classes, class names that tables cannot
+            tell apart, an empty class, or images that do not decode (counted and named).
     """
 
     def __init__(self, root: str | Path):
-        root = _dataset_root(Path(root))
+        self.root = root = _dataset_root(Path(root))
         folders = _class_folders(root)
-        files, labels, ignored = [], [], []
-        suffixes = set(Image.registered_extensions())
+        titles = _titles(folders)
+        self.files, labels = [], []
+        readable = {s for s, kind in Image.registered_extensions().items() if kind in Image.OPEN}
         for label, folder in enumerate(folders):
             inside = folder / "images" if (folder / "images").is_dir() else folder
-            found = [f for f in _visible(inside) if f.is_file()]
-            images = [f for f in found if f.suffix.lower() in suffixes]
-            ignored += [str(f.relative_to(root)) for f in found if f.suffix.lower() not in suffixes]
+            images = [f for f in _visible(inside) if f.suffix.lower() in readable and f.is_file()]
             if not images:
                 raise UserError(
-                    f"class folder {inside} holds no image; put images there or remove the folder"
+                    f"class folder {inside} holds no image that is read; put images there (those "
+                    "in folders inside it are not read) or remove the folder"
                 )
-            files += images
+            self.files += images
             labels += [label] * len(images)
-        names = [f.stem for f in files]
+        names = [f.stem for f in self.files]
         if len(set(names)) < len(names):
-            names = [f"{f.relative_to(root).parts[0]}/{f.name}" for f in files]
-        self.root, self.files = root, files
-        fingerprint = _checked_fingerprint(files, root)
-        titles = [_title(f.name) for f in folders]
-        super().__init__(titles, names, labels, fingerprint, ignored=ignored)
+            names = [f"{f.relative_to(root).parts[0]}/{f.name}" for f in self.files]
+        fingerprint, contents = _checked(self.files, root)
+        others = [f.relative_to(root) for f in sorted({*files_below(root)} - {*self.files})]
+        ignored = [f.as_posix() for f in others if f.parts[1:2] != ("masks",)]
+        super().__init__(titles, names, labels, fingerprint, ignored=ignored, contents=contents)
 
     def image(self, i):
         return decode(self.files[i])
@@ -64,29 +66,43 @@ class FolderDataset(Dataset):
         return decode(file) > 127 if file.is_file() else None
 
 
-def decode(source: Path | BytesIO) -> np.ndarray:
-    """One image file as uint8 `(height, width)`.
+def decode(file: Path) -> np.ndarray:
+    """One image file as uint8 `(height, width)`, turned upright as its EXIF data say.
 
-    16-bit greys keep their upper eight bits; colour and palette images become luminance (ITU-R
+    Greys of more than eight bits run from the file's smallest to its largest value, because a file
+    does not say which part of its range it uses; colour and palette images become luminance (ITU-R
     601); an alpha channel is dropped.
 
     Raises:
-        UserError: the file is not an image that Pillow reads, or holds floating-point or 32-bit
-            values, whose black and white are unknown.
+        UserError: the file cannot be read, is not an image that Pillow reads, holds values that are
+            no numbers, or several images.
     """
     try:
-        with Image.open(source) as image:
-            if image.mode.startswith("I;16"):
-                return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-            if image.mode in ("I", "F"):
-                raise UserError(
-                    f"{source} has mode {image.mode!r}; save it with 8 or 16 bits a pixel"
-                )
-            if image.mode == "P":
-                image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-            return np.asarray(image.convert("L"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{source} does not decode: {error}") from error
+        return _grey(file)
+    except Exception as error:  # a reader of Pillow passes on whatever the file makes it meet
+        raise UserError(f"{file} does not decode: {_reason(error)}") from error
+
+
+def _grey(source: Path | BytesIO) -> np.ndarray:
+    with Image.open(source) as image:
+        # a photograph of several (MPO) is one image and its previews
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+            raise ValueError(f"it holds {image.n_frames} images; save the one that is meant")
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode[0] in "IF":
+            values = np.asarray(image, np.float64)
+            low, high = values.min(), values.max()
+            if not np.isfinite(high - low):
+                raise ValueError("some of its values are no numbers")
+            return np.round((values - low) * 255 / max(high - low, 1e-9)).astype(np.uint8)
+        if image.mode == "P":
+            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+        return np.asarray(image.convert("L"))
+
+
+def _reason(error: Exception) -> str:
+    said = getattr(error, "strerror", None) or str(error).replace("cannot identify image file", "")
+    return said if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {said}"
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -103,69 +119,71 @@ def _dataset_root(root: Path) -> Path:
         folders = [f for f in _visible(root) if f.is_dir()]
         if len(folders) != 1 or (folders[0] / "images").is_dir():
             return root
-        if not any(f.is_dir() for f in folders[0].iterdir()):
+        if not any(f.is_dir() for f in _visible(folders[0])):
             return root
         root = folders[0]
 
 
 def _class_folders(root: Path) -> list[Path]:
+    dead = [f.name for f in _visible(root) if not f.exists()]
+    if dead:
+        raise UserError(f"links in {root} lead nowhere: {', '.join(dead)}; mend or remove them")
     folders = [f for f in _visible(root) if f.is_dir()]
     if not folders:
         raise UserError(
             f"data folder {root} is empty; it should hold one folder a class, each with its images"
         )
-    titles = [_title(f.name) for f in folders]
-    missing = sorted(set(CLASSES) - set(titles))
-    if 0 < len(missing) < len(CLASSES):
-        raise UserError(f"{root} lacks the class folders {missing}{_hint(titles)}")
     if len(folders) < 2:
         raise UserError(
-            f"{root} has one class only ({titles[0]!r}); a classifier needs at least two class "
-            "folders"
+            f"{root} has one class only ({folders[0].name!r}); a classifier needs at least two "
+            "class folders"
         )
     return folders
 
 
-def _hint(titles: list[str]) -> str:
-    """What may be wrong where some of the paper's class folders are there, but not all."""
-    odd = [t for t in titles if t not in CLASSES]
-    lower = {c.lower(): c for c in CLASSES}
-    near = [lower[n[0]] for t in odd if (n := difflib.get_close_matches(t.lower(), lower, n=1))]
-    has = f" and has {odd}, which the paper does not know" if odd else ""
-    if near:
-        return f"{has}; did you mean {near}?"
-    return f"{has}; all four are needed, or none of them for a dataset of your own"
+def _titles(folders: list[Path]) -> list[str]:
+    """Names of the classes: those of the folders, with a space for what Markdown, HTML or a formula
+    would take for its own.
+    """
+    titles = [" ".join(re.sub(r'[_*$<>|\\`\[\]{}#~^&"]', " ", f.name).split()) for f in folders]
+    for k, (title, folder) in enumerate(zip(titles, folders, strict=True)):
+        if not title or title.lower() in _TAKEN:
+            raise UserError(f"class folder {folder} has a name that tables use; rename the folder")
+        if title in titles[:k]:
+            first = folders[titles.index(title)].name
+            raise UserError(
+                f"the class folders {first!r} and {folder.name!r} would both be called {title!r}; "
+                "rename one"
+            )
+    return titles
 
 
-def _title(folder_name: str) -> str:
-    return folder_name.replace("_", " ")
-
-
-def _checked_fingerprint(files: Sequence[Path], root: Path) -> str:
-    """Digest of names and contents, after every file has decoded once."""
+def _checked(files: Sequence[Path], root: Path) -> tuple[str, list[str]]:
+    """Digest of all names and contents, and one of each content, after all have decoded once."""
     stats = [(str(f.relative_to(root)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    kept = store() / "folders" / f"{digest(str(root), stats)}.json"
+    key = digest(str(root), stats, source_digest("data/folder.py"))
+    kept = store() / "folders" / f"{key}.json"
     if kept.exists():
-        return json.loads(kept.read_text())["fingerprint"]
+        note = json.loads(kept.read_text())
+        return note["fingerprint"], note["contents"]
 
-    def check(file: Path):
-        content = file.read_bytes()
+    def check(file: Path) -> tuple[str, str]:
         try:
-            decode(BytesIO(content))
-        except UserError:
-            return None
-        return digest(content)
+            content = file.read_bytes()
+            _grey(BytesIO(content))
+        except Exception as error:
+            return "", f"{file} ({_reason(error)})"
+        return digest(content), ""
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = list(pool.map(check, files))
-    broken = [str(f) for f, d in zip(files, digests, strict=True) if d is None]
+        contents, problems = zip(*pool.map(check, files), strict=True)
+    broken = [problem for problem in problems if problem]
     if broken:
         more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
         raise UserError(
             f"{len(broken)} of {len(files)} images do not decode: {', '.join(broken[:5])}{more}; "
             "replace or remove them"
         )
-    fingerprint = digest([s[0] for s in stats], digests)
-    note = {"fingerprint": fingerprint, "root": str(root), "images": len(files)}
-    write_text(kept, json.dumps(note))
-    return fingerprint
+    note = {"fingerprint": digest([s[0] for s in stats], contents), "contents": contents}
+    write_text(kept, json.dumps({**note, "root": str(root), "images": len(files)}))
+    return note["fingerprint"], list(contents)

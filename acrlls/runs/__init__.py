@@ -1,6 +1,6 @@
 """Runs: asked for, kept, recorded."""
 
-from acrlls.runs.cache import CLEARED_BY_DEFAULT, KINDS, damaged, entries
+from acrlls.runs.cache import CHECKED, CLEARED_BY_DEFAULT, KINDS, damaged, entries
 from acrlls.runs.recorded import (
     RESULTS,
     Predictions,
@@ -14,6 +14,7 @@ from acrlls.runs.recorded import (
 from acrlls.runs.runs import environment, grid, run, run_all, run_digest, tune
 
 __all__ = [
+    "CHECKED",
     "CLEARED_BY_DEFAULT",
     "KINDS",
     "RESULTS",

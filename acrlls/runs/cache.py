@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from datetime import datetime
 from pathlib import Path
 
 from acrlls.config import UserError
-from acrlls.store import store
+from acrlls.runs.sealed import damage
+from acrlls.store import disk_told, locked, store
 from acrlls.training import ChunkedArray, bank_folder, used
 
 KINDS = ("features", "unfinished", "phantom", "runs")
+CHECKED = ("features", "runs")  # what has digests
 CLEARED_BY_DEFAULT = ("features",)  # made again without loss; a run takes hours
 
 
@@ -38,15 +41,23 @@ class Entry:
     size: int
     changed: datetime
 
-    def delete(self) -> None:
-        if self.path.is_dir():
-            shutil.rmtree(self.path, ignore_errors=True)
-        else:
-            self.path.unlink(missing_ok=True)
+    def delete(self) -> bool:
+        """Delete it; ``False`` where another process is making it.
+
+        Raises:
+            UserError: it may not be deleted.
+        """
+        features = self.kind == "features"
+        lock = self.path.parent / "lock" if features else self.path.with_suffix(".lock")
+        with locked(lock, wait=False) as had, disk_told(self.path):
+            if not had:
+                return False
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink()
         with contextlib.suppress(OSError):  # the key's folder too, when its last layer goes
-            if self.kind == "features":
-                (self.path.parent / "lock").unlink(missing_ok=True)
-                self.path.parent.rmdir()
+            if features and list(self.path.parent.iterdir()) == [lock]:
+                shutil.rmtree(self.path.parent)
+        return True
 
 
 def entries(chosen: Sequence[str] = ()) -> list[Entry]:
@@ -76,7 +87,11 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
 
 
 def damaged(entry: Entry) -> list[str]:
-    """Names of files of stored features with chunks missing, or not what their digest says."""
+    """What is not as it was written: files of stored features, by name, or what is wrong with a
+    kept run.
+    """
+    if entry.kind == "runs":
+        return [problem] if (problem := damage(entry.path)) else []
     bad = []
     for note_file in sorted(entry.path.glob("*.json")):
         array = _array(note_file)
@@ -111,13 +126,13 @@ def _features() -> list[Entry]:
 
 def _runs() -> list[Entry]:
     found = []
-    for file in store().glob("*/config.json"):
-        config = _read(file)
-        if config:
+    for folder in store().glob("*/"):
+        if re.fullmatch(r"[0-9a-f]{10,}(\.partial)?", folder.name):
+            config = _read(folder / "config.json") or {}
             told = ("variant", "profile", "data", "seed", "alpha", "tau")
             told += ("phase1_epochs", "phase2_epochs")
-            kind = "unfinished" if file.parent.suffix == ".partial" else "runs"
-            found.append(_entry(kind, file.parent, _settings({k: config.get(k) for k in told})))
+            kind = "unfinished" if folder.suffix else "runs"
+            found.append(_entry(kind, folder, _settings({k: config.get(k) for k in told})))
     return found
 
 

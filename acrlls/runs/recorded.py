@@ -98,7 +98,8 @@ class Run:
 
     @functools.cached_property
     def _tables(self) -> pd.DataFrame:
-        return pd.read_csv(self.folder / "predictions.csv.gz")
+        # a name such as 007 or NA is text
+        return pd.read_csv(self.folder / "predictions.csv.gz", converters={"name": str})
 
     def predictions(self, part: str = "test", phase: int | None = None) -> Predictions:
         """Predictions for one part of the images.

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import logging
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Iterable
@@ -24,7 +25,8 @@ from sklearn.model_selection import ParameterGrid
 from acrlls.config import PROJECT, Config
 from acrlls.data import Dataset, load_data
 from acrlls.runs.recorded import Run
-from acrlls.store import digest, locked, source_digest, store, write_text
+from acrlls.runs.sealed import damage, seal
+from acrlls.store import digest, disk_told, locked, source_digest, store, write_text
 
 _TRAINING = (
     "algorithm",
@@ -39,6 +41,7 @@ _TRAINING = (
 )
 _SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py", "data")
 _SOURCES += tuple(f"training/{name}.py" for name in _TRAINING)
+_log = logging.getLogger(__name__)
 
 
 def run(config: Config) -> Run:
@@ -105,15 +108,20 @@ def run_digest(config: Config, dataset: Dataset) -> str:
 
 
 def _make(folder: Path, config: Config, dataset: Dataset, wait: bool) -> bool:
-    """Train what a folder is to hold, if it is not there; ``False`` if another process is at it."""
+    """Train what a folder is to hold, if it is not there as it was trained; ``False`` if another
+    process is at it.
+    """
 
     def is_kept():
-        return (folder / "manifest.json").exists()  # the folder is renamed into place as a whole
+        return folder.exists() and not damage(folder)  # renamed into place as a whole
 
     if is_kept():
         return True
-    with locked(folder.with_suffix(".lock"), wait) as had:
+    with locked(folder.with_suffix(".lock"), wait) as had, disk_told(folder):
         if had and not is_kept():
+            if folder.exists():
+                _log.warning("run %s: %s; it is trained again", folder.name, damage(folder))
+                shutil.rmtree(folder)
             _train(folder, config, dataset)
         return had
 
@@ -132,7 +140,7 @@ def _train(folder: Path, config: Config, dataset: Dataset) -> None:
     train(config, dataset, aside)
     manifest = _manifest(folder.name, config, dataset, aside)
     manifest["seconds_in_last_session"] = round(time.perf_counter() - start, 1)
-    write_text(aside / "manifest.json", json.dumps(manifest, indent=1))
+    seal(aside, manifest)
     aside.rename(folder)
 
 

@@ -1,5 +1,7 @@
 """The published split and weights, augmentation as one map, and folders that are not right."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -206,11 +208,36 @@ def test_an_empty_class_folder(tmp_path):
         FolderDataset(tmp_path)
 
 
-def test_a_misspelt_class_folder(tmp_path):
-    make_folder(tmp_path, ["Covid", "Lung_Opacity", "Normal", "Viral Pneumonia"], per_class=2)
-    with pytest.raises(
-        UserError, match=r"lacks the class folders \['COVID'\].*did you mean \['COVID'\]"
-    ):
+def test_no_name_of_the_papers_classes_is_special(tmp_path):
+    make_folder(tmp_path, ["Normal", "Tuberculosis"])
+    assert FolderDataset(tmp_path).class_names == ("Normal", "Tuberculosis")
+
+
+def test_a_name_keeps_nothing_that_a_page_would_take_for_its_own(tmp_path):
+    make_folder(tmp_path, ["$x$ _y_", "<b>|`c`", "Lung_Opacity"])
+    assert FolderDataset(tmp_path).class_names == ("x y", "b c", "Lung Opacity")
+
+
+@pytest.mark.parametrize(
+    "classes, said",
+    [
+        (["a b", "a_b", "c"], "'a b' and 'a_b' would both be called 'a b'"),
+        (["Phase", "c"], "Phase has a name that tables use"),
+        (["all", "c"], "all has a name that tables use"),
+        (["$$", "c"], "has a name that tables use"),
+    ],
+)
+def test_names_that_tables_could_not_tell_apart_are_refused(tmp_path, classes, said):
+    make_folder(tmp_path, classes, per_class=1)
+    with pytest.raises(UserError) as caught:
+        FolderDataset(tmp_path)
+    assert said in str(caught.value)
+
+
+def test_a_link_to_a_class_that_leads_nowhere_is_refused(tmp_path):
+    make_folder(tmp_path, ["A", "B"])
+    (tmp_path / "C").symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match="lead nowhere: C"):
         FolderDataset(tmp_path)
 
 
@@ -220,16 +247,34 @@ def test_images_that_do_not_decode_are_counted_and_named(tmp_path):
     whole = (tmp_path / "B" / "images" / "B-7.png").read_bytes()
     (tmp_path / "B" / "images" / "B-7.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(
-        UserError, match=r"2 of 20 images do not decode: .*A-3\.png, .*B-7\.png; replace"
+        UserError, match=r"2 of 20 images do not decode: .*A-3\.png \(.*, .*B-7\.png \(.*; replace"
     ):
         FolderDataset(tmp_path)
 
 
-def test_files_that_are_no_images_are_listed_not_read(tmp_path):
+def test_every_file_is_read_or_listed(tmp_path):
     make_folder(tmp_path, ["A", "B"])
-    (tmp_path / "A" / "images" / "notes.txt").write_text("a note")
+    a = tmp_path / "A" / "images"
+    for name in ("note.txt", "scan.dcm", "photo.heic", "bare", ".hidden"):
+        (a / name).write_text("not read")
+    for name in ("A/images/deeper/x.png", "A/beside.png", "A/masks/A-0.png", "loose.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(GREY).save(tmp_path / name)
+    (a / "dead.png").symlink_to(tmp_path / "gone.png")
+    os.mkfifo(a / "pipe.png")
     d = FolderDataset(tmp_path)
-    assert len(d) == 20 and [f.replace("\\", "/") for f in d.ignored] == ["A/images/notes.txt"]
+    listed = ["bare", "dead.png", "deeper/x.png", "note.txt", "photo.heic", "pipe.png", "scan.dcm"]
+    listed = ["A/beside.png", *(f"A/images/{name}" for name in listed), "loose.png"]
+    assert len(d) == 20 and sorted(d.ignored) == sorted(listed)
+
+
+def test_images_below_a_linked_class_folder_are_read(tmp_path):
+    make_folder(tmp_path / "disk", ["A", "B"], inside=".")
+    (tmp_path / "set").mkdir()
+    for name in "AB":
+        (tmp_path / "set" / name).symlink_to(tmp_path / "disk" / name)
+    d = FolderDataset(tmp_path / "set")
+    assert len(d) == 20 and not d.ignored
 
 
 def test_every_kind_of_png_becomes_the_same_grey(tmp_path):
@@ -248,10 +293,46 @@ def test_every_kind_of_png_becomes_the_same_grey(tmp_path):
         assert np.abs(read.astype(int) - GREY).max() <= (4 if name == "palette" else 1), name
 
 
-def test_values_of_unknown_scale_are_refused(tmp_path):
-    Image.fromarray(GREY.astype("float32")).save(tmp_path / "f.tiff")
-    with pytest.raises(UserError, match="mode 'F'"):
-        decode(tmp_path / "f.tiff")
+@pytest.mark.parametrize("kind, top", [("uint16", 4095), ("int32", 70_000), ("float32", 0.5)])
+def test_more_than_eight_bits_run_from_the_smallest_value_to_the_largest(tmp_path, kind, top):
+    values = GREY.astype("float64") / 255 * top
+    Image.fromarray(values.round(0 if top > 1 else 9).astype(kind)).save(tmp_path / "x.tiff")
+    assert np.abs(decode(tmp_path / "x.tiff").astype(int) - GREY).max() <= 1
+
+
+def test_a_photograph_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by 90 degrees
+    Image.fromarray(GREY).save(tmp_path / "x.png", exif=exif)
+    np.testing.assert_array_equal(decode(tmp_path / "x.png"), np.rot90(GREY, -1))
+
+
+def refusals(folder):
+    """Files that cannot be read as one image of numbers, and what is said of each."""
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    frames[0].save(folder / "two.tiff", save_all=True, append_images=frames[1:])
+    yield "two.tiff", "it holds 2 images"
+    Image.fromarray(np.where(GREY > 9, GREY, np.nan).astype("float32")).save(folder / "nan.tiff")
+    yield "nan.tiff", "no numbers"
+    head = Image.new("L", (1, 1))
+    head.save(folder / "bomb.bmp")
+    content = bytearray((folder / "bomb.bmp").read_bytes())
+    content[18:26] = (30_000).to_bytes(4, "little") * 2
+    (folder / "bomb.bmp").write_bytes(content)
+    yield "bomb.bmp", "DecompressionBombError"
+    (folder / "odd.dds").write_bytes(b"DDS " + bytes([124, 0, 0, 0]) + bytes(200))
+    yield "odd.dds", "odd.dds"
+    (folder / "short.blp").write_bytes(b"BLP1" + bytes(3))
+    yield "short.blp", "short.blp"
+    (folder / "folder.png").mkdir()  # as what may not be read: opening it is an OSError
+    yield "folder.png", "directory"
+
+
+def test_an_image_that_cannot_be_read_is_named_with_the_reason(tmp_path):
+    for name, said in refusals(tmp_path):
+        with pytest.raises(UserError, match=rf"{name} does not decode: ") as caught:
+            decode(tmp_path / name)
+        assert said in str(caught.value)
 
 
 def test_real_data_without_a_folder_says_where_to_get_them():

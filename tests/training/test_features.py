@@ -20,6 +20,7 @@ from acrlls.config import UserError
 from acrlls.data.dataset import PhantomDataset
 from acrlls.method import model as m
 from acrlls.runs import cache, runs
+from acrlls.runs.sealed import seal
 from acrlls.store import locked, store
 from acrlls.training import algorithm as training
 from acrlls.training import bank as features
@@ -349,6 +350,7 @@ def full_store(small_chunks, tiny, phantom_data):
         (home / name / "config.json").write_text(
             '{"variant": "proposed", "profile": "quick", "seed": 3}'
         )
+        seal(home / name, {})
     (home / "phantom").mkdir()
     (home / "phantom" / "0123.npz").write_bytes(b"12345")
     return home

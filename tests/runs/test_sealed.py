@@ -1,0 +1,158 @@
+"""What is served is what was trained: kept runs are checked, and disks that refuse are told of."""
+
+import json
+import os
+import threading
+
+import pytest
+
+from acrlls import cli, runs
+from acrlls.config import UserError
+from acrlls.runs import cache
+from acrlls.runs import runs as runs_module
+from acrlls.runs.sealed import damage, seal
+from acrlls.store import locked, store, write_text, writing
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A folder as a training leaves it, with a few small files."""
+    for name, text in {"config.json": '{"seed": 0}', "predictions.csv.gz": "12"}.items():
+        (tmp_path / name).write_text(text)
+    seal(tmp_path, {"class_names": ["A", "B"], "best": {"1": {"val_loss": 0.5}}})
+    return tmp_path
+
+
+def test_a_run_as_it_was_trained_is_whole(kept):
+    assert damage(kept) is None and damage(kept) is None
+
+
+def edited(file, old, new):
+    file.write_text(file.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "harm, said",
+    [
+        (lambda f: edited(f / "predictions.csv.gz", "12", "21"), "predictions.csv.gz was edited"),
+        (lambda f: edited(f / "predictions.csv.gz", "12", "1"), "has another size"),
+        (lambda f: edited(f / "config.json", "0", "1"), "config.json was edited"),
+        (lambda f: (f / "config.json").unlink(), "config.json is missing"),
+        (lambda f: edited(f / "manifest.json", '"A"', '"C"'), "manifest.json was edited"),
+        (lambda f: (f / "manifest.json").write_text('{"A": '), "manifest.json cannot be read"),
+        (lambda f: (f / "manifest.json").write_text("[]"), "manifest.json cannot be read"),
+        (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
+    ],
+)
+@pytest.mark.parametrize("seen", [True, False])
+def test_any_change_is_named(kept, harm, said, seen):
+    assert not seen or damage(kept) is None  # also where this process has read it before
+    harm(kept)
+    assert said in damage(kept)
+
+
+def test_a_swapped_class_order_is_an_edit(kept):
+    manifest = json.loads((kept / "manifest.json").read_text())
+    manifest["class_names"].reverse()
+    (kept / "manifest.json").write_text(json.dumps(manifest))
+    assert damage(kept) == "manifest.json was edited"
+
+
+@pytest.fixture
+def short(tiny, monkeypatch, tmp_path):
+    """A config in a store of its own, whose training writes two files."""
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
+    trained = []
+
+    def train(config, dataset, folder):
+        trained.append(config.seed)
+        (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
+        (folder / "history.csv").write_text("seconds\n1\n")
+
+    monkeypatch.setattr("acrlls.training.train", train, raising=False)
+    return tiny, trained
+
+
+@pytest.mark.parametrize("name", ["history.csv", "manifest.json", "best.json"])
+def test_a_damaged_run_is_named_and_trained_again(short, caplog, name):
+    config, trained = short
+    folder = runs.run(config).folder
+    (folder / name).unlink()
+    runs.run(config)
+    assert f"{name} is missing; it is trained again" in caplog.text and len(trained) == 2
+    runs.run(config)
+    assert len(trained) == 2
+
+
+def test_cache_checks_runs(short, capsys):
+    folder = runs.run(short[0]).folder
+    assert cli.main(["cache", "--check"]) == 0
+    edited(folder / "history.csv", "1", "2")
+    assert cli.main(["cache", "--check"]) == 1
+    assert "not whole: history.csv was edited" in capsys.readouterr().out
+    (folder / "config.json").unlink()  # listed all the same
+    assert [entry.name for entry in cache.entries(["runs"])] == [folder.name]
+
+
+def test_a_run_in_training_is_not_deleted(short, capsys):
+    folder = store() / "abcdef0123.partial"
+    write_text(folder / "config.json", "{}")
+    with locked(folder.with_suffix(".lock")):
+        answer = []
+        other = threading.Thread(
+            target=lambda: answer.append(cli.main(["cache", "abc", "--clear"]))
+        )
+        other.start()
+        other.join()
+    assert answer == [1] and folder.exists()
+    said = capsys.readouterr().out
+    assert "another process is making it" in said and "0 entries, 0.0 MB, deleted" in said
+    assert cli.main(["cache", "abc", "--clear"]) == 0 and not folder.exists()
+
+
+def test_what_may_not_be_deleted_is_not_said_to_be(short, capsys, monkeypatch):
+    write_text(store() / "abcdef0123.partial" / "config.json", "{}")
+    monkeypatch.setattr("shutil.rmtree", refusing)
+    assert cli.main(["cache", "unfinished", "--clear"]) == 1
+    said = capsys.readouterr()
+    assert "Read-only file system" in said.err and "deleted" not in said.out
+
+
+def refusing(*args, **kwargs):
+    raise OSError(30, "Read-only file system")
+
+
+def test_a_full_disk_is_a_message_and_leaves_nothing_behind(tmp_path):
+    said = pytest.raises(UserError, match="a cannot be written: No space left.*acrlls cache")
+    with said, writing(tmp_path / "a") as handle:
+        handle.write(b"half")
+        raise OSError(28, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_on_a_full_disk_is_a_message(short, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs_module, "_train", full)
+    with pytest.raises(UserError, match="cannot be written: No space left"):
+        runs.run(short[0])
+
+
+def test_a_store_that_is_a_file_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="ACRLLS_STORE is '.*file', which is no folder"):
+        store()
+    with pytest.raises(UserError, match="cannot be written"), locked(tmp_path / "file" / "lock"):
+        pass
+
+
+def test_a_run_that_is_kept_is_taken_from_a_store_that_cannot_be_written_to(short, monkeypatch):
+    folder = runs.run(short[0]).folder
+    (folder.with_suffix(".lock")).unlink()
+    monkeypatch.setattr("pathlib.Path.mkdir", refusing)
+    monkeypatch.setattr(os, "replace", refusing)
+    assert runs.run(short[0]).folder == folder
+    with pytest.raises(UserError, match="Read-only file system"):
+        runs.run(short[0].replace(seed=5))
