@@ -19,7 +19,7 @@ from typing import Any
 
 import acrlls
 from acrlls import book
-from acrlls.config import PROJECT, Config, UserError, configure, profiles
+from acrlls.config import Config, UserError, configure, profiles
 from acrlls.store import store
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
@@ -98,26 +98,21 @@ def student(options) -> None:
 
 
 def reproduce(options) -> None:
-    """Train the variants with a profile and record them under results/.
+    """Train with a profile and record each run under results/, for every combination of the lists.
 
+    acrlls reproduce --profile laptop --losses focal mbls --seeds 0 1 2 -p phase2_epochs 0
     A run that is already kept is recorded as it is; one that was cut off goes on where it was.
     """
     given = _values(options.parameters, SETTINGS, "reproduce")
-    configs = {v: _usage(configure, options.profile, variant=v, **given) for v in options.variants}
-    folder = options.output or PROJECT / "results" / Path(options.profile).stem
-    from acrlls.calibration import accuracy, classwise_ece
+    lists = {"seed": options.seeds, "loss": options.losses, "variant": options.variants}
+    lists = {name: values for name, values in lists.items() if values}
+    from acrlls import runs
 
-    print(f"{', '.join(configs)}: training, or taking what is kept in {store()}", flush=True)
-    for config, done in zip(configs.values(), acrlls.run_all(configs.values()), strict=True):
-        acrlls.runs.record(done, folder / config.variant)
-        test = done.predictions("test")
-        p, y = test.probabilities, test.labels
-        ece = classwise_ece(p, y, bins=config.bins).mean()
-        print(f"{config.variant}: accuracy {accuracy(p, y):.4f}, mean class-wise ECE {ece:.4f}")
-        print(f"recorded in {folder / config.variant}")
+    jobs = _usage(runs.study, options.profile, given, lists, options.output)
+    runs.reproduce(jobs, options.missing)
     if options.tune:
-        table = acrlls.tune(_usage(configure, options.profile, variant="proposed", **given))
-        table.to_csv(folder / "tuning.csv", index=False)
+        table = acrlls.tune(next(iter(jobs.values())).replace(variant="proposed"))
+        table.to_csv(next(iter(jobs)).parent / "tuning.csv", index=False)
         print(table.to_string(index=False))
 
 
@@ -255,7 +250,11 @@ def _arguments(add) -> None:
     add(reproduce, "--profile", default="paper", help=f"default: paper; known: {known}")
     add(reproduce, "--variants", nargs="+", default=_VARIANTS[:3], choices=_VARIANTS)
     add(reproduce, "--tune", **flag, help="run the tuning grid as well")
-    add(reproduce, "-o", "--output", type=Path, help="folder; default: results/<profile>")
+    losses = FIELDS["loss"].metadata["choices"]
+    add(reproduce, "--losses", nargs="+", choices=losses, help="default: the profile's")
+    add(reproduce, "--seeds", nargs="+", type=int, help="default: the profile's")
+    add(reproduce, "--missing", **flag, help="leave alone what has a record")
+    add(reproduce, "-o", "--output", type=Path, help="folder, with settings in braces: r-{seed}")
     add(cache, "chosen", nargs="*", help="kinds or (beginnings of) names; default: all")
     add(cache, "--clear", **flag, help="delete what is chosen; runs only if they are named")
     add(cache, "--check", **flag, help="compare stored features and runs with their digests")

@@ -101,6 +101,7 @@ class Config:
     loss: str = _choice(
         "cross_entropy",
         *("cross_entropy", "label_smoothing", "focal", "flsd53", "entropy_penalty", "mbls"),
+        *("correctness_ranking", "mixup"),
     )
     loss_strength: float | None = _real(None, 0, 100)
     batch_size: int = _whole(32, 1, 65_536)

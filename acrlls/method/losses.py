@@ -12,6 +12,10 @@ References:
       distributions", ICLR workshop 2017.
     - B. Liu et al., "The devil is in the margin: margin-based label smoothing for network
       calibration", CVPR 2022.
+    - J. Moon et al., "Confidence-aware learning for deep neural networks", ICML 2020 (correctness
+      ranking loss).
+    - S. Thulasidasan et al., "On mixup training: improved calibration and predictive uncertainty
+      for deep neural networks", NeurIPS 2019.
 """
 
 from __future__ import annotations
@@ -62,6 +66,18 @@ def mbls(log_p, z, truth, strength, margin=MARGIN):
     return loss, strength * ops.mean(excess, axis=-1)
 
 
+def correctness_ranking(log_p, z, truth, strength, correctness):
+    """Cross-entropy plus ``strength`` times the correctness ranking loss of each image and the next
+    one of its batch: ``max(0, |c_i - c_j| - sign(c_i - c_j) · (p_i - p_j))``, with the largest
+    probability p and ``correctness`` c ``(n,)``, how often the image was classified rightly in the
+    epochs before, as a share."""
+    loss, _ = cross_entropy(log_p, z, truth, strength)
+    confidence = ops.exp(ops.max(log_p, axis=-1))
+    gap = correctness - ops.roll(correctness, -1)
+    ahead = ops.sign(gap) * (confidence - ops.roll(confidence, -1))
+    return loss, strength * ops.relu(ops.abs(gap) - ahead)
+
+
 def _missing(loss):
     """``1 - p`` from ``-log p``, exact near zero and kept from it: there its power has no slope."""
     return ops.maximum(-ops.expm1(-loss), 1e-12)
@@ -75,11 +91,13 @@ LOSSES = {
     "flsd53": (flsd53, 0.0),
     "entropy_penalty": (entropy_penalty, 0.1),
     "mbls": (mbls, 0.1),
+    "correctness_ranking": (correctness_ranking, 1.0),
+    "mixup": (cross_entropy, 0.3),  # of images that were mixed before they came here
 }
 
 
 class TrainingLoss(keras.losses.Loss):
-    """``mean(weight of the label · loss + penalty)`` of one of the ``LOSSES``.
+    """``mean(weight of the class · loss + penalty)`` of one of the ``LOSSES``.
 
     Args:
         name: in ``LOSSES``.
@@ -87,7 +105,9 @@ class TrainingLoss(keras.losses.Loss):
         class_weights: ``(classes,)``.
 
     Call arguments:
-        y_true: labels ``(n,)``.
+        y_true: ``(n, classes)``, 1 for the true class and else 0, or with mixup the shares of the
+            classes, each weighted by its own weight; for correctness ranking its ``correctness``
+            is the next column.
         y_pred: logits ``(n, classes)``.
     """
 
@@ -98,8 +118,10 @@ class TrainingLoss(keras.losses.Loss):
         self.class_weights = np.asarray(class_weights, "float32")
 
     def call(self, y_true, y_pred):
-        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-        z = ops.cast(y_pred, "float32")
-        truth = ops.one_hot(labels, len(self.class_weights), dtype="float32")
-        loss, penalty = self.function(ops.log_softmax(z, axis=-1), z, truth, self.strength)
-        return ops.take(ops.convert_to_tensor(self.class_weights), labels) * loss + penalty
+        z, classes = ops.cast(y_pred, "float32"), len(self.class_weights)
+        log_p, truth = ops.log_softmax(z, axis=-1), y_true[:, :classes]
+        if self.name == "mixup":
+            return self.function(log_p, z, self.class_weights * truth, self.strength)[0]
+        more = [y_true[:, classes]] if self.name == "correctness_ranking" else []
+        loss, penalty = self.function(log_p, z, truth, self.strength, *more)
+        return ops.sum(self.class_weights * truth, axis=-1) * loss + penalty

@@ -12,6 +12,7 @@ from acrlls.runs.recorded import (
     tuning,
 )
 from acrlls.runs.runs import environment, grid, run, run_all, run_digest, tune
+from acrlls.runs.study import reproduce, study
 
 __all__ = [
     "CHECKED",
@@ -27,9 +28,11 @@ __all__ = [
     "load_run",
     "record",
     "records",
+    "reproduce",
     "run",
     "run_all",
     "run_digest",
+    "study",
     "training_weights",
     "tune",
     "tuning",

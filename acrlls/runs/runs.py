@@ -29,18 +29,10 @@ from acrlls.runs.sealed import damage, seal
 from acrlls.store import digest, disk_told, locked, source_digest, store, write_text
 
 _TRAINING = (
-    "algorithm",
-    "bank",
-    "batchnorm",
-    "checkpoint",
-    "chunked",
-    "engines",
-    "folding",
-    "phase",
-    "plan",
+    "algorithm bank batches batchnorm checkpoint chunked engines folding objective phase plan"
 )
 _SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py", "data")
-_SOURCES += tuple(f"training/{name}.py" for name in _TRAINING)
+_SOURCES += tuple(f"training/{name}.py" for name in _TRAINING.split())
 _log = logging.getLogger(__name__)
 
 

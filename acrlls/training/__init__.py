@@ -6,7 +6,7 @@ from acrlls.training.chunked import LIMIT_VARIABLE, ChunkedArray, bank_folder, l
 _HOMES = {
     "train": "algorithm",
     "phases": "plan",
-    "Batches": "phase",
+    "Batches": "batches",
     "seed_dropout": "phase",
     "FeatureBank": "bank",
     "engine": "engines",

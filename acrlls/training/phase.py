@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -12,32 +11,19 @@ import numpy as np
 import pandas as pd
 
 from acrlls.config import Config
-from acrlls.data import Dataset, batch, class_weights
-from acrlls.method import POOL, TrainingLoss, between, freeze_backbone, frozen_cut, unfreeze_top
+from acrlls.data import Dataset, batch
+from acrlls.method import POOL, between, freeze_backbone, frozen_cut, unfreeze_top
 from acrlls.training.bank import FeatureBank
+from acrlls.training.batches import Batches
 from acrlls.training.batchnorm import Readings, tracked
 from acrlls.training.checkpoint import load_variables, save_variables
 from acrlls.training.engines import jit_compile, steps_per_execution
 from acrlls.training.folding import lean
+from acrlls.training.objective import Objective
 from acrlls.training.plan import PhasePlan, phases
 
 _IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
 _log = logging.getLogger(__name__)
-
-
-class Batches(keras.utils.PyDataset):
-    """Batches in a given order: ``fetch(rows)`` gives the inputs, float32 `(batch, ...)`."""
-
-    def __init__(self, fetch: Callable, labels, order, batch_size: int):
-        super().__init__()
-        self.fetch, self.labels, self.order, self.batch_size = fetch, labels, order, batch_size
-
-    def __len__(self):
-        return -(-len(self.order) // self.batch_size)
-
-    def __getitem__(self, index):
-        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.fetch(rows), self.labels[rows]
 
 
 class Phase:
@@ -64,23 +50,13 @@ class Phase:
         plain = between(model, self.cut, model.layers[-2].name)
         self.stage = lean(plain, tracked(config.batchnorm_statistics))
         self.readings = Readings(self.stage, config.batchnorm_statistics)
-        weights = np.ones(len(dataset.class_names))
-        if config.class_weights:
-            weights = class_weights(dataset.labels[bank.split.train], len(weights))
-        self.class_weight = dict(enumerate(weights.tolist()))
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        # objects: by its name Keras makes one in the first step, which is then compiled twice
-        metrics = [keras.metrics.SparseCategoricalAccuracy("accuracy")]
-        if config.loss != "cross_entropy":  # weighs by itself; epochs are chosen by the plain loss
-            loss = TrainingLoss(config.loss, config.loss_strength, weights)
-            metrics.append(keras.metrics.SparseCategoricalCrossentropy("nll", from_logits=True))
-        if config.loss != "cross_entropy" or not config.class_weights:
-            self.class_weight = None
+        labels = dataset.labels[bank.split.train]
+        self.objective = Objective(config, labels, len(dataset.class_names))
         batches = len(bank.split.train) // config.batch_size
         self.stage.compile(
             keras.optimizers.Adam(plan.learning_rate),
-            loss,
-            metrics=metrics,
+            self.objective.loss,
+            metrics=self.objective.metrics,
             jit_compile=jit_compile(),
             steps_per_execution=steps_per_execution(batches) if self.cut == POOL else 1,
         )
@@ -155,8 +131,11 @@ class Phase:
         rng = np.random.default_rng((self.config.seed, self.plan.phase, epoch))
         seed_dropout(self.model, rng)
         order = rng.permutation(len(self.bank.split.train))
-        batches = self._batches("train", self.plan.view(epoch, self.config), order)
+        batches = self._batches("train", epoch, order)
+        if self.config.loss == "mixup":
+            batches.mix(rng, self.objective.strength)
         logs = self._pass(batches, train=True)
+        batches.mixing = None
         self.readings.end_epoch(batches)
         batches.fetch = None  # a deleted view takes room for as long as it is mapped
         self.bank.let_go()
@@ -186,8 +165,10 @@ class Phase:
     def _other_file(self, name) -> Path:
         return self.folder / f"statistics_{name}.npz"
 
-    def _batches(self, part: str, view: int | None = None, order=None) -> Batches:
+    def _batches(self, part: str, epoch: int | None = None, order=None) -> Batches:
+        """A part of the images; of the training images, the view of an epoch."""
         rows = getattr(self.bank.split, part)
+        view = None if epoch is None else self.plan.view(epoch, self.config)
         order = np.arange(len(rows)) if order is None else order
         if self.cut is None:
 
@@ -202,11 +183,12 @@ class Phase:
             def fetch(chosen):
                 return np.asarray(stored[chosen], dtype=np.float32)
 
+        labels = self.objective.targets(self.dataset.labels[rows], epoch)
         if part not in self._fed:
-            labels = self.dataset.labels[rows]
             self._fed[part] = Batches(fetch, labels, order, self.config.batch_size)
-        self._fed[part].fetch, self._fed[part].order = fetch, order
-        return self._fed[part]
+        fed = self._fed[part]
+        fed.fetch, fed.labels, fed.order = fetch, labels, order
+        return fed
 
     def _cut_of_phase_2(self) -> tuple[tuple[str, ...], set[int | None]]:
         """What Phase 1 stores for Phase 2 in passing: its cut, and the views that both will see.
@@ -232,7 +214,8 @@ class Phase:
         TensorFlow 2.21 now and then sleeps until the next round of tuning its input pipeline
         (``tf.data``'s autotuning), so that an epoch may take up to twice its time.
         """
-        stage, weighted = self.stage, {"class_weight": self.class_weight} if train else {}
+        stage = self.stage
+        weighted = {"class_weight": self.objective.class_weight} if train else {}
         if stage.steps_per_execution == 1:
             step = stage.train_on_batch if train else stage.test_on_batch
             sizes, logs = [], []  # each call answers for its own batch
@@ -242,8 +225,7 @@ class Phase:
             return {k: float(np.average([log[k] for log in logs], weights=sizes)) for k in logs[0]}
         given = {"x": batches}
         if len(batches.order) * np.prod(stage.input_shape[1:]) * 4 <= _IN_MEMORY:
-            given = {"x": batches.fetch(batches.order), "y": batches.labels[batches.order]}
-            given["batch_size"] = batches.batch_size
+            given = dict(zip("xy", batches.take(), strict=True), batch_size=batches.batch_size)
         if not train:
             return stage.evaluate(**given, verbose=0, return_dict=True)
         history = stage.fit(**given, **weighted, shuffle=False, verbose=0).history
@@ -251,7 +233,8 @@ class Phase:
 
     def _variables(self) -> list:
         """What an epoch changes; the frozen rest is as the model was built."""
-        return [*self.stage.weights, *self.stage.optimizer.variables]
+        counted = [self.objective.hits.counts] if self.objective.hits else []
+        return [*self.stage.weights, *self.stage.optimizer.variables, *counted]
 
     def _checkpoint(self, epoch: int, state: dict) -> None:
         tables = {"history": state["history"], "scales": state["scales"]}

@@ -18,8 +18,8 @@ from acrlls.data import Augmentation, render, to_input
 from acrlls.method import POOL, SHIPPED_WEIGHTS, build_backbone
 from acrlls.phantom import source_task
 from acrlls.store import digest
+from acrlls.training.batches import Batches
 from acrlls.training.engines import jit_compile
-from acrlls.training.phase import Batches
 
 
 def pretrain(

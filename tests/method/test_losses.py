@@ -19,7 +19,16 @@ HAND = {  # by name and strength: the loss of each image, its mean, and its mean
 }
 
 
-def of(name, strength=None, z=Z, y=Y, weights=(1, 1, 1, 1)):
+CORRECT = np.array([4, 1, 2, 3], "float32") / 4  # share of epochs in which each image was right
+
+
+def target(name, y=Y, correct=CORRECT):
+    truth = np.eye(4, dtype="float32")[y]
+    return np.column_stack([truth, correct]) if name == "correctness_ranking" else truth
+
+
+def of(name, strength=None, z=Z, y=None, weights=(1, 1, 1, 1)):
+    y = target(name) if y is None else y
     return ops.convert_to_numpy(TrainingLoss(name, strength, weights)(y, z))
 
 
@@ -27,7 +36,9 @@ def of(name, strength=None, z=Z, y=Y, weights=(1, 1, 1, 1)):
 def test_losses_are_those_worked_by_hand(name, strength):
     each, mean, weighted = HAND[name, strength]
     for i, value in enumerate(each):
-        assert of(name, strength, Z[i : i + 1], Y[i : i + 1]) == pytest.approx(value, abs=2e-6)
+        assert of(name, strength, Z[[i]], target(name, Y[[i]], CORRECT[[i]])) == pytest.approx(
+            value, abs=2e-6
+        )
     assert of(name, strength) == pytest.approx(mean, abs=2e-6)
     assert of(name, strength, weights=WEIGHTS) == pytest.approx(weighted, abs=2e-6)
 
@@ -35,13 +46,35 @@ def test_losses_are_those_worked_by_hand(name, strength):
 @pytest.mark.parametrize(("margin", "total"), [(1, 1.103304), (2, 1.047054), (10, 1.015804)])
 def test_margin_based_smoothing_is_that_worked_by_hand(margin, total):
     function, strength = LOSSES["mbls"]
-    truth = np.eye(4, dtype="float32")[Y]
+    truth = target("mbls")
     loss, penalty = function(ops.log_softmax(Z, axis=-1), Z, truth, strength, margin)
     assert float(ops.mean(loss + penalty)) == pytest.approx(total, abs=2e-6)
 
 
+def test_correctness_ranking_is_that_worked_by_hand():
+    log_p, truth, own = ops.log_softmax(Z, axis=-1), target(""), LOSSES["correctness_ranking"]
+    penalty = ops.convert_to_numpy(own[0](log_p, Z, truth, 1.0, CORRECT)[1])
+    np.testing.assert_allclose(penalty, [1.009753, 0.632907, 0, 0.449480], atol=2e-6)
+    assert of("correctness_ranking", weights=WEIGHTS) == pytest.approx(1.466339, abs=2e-6)
+    alike = target("correctness_ranking", correct=np.full(4, 0.5))
+    assert of("correctness_ranking", y=alike) == pytest.approx(of("cross_entropy"), abs=1e-6)
+    alone = of(
+        "correctness_ranking", None, Z[:1], target("correctness_ranking", Y[:1], CORRECT[:1])
+    )
+    assert alone == pytest.approx(0.493812, abs=2e-6)
+
+
+def test_mixup_weighs_each_class_by_its_own_weight():
+    truth = target("mixup")
+    mixed = 0.7 * truth + 0.3 * truth[[2, 0, 3, 1]]
+    each = [float(of("mixup", None, Z[[i]], mixed[[i]])) for i in range(4)]
+    np.testing.assert_allclose(each, [0.493812, 1.039206, 1.519200, 2.510998], atol=2e-6)
+    assert of("mixup", y=mixed, weights=WEIGHTS) == pytest.approx(1.356603, abs=2e-6)
+    assert of("mixup", weights=WEIGHTS) == pytest.approx(0.943304, abs=2e-6)  # nothing mixed
+
+
 def test_smoothing_and_focusing_are_kerass_own():
-    truth = np.eye(4, dtype="float32")[Y]
+    truth = target("")
     smooth = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
     focal = keras.losses.CategoricalFocalCrossentropy(alpha=1, gamma=2, from_logits=True)
     assert of("label_smoothing", 0.1) == pytest.approx(float(smooth(truth, Z)), abs=1e-6)
@@ -66,5 +99,6 @@ def test_a_logit_of_forty_leaves_loss_and_gradient_finite(name, top):
 
     z = tf.Variable(40.0 * np.eye(4, dtype="float32")[[top]])
     with tf.GradientTape() as tape:
-        loss = TrainingLoss(name, None, np.ones(4))(np.array([0]), z)
+        correct = np.ones(1, "float32")
+        loss = TrainingLoss(name, None, np.ones(4))(target(name, [0], correct), z)
     assert np.isfinite(float(loss)) and np.isfinite(tape.gradient(loss, z)).all()

@@ -1,0 +1,107 @@
+"""Runs of several variants, losses and seeds, each recorded when it is done."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acrlls.calibration import accuracy, classwise_ece
+from acrlls.config import Config, UserError, configure
+from acrlls.runs.recorded import RESULTS, record
+from acrlls.runs.runs import run
+from acrlls.store import store
+
+# how a folder's name tells a setting that `<setting>-<value>` would tell badly
+_NAMES = {
+    ("class_weights", False): "unweighted",
+    ("phase2_epochs", 0): "phase1",
+    ("augment", False): "no-augmentation",
+    ("input_range", "-1..1"): "range",
+    ("loss", "cross_entropy"): "",
+}
+_UNNAMED = ("data", "backbone", "batchnorm_statistics")
+
+
+def study(
+    profile: str,
+    changes: Mapping[str, Any],
+    lists: Mapping[str, Sequence],
+    output: Path | None = None,
+) -> dict[Path, Config]:
+    """The folder of the record and the config of every combination of some lists.
+
+    Args:
+        changes: settings of all runs.
+        lists: values by setting, ``variant`` among them; the last setting is turned fastest.
+        output: the folder without the variant, in which ``{loss}`` stands for the loss and so each
+            setting in braces for itself; ``None`` for ``results/<profile>[-<change>...]``.
+
+    Raises:
+        UserError: a setting is not known or out of its range, or two runs would have one folder.
+    """
+    jobs = {}
+    for values in itertools.product(*lists.values()):
+        point = dict(zip(lists, values, strict=True))
+        config = configure(profile, **{**changes, **point})
+        if output is None:
+            named = {k: v for k, v in {**changes, **point}.items() if k != "variant"}
+            folder = RESULTS / folder_name(profile, named)
+        else:
+            folder = Path(_filled(str(output), config))
+        folder = folder / config.variant
+        if folder in jobs:
+            raise UserError(f"two runs would be recorded in {folder}; name them, as with {{seed}}")
+        jobs[folder] = config
+    return jobs
+
+
+def folder_name(profile: str, changes: Mapping[str, Any]) -> str:
+    """Such as ``laptop-phase1-unweighted-focal-seed-1``."""
+    parts = []
+    for name, value in changes.items():
+        if name not in _UNNAMED:
+            usual = value if name == "loss" else f"{name}-{value}".replace("_", "-")
+            parts.append((name, _NAMES.get((name, value), usual)))
+    last = ("loss", "seed")
+    parts.sort(key=lambda p: p[1] != "phase1" if p[0] not in last else 2 + last.index(p[0]))
+    return "-".join([Path(profile).stem, *(text for _, text in parts if text)])
+
+
+def _filled(text: str, config: Config) -> str:
+    try:
+        return text.format_map(config.as_dict())
+    except (KeyError, ValueError, IndexError) as error:
+        raise UserError(f"{text} names a setting that there is not: {error}") from None
+
+
+def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
+    """Train what is not kept, and record each run when it is done; prints how far it is.
+
+    Args:
+        jobs: of :func:`study`.
+        missing: leave alone what has a record.
+    """
+    left = [f for f in jobs if not (missing and (f / "manifest.json").exists())]
+    print(f"{len(left)} runs, {len(jobs) - len(left)} recorded already", flush=True)
+    seconds = []
+    for k, folder in enumerate(left, 1):
+        print(
+            f"{k} of {len(left)}, {folder}: training, or taking what is kept in {store()}",
+            flush=True,
+        )
+        done = run(jobs[folder])
+        record(done, folder)
+        test, bins = done.predictions("test"), jobs[folder].bins
+        p, y = test.probabilities, test.labels
+        print(
+            f"accuracy {accuracy(p, y):.4f}, mean class-wise ECE "
+            f"{classwise_ece(p, y, bins=bins).mean():.4f}; recorded"
+        )
+        seconds.append(done.manifest["seconds_in_epochs"])
+        if k < len(left):
+            minutes = np.median(seconds) * (len(left) - k) / 60
+            print(f"by the epochs of the runs so far, {minutes:.0f} minutes are left", flush=True)

@@ -1,0 +1,167 @@
+"""Section 15: ACR and LLS beside other losses, in recorded runs of Phase 1, over paired seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from scipy.stats import permutation_test
+from sklearn.metrics import roc_auc_score
+
+from acrlls.calibration import holm
+from acrlls.config import UserError
+from acrlls.method import VARIANTS
+from acrlls.runs import Run, records
+from acrlls.tables.compare import ECE, measures
+from acrlls.tables.recorded import STEP, probabilities, step_title
+from acrlls.tables.words import number, percent, plural
+
+STEPS = ("", "temperature", STEP)
+LOSSES = {
+    "cross_entropy": "Cross-entropy",
+    "label_smoothing": "Label smoothing",
+    "focal": "Focal loss",
+    "flsd53": "FLSD-53",
+    "entropy_penalty": "Entropy penalty",
+    "mbls": "Margin-based label smoothing",
+    "correctness_ranking": "Correctness ranking",
+    "mixup": "Mixup of pooled features",
+}
+USUAL, OURS = LOSSES["cross_entropy"], VARIANTS["proposed"].title
+SURPLUS = "Confidence − accuracy"
+MEASURES = ("NLL", "Accuracy", ECE, "AUGRC", SURPLUS)
+NONE = "No run with a rival loss is recorded; `results/rivals.sh` records them."
+
+
+def recorded(name: str = "rivals") -> list[Run]:
+    """The runs that the study of rivals recorded; none where there are none."""
+    try:
+        return list(records(name).values())
+    except UserError:
+        return []
+
+
+def augrc(p, y) -> float:
+    """Area under the generalised risk-coverage curve, in [0, 1/2]: the mean over all coverages of
+    the share of images that are accepted, those of the largest confidence first, and wrong.
+
+    Args:
+        p: probabilities ``(n, classes)``; y: labels ``(n,)``.
+
+    References:
+        - J. Traub et al., "Overcoming common flaws in the evaluation of selective classification
+          systems", NeurIPS 2024.
+    """
+    right = p.argmax(axis=1) == y
+    e = 1 - right.mean()
+    ranked = roc_auc_score(right, p.max(axis=1)) if 0 < e < 1 else 1.0
+    return float(e * (1 - e) * (1 - ranked) + e**2 / 2)
+
+
+def scores(runs: Iterable[Run], bins: int = 15) -> pd.DataFrame:
+    """The ``MEASURES`` of each run on its test images; a row a run and step, with its method, seed
+    and whether classes were weighted."""
+    rows = []
+    for run in runs:
+        c, y = run.config, run.predictions("test").labels
+        method = LOSSES[c.loss] if c.variant == "baseline" else VARIANTS[c.variant].title
+        for step in STEPS:
+            p = probabilities(run, step)
+            accuracy, nll, _, ece = measures(p, y, bins=bins)
+            values = nll, accuracy, ece, augrc(p, y), p.max(axis=1).mean() - accuracy
+            about = {"weighted": c.class_weights, "step": step, "method": method, "seed": c.seed}
+            rows.append(about | dict(zip(MEASURES, values, strict=True)))
+    return pd.DataFrame(rows, columns=["weighted", "step", "method", "seed", *MEASURES])
+
+
+def summary(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
+    """Mean and standard deviation over the seeds, as text; a row a step and method.
+
+    Args:
+        table: of :func:`scores`.
+        weighted: whether of runs with class weights.
+    """
+    rows = {}
+    for step in STEPS:
+        for method in (*LOSSES.values(), OURS):
+            of = table[(table.weighted == weighted) & (table.step == step)]
+            of = of[of.method == method]
+            if len(of):
+                row = {"seeds": str(len(of))}
+                for name in MEASURES:
+                    sd = f" ± {number(of[name].std(), 4)}" if len(of) > 1 else ""
+                    row[name] = number(of[name].mean(), 4) + sd
+                rows[step_title(step), method] = row
+    return pd.DataFrame(rows, index=["seeds", *MEASURES]).T
+
+
+def paired(table: pd.DataFrame, weighted: bool, step: str, measure: str) -> pd.DataFrame:
+    """Each method minus cross-entropy over the seeds that both have; a row a method.
+
+    Columns: seeds, difference (mean), p of the exact two-sided test in which each seed's difference
+    may change its sign, and Holm's p over the methods.
+    """
+    of = table[(table.weighted == weighted) & (table.step == step)]
+    wide = of.pivot(index="seed", columns="method", values=measure)
+    rows = {}
+    for method in [m for m in (*LOSSES.values(), OURS) if m in wide and USUAL in wide]:
+        both = wide[[USUAL, method]].dropna().to_numpy().T
+        if method != USUAL and both.size:
+            gap = both[1] - both[0]
+            rows[method] = {"seeds": len(gap), "difference": gap.mean(), "p": _sign_flip(gap)}
+    found = pd.DataFrame(rows, index=["seeds", "difference", "p"]).T
+    return found.assign(**{"p (Holm)": holm(found.p)})
+
+
+def _sign_flip(gap: np.ndarray) -> float:
+    """Exact p-value of differences ``(seeds,)`` of which each might have had the other sign."""
+    if len(gap) < 2:
+        return 1.0  # either sign of one difference is as large
+
+    def mean(a, b, axis=-1):
+        return np.mean(a - b, axis=axis)
+
+    samples = gap, np.zeros_like(gap)
+    return float(
+        permutation_test(samples, mean, permutation_type="samples", n_resamples=np.inf).pvalue
+    )
+
+
+def answer(table: pd.DataFrame, weighted: bool = True) -> str:
+    """Whether the raw ECE of the rival losses is above that of cross-entropy, as was predicted."""
+    raw = paired(table, weighted, "", ECE).drop(OURS, errors="ignore")
+    if raw.empty:
+        return NONE
+    usual = table[(table.method == USUAL) & (table.weighted == weighted) & (table.step == "")]
+    above, surplus = raw.index[raw.difference > 0], usual[SURPLUS].mean()
+    held = "holds" if len(above) > len(raw) / 2 else "does not hold"
+    return (
+        f"**The prediction {held}: the mean raw ECE is above that of cross-entropy for "
+        f"{len(above)} of {plural(len(raw), 'loss', 'losses')}**"
+        f"{f' ({_listed(above)})' if len(above) else ''}. Cross-entropy's mean confidence lies "
+        f"{percent(abs(surplus), 1)} {'above' if surplus > 0 else 'below'} its accuracy. "
+        f"{_shown(table, weighted, '')} {_shown(table, weighted, STEP)}"
+    )
+
+
+def _shown(table: pd.DataFrame, weighted: bool, step: str) -> str:
+    """Which methods' ECE is shown to differ from that of cross-entropy after a step."""
+    found = paired(table, weighted, step, ECE)
+    seeds, least = int(found.seeds.min()), min(1.0, len(found) * 2 / 2 ** found.seeds.min())
+    start = f"{step_title(step).capitalize()}, over {plural(seeds, 'seed')}"
+    if least >= 0.05:
+        return (
+            f"{start}, no difference could pass Holm's correction: the least p that "
+            f"{plural(len(found), 'comparison')} can give is {number(least, 2)}."
+        )
+    passed = found[found["p (Holm)"] < 0.05]
+    lower, higher = (passed.index[s * passed.difference > 0] for s in (-1, 1))
+    return (
+        f"{start}, the ECE is shown (Holm's p < 0.05) to be lower than that of cross-entropy for "
+        f"{_listed(lower)} and higher for {_listed(higher)}."
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,95 @@
+"""What training minimises and counts: cross-entropy, or one of its rivals."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from acrlls.config import Config
+from acrlls.data import class_weights
+from acrlls.method import TrainingLoss
+
+
+class Objective:
+    """Loss and metrics of a network that gives logits, and the targets that these take.
+
+    Args:
+        config: says which loss, and whether classes are weighted.
+        labels: of the training images `(n,)`.
+        classes: how many there are.
+
+    Attributes:
+        loss, metrics: for ``compile``; ``"nll"`` or, without it, ``"loss"`` is the plain loss by
+            which epochs are chosen.
+        class_weight: for ``fit``; a rival loss weighs by itself.
+        hits: how often each training image was classified rightly, where the loss asks for it.
+    """
+
+    def __init__(self, config: Config, labels: np.ndarray, classes: int):
+        self.classes, self.hits, self.class_weight = classes, None, None
+        weights = class_weights(labels, classes) if config.class_weights else np.ones(classes)
+        # objects: by its name Keras makes one in the first step, which is then compiled twice
+        if config.loss == "cross_entropy":
+            if config.class_weights:
+                self.class_weight = dict(enumerate(weights.tolist()))
+            self.loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            self.metrics = [keras.metrics.SparseCategoricalAccuracy("accuracy")]
+            return
+        self.loss = TrainingLoss(config.loss, config.loss_strength, weights)
+        self.strength = self.loss.strength
+        self.metrics = [
+            keras.metrics.MeanMetricWrapper(self._accuracy, "accuracy"),
+            keras.metrics.MeanMetricWrapper(self._nll, "nll"),
+        ]
+        if config.loss == "correctness_ranking":
+            self.hits = Hits(len(labels), classes)
+            self.metrics.append(self.hits)
+
+    def targets(self, labels: np.ndarray, epoch: int | None = None) -> np.ndarray:
+        """Labels `(n,)` as the loss takes them; ``epoch`` (from 0) of training, or ``None`` for
+        images that are not trained on."""
+        if not isinstance(self.loss, TrainingLoss):
+            return labels
+        truth = np.eye(self.classes, dtype=np.float32)[labels]
+        if self.hits is None:
+            return truth
+        counts = ops.convert_to_numpy(self.hits.counts)
+        share, rows = np.zeros(len(labels)), np.full(len(labels), len(counts) - 1)
+        if epoch is not None:
+            share, rows = counts[:-1] / max(epoch, 1), np.arange(len(labels))
+        return np.column_stack([truth, share, rows]).astype(np.float32)
+
+    def _accuracy(self, target, z):
+        return keras.metrics.categorical_accuracy(target[:, : self.classes], z)
+
+    def _nll(self, target, z):
+        truth = target[:, : self.classes]
+        return keras.losses.categorical_crossentropy(truth, z, from_logits=True)
+
+
+class Hits(keras.metrics.Metric):
+    """How often each training image was classified rightly by the network in training.
+
+    The targets' last column is the image's number; images that are not trained on share the number
+    after the last.
+    """
+
+    def __init__(self, images: int, classes: int):
+        super().__init__(name="hits")
+        self.classes = classes
+        self.counts = self.add_variable((images + 1,), "zeros", name="counts")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        rows = ops.cast(y_true[:, -1], "int32")
+        truth = ops.argmax(y_true[:, : self.classes], axis=-1)
+        right = ops.cast(ops.equal(truth, ops.argmax(y_pred, axis=-1)), "float32")
+        counts = ops.convert_to_tensor(self.counts)
+        now = ops.take(counts, rows) + right
+        self.counts.assign(ops.scatter_update(counts, ops.expand_dims(rows, -1), now))
+
+    def reset_state(self):
+        """Nothing: the counts are of all epochs."""
+
+    def result(self):
+        return ops.mean(ops.convert_to_tensor(self.counts)[:-1])

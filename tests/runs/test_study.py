@@ -1,0 +1,62 @@
+"""Several runs asked for at once: their folders' names, and what is left alone."""
+
+import pytest
+
+from acrlls import runs
+from acrlls.config import UserError
+from acrlls.runs import RESULTS, study
+from acrlls.runs.study import folder_name
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "laptop"),
+        ({"seed": 1, "phase2_epochs": 0}, "laptop-phase1-seed-1"),
+        (
+            {"seed": 1, "class_weights": False, "phase2_epochs": 0},
+            "laptop-phase1-unweighted-seed-1",
+        ),
+        ({"seed": 0, "loss": "focal", "phase2_epochs": 0}, "laptop-phase1-focal-seed-0"),
+        ({"loss": "cross_entropy", "batchnorm": "frozen"}, "laptop-batchnorm-frozen"),
+        ({"backbone": "/somewhere/weights.h5", "alpha": 0.1}, "laptop-alpha-0.1"),
+    ],
+)
+def test_a_folder_is_named_after_what_was_changed(changes, name):
+    assert folder_name("laptop", changes) == name
+
+
+def test_every_combination_has_a_folder_seed_by_seed():
+    lists = {"seed": [0, 1], "loss": ["cross_entropy", "focal"], "variant": ["baseline"]}
+    jobs = study("quick", {"phase2_epochs": 0}, lists)
+    groups = ["quick-phase1-seed-0", "quick-phase1-focal-seed-0", "quick-phase1-seed-1"]
+    assert list(jobs)[:3] == [RESULTS / group / "baseline" for group in groups]
+    assert [(c.seed, c.loss) for c in jobs.values()][2:] == [(1, "cross_entropy"), (1, "focal")]
+    named = study("quick", {}, lists, "mine-{loss}-{seed}")
+    assert [str(f) for f in named][1] == "mine-focal-0/baseline"
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [("mine-{loss}", "two runs .* mine-cross_entropy"), ("{sead}", "not: 'sead'")],
+)
+def test_a_folder_for_two_runs_or_of_an_unknown_setting_is_refused(output, said):
+    with pytest.raises(UserError, match=said):
+        study("quick", {}, {"seed": [0, 1], "variant": ["baseline"]}, output)
+
+
+def test_what_has_a_record_is_left_alone_on_request(tiny, tmp_path, capsys):
+    config = tiny.replace(phase2_epochs=0, phase1_epochs=1, views=1)
+    jobs = {tmp_path / name: config.replace(variant=name) for name in ("baseline", "lls_only")}
+    first = dict([next(iter(jobs.items()))])
+    runs.reproduce(first)
+    before = (tmp_path / "baseline" / "manifest.json").stat().st_mtime_ns
+    runs.reproduce(jobs, missing=True)
+    said = capsys.readouterr().out
+    assert (tmp_path / "baseline" / "manifest.json").stat().st_mtime_ns == before
+    assert (
+        "1 runs, 1 recorded already" in said and runs.load_run(tmp_path / "lls_only").history.size
+    )
+    runs.reproduce(jobs)
+    assert "2 runs, 0 recorded already" in (again := capsys.readouterr().out)
+    assert again.count("minutes are left") == 1

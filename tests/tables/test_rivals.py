@@ -1,0 +1,101 @@
+"""The page of rivals: AUGRC, paired differences over seeds, and each branch of its sentence."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import labels_of
+from scipy.special import softmax
+
+from acrlls.runs import Predictions
+from acrlls.tables import rivals
+from acrlls.tables.compare import ECE
+
+
+def confident(confidence):
+    """Probabilities of two classes that call class 0, with these confidences."""
+    c = np.array(confidence)
+    return np.column_stack([c, 1 - c])
+
+
+def test_augrc_is_that_worked_by_hand():
+    wrong = np.array([0, 1, 0, 1])
+    assert rivals.augrc(confident([0.9, 0.8, 0.7, 0.6]), wrong) == pytest.approx(0.1875)
+    assert rivals.augrc(confident([0.7] * 4), wrong) == pytest.approx(0.25)  # all tied: e / 2
+    assert rivals.augrc(confident([0.9, 0.8]), np.zeros(2, int)) == 0
+    assert rivals.augrc(confident([0.9, 0.8]), np.ones(2, int)) == 0.5
+
+
+def test_augrc_is_the_mean_over_coverages_of_the_share_accepted_and_wrong():
+    rng = np.random.default_rng(0)
+    confidence, wrong = rng.permutation(np.linspace(0.5, 1, 20_000)), rng.random(20_000) < 0.3
+    accepted = np.cumsum(wrong[np.argsort(-confidence)]) / len(wrong)
+    assert rivals.augrc(confident(confidence), wrong) == pytest.approx(accepted.mean(), abs=1e-4)
+
+
+def fake(loss, seed, factor, variant="baseline"):
+    """A run whose logits are those of calibrated ones times a factor."""
+    rng = np.random.default_rng(seed)
+    z = 3 * rng.normal(size=(600, 4))
+    y, names = labels_of(softmax(z, axis=1), rng), np.arange(600).astype(str)
+
+    def predictions(part):
+        return Predictions(names, y, factor * z, tuple("ABCD"), part)
+
+    config = SimpleNamespace(loss=loss, seed=seed, variant=variant, class_weights=False)
+    return SimpleNamespace(config=config, predictions=predictions, class_names=tuple("ABCD"))
+
+
+@pytest.fixture(scope="module")
+def table():
+    made = [("cross_entropy", 1.0), ("focal", 0.4), ("mbls", 1.0001)]
+    return rivals.scores([fake(loss, s, f) for loss, f in made for s in range(7)])
+
+
+def test_a_loss_that_only_changes_the_temperature_is_cross_entropy_after_temperature(table):
+    raw = rivals.paired(table, False, "", ECE).loc["Focal loss"]
+    after = rivals.paired(table, False, "temperature", ECE).loc["Focal loss"]
+    assert raw.difference > 0.05 and abs(after.difference) < 1e-3
+    assert raw.p == pytest.approx(2 / 2**7) and raw["p (Holm)"] == pytest.approx(4 / 2**7)
+    surplus = table[table.step == ""].groupby("method")[rivals.SURPLUS].mean()
+    assert surplus["Focal loss"] < -0.05 < surplus[rivals.USUAL]
+
+
+def test_pairs_are_of_equal_seed_and_one_pair_shows_nothing():
+    runs = [fake("cross_entropy", s, 1.0) for s in (0, 1)] + [fake("focal", s, 0.4) for s in (1, 2)]
+    row = rivals.paired(rivals.scores(runs), False, "", ECE).loc["Focal loss"]
+    assert row.seeds == 1 and row.p == 1
+
+
+def test_the_summary_holds_mean_and_spread_over_the_seeds(table):
+    shown = rivals.summary(table, False)
+    assert list(shown.loc["as trained"].index) == [
+        "Cross-entropy",
+        "Focal loss",
+        "Margin-based label smoothing",
+    ]
+    own = table[(table.step == "") & (table.method == "Focal loss")].NLL
+    text = f"{own.mean():.4f} ± {own.std():.4f}"
+    assert shown.loc[("as trained", "Focal loss"), "NLL"] == text
+    assert rivals.summary(table, True).empty
+
+
+def test_the_sentence_tells_whether_the_prediction_holds(table):
+    focal = table[table.method != "Margin-based label smoothing"]
+    text = rivals.answer(focal, False)
+    assert text.startswith("**The prediction holds: ") and "1 of 1 loss** (Focal loss)" in text
+    assert "higher for Focal loss." in text and "lower than that of cross-entropy for none" in text
+    swapped = focal.replace({"method": {"Focal loss": rivals.USUAL, rivals.USUAL: "Focal loss"}})
+    text = rivals.answer(swapped, False)
+    assert text.startswith("**The prediction does not hold: ") and "0 of 1 loss**. Cross" in text
+    assert "below its accuracy" in text and "entropy for Focal loss and higher for none" in text
+    few = rivals.answer(focal[focal.seed < 3], False)
+    assert "over 3 seeds, no difference could pass" in few and "can give is 0.25" in few
+
+
+def test_without_records_the_page_says_how_to_make_them(tmp_path):
+    nothing = rivals.scores(rivals.recorded("nothing"))
+    assert rivals.answer(nothing) == rivals.NONE and "results/rivals.sh" in rivals.NONE
+    assert rivals.summary(nothing, True).empty
+    assert isinstance(rivals.paired(nothing, True, "", ECE), pd.DataFrame)
