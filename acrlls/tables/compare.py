@@ -104,9 +104,11 @@ def compare(
 ) -> Difference:
     """Paired over the groups of runs that have both sides, and over the test images.
 
-    The interval resamples the groups, where there are several, and the images within each class,
-    the same for both sides.  No such interval of an ECE is trustworthy near zero, so its difference
-    has the p-value of a permutation instead: the two sides exchanged image by image.
+    In the paper's mix, test images are weighted to it, and so are the validation images to which a
+    step is fitted.  The interval resamples the groups, where there are several, and the images
+    within each class, the same for both sides.  No such interval of an ECE is trustworthy near
+    zero, so its difference has the p-value of a permutation instead: the two sides exchanged image
+    by image.
 
     Raises:
         ValueError: no group has both sides, or two runs were tested on different images.
@@ -121,7 +123,8 @@ def compare(
     ):
         raise ValueError("the runs were tested on different images")
     steps, weights = (first[1], second[1]), mix_weights(runs[0][0], mix)
-    p = np.array([[probabilities(r, s) for r, s in zip(two, steps, strict=True)] for two in runs])
+    p = [[probabilities(r, s, mix) for r, s in zip(two, steps, strict=True)] for two in runs]
+    p = np.array(p)
 
     def gain(models, labels, weights):
         before, after = (measures(q, labels, weights, bins) for q in models)
@@ -195,7 +198,7 @@ def mean_of(runs, step: str = "", mix: str = "own", bins: int = 15) -> np.ndarra
     return np.mean(
         [
             measures(
-                probabilities(r, step), r.predictions("test").labels, mix_weights(r, mix), bins
+                probabilities(r, step, mix), r.predictions("test").labels, mix_weights(r, mix), bins
             )
             for r in runs
         ],

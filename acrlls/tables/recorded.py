@@ -104,16 +104,18 @@ def _offers(run: Run, step: str) -> bool:
     return not step.startswith(READING) or step.removeprefix(READING) in readings(run)
 
 
-def probabilities(run: Run, step: str = "") -> np.ndarray:
+def probabilities(run: Run, step: str = "", mix: str = "own") -> np.ndarray:
     """Test probabilities ``(n, classes)`` of a run, as trained or after a step: a name in
-    ``calibration.METHODS``, or ``READING`` and a reading of BatchNorm's statistics."""
+    ``calibration.METHODS``, fitted on validation images weighted to a mix, or ``READING`` and a
+    reading of BatchNorm's statistics."""
     test = run.predictions("test")
     if not step:
         return test.probabilities
     if step.startswith(READING):
         return readings(run)[step.removeprefix(READING)]
     method = calibration.METHODS[step].make(training_weights(run))
-    return method.fit(run.predictions("validation")).predict_proba(test)
+    weights = None if mix == "own" else mix_weights(run, mix, "validation")
+    return method.fit(run.predictions("validation"), sample_weight=weights).predict_proba(test)
 
 
 def readings(run: Run) -> dict[str, np.ndarray]:
@@ -129,14 +131,14 @@ def readings(run: Run) -> dict[str, np.ndarray]:
     return found
 
 
-def mix_weights(run: Run, mix: str) -> np.ndarray:
-    """A weight for each test image ``(n,)``, of mean one: all one in the mix ``"own"``, and in
+def mix_weights(run: Run, mix: str, part: str = "test") -> np.ndarray:
+    """A weight for each image of a part ``(n,)``, of mean one: all one in the mix ``"own"``, and in
     ``"paper"`` such that the classes have their published shares.
 
     Raises:
         ValueError: another mix, or classes that are not the paper's.
     """
-    labels = run.predictions("test").labels
+    labels = run.predictions(part).labels
     if mix == "own":
         return np.ones(len(labels))
     if mix != "paper":

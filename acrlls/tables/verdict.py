@@ -48,11 +48,12 @@ def _seeds(found: Difference) -> str:
     return seeds if found.pairs == found.seeds else f"{seeds}, {found.pairs} runs"
 
 
-def headline(step: Difference, layers: Difference, errors, floor: float) -> str:
+def headline(step: Difference, mixed: Difference, layers: Difference, errors, floor: float) -> str:
     """The verdict in one sentence.
 
     Args:
         step: Baseline with a post-hoc step minus Proposed as trained.
+        mixed: the same in the paper's class mix.
         layers: Proposed minus Baseline, as trained.
         errors: mean class-wise ECE of each run of Proposed.
         floor: what perfect calibration stays below in 95 % of test sets.
@@ -64,14 +65,18 @@ def headline(step: Difference, layers: Difference, errors, floor: float) -> str:
         1: "predicts worse than the network without the two layers",
         0: "cannot be told from the network without the two layers by its predictions",
     }[layers.shows("NLL")]
-    needed = {
-        -1: "One step after training helps that network more than the layers do",
-        1: "The layers help more than one step after training of that network",
-        0: "One step after training of that network does as much",
-    }[step.shows("NLL")]
+    helps = {
+        -1: "helps that network more than the layers do",
+        1: "helps that network less than the layers do",
+        0: "cannot be told from the layers in what it brings",
+    }
+    here, there = (helps[d.shows("NLL")] for d in (step, mixed))
+    needed = f"{here} in either class mix"
+    if here != there:
+        needed = f"{here} in the class mix of these images, and {there} in the paper's"
     return (
-        f"**Trained with ACR and LLS, the network {trained}, and it {gain}. {needed}.** "
-        "The numbers, from the real images:"
+        f"**Trained with ACR and LLS, the network {trained}, and it {gain}. One step after "
+        f"training {needed}.** The numbers, from the real images:"
     )
 
 
@@ -112,18 +117,22 @@ def better(own: Difference, paper: Difference) -> str:
     return f"**Better?** Proposed predicts {mixes}: {numbers} ({_seeds(own)})."
 
 
-def needed(step: Difference) -> str:
+def needed(step: Difference, mixed: Difference) -> str:
     """Does Proposed make a step after training unnecessary?
 
     Args:
         step: Baseline with a post-hoc step minus Proposed as trained.
+        mixed: the same in the paper's class mix.
     """
     answer = {
         -1: "No. Baseline with one post-hoc step predicts better than Proposed as trained",
         1: "Yes, of the step tried. Baseline with it predicts worse than Proposed as trained",
         0: "Proposed as trained and Baseline with one post-hoc step cannot be told apart",
     }[step.shows("NLL")]
-    return f"**Post-hoc unnecessary?** {answer}: {_change(step, 'NLL', 3)} ({_seeds(step)})."
+    return (
+        f"**Post-hoc unnecessary?** {answer}: {_change(step, 'NLL', 3)}; in the paper's class mix "
+        f"{_change(mixed, 'NLL', 3)} ({_seeds(step)})."
+    )
 
 
 def _runs(n: int) -> str:

@@ -39,12 +39,20 @@ def test_the_sentence_says_what_the_interval_of_the_nll_says(row, said):
     assert "-" not in text.replace("class-wise", "")
 
 
-@pytest.mark.parametrize("step, help", [(BETTER, "more than the layers do"), (WORSE, "The layers")])
+@pytest.mark.parametrize(
+    "step, mixed, helps",
+    [
+        (BETTER, BETTER, "more than the layers do in either class mix"),
+        (BETTER, NEITHER, "these images, and cannot be told from the layers in what it brings in"),
+        (WORSE, WORSE, "less than the layers do in either"),
+    ],
+)
 @pytest.mark.parametrize("errors, trained", [([0.02], "is not calibrated"), ([0.001], "shows no")])
-def test_the_headline_joins_calibration_layers_and_step(step, help, errors, trained):
-    text = verdict.headline(difference(step), difference(NEITHER), errors, 0.01)
-    assert help in text and trained in text and "cannot be told from" in text
-    text = verdict.headline(difference(step), difference(WORSE), [*errors, 0.005], 0.01)
+def test_the_headline_joins_calibration_layers_and_step(step, mixed, helps, errors, trained):
+    steps = difference(step), difference(mixed)
+    text = verdict.headline(*steps, difference(NEITHER), errors, 0.01)
+    assert helps in text and trained in text and "cannot be told from the network" in text
+    text = verdict.headline(*steps, difference(WORSE), [*errors, 0.005], 0.01)
     assert "predicts worse than the network without" in text
 
 
@@ -52,7 +60,8 @@ def test_the_headline_joins_calibration_layers_and_step(step, help, errors, trai
     "row, said", [(BETTER, "No."), (WORSE, "Yes"), (NEITHER, "cannot be told apart")]
 )
 def test_the_card_on_post_hoc_steps(row, said):
-    assert said in verdict.needed(difference(row)) and "one seed" in verdict.needed(difference(row))
+    text = verdict.needed(difference(row), difference(NEITHER))
+    assert said in text and "one seed" in text and "paper's class mix NLL +0.010" in text
 
 
 def test_the_card_on_both_mixes_tells_them_apart_where_they_differ():
@@ -102,6 +111,16 @@ def test_in_the_papers_mix_the_classes_have_their_published_shares(published):
     np.testing.assert_allclose(shares, np.array([543, 903, 1530, 203]) / 3179)
     assert weights.mean() == pytest.approx(1)
     assert run.class_names == CLASSES
+
+
+def test_a_step_for_the_papers_mix_gives_its_classes_their_shares(published):
+    run = published.of("baseline")[0]
+    p = recorded.probabilities(run, recorded.STEP, "paper")
+    weights = recorded.mix_weights(run, "paper")
+    shares = np.average(p, axis=0, weights=weights)
+    own = np.average(recorded.probabilities(run, recorded.STEP), axis=0, weights=weights)
+    there = np.array([543, 903, 1530, 203]) / 3179
+    assert np.abs(shares - there).sum() < np.abs(own - there).sum()
 
 
 def test_a_network_does_not_differ_from_itself(published):
