@@ -89,7 +89,8 @@ def bench(task: Task, output: Path, say=print) -> None:
         note = {**vars(task), "config": task.config.as_dict()}
         (Path(folder) / "task.json").write_text(json.dumps(note))
         sides = [f"{side} {part}" for part in PARTS for side in SIDES]
-        for name in ("machine", *sides, "tuned plain"):
+        tuned = [f"tuned {part}" for part in PARTS[1:]]  # the grid's epochs are Phase 1's
+        for name in ("machine", *sides, *tuned):
             start = time.perf_counter()
             found[name] = _in_a_process(Path(folder), name)
             say(f"{name:<20} {time.perf_counter() - start:6.0f} s", flush=True)
@@ -103,7 +104,7 @@ def bench(task: Task, output: Path, say=print) -> None:
         "grid_points": len(task.of_part("grid")),
         "plain_points": task.plain_points,
         "machine": found["machine"],
-        "parts": [_timed(found, side, part, train) for part in PARTS for side in SIDES],
+        "parts": [_speed(found, side, part, train) for part in PARTS for side in SIDES],
         "agreement": {part: _agreement(found, part) for part in ("grid", "phase 1")},
     }
     output.mkdir(parents=True, exist_ok=True)
@@ -126,7 +127,7 @@ def _rows(found: dict, side: str, part: str) -> list[list[dict]]:
     return [[row for row in run if row["phase"] == number] for run in histories]
 
 
-def _timed(found: dict, side: str, part: str, train: int) -> dict:
+def _speed(found: dict, side: str, part: str, train: int) -> dict:
     """Seconds, images a second and peak memory of a part on one side."""
     done, before = found[f"{side} {part}"], {}
     if side == "bank" and part.startswith("phase 2"):
@@ -146,13 +147,10 @@ def _agreement(found: dict, part: str) -> float:
 
 def _epochs(found: dict, train: int) -> pd.DataFrame:
     """Every epoch as a row: side, part, run, train (images), epoch, seconds."""
-    runs = {(side, part): _rows(found, side, part) for part in PARTS for side in SIDES}
-    tuned = found["tuned plain"]["histories"]
-    runs |= {(cost.TUNED, part): [history] for part, history in tuned.items()}
     rows = [
-        (side, part, k, train, row["epoch"], row["seconds"])
-        for (side, part), histories in runs.items()
-        for k, run in enumerate(histories)
+        ({"tuned": cost.TUNED}.get(side, side), part, k, train, row["epoch"], row["seconds"])
+        for side, _, part in (name.partition(" ") for name in found if name != "machine")
+        for k, run in enumerate(_rows(found, side, part))
         for row in run
     ]
     return pd.DataFrame(rows, columns=["side", "part", "run", "train", "epoch", "seconds"])

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from acrlls.bench.compare import PARTS, Task
+from acrlls.bench.compare import Task
 from acrlls.config import Config, UserError
 from acrlls.data import Dataset, batch, class_weights, split_of
 
@@ -24,19 +24,14 @@ def main(folder: Path, name: str) -> None:
     """Do one part and write its result, its peak memory included."""
     from acrlls.backend import import_keras
 
-    if name.startswith("plain"):
+    side, _, part = name.partition(" ")
+    if side == "plain":
         import keras  # noqa: F401  # as a user has it
     else:
         import_keras()
     note = json.loads((folder / "task.json").read_text())
     task = Task(**{**note, "config": Config(**note["config"])})
-    if name == "machine":
-        result = machine(task.config)
-    elif name == "tuned plain":
-        result = _tuned(task, folder)
-    else:
-        side, part = name.split(" ", 1)
-        result = {"bank": through_bank, "plain": plain}[side](task, part, folder)
+    result = timed(task, side, part, folder) if part else machine(task.config)
     (folder / f"{name}.json").write_text(json.dumps({**result, "peak_bytes": _peak_bytes()}))
 
 
@@ -50,50 +45,41 @@ def _peak_bytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def through_bank(task: Task, part: str, folder: Path) -> dict:
-    """Train a part's runs as ``acrlls.run`` does, on a store of their own."""
+def timed(task: Task, side: str, part: str, folder: Path) -> dict:
+    """Seconds of a part's runs on one side, scaled up to all of them, and the runs' epochs."""
+    from acrlls.training import train  # noqa: F401  # its import does not count
+
+    configs, dataset = task.of_part(part), task.dataset()
+    some = {"plain grid": task.plain_points, "tuned": 1}
+    trained = configs[: some.get(f"{side} {part}", some.get(side))]
+    os.environ["ACRLLS_STORE"] = str(folder / f"store {part}")  # filling it is a part of the time
+    run, histories = through_bank if side == "bank" else plain, []
+    start, cpu = time.perf_counter(), time.process_time()
+    for k, config in enumerate(trained):
+        histories.append(run(config, dataset, part, folder / f"{side} {part} {k}"))
+    times = time.perf_counter() - start, time.process_time() - cpu
+    seconds, cpu = (len(configs) / len(trained) * each for each in times)
+    return {"seconds": seconds, "cpu_seconds": cpu, "histories": histories}
+
+
+def through_bank(config: Config, dataset: Dataset, part: str, run: Path) -> list[dict]:
+    """The epochs of a run, trained as ``acrlls.run`` does."""
     from acrlls.training import train
 
-    dataset, histories = task.dataset(), []
-    os.environ["ACRLLS_STORE"] = str(folder / f"store {part}")  # filling it is a part of the time
-    start, cpu = time.perf_counter(), time.process_time()
-    for k, config in enumerate(task.of_part(part)):
-        run = folder / f"bank {part}" / str(k)
-        train(config, dataset, run)
-        histories.append(pd.read_csv(run / "history.csv").to_dict("records"))
-    return _result(start, cpu, histories)
+    train(config, dataset, run)
+    return pd.read_csv(run / "history.csv").to_dict("records")
 
 
-def plain(task: Task, part: str, folder: Path) -> dict:
-    """Train a part's runs with ``fit``; Phase 2 goes on from the weights that Phase 1 kept."""
-    configs, dataset = task.of_part(part), task.dataset()
-    start, cpu = time.perf_counter(), time.process_time()
-    trained = configs[: task.plain_points] if part == "grid" else configs
-    histories = [_plain_run(part, config, dataset, folder) for config in trained]
-    return _result(start, cpu, histories, scale=len(configs) / len(trained))
-
-
-def _result(start: float, cpu: float, histories: list[list[dict]], scale: float = 1.0) -> dict:
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    return {"seconds": seconds * scale, "cpu_seconds": cpu * scale, "histories": histories}
-
-
-def _tuned(task: Task, folder: Path) -> dict:
-    """Epochs of the first variant in plain Keras with TensorFlow's faster kernels, by part."""
-    dataset = task.dataset()
-    parts = [part for part in PARTS if part != "grid"]  # the grid's epochs are Phase 1's
-    runs = {part: _plain_run(part, task.of_part(part)[0], dataset, folder) for part in parts}
-    return {"histories": runs}
-
-
-def _plain_run(part: str, config: Config, dataset: Dataset, folder: Path) -> list[dict]:
+def plain(config: Config, dataset: Dataset, part: str, run: Path) -> list[dict]:
+    """The epochs of a run with ``fit``; Phase 2 goes on from the weights that Phase 1 kept."""
     from acrlls.method import build_model
 
     model = build_model(config, len(dataset.class_names))
-    kept, second = folder / f"plain {config.variant}.weights.h5", part.startswith("phase 2")
-    if second:
+    kept = Path(str(run).replace(part, "phase 1") + ".weights.h5")
+    if part.startswith("phase 2"):
         model.load_weights(kept)
-    history = plain_phase(config, dataset, model, 2 if second else 1)
+        return plain_phase(config, dataset, model, 2)
+    history = plain_phase(config, dataset, model, 1)
     if part == "phase 1":
         model.save_weights(kept)
     return history

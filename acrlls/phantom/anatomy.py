@@ -43,9 +43,8 @@ def chest(board: Board, q) -> Chest:
     s = _shape(q)
     lateral, medial = _lung_edges(board, s)
     dome = _diaphragm(board, s)
-    inside = (
-        step(lateral - board.r, 0.05) * step(board.r - medial, 0.07) * step(dome - board.v, 0.05)
-    )
+    inside = step(lateral - board.r, 0.05) * step(board.r - medial, 0.07)
+    inside *= step(dome - board.v, 0.05)
     heart = _heart(board, s)
     air = inside * (1 - F(0.85) * heart) * (1 - F(0.25) * step(board.v - dome + F(0.14), 0.30))
     air *= F(0.80) + F(0.20) * np.sqrt(np.clip((lateral - board.r) / F(0.30), 0, 1))
@@ -114,15 +113,13 @@ def _heart(board: Board, s) -> np.ndarray:
     outflow = _solid(board, 0.06, floor - 1.75 * h, 0.125, 0.85 * h, angle=-0.22)
     knob = _solid(board, 0.085, mix(-0.30, -0.34, s.body), mix(0.05, 0.080, s.body), 0.085)
     vein = _solid(board, -0.055, -0.30, mix(0.085, 0.075, s.body), 0.36)
-    shadow = np.maximum(np.maximum(left, right), np.maximum(outflow, np.maximum(knob, vein)))
-    return np.sqrt(shadow)
+    return np.sqrt(np.max([left, right, outflow, knob, vein], axis=0))
 
 
 def _solid(board: Board, u, v, a, b, angle=0.0) -> np.ndarray:
     """Squared thickness of an ellipsoid, 0 to 1."""
-    du, dv = board.u - F(u), board.v - F(v)
-    cos, sin = F(np.cos(angle)), F(np.sin(angle))
-    du, dv = (cos * du + sin * dv) / F(a), (cos * dv - sin * du) / F(b)
+    du, dv = board.around(u, v, angle)
+    du, dv = du / F(a), dv / F(b)
     return np.clip((1 - du * du - dv * dv) * F(1.3), 0, 1)
 
 
@@ -149,12 +146,11 @@ def _trunk(board: Board, s, q) -> np.ndarray:
 
 def _spine(board: Board, s) -> np.ndarray:
     """Vertebral column with its discs and the row of spinous processes."""
-    off = board.r
     pitch = mix(0.105, 0.125, s.body)
     disc = F(0.5) + F(0.5) * np.cos(board.v * F(2 * np.pi / pitch))
-    column = step(F(mix(0.062, 0.072, s.body)) - off, 0.06)
+    column = step(F(mix(0.062, 0.072, s.body)) - board.r, 0.06)
     column *= 1 - F(0.4) * step(board.v - F(s.dome_left), 0.3)
-    process = step(F(0.016) - off, 0.02) * disc
+    process = step(F(0.016) - board.r, 0.02) * disc
     return F(0.10) * column * (1 - F(0.45) * disc**3) + F(0.035) * process
 
 
@@ -188,11 +184,8 @@ def _shoulders(board: Board, s, q) -> np.ndarray:
     reach = s.width + mix(0.04, 0.16, s.body)
     t = np.clip(r / F(reach), 0, 1.2)
     course = F(top) - F(mix(0.05, 0.10, s.body)) * t + F(0.035) * np.sin(F(5.0) * t)
-    middle = np.abs(v - course)
-    half = F(0.021) + F(0.012) * np.square(t - F(0.5)) * 4
-    clavicle = F(0.75) * step(half - middle, 0.02) + F(0.35) * step(
-        F(0.008) - np.abs(middle - half), 0.018
-    )
+    edge = np.abs(v - course) - (F(0.021) + F(0.012) * np.square(t - F(0.5)) * 4)
+    clavicle = F(0.75) * step(-edge, 0.02) + F(0.35) * step(F(0.008) - np.abs(edge), 0.018)
     clavicle *= step(r - F(0.075), 0.03) * step(F(reach) - r, 0.05)
     blade_u, blade_v = s.width * 0.98 + 0.06, s.apex + 0.40
     bones = F(0.20) * clavicle
@@ -206,20 +199,15 @@ def _shoulders(board: Board, s, q) -> np.ndarray:
 def _airway(board: Board, s) -> np.ndarray:
     """Windpipe down to its fork."""
     fork = F(-0.20)
-    below = np.clip(board.v - fork, 0, 0.14)
-    d = np.abs(board.r - below)
-    d = np.where(board.v > fork, d, board.r)
+    d = np.abs(board.r - np.clip(board.v - fork, 0, 0.14))
     return step(F(0.034) - d, 0.025) * step(fork + F(0.13) - board.v, 0.06)
 
 
 def _breasts(board: Board, s) -> np.ndarray:
     """Soft shadows over the lower chest, sharp below."""
-    total = np.zeros_like(board.u)
-    for side in (-1, 1):
-        u, v = side * 0.64 * s.width, s.base - 0.36
-        disc = board.ellipse(u, v, 0.29, 0.26, edge=0.05)
-        total += disc * np.clip(F(0.45) + (board.v - F(v)) / F(0.5), 0.05, 1)
-    return total
+    u, v = 0.64 * s.width, s.base - 0.36
+    right, left = (board.ellipse(side * u, v, 0.29, 0.26, edge=0.05) for side in (-1, 1))
+    return (right + left) * np.clip(F(0.45) + (board.v - F(v)) / F(0.5), 0.05, 1)
 
 
 def _vessels(board: Board, s, q) -> np.ndarray:
@@ -243,13 +231,10 @@ def radiate(board: Board, s, spread: float, sharpness: float) -> np.ndarray:
     distance = np.sqrt(du * du + F(0.8) * dv * dv)
     turns = np.arctan2(dv, du) * F(1 / (2 * np.pi)) + F(0.012) * board.noise(11)
     spokes, rings = 40, 10
-    table = board.rng.standard_normal((2, rings, spokes)) + 0.8 * board.rng.standard_normal(
-        (2, 1, spokes)
-    )
+    table = board.rng.standard_normal((2, rings, spokes))
+    table = table + 0.8 * board.rng.standard_normal((2, 1, spokes))
     table = table.reshape(2 * rings, spokes).astype(F)
     ring = np.minimum(distance * F(11), F(rings - 1)) + np.where(board.left, F(rings), F(0))
-    streaks = map_coordinates(
-        table, (ring, turns * F(spokes)), order=1, mode="grid-wrap", prefilter=False
-    )
+    streaks = map_coordinates(table, (ring, turns * F(spokes)), order=1, mode="grid-wrap")
     streaks = np.clip((streaks - F(0.2)) * F(sharpness), 0, 1.3)
     return np.exp(-np.square(distance / F(2 * spread))) * streaks * step(distance - F(0.11), 0.12)

@@ -46,36 +46,29 @@ class Board:
     def ellipse(self, u, v, a, b=None, angle=0.0, edge=0.03, warp=None) -> np.ndarray:
         """Filled ellipse, values 0 to 1; ``warp`` (size, size) bends its soft border."""
         b = a if b is None else b
-        du, dv = self.u - F(u), self.v - F(v)
-        if angle:
-            cos, sin = F(np.cos(angle)), F(np.sin(angle))
-            du, dv = cos * du + sin * dv, cos * dv - sin * du
+        du, dv = self.around(u, v, angle)
         distance = np.sqrt(np.square(du / F(a)) + np.square(dv / F(b)))
         if warp is not None:
             distance = distance + warp
         return step((1 - distance) * F(min(a, b)), edge)
 
-    def blob(self, u, v, a, b=None) -> np.ndarray:
+    def around(self, u, v, angle=0.0) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates from the origin (u, v), turned by ``angle`` (radians)."""
+        du, dv, cos, sin = self.u - F(u), self.v - F(v), F(np.cos(angle)), F(np.sin(angle))
+        return cos * du + sin * dv, cos * dv - sin * du
+
+    def blob(self, u, v, a, b) -> np.ndarray:
         """Gaussian spot of standard deviations ``a`` and ``b``, 1 at its centre."""
-        b = a if b is None else b
-        return np.exp(
-            F(-0.5) * (np.square((self.u - F(u)) / F(a)) + np.square((self.v - F(v)) / F(b)))
-        )
+        du, dv = self.around(u, v)
+        return np.exp(F(-0.5) * (np.square(du / F(a)) + np.square(dv / F(b))))
 
     def line(self, points, width: float, edge: float = 0.012) -> np.ndarray:
         """Smooth line along ``points`` [(u, v), ...] of the given width, values 0 to 1."""
         nearest = np.full(self.u.shape, 9, F)
-        points = rounded(points)
-        for (u0, v0), (u1, v1) in itertools.pairwise(points):
-            du, dv = u1 - u0, v1 - v0
-            t = np.clip(
-                ((self.u - F(u0)) * F(du) + (self.v - F(v0)) * F(dv)) / F(du * du + dv * dv), 0, 1
-            )
-            np.minimum(
-                nearest,
-                np.hypot(self.u - F(u0) - t * F(du), self.v - F(v0) - t * F(dv)),
-                out=nearest,
-            )
+        for (u0, v0), (u1, v1) in itertools.pairwise(rounded(points)):
+            (u, v), du, dv = self.around(u0, v0), u1 - u0, v1 - v0
+            t = np.clip((u * F(du) + v * F(dv)) / F(du * du + dv * dv), 0, 1)
+            nearest = np.minimum(nearest, np.hypot(u - t * F(du), v - t * F(dv)))
         return step(F(width / 2) - nearest, edge)
 
 

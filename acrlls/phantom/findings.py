@@ -121,9 +121,8 @@ def _cavity(board: Board, body: Chest) -> None:
     u, v = _lung_point(board, body.shape, board.rng.choice((-1, 1)))
     a = board.rng.uniform(0.10, 0.17)
     warp = F(0.10) * board.noise(6)
-    ring = board.ellipse(u, v, a, edge=0.04, warp=warp) - board.ellipse(
-        u, v, 0.62 * a, edge=0.04, warp=warp
-    )
+    outer, inner = (board.ellipse(u, v, k * a, edge=0.04, warp=warp) for k in (1, 0.62))
+    ring = outer - inner
     body.fill(F(board.rng.uniform(0.6, 0.9)) * np.clip(ring, 0, 1))
 
 

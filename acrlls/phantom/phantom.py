@@ -28,9 +28,6 @@ from acrlls.phantom.film import develop
 from acrlls.phantom.findings import SOURCE_PAINTERS, alter, paint_target
 from acrlls.phantom.patients import CLASSES, eta, healthy, sample_quantities
 
-# The files on which a picture depends, for the digest of a set of phantoms.
-_FILES = ("anatomy", "board", "film", "findings", "patients", "phantom")
-SOURCES = tuple(f"phantom/{name}.py" for name in _FILES)
 _QUANTITIES, _PICTURE, _LABEL, _SOURCE = range(4)  # names of the random streams
 
 
@@ -122,10 +119,12 @@ def _draw_source(seed: int, index: int, size: int):
 
 def _collect(one, n: int, seed: int, size: int, first: int) -> list[tuple]:
     """``one(seed, index, size)`` for every index: each of its results as a tuple of ``n``."""
-    given = {"n": n, "seed": seed, "size": size, "first": first}
-    limits = {"n": (1, 10**7), "seed": (0, 2**63 - 1), "size": (32, 1024), "first": (0, 2**62)}
-    for name, (low, high) in limits.items():
-        value = given[name]
+    for name, value, low, high in (
+        ("n", n, 1, 10**7),
+        ("seed", seed, 0, 2**63 - 1),
+        ("size", size, 32, 1024),
+        ("first", first, 0, 2**62),
+    ):
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not whole or not low <= value <= high:
             raise UserError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")

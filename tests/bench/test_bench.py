@@ -62,16 +62,15 @@ def test_plain_keras_is_timed_with_the_kernels_that_tensorflow_chooses_itself(
 
 
 @pytest.mark.parametrize(
-    ("name", "switched_on"), [("plain phase 1", False), ("tuned plain", True), ("bank grid", True)]
+    ("name", "switched_on"),
+    [("plain phase 1", False), ("tuned phase 1", True), ("bank grid", True)],
 )
 def test_of_the_sides_plain_keras_alone_is_imported_as_it_is(
     task, tmp_path, monkeypatch, name, switched_on
 ):
     calls = []
     monkeypatch.setattr(backend, "import_keras", lambda: calls.append(name))
-    monkeypatch.setattr(parts, "_tuned", lambda *_: {})
-    for side in ("plain", "through_bank"):
-        monkeypatch.setattr(parts, side, lambda *_: {})
+    monkeypatch.setattr(parts, "timed", lambda *_: {})
     write(task, tmp_path)
     parts.main(tmp_path, name)
     assert bool(calls) == switched_on
@@ -94,7 +93,7 @@ def test_both_sides_train_alike_and_the_record_has_what_the_section_reads(
     monkeypatch.setenv("ACRLLS_STORE", os.environ["ACRLLS_STORE"])  # put back afterwards
     said = []
     compare.bench(task, tmp_path / "quick", say=lambda text, **_: said.append(text))
-    assert len(said) == 11  # what is timed, the machine, four parts on two sides, and tuned
+    assert len(said) == 13  # what is timed, the machine, four parts on two sides, three tuned
     monkeypatch.setattr(speed, "RECORDS", tmp_path)
     result, epochs = speed.record("quick")
     # Same seeds, images, views, order and dropout: the head's losses agree but for rounding.
