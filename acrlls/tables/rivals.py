@@ -118,14 +118,21 @@ def _sign_flip(gap: np.ndarray) -> float:
     """Exact p-value of differences ``(seeds,)`` of which each might have had the other sign."""
     if len(gap) < 2:
         return 1.0  # either sign of one difference is as large
+    test = permutation_test((gap,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    return float(test.pvalue)
 
-    def mean(a, b, axis=-1):
-        return np.mean(a - b, axis=axis)
 
-    samples = gap, np.zeros_like(gap)
-    return float(
-        permutation_test(samples, mean, permutation_type="samples", n_resamples=np.inf).pvalue
-    )
+def differences(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
+    """:func:`paired` as text, the difference and Holm's p; a column a measure and step."""
+    columns = {}
+    for measure in ("NLL", ECE, "AUGRC"):
+        for step in ("", STEP):
+            rows = paired(table, weighted, step, measure)
+            columns[measure, step_title(step)] = {
+                method: f"{number(row.difference, 4, True)} ({number(row['p (Holm)'])})"
+                for method, row in rows.iterrows()
+            }
+    return pd.DataFrame(columns)
 
 
 def answer(table: pd.DataFrame, weighted: bool = True) -> str:

@@ -58,6 +58,8 @@ def test_a_loss_that_only_changes_the_temperature_is_cross_entropy_after_tempera
     after = rivals.paired(table, False, "temperature", ECE).loc["Focal loss"]
     assert raw.difference > 0.05 and abs(after.difference) < 1e-3
     assert raw.p == pytest.approx(2 / 2**7) and raw["p (Holm)"] == pytest.approx(4 / 2**7)
+    shown = rivals.differences(table, False)
+    assert shown.loc["Focal loss", (ECE, "as trained")] == f"+{raw.difference:.4f} (0.031)"
     surplus = table[table.step == ""].groupby("method")[rivals.SURPLUS].mean()
     assert surplus["Focal loss"] < -0.05 < surplus[rivals.USUAL]
 
@@ -97,5 +99,5 @@ def test_the_sentence_tells_whether_the_prediction_holds(table):
 def test_without_records_the_page_says_how_to_make_them(tmp_path):
     nothing = rivals.scores(rivals.recorded("nothing"))
     assert rivals.answer(nothing) == rivals.NONE and "results/rivals.sh" in rivals.NONE
-    assert rivals.summary(nothing, True).empty
+    assert rivals.summary(nothing, True).empty and rivals.differences(nothing, True).empty
     assert isinstance(rivals.paired(nothing, True, "", ECE), pd.DataFrame)
