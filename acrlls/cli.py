@@ -20,7 +20,6 @@ from typing import Any
 import acrlls
 from acrlls import book
 from acrlls.config import Config, UserError, configure, profiles
-from acrlls.store import store
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
 SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
@@ -101,19 +100,27 @@ def reproduce(options) -> None:
     """Train with a profile and record each run under results/, for every combination of the lists.
 
     acrlls reproduce --profile laptop --losses focal mbls --seeds 0 1 2 -p phase2_epochs 0
+    acrlls reproduce --profile laptop --data ~/my-images
     A run that is already kept is recorded as it is; one that was cut off goes on where it was.
+    With --data, Baseline and Proposed are trained on your folder, and report.html says how they do.
     """
     given = _values(options.parameters, SETTINGS, "reproduce")
     lists = {"seed": options.seeds, "loss": options.losses, "variant": options.variants}
+    folder = options.output
+    if options.data:
+        given["data"], lists["variant"] = options.data, ["baseline", "proposed"]
+        folder = folder or Path(f"report-{Path(options.data).name}")
     lists = {name: values for name, values in lists.items() if values}
     from acrlls import runs
 
-    jobs = _usage(runs.study, options.profile, given, lists, options.output)
+    jobs = _usage(runs.study, options.profile, given, lists, folder)
     runs.reproduce(jobs, options.missing)
     if options.tune:
         table = acrlls.tune(next(iter(jobs.values())).replace(variant="proposed"))
         table.to_csv(next(iter(jobs)).parent / "tuning.csv", index=False)
         print(table.to_string(index=False))
+    if options.data:
+        print(book.write_report(folder, {"profile": options.profile, **given}))
 
 
 def cache(options) -> int:
@@ -125,27 +132,10 @@ def cache(options) -> int:
     acrlls cache unfinished --clear delete runs that were cut off
     """
     from acrlls import runs as kept
-    from acrlls.training import LIMIT_VARIABLE, limit, readable
 
     default = kept.CLEARED_BY_DEFAULT if options.clear else kept.CHECKED if options.check else ()
     found = _usage(kept.entries, options.chosen or default)
-    status, left = 0, []
-    for entry in found:
-        print(f"{entry.kind:<10} {readable(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}", end="")
-        print(f"  {entry.name}\n{'':<10} {entry.what}")
-        if options.check and entry.kind in kept.CHECKED:
-            bad = ", ".join(kept.damaged(entry))
-            status = 1 if bad else status
-            print(" " * 10, f"not whole: {bad}; made again when asked for" if bad else "whole")
-        if options.clear and not entry.delete():
-            left.append(entry)
-            print(" " * 10, "left as it is: another process is making it")
-    found = [entry for entry in found if entry not in left]
-    total = readable(sum(entry.size for entry in found))
-    print(f"{len(found)} entries, {total}, {'deleted from' if options.clear else 'in'} {store()}")
-    if not options.clear:
-        print(f"stored features may take {readable(limit())} together ({LIMIT_VARIABLE})")
-    return status or bool(left)
+    return kept.go_through(found, options.check, options.clear)
 
 
 def pretrain(options) -> None:
@@ -249,6 +239,7 @@ def _arguments(add) -> None:
     add(reproduce, "-p", **pair, help="a setting, such as `seed 1`; may be repeated")
     add(reproduce, "--profile", default="paper", help=f"default: paper; known: {known}")
     add(reproduce, "--variants", nargs="+", default=_VARIANTS[:3], choices=_VARIANTS)
+    add(reproduce, "--data", help="a folder of your own images, a folder a class; writes a report")
     add(reproduce, "--tune", **flag, help="run the tuning grid as well")
     losses = FIELDS["loss"].metadata["choices"]
     add(reproduce, "--losses", nargs="+", choices=losses, help="default: the profile's")

@@ -2,6 +2,7 @@
 
 from acrlls.book.exercises import all_exercises, write_student
 from acrlls.book.extension import setup
+from acrlls.book.report import write_report
 from acrlls.book.sections import Section, SectionFailed, all_sections, execute, find, versions
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "find",
     "setup",
     "versions",
+    "write_report",
     "write_student",
 ]

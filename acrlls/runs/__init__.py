@@ -1,6 +1,6 @@
 """Runs: asked for, kept, recorded."""
 
-from acrlls.runs.cache import CHECKED, CLEARED_BY_DEFAULT, KINDS, damaged, entries
+from acrlls.runs.cache import CHECKED, CLEARED_BY_DEFAULT, KINDS, damaged, entries, go_through
 from acrlls.runs.recorded import (
     RESULTS,
     Predictions,
@@ -24,6 +24,7 @@ __all__ = [
     "damaged",
     "entries",
     "environment",
+    "go_through",
     "grid",
     "load_run",
     "record",

@@ -14,7 +14,7 @@ from pathlib import Path
 from acrlls.config import UserError
 from acrlls.runs.sealed import damage
 from acrlls.store import disk_told, locked, store
-from acrlls.training import ChunkedArray, bank_folder, used
+from acrlls.training import LIMIT_VARIABLE, ChunkedArray, bank_folder, limit, readable, used
 
 KINDS = ("features", "unfinished", "phantom", "runs")
 CHECKED = ("features", "runs")  # what has digests
@@ -151,3 +151,29 @@ def _read(file: Path) -> dict | None:
     with contextlib.suppress(OSError, ValueError):
         return json.loads(file.read_text())
     return None
+
+
+def go_through(found: Sequence[Entry], check: bool, clear: bool) -> int:
+    """Print some entries, check them against their digests, or delete them.
+
+    Returns:
+        1 if something is not whole, or could not be deleted; else 0.
+    """
+    status, gone = 0, []
+    for entry in found:
+        print(f"{entry.kind:<10} {readable(entry.size):>8}  {entry.changed:%Y-%m-%d %H:%M}", end="")
+        print(f"  {entry.name}\n{'':<10} {entry.what}")
+        if check and entry.kind in CHECKED:
+            bad = ", ".join(damaged(entry))
+            status = 1 if bad else status
+            print(" " * 10, f"not whole: {bad}; made again when asked for" if bad else "whole")
+        if clear and not entry.delete():
+            status = 1
+            print(" " * 10, "left as it is: another process is making it")
+        else:
+            gone.append(entry)
+    total = readable(sum(entry.size for entry in gone))
+    print(f"{len(gone)} entries, {total}, {'deleted from' if clear else 'in'} {store()}")
+    if not clear:
+        print(f"stored features may take {readable(limit())} together ({LIMIT_VARIABLE})")
+    return status
