@@ -153,7 +153,10 @@ def bias_sentence(tables: Mapping[str, pd.DataFrame], n: int, bins: int) -> str:
     every = pd.concat(tables).bias.abs().xs((n, bins), level=("n", "bins"))
     worst = every.groupby("estimator").max()[list(SAME_QUANTITY)].sort_values()
     said = [f"{ESTIMATORS[name].title} {bias:.4f}" for name, bias in worst.items()]
-    return f"Three estimate the same quantity. Largest bias at {n:,} images: {'; '.join(said)}."
+    return (
+        "Three estimators are of the same quantity. The largest bias of each over the populations, "
+        f"at {n:,} images: {'; '.join(said)}."
+    )
 
 
 def repeated_intervals(
@@ -187,6 +190,8 @@ def coverage(by: str, file: Path = PROJECT / "results" / "coverage" / "coverage.
         share of cells within two standard errors of 93 to 97 %.
     """
     record = pd.read_csv(file)
+    if by != "of":  # two models have no population of their own
+        record = record[record.interval != "calibration_difference"].copy()
     record["of"] = record.of.where(~record.of.str.startswith("class "), "a class")
     error = np.sqrt(0.95 * 0.05 / record.repetitions)
     record["near"] = record.coverage.between(0.93 - 2 * error, 0.97 + 2 * error)
