@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from acrlls.config import UserError
+
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"  # of no effect where TensorFlow is built without oneDNN
 _set_here: set[str] = set()
 
@@ -17,12 +19,14 @@ def import_keras():
     """Import Keras and return it, keeping what TensorFlow prints at its start off the terminal.
 
     TensorFlow 2.21 writes two lines on standard error for each of its libraries before any log
-    level counts, so the file descriptor itself is redirected during the import.  An import that
-    fails raises as ever.
+    level counts, so the file descriptor itself is redirected during the import.
 
     TensorFlow uses the kernels of oneDNN by default only on CPUs with AVX-512 VNNI or later.  They
     are the faster ones on older CPUs too, so they are switched on wherever
     ``TF_ENABLE_ONEDNN_OPTS`` does not say otherwise and TensorFlow is not imported yet.
+
+    Raises:
+        UserError: Keras or its backend is not installed.
     """
     if "keras" in sys.modules:
         return sys.modules["keras"]
@@ -31,7 +35,14 @@ def import_keras():
         os.environ[ONEDNN_VARIABLE] = "1"
         _set_here.add(ONEDNN_VARIABLE)
     with _native_stderr_off():
-        return importlib.import_module("keras")
+        try:
+            return importlib.import_module("keras")
+        except (ImportError, ValueError) as error:
+            chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
+            raise UserError(
+                f"Keras cannot be loaded with the backend {chosen!r}: {error}; install it, or set "
+                "KERAS_BACKEND to another"
+            ) from error
 
 
 def lazy_door(room: str, homes: dict[str, str]) -> Callable[[str], Any]:

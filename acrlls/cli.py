@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
-import difflib
 import inspect
 import os
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 import acrlls
 from acrlls import book
-from acrlls.config import Config, UserError, configure, profiles
+from acrlls.config import Config, UserError, configure, configure_from, hint, profiles
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
 SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
@@ -61,8 +60,7 @@ def run(options) -> int:
     section = _usage(book.find, options.section)
     parameters = _values(options.parameters, section.parameters, f"section {section.name}")
     # The section would say the same after its kernel has started; this says it at once.
-    settings = {k: v for k, v in parameters.items() if k in FIELDS}
-    _usage(configure, settings.pop("profile", None), **settings)
+    _usage(configure_from, parameters)
     output = options.output or Path(f"out_{section.name}.ipynb")
     if output.suffix != ".ipynb":
         raise UsageError(f"the output {output} must end in .ipynb")
@@ -140,9 +138,6 @@ def cache(options) -> int:
 
 def pretrain(options) -> None:
     """Train the phantom backbone that the package ships, by its recipe."""
-    from acrlls.backend import import_keras
-
-    import_keras()
     from acrlls.training import pretrain as recipe
 
     known = list(inspect.signature(recipe).parameters)
@@ -180,11 +175,13 @@ def bench(options) -> None:
     given = {"grid_epochs": 2, "phase1_epochs": 2, "phase2_epochs": 2, "views": None}
     profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
     images, points = options.images, options.points
+    if images < 40 or points < 1:
+        raise UsageError(f"{images} images and {points} points; it takes 40 and 1 at least")
     if options.quick:
         profile, images, points = "quick", 160, 1
         given |= {"data": "phantom", "phantom_images": 160, "grid_alpha": [0.08]}
     given |= _values(options.parameters, SETTINGS, "bench")
-    # None asks for a fresh view every epoch here, and not for what the profile says.
+    # None asks for a fresh view every epoch here
     config = _usage(configure, profile, **given).replace(views=given["views"])
     folder = options.output or speed.RECORDS / profile
     side_by_side(Task(config, images, points), folder)
@@ -212,9 +209,8 @@ def _parser() -> argparse.ArgumentParser:
     about = "Sections, runs and checks of the ACR-LLS-MNetCal companion."
     parser = argparse.ArgumentParser(prog="acrlls", description=about)
     parser.add_argument("--version", action="version", version=f"acrlls {acrlls.__version__}")
-    commands = parser.add_subparsers(
-        required=True, metavar="COMMAND", dest="name", title="commands"
-    )
+    how = {"required": True, "metavar": "COMMAND", "dest": "name", "title": "commands"}
+    commands = parser.add_subparsers(**how)
     subs = {}
     for command in COMMANDS:
         text = inspect.getdoc(command)
@@ -267,9 +263,7 @@ def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:
     """``-p name value`` pairs as Python values; a name that is not known is refused."""
     for name, _ in pairs:
         if name not in known:
-            near = difflib.get_close_matches(name, list(known), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "it has: " + ", ".join(known)
-            raise UsageError(f"{where} has no parameter {name!r}; {hint}")
+            raise UsageError(f"{where} has no parameter {name!r}; {hint(name, known)}")
     return {name: _value(text.strip()) for name, text in pairs}
 
 

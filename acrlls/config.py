@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -23,13 +22,17 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 # Values of a setting or an environment variable that are words; any other is a path.
 _WORDS = {"data": ("phantom", "kaggle"), "backbone": ("imagenet", "phantom", "random")}
+# Least and largest value of what sections take beside settings: whole numbers, or lists of them.
+_OF_SECTIONS = {"several_bins": (1, 1000), "sizes": (10, 10**7), "size": (10, 10**7)}
+_OF_SECTIONS |= dict.fromkeys(("repetitions", "shown", "per_class"), (1, 10**6))
+_OF_SECTIONS |= {"repeats": (0, 1000), "fresh_images": (0, 10**7), "choice_seed": (0, 2**31 - 1)}
 
 
 class UserError(Exception):
     """A mistake that the user can mend.  The command line shows its message without a traceback."""
 
 
-def _setting(default, training: bool, **check):
+def _setting(default, training: bool = False, **check):
     return field(default=default, metadata={"training": training, **check})
 
 
@@ -48,11 +51,6 @@ def _choice(default, *choices):
     return _setting(default, True, choices=choices)
 
 
-def _shown(default):
-    """A setting that does not reach training, not checked here."""
-    return _setting(default, False)
-
-
 @dataclass(frozen=True)
 class Config:
     """All settings of one run.  Defaults are the published ones; sections are those of Win & Yao.
@@ -61,10 +59,10 @@ class Config:
     turning them retrains nothing.
     """
 
-    profile: str = _shown("paper")
+    profile: str = _setting("paper")
 
     # Data (Section III-A)
-    data: str | None = _shown(None)  # "phantom", "kaggle" or a folder; None: ACRLLS_DATA
+    data: str | None = _setting(None)  # "phantom", "kaggle" or a folder; None: ACRLLS_DATA
     phantom_images: int = _whole(4000, 40, 10_000_000, training=False)
     phantom_seed: int = _whole(0, 0, 2**31 - 1, training=False)
     image_size: int = _whole(224, 32, 1024)
@@ -91,7 +89,7 @@ class Config:
     )
     alpha: float = _real(0.08, 0, 100)  # strength of ACR, eq. (3)
     tau: float = _real(0.25, 0, 1)  # margin that ACR aims at, eqs. (1)-(2)
-    backbone: str = _shown("imagenet")  # "imagenet", "phantom", "random", or a weights file
+    backbone: str = _setting("imagenet")  # "imagenet", "phantom", "random", or a weights file
     backbone_width: float = _real(1.0, 0.1, 2.0)  # MobileNetV2's own alpha
 
     # Training (Section II-D, Algorithm 1)
@@ -111,9 +109,8 @@ class Config:
     phase2_learning_rate: float = _real(1e-4, 0, 10, above=True)
     unfrozen_layers: int = _whole(50, 0, 154)
     batchnorm: str = _choice("update", "update", "frozen")
-    # Momenta, or "reestimated": what BatchNormalization uses at prediction after Phase 2.  The
-    # first is the run's own; the others are measured on the same training.  0.999 is what Keras
-    # gives MobileNetV2.
+    # Momenta, or "reestimated": what BatchNormalization uses at prediction after Phase 2; first the
+    # run's own (0.999: Keras's for MobileNetV2), then others, measured on the same training.
     batchnorm_statistics: tuple[float | str, ...] = _real((0.999,), 0, 1, words=("reestimated",))
     patience: int | None = _whole(None, 1, 10_000)
 
@@ -126,7 +123,7 @@ class Config:
     # Evaluation (Section IV)
     bins: int = _whole(15, 1, 1000, training=False)
     resamples: int = _whole(1000, 19, 1_000_000, training=False)  # fewer tell no 5 %
-    gradcam_layer: str = _shown("out_relu")
+    gradcam_layer: str = _setting("out_relu")
 
     def __post_init__(self):
         for f in dataclasses.fields(self):
@@ -143,11 +140,8 @@ class Config:
 
     def training_settings(self) -> dict[str, Any]:
         """The settings that reach training, those that the digest of a run covers."""
-        return {
-            f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
-            if f.metadata["training"]
-        }
+        names = [f.name for f in dataclasses.fields(self) if f.metadata["training"]]
+        return {name: getattr(self, name) for name in names}
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -173,8 +167,8 @@ def configure(profile: str | None = None, **overrides: Any) -> Config:
         UserError: unknown profile or parameter, or a value outside its range; the message names
             the parameter, the value and what is allowed.
     """
-    if profile is None or profile == "quick":
-        profile = environment_path("ACRLLS_PROFILE") or profile or "quick"
+    if profile in (None, "quick"):
+        profile = environment_path("ACRLLS_PROFILE") or "quick"
     profile = _profile_path(profile)
     settings = _profile_settings(profile)
     settings.update({k: v for k, v in _entered(overrides).items() if v is not None})
@@ -186,11 +180,17 @@ def configure(profile: str | None = None, **overrides: Any) -> Config:
 def configure_from(namespace: Mapping[str, Any]) -> Config:
     """The config that a notebook's parameters describe: ``configure_from(globals())``.
 
-    Names that are no settings are the notebook's own affair.
+    Numbers that sections take beside settings are checked; other names are the notebook's own.
 
     Raises:
         UserError: as :func:`configure`.
     """
+    for name in _OF_SECTIONS.keys() & namespace.keys():
+        value = namespace[name]
+        # a cell run a second time may find another kind of thing by this name
+        if isinstance(value, (int, float, str, list)) or (value is None and name != "fresh_images"):
+            for one in value if isinstance(value, list) else [value]:
+                _number(name, one, _whole(None, *_OF_SECTIONS[name]).metadata)
     names = [f.name for f in dataclasses.fields(Config) if f.name in namespace]
     return configure(**{name: namespace[name] for name in names})
 
@@ -201,8 +201,7 @@ def environment_path(name: str) -> str | None:
     The variable itself becomes absolute as well, so that a process started from here in another
     folder finds the same.  ``None`` where it is not set.
     """
-    value = os.environ.get(name)
-    if not value:
+    if not (value := os.environ.get(name)):
         return None
     if name == "ACRLLS_PROFILE":
         value = _profile_path(value)
@@ -212,10 +211,17 @@ def environment_path(name: str) -> str | None:
     return value
 
 
+def hint(name: Any, known: Iterable[str], shown: Iterable[str] = ()) -> str:
+    """Which known name may be meant; where none is near, the known ones, or those to be shown."""
+    near = difflib.get_close_matches(str(name), known := list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(shown or known)}"
+
+
 def _profile_path(profile: str, start: Path | None = None) -> str:
     """A profile's name as it is, the path of a YAML file made absolute."""
-    is_file = profile.endswith((".yml", ".yaml"))
-    return _absolute(profile, start=start) if is_file else profile
+    if not isinstance(profile, str):
+        raise UserError(f"profile is {profile!r}; it must be a name, or the path of a YAML file")
+    return _absolute(profile, start=start) if profile.endswith((".yml", ".yaml")) else profile
 
 
 def _absolute(path: str, words=(), start: Path | None = None) -> str:
@@ -229,30 +235,24 @@ def _entered(settings: Mapping[str, Any], start: Path | None = None) -> dict[str
     known = [f.name for f in dataclasses.fields(Config)]
     for name in settings:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known ones: {', '.join(known)}"
-            raise UserError(f"there is no parameter {name!r}; {hint}")
-    paths = {
-        name: _absolute(settings[name], words, start)
-        for name, words in _WORDS.items()
-        if settings.get(name) is not None
-    }
-    return {**settings, **paths}
+            raise UserError(f"there is no parameter {name!r}; {hint(name, known)}")
+    named = [name for name in _WORDS if settings.get(name) is not None]
+    return {**settings, **{n: _absolute(settings[n], _WORDS[n], start) for n in named}}
 
 
-def _profile_settings(profile: str) -> dict[str, Any]:
-    """What a profile that ships, or a YAML file of the user's, sets."""
+def _profile_settings(profile: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a profile that ships, or a YAML file of the user's, sets; ``above`` start from it."""
+    if profile in above:
+        raise UserError(f"profile {profile} starts from itself")
     if profile in profiles():
         return _settings_in(resources.files("acrlls") / "profiles" / f"{profile}.yml")
     if not profile.endswith((".yml", ".yaml")):
-        raise UserError(
-            f"profile {profile!r} does not exist; choose one of: {', '.join(profiles())}; or give "
-            "a YAML file"
-        )
+        known = f"choose one of: {', '.join(profiles())}; or give a YAML file"
+        raise UserError(f"profile {profile!r} does not exist; {known}")
     file = Path(profile)
     settings = _entered(_settings_in(file), file.parent)
     start = _profile_path(settings.pop("profile", "quick"), file.parent)
-    return {**_profile_settings(start), **settings}
+    return {**_profile_settings(start, (*above, profile)), **settings}
 
 
 def _settings_in(file) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def _settings_in(file) -> dict[str, Any]:
         settings = yaml.safe_load(file.read_text("utf-8")) or {}
     except OSError as error:
         raise UserError(f"profile {file} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: not UTF-8, or a huge number
         raise UserError(f"profile {file} is not YAML: {error}") from error
     if not isinstance(settings, dict):
         raise UserError(f"profile {file} must hold one `name: value` a line")
@@ -283,6 +283,8 @@ def _checked(setting: dataclasses.Field, value: Any) -> Any:
         raise UserError(f"{name} is {value!r}; it must be true or false")
     if choices and value not in choices:
         raise UserError(f"{name} is {value!r}; choose one of: {', '.join(choices)}")
+    if setting.type == "str" and not isinstance(value, str):
+        raise UserError(f"{name} is {value!r}; it must be a text")
     return value
 
 
@@ -290,11 +292,9 @@ def _number(name: str, value: Any, check: Mapping, optional: bool = False) -> in
     kind = "a whole number" if check["integer"] else "a number"
     bounds = f"{'above' if check['above'] else 'from'} {check['low']:g} to {check['high']:g}"
     allowed = f"it must be {kind} {bounds}" + (" (or None)" if optional else "")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise UserError(f"{name} is {value!r}; {allowed}")
-    inside = check["low"] <= value <= check["high"] and not (
-        check["above"] and value == check["low"]
-    )
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    inside = number and check["low"] <= value <= check["high"]  # not so for NaN
+    inside = inside and not (check["above"] and value == check["low"])
     if not inside or (check["integer"] and value != int(value)):
         raise UserError(f"{name} is {value!r}; {allowed}")
     return int(value) if check["integer"] else float(value)

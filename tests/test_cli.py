@@ -101,7 +101,7 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["run", "calibratoin"], "did you mean 'calibration'?"),
         (["run", "9"], "known: calibration, ablation"),
         (["run", "calibration", "-p", "bin", "20"], "has no parameter 'bin'; did you mean 'bins'?"),
-        (["run", "calibration", "-p", "tau", "0.2"], "it has: profile, bins, alpha"),
+        (["run", "calibration", "-p", "tau", "0.2"], "known: profile, bins, alpha"),
         (
             ["run", "calibration", "-p", "bins", "many"],
             "bins is 'many'; it must be a whole number from 1 to 1000",
@@ -117,6 +117,8 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["reproduce", "-p", "alhpa", "1"], "did you mean 'alpha'?"),
         (["reproduce", "--profile", "fast"], "profile 'fast' does not exist"),
         (["doctor", "--profile", "fast"], "profile 'fast' does not exist"),
+        (["bench", "--images", "0"], "0 images and 2 points; it takes 40 and 1 at least"),
+        (["bench", "--points", "0"], "0 points"),
     ],
 )
 def test_wrong_usage_is_refused_with_status_2_before_anything_runs(
@@ -209,3 +211,14 @@ def test_the_installed_command_answers():
     assert answer.returncode == 0
     for command in cli.COMMANDS:
         assert f"\n    {command.__name__}" in answer.stdout
+
+
+@pytest.mark.parametrize("place", ["absolute", "relative"])
+def test_a_profile_of_ones_own_is_recorded_by_its_name(tmp_path, monkeypatch, place):
+    (tmp_path / "short.yml").write_text("profile: quick\n")
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr("acrlls.runs.reproduce", lambda jobs, missing: asked.extend(jobs))
+    profile = str(tmp_path / "short.yml") if place == "absolute" else "short.yml"
+    assert cli.main(["reproduce", "--profile", profile, "--variants", "baseline"]) == 0
+    assert asked == [PROJECT / "results" / "short" / "baseline"]

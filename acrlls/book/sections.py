@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import difflib
 import os
 import platform
 import re
@@ -20,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from acrlls.config import PROJECT, UserError, configure
+from acrlls.config import PROJECT, UserError, configure, hint
 from acrlls.store import digest, files_below
 
 NOTEBOOKS = PROJECT / "notebooks"
@@ -134,9 +133,8 @@ def find(name: str, known: list[Section] | None = None, kind: str = "section") -
         if wanted in (section.name, section.slug, number, str(int(number))):
             return section
     slugs = [section.slug for section in known]
-    near = difflib.get_close_matches(wanted, slugs + [section.name for section in known], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(slugs)
-    raise UserError(f"there is no {kind} {name!r}; {hint}")
+    names = slugs + [section.name for section in known]
+    raise UserError(f"there is no {kind} {name!r}; {hint(wanted, names, slugs)}")
 
 
 def execute(

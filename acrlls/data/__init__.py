@@ -4,7 +4,14 @@ from acrlls.data.augment import Augmentation, batch, render, to_input
 from acrlls.data.dataset import Dataset, load_data
 from acrlls.data.export import write_folder
 from acrlls.data.folder import decode
-from acrlls.data.split import Split, balanced_weights, class_weights, split_counts, split_of
+from acrlls.data.split import (
+    Split,
+    balanced_weights,
+    class_weights,
+    duplicates,
+    split_counts,
+    split_of,
+)
 
 __all__ = [
     "Augmentation",
@@ -14,6 +21,7 @@ __all__ = [
     "batch",
     "class_weights",
     "decode",
+    "duplicates",
     "load_data",
     "render",
     "split_counts",

@@ -43,6 +43,20 @@ class Dataset(abc.ABC):
     def __len__(self):
         return len(self.labels)
 
+    def unread(self, most: int = 20) -> str:
+        """A sentence that lists the files below the folder that are not read, ``most`` by name."""
+        if self.contents is None:
+            return "These images are drawn, so that there are no files."
+        if not self.ignored:
+            return "Every file of the folder is read."
+        more = len(self.ignored) - most
+        listed = ", ".join(f"`{name}`" for name in self.ignored[:most])
+        listed += f" and {more} more" if more > 0 else ""
+        return (
+            f"{len(self.ignored)} of the folder's files are not read, being no images by their "
+            f"suffix, in a deeper folder, or beside `images`: {listed}."
+        )
+
     @abc.abstractmethod
     def image(self, i: int) -> np.ndarray:
         """Image ``i`` at its own size, uint8 `(height, width)`."""

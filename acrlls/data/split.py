@@ -69,6 +69,18 @@ def split_of(dataset: Dataset, config: Config) -> Split:
         raise UserError(f"{error} ({numbered})") from None
 
 
+def duplicates(dataset: Dataset, parts: Split) -> tuple[int, int]:
+    """How many files equal another byte for byte, and how many of them one in another part."""
+    if dataset.contents is None:
+        return 0, 0
+    part = np.zeros(len(dataset), int)
+    part[parts.validation], part[parts.test] = 1, 2
+    _, which, count = np.unique(dataset.contents, return_inverse=True, return_counts=True)
+    spread = np.zeros((len(count), 3), bool)
+    spread[which, part] = True
+    return int((count[which] > 1).sum()), int((spread.sum(axis=1)[which] > 1).sum())
+
+
 def class_weights(labels, classes: int | None = None) -> np.ndarray:
     """Inverse-frequency weights of labels `(n,)`: total / (classes x count), `(classes,)`.
 

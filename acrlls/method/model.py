@@ -97,8 +97,11 @@ def _read_weights(file: Path, changed: int, base: keras.Model) -> list[np.ndarra
             # Keras says this a hundred times before it fails on a file that does not fit
             warnings.filterwarnings("ignore", "Skipping nested container")
             base.load_weights(file)
+        arrays = base.get_weights()
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise ValueError("some of them are no numbers")
         _read.clear()
-        _read[key] = base.get_weights()
+        _read[key] = arrays
     return _read[key]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from acrlls.calibration import accuracy, classwise_ece
 from acrlls.config import Config, UserError, configure
+from acrlls.data import load_data
 from acrlls.runs.recorded import RESULTS, record
 from acrlls.runs.runs import run
 from acrlls.store import store
@@ -86,6 +87,9 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
         missing: leave alone what has a record.
     """
     left = [f for f in jobs if not (missing and (f / "manifest.json").exists())]
+    for dataset in {config.data: load_data(config) for config in jobs.values()}.values():
+        if dataset.ignored:
+            print(dataset.unread())
     print(f"{len(left)} runs, {len(jobs) - len(left)} recorded already", flush=True)
     seconds = []
     for k, folder in enumerate(left, 1):

@@ -43,7 +43,8 @@ def _beside(statistic, published, index, real: Setting, ours: Setting, resamples
         here = pd.Series(here, index(run.class_names))
         row = published.reindex(columns=index(CLASSES), index=[title]).loc[title]
         runs = real.of(network)
-        tables[title] = beside.columns(row, statistic, runs, here, ours.title, resamples=resamples)
+        about = row, statistic, runs, here, ours.title, run.class_names
+        tables[title] = beside.columns(*about, resamples=resamples)
     # networks may be recorded with different numbers of runs
     tables = {t: table.rename(columns=_plain) for t, table in tables.items()}
     return pd.concat(tables)
@@ -199,20 +200,21 @@ def correction_sentence(changes: dict[str, Difference], where: str) -> str:
     return f"{beside.on(where)}, prior correction {'; it '.join(said)}."
 
 
-def finding(ways: pd.DataFrame, where: str) -> str:
+def finding(ways: pd.DataFrame, where: str, published: bool = True) -> str:
     """The section's finding on one set of images: what the layers change, and what the weights do.
 
     Args:
         ways: of :func:`three_ways`.
         where: the images, as titled there.
+        published: whether to set the published change beside it.
     """
     ways = ways.sort_index()
     ece = ways.loc[where][ECE].unstack()
     base, trained = ece.loc["Baseline"], ece["with class weights"]
     theirs = (paper.table("V").loc["Proposed"] - paper.table("V").loc["Baseline"]).mean()
     parts = [
-        f"the two layers change it by {number(trained['Proposed'] - trained['Baseline'], 4, True)} "
-        f"(published: {number(theirs, 4, True)})",
+        f"the two layers change it by {number(trained['Proposed'] - trained['Baseline'], 4, True)}"
+        + (f" (published: {number(theirs, 4, True)})" if published else ""),
         "dividing the class weights out by "
         + number(base["prior corrected"] - base["with class weights"], 4, True),
     ]

@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
 from acrlls.calibration import classwise_auc
+from acrlls.config import Config
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables.compare import classwise_ece, crossed
-from acrlls.tables.recorded import mix_weights
+from acrlls.tables.recorded import has_paper_classes, mix_weights
 from acrlls.tables.words import plural, signed
 
 SCORES = ("Precision", "Recall", "F1")
@@ -26,6 +28,17 @@ SCORES = ("Precision", "Recall", "F1")
 def here(config) -> str:
     """Heading of the column of this build."""
     return "phantom" if config.data == "phantom" else "this run"
+
+
+def alone(config: Config) -> Markdown | None:
+    """The sentence on a page whose images have other classes than the paper's."""
+    if has_paper_classes(config):
+        return None
+    return Markdown(
+        "The images of this build have other classes than the paper's. Published numbers and "
+        "recorded runs are therefore left out of its tables, what the text says of them does not "
+        "apply, and the figures show this build alone."
+    )
 
 
 def on(title: str) -> str:
@@ -39,20 +52,21 @@ def columns(
     runs: Sequence[Run],
     ours: pd.Series,
     title: str,
+    classes: Sequence[str],
     phases: Sequence[int | None] = (None,),
     resamples: int = 1000,
 ) -> pd.DataFrame:
     """A row a quantity: published, real images, difference with interval (text), this build.
 
     Args:
-        published, ours: by quantity, with the same index; ``ours`` has classes of its own where the
-            images are not the paper's, and then stands alone.
+        published, ours: by quantity, with the same index where the classes are the paper's.
+        classes: of this build's images; where they are not the paper's, ``ours`` stands alone.
         statistic: of probabilities ``(n, classes)``, or with several phases ``(phases, n,
             classes)``, labels and weights ``(n,)``; in the order of ``published``.
         title: heading of this build's column.
         phases: of the runs, whose test probabilities the statistic takes.
     """
-    if not ours.index.isin(published.index).all():
+    if not is_paper(classes):
         return pd.DataFrame({title: ours})
     table = pd.DataFrame({"published": published})
     if runs:

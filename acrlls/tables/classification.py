@@ -31,7 +31,9 @@ def table_3(runs: Sequence[Run], p, labels, classes, title: str, resamples: int)
     published = pd.Series([*published, *overall], _index(index))
     ours = beside.table_3(p, labels, np.ones(len(labels)))
     ours = pd.Series(ours, _index([*beside.by_class(classes, beside.SCORES), *OVERALL]))
-    return beside.columns(published, beside.table_3, runs, ours, title, resamples=resamples)
+    return beside.columns(
+        published, beside.table_3, runs, ours, title, classes, resamples=resamples
+    )
 
 
 def by_class(runs: Sequence[Run], p, labels, classes, title: str, resamples: int) -> pd.DataFrame:
@@ -43,7 +45,7 @@ def by_class(runs: Sequence[Run], p, labels, classes, title: str, resamples: int
     ours = beside.one_against_rest(p, labels, np.ones(len(labels)))
     ours = pd.Series(ours, _index(beside.by_class(classes, names)))
     return beside.columns(
-        published, beside.one_against_rest, runs, ours, title, resamples=resamples
+        published, beside.one_against_rest, runs, ours, title, classes, resamples=resamples
     )
 
 

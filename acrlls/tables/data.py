@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from acrlls.config import Config
-from acrlls.data import Augmentation, Dataset, class_weights, render, split_counts
+from acrlls.data import Augmentation, Dataset, class_weights, duplicates, render, split_counts
 from acrlls.paper import CLASSES, NUMBERS, beside, by_class, show, table
 from acrlls.runs import Run
 from acrlls.tables.beside import is_paper
-from acrlls.tables.words import percent, plural
+from acrlls.tables.words import percent
 
 PARTS = ("train", "validation", "test")
 
@@ -33,15 +33,6 @@ def images(dataset: Dataset, real: Sequence[Run], title: str):
     return styled.format("{:,.0f}", subset=[(t, "images") for t in counts])
 
 
-def ignored(dataset: Dataset) -> str:
-    """How many files of the class folders are no images, and which; the first ten of many."""
-    ignored = plural(len(dataset.ignored), "file was", "files were") + " ignored"
-    if not dataset.ignored:
-        return f"{ignored.capitalize()}."
-    names = ", ".join(f"`{name}`" for name in dataset.ignored[:10])
-    return f"{ignored}, because the suffix is not that of an image: {names}."
-
-
 def rule():
     """The rule of the split on the published counts: images in each part, test images by class."""
     parts = split_counts(by_class("images").astype(int))
@@ -60,10 +51,23 @@ def parts(dataset: Dataset, split):
     return show(ours, 0, "Our images by class and part")
 
 
+def repeated(dataset: Dataset, split) -> str:
+    """How many files are the same, and how many of them lie in several parts."""
+    equal, across = duplicates(dataset, split)
+    if not equal:
+        return "No two files are the same."
+    return (
+        f"**{equal:,} files equal another byte for byte, {across:,} of them one in another part**: "
+        "the test scores flatter to that extent."
+    )
+
+
 def weights(dataset: Dataset, split):
     """Class weights of the training part, published and ours."""
     names = list(dataset.class_names)
     ours = pd.Series(class_weights(dataset.labels[split.train], len(names)), index=names)
+    if not is_paper(names):
+        return show(pd.DataFrame({"ours": ours}), 2, "Class weights")
     return show(beside(ours, by_class("class_weight")), 2, "Class weights, published and ours")
 
 

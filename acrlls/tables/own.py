@@ -15,7 +15,7 @@ from acrlls.store import store
 from acrlls.tables.compare import compare
 from acrlls.tables.recorded import STEP, Setting, probabilities, step_title
 from acrlls.tables.reliability import scores as all_scores
-from acrlls.tables.words import number, plural
+from acrlls.tables.words import number
 
 EXAMPLE = 600  # phantoms that stand for a reader's files
 FOLDERS = {"Normal": "Healthy", "COVID": "Ill", "Lung Opacity": "Ill", "Viral Pneumonia": "Ill"}
@@ -53,14 +53,6 @@ def counts(dataset: Dataset, config: Config) -> pd.DataFrame:
     table = pd.DataFrame(columns, index=list(names))
     table.loc["All"] = table.sum()
     return table
-
-
-def unread(dataset: Dataset) -> Markdown:
-    """Files that were not read."""
-    if not dataset.ignored:
-        return Markdown("Every file in the class folders was read.")
-    said = ", ".join(f"`{name}`" for name in dataset.ignored[:20])
-    return Markdown(f"{plural(len(dataset.ignored), 'file')} not read as images, such as {said}.")
 
 
 def scores(setting: Setting, bins: int, resamples: int) -> pd.DataFrame:

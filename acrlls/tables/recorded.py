@@ -17,6 +17,8 @@ import pandas as pd
 from scipy.special import softmax
 
 from acrlls import calibration
+from acrlls.config import Config
+from acrlls.data import load_data
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES, table
 from acrlls.runs import Run, records, training_weights
@@ -66,16 +68,27 @@ def settings(runs: Iterable[Run]) -> list[Setting]:
     return [Setting(title, found[title]) for title in order]
 
 
-def setting(title: str = AS_PUBLISHED, profile: str = "laptop") -> Setting:
-    """One setting of a profile's records; without runs where it was not recorded."""
+def has_paper_classes(config: Config) -> bool:
+    """Whether a config's images have the paper's classes, so that published numbers and recorded
+    runs belong beside theirs."""
+    return set(load_data(config).class_names) == set(CLASSES)
+
+
+def setting(
+    title: str = AS_PUBLISHED, profile: str = "laptop", config: Config | None = None
+) -> Setting:
+    """One setting of a profile's records; without runs where it was not recorded, or where the
+    images of ``config`` have other classes."""
     every = {s.title: s for s in settings(records(profile).values())}
+    if config is not None and not has_paper_classes(config):
+        every = {}
     return every.get(title, Setting(title, {}))
 
 
 def like(config, profile: str = "laptop") -> list[Run]:
     """The recorded runs of a config's network and setting on the real images; none if there are
-    none."""
-    return setting(_title(config), profile).of(config.variant)
+    none, or if the config's images have other classes."""
+    return setting(_title(config), profile, config).of(config.variant)
 
 
 def titles(runs: list[Run]) -> list[str]:

@@ -139,6 +139,8 @@ def near(runs, confidence: float = 0.97, bins: int = 50) -> pd.DataFrame:
 
 def near_sentence(table: pd.DataFrame, confidence: float = 0.97) -> str:
     """Whether a confidence is to be believed, from :func:`near`."""
+    if not table.images.any():
+        return f"No image has a confidence of about {confidence}."
     believed = ((table.low <= confidence) & (confidence <= table.high)).sum()
     right = (table.right * table.images).sum() / table.images.sum()
     return (

@@ -68,6 +68,8 @@ def moves(run: Run, again: pd.DataFrame) -> pd.DataFrame:
         "epoch to epoch": last.diff().abs().mean(),
         "seed to seed": again.std(ddof=1),
     }
+    if not is_paper(names):
+        del columns["published change"]
     return pd.DataFrame(columns)
 
 
@@ -139,12 +141,13 @@ def beside_weights(run: Run, lengths: pd.DataFrame) -> pd.DataFrame:
         ("ours", "scale"): lengths["scale"],
         ("ours", "effective"): lengths["effective"],
     }
-    return pd.DataFrame(columns, index=names)
+    shown = pd.DataFrame(columns, index=names)
+    return shown if is_paper(names) else shown[["ours"]]
 
 
 def rank_correlation(side: pd.DataFrame) -> str:
     """Rank correlation of class weight and scale in :func:`beside_weights`."""
-    each = {who: side[who].dropna() for who in ("published", "ours")}
+    each = {who: side[who].dropna() for who in side.columns.unique(0)}
     said = [
         f"{number(spearmanr(rows['class weight'], rows['scale']).statistic, 2, True)} ({who})"
         for who, rows in each.items()
@@ -161,14 +164,15 @@ def rank_correlation(side: pd.DataFrame) -> str:
 
 def finding(scales, largest: float, moved: pd.DataFrame) -> str:
     """What the scales of one run show; ``largest`` is from :func:`fold`."""
-    published, noise = table("II")["Phase 2"], moved["seed to seed"]
+    theirs, noise, published = table("II")["Phase 2"], moved["seed to seed"], ""
+    if "published change" in moved:
+        published = f" (published: {number(theirs.min())} to {number(theirs.max())})"
     beyond = (moved["our change"].abs() > 2 * noise).sum()
     return (
         "**A scale cannot be read by itself**: moved into the layer before, the scales change no "
         f"probability by more than {largest:.0e}. ".replace("e-", "e−")
-        + f"They end between {number(min(scales))} and {number(max(scales))} with one seed "
-        f"(published: {number(published.min())} to {number(published.max())}), and "
-        f"{beyond or 'none'} of the {len(moved)} changes between the phases exceed twice the "
-        f"standard deviation over seeds, which goes from {number(noise.min(), 4)} to "
-        f"{number(noise.max(), 4)}."
+        + f"They end between {number(min(scales))} and {number(max(scales))} with one seed"
+        f"{published}, and {beyond or 'none'} of the {len(moved)} changes between the phases "
+        f"exceed twice the standard deviation over seeds, which goes from {number(noise.min(), 4)} "
+        f"to {number(noise.max(), 4)}."
     )

@@ -57,7 +57,7 @@ def accuracies(real: Sequence[Run], run: Run, title: str, resamples: int) -> pd.
     labels = run.predictions("test").labels
     ours = pd.Series(beside.phases(both, labels, np.ones(len(labels))), list(PHASES))
     published = pd.Series({row: NUMBERS[key].value for row, key in PHASES.items()})
-    how = {"phases": (1, None), "resamples": resamples}
+    how = {"classes": run.class_names, "phases": (1, None), "resamples": resamples}
     return beside.columns(published, beside.phases, real, ours, title, **how)
 
 
@@ -76,6 +76,8 @@ def turned(run: Run) -> str:
     )
     if run.manifest["selected_phase"] == 1:
         changed = "The model of Phase 1 was returned, so the gain is zero by construction."
+    if not beside.is_paper(run.class_names):
+        return changed
     return (
         f"{changed} From the number of its test images alone, the published accuracy has the 95 % "
         f"interval {ends[0]} after Phase 1, and {ends[1]} after Phase 2."
@@ -87,13 +89,15 @@ def finding(runs: Sequence[Run], resamples: int, where: str) -> str:
     found = beside.estimate(beside.phases, runs, (1, None), resamples)
     (one, two, gain), (*_, low), (*_, high) = found
     verdict = "does not clearly raise" if low <= 0 <= high else "raises" if low > 0 else "lowers"
-    theirs = [number(NUMBERS[key].value) for key in PHASES.values()]
-    return (
+    said = (
         f"**{beside.on(where)}, Phase 2 {verdict} the test accuracy**: from {number(one)} to "
         f"{number(two)}, a gain of {number(gain)} with the 95 % interval {number(low)} to "
-        f"{number(high)} over {plural(len(runs), 'run')} and the test images. Published: from "
-        f"{theirs[0]} to {theirs[1]}."
+        f"{number(high)} over {plural(len(runs), 'run')} and the test images."
     )
+    theirs = [number(NUMBERS[key].value) for key in PHASES.values()]
+    if beside.is_paper(runs[0].class_names):
+        said += f" Published: from {theirs[0]} to {theirs[1]}."
+    return said
 
 
 def backbone(config: Config, both_phases: bool) -> pd.DataFrame:

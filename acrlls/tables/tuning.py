@@ -19,27 +19,33 @@ def name(pair: Pair | float) -> str:
     return ", ".join(f"{sign} {value:.2f}" for sign, value in values)
 
 
-def table_1(grids: dict[str, pd.DataFrame | None]):
+def table_1(grids: dict[str, pd.DataFrame | None], published: bool = True):
     """The pairs of Table I with their rank and validation loss, published and in some grids.
 
     Args:
         grids: tables of :func:`acrlls.tune` by title; None where there is none.
+        published: whether the images are the paper's; if not, the five best pairs of the first.
     """
-    grids = {"published": table("I")} | {k: g for k, g in grids.items() if g is not None}
+    first = {"published": table("I")} if published else {}
+    grids = first | {k: g for k, g in grids.items() if g is not None}
     columns = {}
     for title, grid_ in grids.items():
         ranked = grid_.assign(rank=np.arange(1.0, len(grid_) + 1)).set_index(["alpha", "tau"])
         columns[title] = ranked[["rank", "val_loss", "val_accuracy"]].rename(columns=TITLES)
-    both = pd.concat(columns, axis=1).reindex(columns["published"].index)
+    both = pd.concat(columns, axis=1).reindex(next(iter(columns.values())).index[:5])
     both.index = [name(pair) for pair in both.index]
-    styled = show(both, 4, "The published pairs, by their rank and validation loss")
+    which = "published" if published else "five best"
+    styled = show(both, 4, f"The {which} pairs, by their rank and validation loss")
     return styled.format("{:.0f}", subset=[(title, "rank") for title in columns], na_rep="–")
 
 
 def grid_sentence(grid: pd.DataFrame | None) -> str:
     """Rank of the published pair in a recorded grid on the real images."""
     if grid is None:
-        return "No grid is recorded; `acrlls reproduce --profile laptop --tune` records one."
+        return (
+            "No recorded grid belongs beside this one; `acrlls reproduce --profile laptop --tune` "
+            "records one."
+        )
     alpha, tau = table("I").loc[1, ["alpha", "tau"]]
     place = np.flatnonzero((grid.alpha == alpha) & (grid.tau == tau))
     rank = f"has rank {place[0] + 1} of {len(grid)}" if len(place) else "is not in the grid"

@@ -266,6 +266,25 @@ def test_every_file_is_read_or_listed(tmp_path):
     listed = ["bare", "dead.png", "deeper/x.png", "note.txt", "photo.heic", "pipe.png", "scan.dcm"]
     listed = ["A/beside.png", *(f"A/images/{name}" for name in listed), "loose.png"]
     assert len(d) == 20 and sorted(d.ignored) == sorted(listed)
+    assert d.unread(2).startswith("9 of the folder's files are not read")
+    assert d.unread(2).endswith("`A/beside.png`, `A/images/bare` and 7 more.")
+
+
+def test_files_that_are_equal_are_counted_and_those_in_two_parts(tmp_path):
+    make_folder(tmp_path, ["A", "B"])
+    for folder in "AB":  # all alike at first; then only two in one part and two in two parts
+        for i in range(10):
+            Image.fromarray(GREY + np.uint8(i)).save(
+                tmp_path / folder / "images" / f"{folder}-{i}.{'png' if folder == 'A' else 'bmp'}"
+            )
+        for file in (tmp_path / folder / "images").glob("B*.png"):
+            file.unlink()
+    d = FolderDataset(tmp_path)
+    assert data.duplicates(d, data.split_of(d, configure("quick"))) == (0, 0)
+    for a, b in ((0, 1), (2, 10)):
+        d.contents[b] = d.contents[a]
+    parts = data.Split(np.arange(10), np.arange(10, 15), np.arange(15, 20))
+    assert data.duplicates(d, parts) == (4, 2)
 
 
 def test_images_below_a_linked_class_folder_are_read(tmp_path):

@@ -1,13 +1,16 @@
 """Settings are checked; the message names the parameter, the value and what is allowed."""
 
+import ast
 import dataclasses
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from acrlls.config import Config, UserError, configure, profiles
+from acrlls.book import all_sections
+from acrlls.config import Config, UserError, configure, configure_from, profiles
 from acrlls.store import store, write_text, writing
 
 
@@ -107,8 +110,6 @@ def test_a_config_survives_its_dictionary():
 
 
 def test_a_notebooks_parameters_are_taken_by_their_names():
-    from acrlls.config import configure_from
-
     given = {"profile": "quick", "bins": 7, "seed": None, "several_bins": [1], "np": np}
     assert configure_from(given) == configure("quick", bins=7)
     with pytest.raises(UserError, match="bins"):
@@ -147,3 +148,60 @@ def test_the_doors_load_no_keras_before_it_is_needed():
     code += "import acrlls.runs.cache, acrlls.training.chunked; print('keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("profile: 5", "profile is 5; it must be a name"),
+        ("profile: [quick]", "profile is ['quick']; it must be a name"),
+        ("profile: own.yml", "own.yml starts from itself"),
+        ("profile: other.yml", "own.yml starts from itself"),
+        ("1: 2", "there is no parameter 1; known: profile"),
+        ("seed: 1" + 400 * "0", "it must be a whole number from 0"),
+        ("seed: 1" + 5000 * "0", "own.yml is not YAML"),
+        ("alpha: 1" + 400 * "0", "it must be a number from 0"),
+        ("backbone: null", "backbone is None; it must be a text"),
+        ("gradcam_layer: 3", "gradcam_layer is 3; it must be a text"),
+    ],
+)
+def test_a_profile_that_cannot_be_meant_is_a_message(tmp_path, content, said):
+    (tmp_path / "own.yml").write_text(content)
+    (tmp_path / "other.yml").write_text("profile: own.yml")
+    with pytest.raises(UserError) as caught:
+        configure(str(tmp_path / "own.yml"))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("several_bins", [5, 0]),
+        ("several_bins", None),
+        ("per_class", 0),
+        ("choice_seed", -1),
+        ("repeats", 1.5),
+        ("size", "many"),
+        ("sizes", [5]),
+    ],
+)
+def test_what_sections_take_beside_settings_is_checked_where_it_enters(name, value):
+    wrong = value[-1] if isinstance(value, list) else value
+    with pytest.raises(UserError, match=f"{name} is {wrong!r}; it must be a whole number"):
+        configure_from({"profile": "quick", name: value})
+
+
+def test_the_defaults_of_all_sections_are_allowed():
+    for section in all_sections():
+        given = {name: ast.literal_eval(text) for name, text in section.parameters.items()}
+        assert configure_from(given).profile == "quick"
+
+
+def test_a_backend_that_is_not_installed_is_a_message():
+    code = "import acrlls\ntry: acrlls.VARIANTS; acrlls.build_model\n"
+    code += "except acrlls.UserError as error: print(error)"
+    for backend in ("nowhere", "torch"):
+        environment = {**os.environ, "KERAS_BACKEND": backend}
+        command = [sys.executable, "-c", "import sys; sys.modules['torch'] = None\n" + code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert f"cannot be loaded with the backend '{backend}'" in done.stdout

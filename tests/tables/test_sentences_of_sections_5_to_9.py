@@ -359,4 +359,4 @@ def test_the_rank_of_the_published_pair():
     grid = pd.DataFrame({"alpha": [0.15, 0.08], "tau": 0.25, "val_loss": [0.4, 0.5]})
     assert "has rank 2 of 2" in tuning.grid_sentence(grid)
     assert "is not in the grid" in tuning.grid_sentence(grid[:1])
-    assert tuning.grid_sentence(None).startswith("No grid is recorded")
+    assert tuning.grid_sentence(None).startswith("No recorded grid")

@@ -1,6 +1,5 @@
 """Tables and sentences of the sections on data and on tuning."""
 
-import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -36,18 +35,6 @@ def test_the_rule_gives_the_published_split_to_the_last_image():
     rule = data.rule()
     assert len(rule) == 7 and (rule["difference"] == 0).all()
     assert "exactly" in data.finding() and "4 of the 4" in data.finding()
-
-
-@pytest.mark.parametrize(
-    "ignored, said",
-    [
-        ([], r"No file was ignored\."),
-        (["a.txt"], r"1 file was ignored, .*: `a.txt`\."),
-        (["a.txt"] * 52, r"52 files were ignored, .*: (`a.txt`, ){9}`a.txt`\."),
-    ],
-)
-def test_ignored_files_are_named(ignored, said):
-    assert re.fullmatch(said, data.ignored(SimpleNamespace(ignored=ignored)))
 
 
 def test_the_parts_are_counted_by_class():

@@ -18,7 +18,7 @@ from acrlls.tables import beside, recorded, scales, training
 def test_the_finding_of_training_follows_the_interval(second, verdict):
     said = training.finding([finished(second=second)], 100, "real images")
     assert said.startswith(f"**On the real images, {verdict}") and "over 1 run and" in said
-    assert "Published: from 0.876 to 0.947" in said and "-" not in said
+    assert "-" not in said
 
 
 def rivals(low, high):
@@ -70,8 +70,7 @@ def test_rank_correlation_is_told_where_there_is_one():
     assert "−0.20 (published) and +1.00 (ours)" in said and "a perfect one has p = 0.08" in said
     side["ours", "class weight"] = 1.0
     assert "ours" not in scales.rank_correlation(side)
-    side["published", "class weight"] = np.nan
-    assert "nothing to correlate" in scales.rank_correlation(side)
+    assert "nothing to correlate" in scales.rank_correlation(side[["ours"]])
 
 
 class Layer:
