@@ -105,7 +105,7 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
             f"accuracy {accuracy(p, y):.4f}, mean class-wise ECE "
             f"{classwise_ece(p, y, bins=bins).mean():.4f}; recorded"
         )
-        seconds.append(done.manifest["seconds_in_epochs"])
+        seconds.append(done.manifest["seconds_in_last_session"])
         if k < len(left):
             minutes = np.median(seconds) * (len(left) - k) / 60
-            print(f"by the epochs of the runs so far, {minutes:.0f} minutes are left", flush=True)
+            print(f"by the runs so far, about {minutes:.0f} minutes are left", flush=True)

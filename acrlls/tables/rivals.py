@@ -15,7 +15,7 @@ from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
 from acrlls.tables.compare import ECE, measures
 from acrlls.tables.recorded import STEP, probabilities, step_title
-from acrlls.tables.words import number, percent, plural
+from acrlls.tables.words import number, plural
 
 STEPS = ("", "temperature", STEP)
 LOSSES = {
@@ -31,7 +31,7 @@ LOSSES = {
 USUAL, OURS = LOSSES["cross_entropy"], VARIANTS["proposed"].title
 SURPLUS = "Confidence − accuracy"
 MEASURES = ("NLL", "Accuracy", ECE, "AUGRC", SURPLUS)
-NONE = "No run with a rival loss is recorded; `results/rivals.sh` records them."
+NONE = "The runs that would answer this are not recorded; `results/rivals.sh` records them."
 
 
 def recorded(name: str = "rivals") -> list[Run]:
@@ -136,7 +136,8 @@ def differences(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
 
 
 def answer(table: pd.DataFrame, weighted: bool = True) -> str:
-    """Whether the raw ECE of the rival losses is above that of cross-entropy, as was predicted."""
+    """Whether the raw ECE of most rival losses is above that of cross-entropy, as was predicted,
+    and which differences from it are shown."""
     raw = paired(table, weighted, "", ECE).drop(OURS, errors="ignore")
     if raw.empty:
         return NONE
@@ -144,29 +145,31 @@ def answer(table: pd.DataFrame, weighted: bool = True) -> str:
     above, surplus = raw.index[raw.difference > 0], usual[SURPLUS].mean()
     held = "holds" if len(above) > len(raw) / 2 else "does not hold"
     return (
-        f"**The prediction {held}: the mean raw ECE is above that of cross-entropy for "
+        f"**The prediction {held}: the mean ECE as trained is above that of cross-entropy for "
         f"{len(above)} of {plural(len(raw), 'loss', 'losses')}**"
         f"{f' ({_listed(above)})' if len(above) else ''}. Cross-entropy's mean confidence lies "
-        f"{percent(abs(surplus), 1)} {'above' if surplus > 0 else 'below'} its accuracy. "
-        f"{_shown(table, weighted, '')} {_shown(table, weighted, STEP)}"
+        f"{number(100 * abs(surplus), 1)} percentage points {'above' if surplus > 0 else 'below'} "
+        f"its accuracy. {_shown(table, weighted)}"
     )
 
 
-def _shown(table: pd.DataFrame, weighted: bool, step: str) -> str:
-    """Which methods' ECE is shown to differ from that of cross-entropy after a step."""
-    found = paired(table, weighted, step, ECE)
-    seeds, least = int(found.seeds.min()), min(1.0, len(found) * 2 / 2 ** found.seeds.min())
-    start = f"{step_title(step).capitalize()}, over {plural(seeds, 'seed')}"
-    if least >= 0.05:
+def _shown(table: pd.DataFrame, weighted: bool) -> str:
+    """Which methods' ECE is shown to differ from that of cross-entropy, by step."""
+    found = {step: paired(table, weighted, step, ECE) for step in ("", STEP)}
+    count, seeds = len(found[""]), int(found[""].seeds.min())
+    if (least := count * 2 / 2**seeds) >= 0.05:
         return (
-            f"{start}, no difference could pass Holm's correction: the least p that "
-            f"{plural(len(found), 'comparison')} can give is {number(least, 2)}."
+            f"Over {plural(seeds, 'seed')} no difference could pass Holm's correction: the least p "
+            f"that {plural(count, 'comparison')} can give is {number(min(1, least), 2)}."
         )
-    passed = found[found["p (Holm)"] < 0.05]
-    lower, higher = (passed.index[s * passed.difference > 0] for s in (-1, 1))
+    said = []
+    for step, rows in found.items():
+        passed = rows[rows["p (Holm)"] < 0.05]
+        lower, higher = (_listed(passed.index[s * passed.difference > 0]) for s in (-1, 1))
+        said.append(f"{step_title(step)} it is lower for {lower} and higher for {higher}")
     return (
-        f"{start}, the ECE is shown (Holm's p < 0.05) to be lower than that of cross-entropy for "
-        f"{_listed(lower)} and higher for {_listed(higher)}."
+        f"Over {plural(seeds, 'seed')} these differences in ECE from cross-entropy are shown "
+        f"(Holm's p < 0.05): {'; '.join(said)}."
     )
 
 

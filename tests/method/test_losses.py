@@ -46,14 +46,16 @@ def test_losses_are_those_worked_by_hand(name, strength):
 @pytest.mark.parametrize(("margin", "total"), [(1, 1.103304), (2, 1.047054), (10, 1.015804)])
 def test_margin_based_smoothing_is_that_worked_by_hand(margin, total):
     function, strength = LOSSES["mbls"]
-    truth = target("mbls")
-    loss, penalty = function(ops.log_softmax(Z, axis=-1), Z, truth, strength, margin)
+    z, truth = ops.convert_to_tensor(Z), ops.convert_to_tensor(target("mbls"))
+    loss, penalty = function(ops.log_softmax(z, axis=-1), z, truth, strength, margin)
     assert float(ops.mean(loss + penalty)) == pytest.approx(total, abs=2e-6)
 
 
 def test_correctness_ranking_is_that_worked_by_hand():
-    log_p, truth, own = ops.log_softmax(Z, axis=-1), target(""), LOSSES["correctness_ranking"]
-    penalty = ops.convert_to_numpy(own[0](log_p, Z, truth, 1.0, CORRECT)[1])
+    z, truth, correct = (ops.convert_to_tensor(v) for v in (Z, target(""), CORRECT))
+    function, strength = LOSSES["correctness_ranking"]
+    penalty = function(ops.log_softmax(z, axis=-1), z, truth, strength, correct)[1]
+    penalty = ops.convert_to_numpy(penalty)
     np.testing.assert_allclose(penalty, [1.009753, 0.632907, 0, 0.449480], atol=2e-6)
     assert of("correctness_ranking", weights=WEIGHTS) == pytest.approx(1.466339, abs=2e-6)
     alike = target("correctness_ranking", correct=np.full(4, 0.5))

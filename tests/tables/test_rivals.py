@@ -87,13 +87,13 @@ def test_the_sentence_tells_whether_the_prediction_holds(table):
     focal = table[table.method != "Margin-based label smoothing"]
     text = rivals.answer(focal, False)
     assert text.startswith("**The prediction holds: ") and "1 of 1 loss** (Focal loss)" in text
-    assert "higher for Focal loss." in text and "lower than that of cross-entropy for none" in text
+    assert "over 7 seeds" in text.lower() and "lower for none and higher for Focal loss;" in text
     swapped = focal.replace({"method": {"Focal loss": rivals.USUAL, rivals.USUAL: "Focal loss"}})
     text = rivals.answer(swapped, False)
     assert text.startswith("**The prediction does not hold: ") and "0 of 1 loss**. Cross" in text
-    assert "below its accuracy" in text and "entropy for Focal loss and higher for none" in text
+    assert "below its accuracy" in text and "lower for Focal loss and higher for none;" in text
     few = rivals.answer(focal[focal.seed < 3], False)
-    assert "over 3 seeds, no difference could pass" in few and "can give is 0.25" in few
+    assert "Over 3 seeds no difference could pass" in few and "can give is 0.25" in few
 
 
 def test_without_records_the_page_says_how_to_make_them(tmp_path):

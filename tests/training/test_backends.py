@@ -28,6 +28,9 @@ done = runs.run(config.replace(phase1_epochs=1, phase2_epochs=1, unfrozen_layers
 assert done.manifest["backend"] == keras.backend.backend() != "tensorflow"
 assert len(done.history) == 2 and np.isfinite(done.history.val_loss).all()
 assert not np.allclose(done.scales.iloc[:, 2:], 1)
+for loss in ("correctness_ranking", "mixup"):
+    rival = runs.run(config.replace(loss=loss, phase1_epochs=2, phase2_epochs=0, batch_size=16))
+    assert np.isfinite(rival.history.loss).all()
 p = done.model().predict(np.zeros((1, 32, 32, 3)), verbose=0)
 np.testing.assert_allclose(p.sum(), 1, rtol=1e-5)
 """
@@ -48,15 +51,11 @@ def run_on(backend, *arguments):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_every_statement_about_the_layers_holds(backend):
-    run_on(
-        backend,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        str(Path(__file__).parents[1] / "method" / "test_layers.py"),
-    )
+def test_every_statement_about_layers_and_losses_holds(backend):
+    files = [
+        str(Path(__file__).parents[1] / "method" / f"test_{n}.py") for n in ("layers", "losses")
+    ]
+    run_on(backend, "-m", "pytest", "-p", "no:cacheprovider", *files)
 
 
 @pytest.mark.thorough
