@@ -55,7 +55,7 @@ def plot_truth(pictures, masks, eta, labels, class_names: Sequence[str]):
         _show(picture, pictures[i])
         for mask, shade in zip(masks, ("#56B4E9", "#E69F00"), strict=True):
             if mask[i].any():
-                picture.contour(mask[i], [0.5], colors=shade, linewidths=1)
+                picture.contour(mask[i], [0.5], colors=shade, linewidths=0.7)
         _title(picture, class_names[labels[i]], colour(labels[i]))
         bars.barh(range(classes), eta[i], color=shades, height=0.75)
         for k, value in enumerate(eta[i]):

@@ -77,9 +77,9 @@ OF_BINS = {name: ESTIMATORS[name].title for name in ("uniform", "quantile", "wit
 SAME_QUANTITY = ("uniform", "minus_floor", "without_bias")
 
 
-def known_populations(seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def known_populations() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The populations of this section by heading: ``(p, eta)``, both ``(100000, 4)``."""
-    made = populations.synthetic(seed=seed)
+    made = populations.synthetic()
     return {HEADINGS[name]: made[name] for name in ("strong", "slight", "none")}
 
 
