@@ -12,6 +12,7 @@ from acrlls.figures.style import (
     DASHES,
     FAINT,
     INK,
+    MOST,
     MUTED,
     SEQUENTIAL,
     WIDTH,
@@ -86,12 +87,17 @@ def plot_networks(
 @style()
 def plot_confusion(counts, class_names: Sequence[str]):
     """Confusion matrix ``(classes, classes)``, a row a label and a column a predicted class: counts
-    over their share of the row, which also sets the shade.
+    over their share of the row, which also sets the shade; of many classes, the shade alone.
     """
     counts = np.asarray(counts)
-    ax = plt.subplots(figsize=(5.6, 0.9 + 0.78 * len(counts)))[1]
+    many = len(counts) > MOST
+    ax = plt.subplots(figsize=(5.6, 5.6 if many else 0.9 + 0.78 * len(counts)))[1]
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+    ax.set(xlabel="predicted", ylabel="true class" if many else "true class, images")
+    if many:
+        ax.set_title(f"{len(counts)} classes by number; counts are left out", size=9)
+        return ax
     for (i, j), n in np.ndenumerate(counts):
         ink = "white" if share[i, j] > 0.5 else INK if n else "#B0B0B0"
         how = {"ha": "center", "va": "center", "color": ink}
@@ -102,7 +108,6 @@ def plot_confusion(counts, class_names: Sequence[str]):
     supports = zip(class_names, counts.sum(axis=1), strict=True)
     ax.set_yticks(range(len(counts)), [f"{name}\n{support:,}" for name, support in supports])
     bare(ax)
-    ax.set(xlabel="predicted", ylabel="true class, images")
     return ax
 
 

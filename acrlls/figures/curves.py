@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 
-from acrlls.figures.style import ACCENT, MUTED, WIDTH, colour, panels, style
+from acrlls.figures.style import ACCENT, MOST, MUTED, WIDTH, colour, note, panels, style
 
 
 @style()
@@ -36,7 +36,9 @@ def plot_lls(scales, published: Mapping[str, Sequence[float]]):
     """
     ax, table = plt.subplots(figsize=(WIDTH, 3.4))[1], scales.set_axis(range(1, len(scales) + 1))
     ax.axhline(1, color=MUTED, linewidth=0.8, zorder=1)
-    for k, name in enumerate(table.columns.drop(["phase", "epoch"])):
+    names = table.columns.drop(["phase", "epoch"])
+    note(ax, classes=len(names))
+    for k, name in enumerate(names[:MOST]):
         _by_phase(ax, table, name, f"{name}  {table[name].iloc[-1]:.3f}", color=colour(k))
         phases = table.groupby("phase").groups.values()
         for epochs, value in zip(phases, published.get(name, ()), strict=False):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from acrlls.figures.style import INK, MUTED, WIDTH, WRONG, bare, colour, panels, style
+from acrlls.figures.style import INK, MOST, MUTED, WIDTH, WRONG, bare, colour, note, panels, style
 
 
 @style()
@@ -15,7 +15,7 @@ def plot_examples(dataset, per_class: int = 6, seed: int = 0):
     Args:
         dataset: with ``labels``, ``class_names`` and ``image(i)``, grey ``(h, w)``.
     """
-    names, rng = dataset.class_names, np.random.default_rng(seed)
+    names, rng = dataset.class_names[:MOST], np.random.default_rng(seed)
     axes = panels(len(names) * per_class, per_class, (WIDTH - 1.1) / per_class, True)
     axes = np.reshape(axes, (len(names), per_class))
     for k, row in enumerate(axes):
@@ -25,6 +25,7 @@ def plot_examples(dataset, per_class: int = 6, seed: int = 0):
         for ax in row:
             _empty(ax)
         _row_name(row[0], f"{names[k]}\n{len(members):,}", k)
+    note(axes[0, 0], classes=len(dataset.class_names))
     return axes
 
 
@@ -69,10 +70,10 @@ def plot_truth(pictures, masks, eta, labels, class_names: Sequence[str]):
 
 def choose_examples(labels, predicted, classes: int, seed: int = 0) -> np.ndarray:
     """Positions ``(classes, 2)`` of a random image predicted rightly and of one predicted wrongly,
-    of each true class; -1 where there is none.
+    of each true class, but no more than 12 classes; -1 where there is none.
     """
     labels, rng = np.asarray(labels), np.random.default_rng(seed)
-    chosen = np.full((classes, 2), -1)
+    chosen = np.full((min(classes, MOST), 2), -1)
     for k, column in np.ndindex(chosen.shape):
         members = np.flatnonzero((labels == k) & ((predicted == k) == (column == 0)))
         if len(members):
@@ -85,7 +86,7 @@ def plot_gradcam(grid, images, heat, predicted, confidence, class_names, masks, 
     """Grad-CAM: each chosen image beside the same image under its heat, a row a true class.
 
     Args:
-        grid: positions in the arrays below, ``(classes, 2)``, -1 for none
+        grid: positions in the arrays below, ``(classes shown, 2)``, -1 for none
             (:func:`choose_examples`).
         images: grey ``(n, h, w)``, 0 to 255.
         heat: ``(n, h, w)`` in [0, 1] (:func:`acrlls.method.gradcam`).
@@ -95,6 +96,7 @@ def plot_gradcam(grid, images, heat, predicted, confidence, class_names, masks, 
     """
     height = (WIDTH - 0.9) / grid.shape[1] / 2 + 0.22
     axes = np.reshape(panels(grid.size, grid.shape[1], height, True), grid.shape)
+    note(axes[0, 0], classes=len(class_names))
     for (k, column), i in np.ndenumerate(grid):
         ax = axes[k, column]
         if column == 0:

@@ -13,6 +13,7 @@ from acrlls.figures.style import (
     DASHES,
     FAINT,
     INK,
+    MOST,
     MUTED,
     WIDTH,
     colour,
@@ -32,7 +33,7 @@ def plot_reliability(data: Reliability):
     A grey block is where the point of a perfectly calibrated model with these scores would lie;
     only a point outside its block shows anything.
     """
-    axes = _diagrams(len(data.titles))
+    axes = _diagrams(min(len(data.titles), MOST))
     for k, (ax, under) in enumerate(axes):
         shade = ACCENT if len(axes) == 1 else colour(k)
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8)
@@ -52,7 +53,8 @@ def plot_reliability(data: Reliability):
         under.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         under.minorticks_off()
     level = f"{100 * data.level:g} %"
-    note(axes[0, 0], f"grey: where {level} of a perfectly calibrated model's points would lie")
+    text = f"grey: where {level} of a perfectly calibrated model's points would lie"
+    note(axes[0, 0], text, len(data.titles))
     return axes
 
 
@@ -95,6 +97,7 @@ def plot_ablation(table, published=None):
     as diamonds.
     """
     models, names = (table.index.unique(level) for level in (0, 1))
+    classes, names = len(names), names[:MOST]
     axes = panels(len(names), len(names), 1.25 + 0.34 * len(models), sharey=True)
     y = np.arange(len(models))
     for k, (name, ax) in enumerate(zip(names, axes, strict=True)):
@@ -120,7 +123,7 @@ def plot_ablation(table, published=None):
         ax.xaxis.set_major_locator(plt.MaxNLocator(3, min_n_ticks=2))
         ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     signs = "● a run" if published is None else "● a run   ◇ published"
-    note(axes[0], f"class-wise ECE   {signs}   {_FLOOR}")
+    note(axes[0], f"class-wise ECE   {signs}   {_FLOOR}", classes)
     return axes
 
 
@@ -134,6 +137,8 @@ def plot_floor(tables: Mapping[int, object], truth=None):
     """
     bins, table = list(tables), pd.concat(tables)
     names = table.index.unique(1)
+    classes = len(names) - 1
+    names = [*names[:-1][:MOST], names[-1]]  # the last is the top label
     axes = panels(len(names), 3, 2.3, sharex=True)
     for k, (name, ax) in enumerate(zip(names, axes, strict=True)):
         rows = table.xs(name, level=1)
@@ -147,7 +152,7 @@ def plot_floor(tables: Mapping[int, object], truth=None):
         ax.set(ylim=(0, None), xticks=bins)
     axes[0].set_ylabel("ECE")
     dashes = "" if truth is None else "   dashed: with true probabilities"
-    note(axes[0], f"number of bins\n● here   {_FLOOR}{dashes}")
+    note(axes[0], f"number of bins\n● here   {_FLOOR}{dashes}", classes)
     return axes
 
 

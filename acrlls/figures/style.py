@@ -42,6 +42,9 @@ STYLE = {
 }
 
 
+MOST = 12  # classes that a figure has room for
+
+
 @contextlib.contextmanager
 def style():
     """Context manager, and decorator, under which figures take the look of the book."""
@@ -76,9 +79,11 @@ def panels(count: int, columns: int, height: float, pictures: bool = False, **ho
     return grid[:count]
 
 
-def note(ax, text: str) -> None:
-    """A line in grey under the whole figure."""
-    ax.figure.supxlabel(text, size=8.5, color=MUTED)
+def note(ax, text: str = "", classes: int = 0) -> None:
+    """A line in grey under the whole figure, and one where it leaves out some of many classes."""
+    if classes > MOST:
+        text += f"\nthe first {MOST} of {classes} classes are shown"
+    ax.figure.supxlabel(text.strip(), size=8.5, color=MUTED)
 
 
 def bare(ax) -> None:
