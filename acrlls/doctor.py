@@ -1,22 +1,29 @@
-"""What the project finds on this machine: versions, backend, data, weights, the store."""
+"""What the project finds here: versions, machine, backend, data, weights, the store, the speed."""
 
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from acrlls.backend import import_keras
 from acrlls.book import versions
 from acrlls.config import PROJECT, Config, UserError
+from acrlls.data import duplicates, load_data, split_of
+from acrlls.paper import CLASSES, by_class
 from acrlls.store import store
 
 
 def examine(config: Config) -> Iterator[tuple[str, bool, str]]:
     """Each check of a config in turn: its title, whether all is well, and what there is to say."""
-    for check in (_versions, _backend, _data, _weights, _store):
+    for check in (_versions, _machine, _backend, _data, _weights, _store, _time):
         title = check.__name__.lstrip("_")
         try:
             yield title, True, check(config)
@@ -30,9 +37,13 @@ def _versions(config: Config) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions().items())
 
 
-def _backend(config: Config) -> str:
-    import numpy as np
+def _machine(config: Config) -> str:
+    known = "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ())
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9 if known else np.nan
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB"
 
+
+def _backend(config: Config) -> str:
     keras = import_keras()
     keras.ops.convert_to_numpy(keras.ops.softmax(np.ones((1, 4), "float32")))
     from acrlls.training import engine, engine_version
@@ -46,10 +57,17 @@ def _data(config: Config) -> str:
         return f"phantom, {config.phantom_images} images drawn on demand"
     if config.data == "kaggle":
         return "kaggle, fetched by kagglehub when a section asks for it"
-    from acrlls.data import load_data
-
     data = load_data(config)
-    return f"{len(data.names)} images of {', '.join(data.class_names)}"
+    published = by_class("images") if set(data.class_names) == set(CLASSES) else {}
+    each = [
+        f"{name} {count:,}" + (f" (published {published[name]:,.0f})" if len(published) else "")
+        for name, count in zip(data.class_names, np.bincount(data.labels), strict=True)
+    ]
+    equal, across = duplicates(data, split_of(data, config))
+    return (
+        f"{len(data):,} images: {', '.join(each)}; {equal:,} files equal another, {across:,} of "
+        f"them one in another part of the split. {data.unread()}"
+    )
 
 
 def _weights(config: Config) -> str:
@@ -76,5 +94,26 @@ def _store(config: Config) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder):
         pass
-    kept, most = readable(used(folder)), readable(limit())
-    return f"{folder}, writable, {kept} kept; stored features may take {most} of it"
+    kept, most, free = map(readable, (used(folder), limit(), shutil.disk_usage(folder).free))
+    return f"{folder}, writable, {kept} kept, {free} free; stored features may take {most} of it"
+
+
+def _time(config: Config) -> str:
+    """Measured on noise, as the content of an image does not matter."""
+    from acrlls.method import POOL
+    from acrlls.training import frozen_forward, phases
+
+    forward = frozen_forward(config, (POOL,))
+    noise = np.random.default_rng(0).random((32, config.image_size, config.image_size, 3), "f4")
+    forward(noise)  # the first call compiles
+    start = time.perf_counter()
+    forward(noise)
+    rate = len(noise) / (time.perf_counter() - start)
+    n = int(by_class("images").sum()) if config.data in (None, "kaggle") else len(load_data(config))
+    views = len(set().union(*(plan.views(config) for plan in phases(config))))
+    minutes = n * (config.train_fraction * views + 1) / rate / 60
+    return (
+        f"{rate:.0f} images a second through the frozen part: {minutes:,.0f} minutes for {n:,} "
+        f"images in {views} views by profile {Path(config.profile).name}; the training comes on "
+        "top, and `acrlls bench` measures all of it"
+    )

@@ -5,10 +5,11 @@ import sys
 
 import nbformat
 import pytest
+from PIL import Image
 
-from acrlls import cli
+from acrlls import cli, doctor
 from acrlls.book import sections
-from acrlls.config import PROJECT, UserError
+from acrlls.config import PROJECT, UserError, configure
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ def test_doctor_finds_the_quick_profile_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("ACRLLS_DATA", raising=False)
     assert cli.main(["doctor"]) == 0, capsys.readouterr().out
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["ok"] * 5
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["ok"] * 7
 
 
 def test_doctor_names_a_data_folder_that_is_not_there(tmp_path, monkeypatch, capsys):
@@ -190,6 +191,20 @@ def test_doctor_names_a_data_folder_that_is_not_there(tmp_path, monkeypatch, cap
         for line in capsys.readouterr().out.splitlines()
         if line.startswith("problem") and "nowhere" in line
     ]
+
+
+def test_doctor_counts_images_and_equal_files_and_names_what_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
+    for k, name in enumerate(("Normal", "Ill")):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for i in range(20):
+            image = Image.new("L", (8, 8), 0 if k and i in (0, 19) else 1 + i + 20 * k)
+            image.save(tmp_path / "own" / name / f"{name}-{i}.png")
+    (tmp_path / "own" / "Ill" / "scan.dcm").write_text("")
+    config = configure("quick", data=str(tmp_path / "own"))
+    said = doctor._data(config)
+    assert said.startswith("40 images: Ill 20, Normal 20; 2 files equal another")
+    assert "published" not in said and "`Ill/scan.dcm`" in said
 
 
 def test_missing_data_has_status_1(monkeypatch, capsys):
