@@ -35,7 +35,7 @@ def with_files(config: Config) -> Config:
 
 def named(config: Config) -> str:
     """The name of the folder of images."""
-    return f"`{Path(config.data).name}`"
+    return f"“{Path(config.data).name}”"
 
 
 def trained(config: Config) -> Setting:
