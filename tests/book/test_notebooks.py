@@ -121,7 +121,7 @@ QUICKER = {
 
 # those that train; the others read records, with the same settings as in the book, and calibration
 # runs below
-TRAINING = [p for p in SECTIONS if p.stem[:2] in "01 02 03 04 05 07 08 10 16".split()]
+TRAINING = [p for p in SECTIONS if p.stem[:2] in ["01", "02", "03", "04", "05", "07", "08", "10", "16"]]
 
 
 @pytest.mark.thorough  # the book runs them too
