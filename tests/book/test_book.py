@@ -215,6 +215,7 @@ def built(tmp_path_factory):
         PROJECT / "acrlls", root / "acrlls", ignore=shutil.ignore_patterns("__pycache__")
     )
     (root / "book").mkdir()
+    shutil.copytree(PROJECT / "book" / "_static", root / "book" / "_static")
     config = yaml.safe_load((PROJECT / "_config.yml").read_text())
     config["sphinx"]["config"]["acrlls_parameters"] = {"all": {"bins": 12}}
     (root / "book" / "_config.yml").write_text(yaml.safe_dump(config))

@@ -206,7 +206,7 @@ def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tm
         plain = phase._batches("validation", None, np.arange(len(bank.split.validation)))
         if by_fit:
             history = phase.stage.fit(
-                train, class_weight=phase.class_weight, shuffle=False, verbose=0
+                train, class_weight=phase.objective.class_weight, shuffle=False, verbose=0
             ).history
             means = {name: values[-1] for name, values in history.items()}
             checked = phase.stage.evaluate(plain, verbose=0, return_dict=True)
