@@ -12,7 +12,9 @@ from conftest import TINY
 
 from acrlls.book import extension as book
 from acrlls.book import sections
-from acrlls.config import PROJECT
+from acrlls.config import PROJECT, configure
+from acrlls.data import load_data, write_folder
+from acrlls.paper import CLASSES
 
 SECTIONS = sorted((PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 each_section = pytest.mark.parametrize("path", SECTIONS, ids=lambda path: path.stem)
@@ -154,3 +156,27 @@ def test_a_section_says_how_long_it_takes_and_leaves_three_things(path):
     assert re.search(r"^\*About \d+ minutes\. Afterwards you can ", text, re.M)
     taken = text.split("## To take away")[1].split("## Try this")[0]
     assert len(re.findall(r"^- ", taken, re.M)) == 3
+
+
+OF_THE_BUILD = [
+    p for p in SECTIONS if p.stem[:2] in ("01", "02", "03", "04", "05", "06", "07", "08", "16")
+]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("path", OF_THE_BUILD, ids=lambda path: path.stem)
+def test_a_section_runs_on_other_classes_and_compares_nothing(
+    path, tiny_profile, tmp_path, monkeypatch
+):
+    drawn = load_data(configure("quick", data="phantom", phantom_images=120, image_size=48))
+    names = dict.fromkeys(CLASSES, "Ill <b>") | {"Normal": "Normal"}
+    monkeypatch.setenv("ACRLLS_DATA", str(write_folder(drawn, tiny_profile / "two", 120, names)))
+    section = sections.Section(path)
+    quicker = QUICKER.get(section.slug, {})
+    notebook = sections.execute(
+        section, tmp_path / "out.ipynb", quicker, cwd=tmp_path, progress=False
+    )
+    assert not sections.stderr(notebook)
+    shown = [str(o.get("data", "")) for c in notebook.cells for o in c.get("outputs", [])]
+    assert not any(re.search(r"\bnan\b|>published<[^/]*/th>.{0,900}>Ill b<", s) for s in shown)
+    assert section.slug == "your_images" or any("other classes than the paper" in s for s in shown)

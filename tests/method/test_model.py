@@ -162,3 +162,13 @@ def test_imagenet_weights_without_a_network(monkeypatch):
     monkeypatch.setattr(keras.utils, "get_file", offline)
     with pytest.raises(UserError, match="Without a network.*backbone"):
         m.build_backbone(configure("paper"))
+
+
+def test_weights_that_are_no_numbers_are_refused(tiny, tmp_path):
+    base = m.build_backbone(tiny)
+    arrays = base.get_weights()
+    arrays[-1][0] = np.nan
+    base.set_weights(arrays)
+    base.save_weights(tmp_path / "w.weights.h5")
+    with pytest.raises(UserError, match="some of them are no numbers"):
+        m.build_backbone(tiny.replace(backbone=str(tmp_path / "w.weights.h5")))
