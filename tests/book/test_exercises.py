@@ -13,7 +13,7 @@ from acrlls.book import all_exercises, find
 from acrlls.config import PROJECT
 
 EXERCISES = all_exercises()
-COPIES = PROJECT / "notebooks" / "exercises"
+COPIES = PROJECT / "exercises"
 PAGE = (PROJECT / "book" / "exercises.md").read_text("utf-8")
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 LINE = re.compile(
@@ -82,7 +82,7 @@ def test_an_exercise_says_its_aim_minutes_and_prerequisites_and_is_listed(exerci
     section, minutes = found.groups()[:2]
     title = exercise.title.removeprefix(f"Exercise {number}: ")
     assert title != exercise.title
-    copy = f"{{download}}`notebook <../notebooks/exercises/{exercise.name}.ipynb>`"
+    copy = f"{{download}}`notebook <../exercises/{exercise.name}.ipynb>`"
     link = f"[{title}](exercises/{exercise.name}.md)"
     where = f"[{section}](sections/{find(section).name}.ipynb)"
     row = f"| {number} | {link} | {where} | {minutes} | {copy} |"
