@@ -90,10 +90,10 @@ def summary(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
             if len(of):
                 row = {"seeds": str(len(of))}
                 for name in MEASURES:
-                    sd = f" ± {number(of[name].std(), 4)}" if len(of) > 1 else ""
-                    row[name] = number(of[name].mean(), 4) + sd
+                    sd = f" ± {number(of[name].std())}" if len(of) > 1 else ""
+                    row[name] = number(of[name].mean()) + sd
                 rows[step_title(step), method] = row
-    return pd.DataFrame(rows, index=["seeds", *MEASURES]).T
+    return pd.DataFrame(rows, index=["seeds", *MEASURES]).T.rename(columns={ECE: "mean ECE"})
 
 
 def paired(table: pd.DataFrame, weighted: bool, step: str, measure: str) -> pd.DataFrame:
@@ -129,7 +129,7 @@ def differences(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
         for step in ("", STEP):
             rows = paired(table, weighted, step, measure)
             columns[measure, step_title(step)] = {
-                method: f"{number(row.difference, 4, True)} ({number(row['p (Holm)'])})"
+                method: f"{number(row.difference, 3, True)} ({number(row['p (Holm)'], 2)})"
                 for method, row in rows.iterrows()
             }
     return pd.DataFrame(columns)

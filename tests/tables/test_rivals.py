@@ -59,7 +59,7 @@ def test_a_loss_that_only_changes_the_temperature_is_cross_entropy_after_tempera
     assert raw.difference > 0.05 and abs(after.difference) < 1e-3
     assert raw.p == pytest.approx(2 / 2**7) and raw["p (Holm)"] == pytest.approx(4 / 2**7)
     shown = rivals.differences(table, False)
-    assert shown.loc["Focal loss", (ECE, "as trained")] == f"+{raw.difference:.4f} (0.031)"
+    assert shown.loc["Focal loss", (ECE, "as trained")] == f"+{raw.difference:.3f} (0.03)"
     surplus = table[table.step == ""].groupby("method")[rivals.SURPLUS].mean()
     assert surplus["Focal loss"] < -0.05 < surplus[rivals.USUAL]
 
@@ -78,7 +78,7 @@ def test_the_summary_holds_mean_and_spread_over_the_seeds(table):
         "Margin-based label smoothing",
     ]
     own = table[(table.step == "") & (table.method == "Focal loss")].NLL
-    text = f"{own.mean():.4f} ± {own.std():.4f}"
+    text = f"{own.mean():.3f} ± {own.std():.3f}"
     assert shown.loc[("as trained", "Focal loss"), "NLL"] == text
     assert rivals.summary(table, True).empty
 
