@@ -42,7 +42,7 @@ class Explorable:
 
     @style()
     def _png(self) -> bytes:
-        figure = Figure((4.4, 4.1), dpi=240, layout="constrained")
+        figure = Figure((4.4, 4.1), dpi=180, layout="constrained")
         self.draw(figure.subplots())
         out = io.BytesIO()
         figure.savefig(out, format="png")
