@@ -112,11 +112,12 @@ def reproduce(options) -> None:
     from acrlls import runs
 
     jobs = _usage(runs.study, options.profile, given, lists, folder)
-    runs.reproduce(jobs, options.missing)
-    if options.tune:
-        table = acrlls.tune(next(iter(jobs.values())).replace(variant="proposed"))
-        table.to_csv(next(iter(jobs)).parent / "tuning.csv", index=False)
-        print(table.to_string(index=False))
+    with runs.workers(options.jobs, options.scheduler):
+        runs.reproduce(jobs, options.missing)
+        if options.tune:
+            table = acrlls.tune(next(iter(jobs.values())).replace(variant="proposed"))
+            table.to_csv(next(iter(jobs)).parent / "tuning.csv", index=False)
+            print(table.to_string(index=False))
     if options.data:
         print(book.write_report(folder, {"profile": options.profile, **given}))
 
@@ -240,6 +241,8 @@ def _arguments(add) -> None:
     losses = FIELDS["loss"].metadata["choices"]
     add(reproduce, "--losses", nargs="+", choices=losses, help="default: the profile's")
     add(reproduce, "--seeds", nargs="+", type=int, help="default: the profile's")
+    add(reproduce, "--jobs", type=int, default=1, help="runs at once on this machine; default: 1")
+    add(reproduce, "--scheduler", help="address of a Dask scheduler whose workers train")
     add(reproduce, "--missing", **flag, help="leave alone what has a record")
     add(reproduce, "-o", "--output", type=Path, help="folder, with settings in braces: r-{seed}")
     add(cache, "chosen", nargs="*", help="kinds or (beginnings of) names; default: all")

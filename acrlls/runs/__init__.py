@@ -12,7 +12,7 @@ from acrlls.runs.recorded import (
     tuning,
 )
 from acrlls.runs.runs import environment, grid, run, run_all, run_digest, tune
-from acrlls.runs.study import reproduce, study
+from acrlls.runs.study import reproduce, study, workers
 
 __all__ = [
     "CHECKED",
@@ -37,4 +37,5 @@ __all__ = [
     "training_weights",
     "tune",
     "tuning",
+    "workers",
 ]

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import ParameterGrid
@@ -38,23 +39,24 @@ _log = logging.getLogger(__name__)
 
 def run(config: Config) -> Run:
     """The run that ``config`` describes: taken from the store, resumed, or trained."""
-    return run_all([config])[0]
+    folder = store() / run_digest(config, load_data(config))
+    _make(folder, config, wait=True)
+    return Run(folder, config)
 
 
 def run_all(configs: Iterable[Config]) -> list[Run]:
     """The runs that some configs describe, in their order, each as :func:`run` gives it.
 
-    Those that are not kept yet are trained one after the other.  What another process is training
-    is waited for, after all else is done.
+    Those that are not kept yet are trained one after the other, or where and as many at once as
+    ``joblib.parallel_config`` says around the call.  What another process is training is waited
+    for, after all else is done.
     """
-    configs, jobs, folders = list(configs), {}, []
-    for config in configs:
-        dataset = load_data(config)
-        folders.append(store() / run_digest(config, dataset))
-        jobs[folders[-1]] = (config, dataset)
-    busy = [f for f, job in jobs.items() if not _make(f, *job, wait=False)]
-    for folder in busy:
-        _make(folder, *jobs[folder], wait=True)
+    configs = list(configs)
+    folders = [store() / run_digest(config, load_data(config)) for config in configs]
+    jobs = dict(zip(folders, configs, strict=True))
+    for wait in (False, True):
+        had = joblib.Parallel()(joblib.delayed(_make)(*job, wait) for job in jobs.items())
+        jobs = {f: job for (f, job), done in zip(jobs.items(), had, strict=True) if not done}
     return [Run(folder, config) for folder, config in zip(folders, configs, strict=True)]
 
 
@@ -99,7 +101,7 @@ def run_digest(config: Config, dataset: Dataset) -> str:
     return digest(settings, dataset.fingerprint, weights, source_digest(*_SOURCES))
 
 
-def _make(folder: Path, config: Config, dataset: Dataset, wait: bool) -> bool:
+def _make(folder: Path, config: Config, wait: bool) -> bool:
     """Train what a folder is to hold, if it is not there as it was trained; ``False`` if another
     process is at it.
     """
@@ -114,7 +116,7 @@ def _make(folder: Path, config: Config, dataset: Dataset, wait: bool) -> bool:
             if folder.exists():
                 _log.warning("run %s: %s; it is trained again", folder.name, damage(folder))
                 shutil.rmtree(folder)
-            _train(folder, config, dataset)
+            _train(folder, config, load_data(config))
         return had
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import joblib
 
 from acrlls.calibration import accuracy, classwise_ece
 from acrlls.config import Config, UserError, configure
@@ -82,6 +83,8 @@ def _filled(text: str, config: Config) -> str:
 def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
     """Train what is not kept, and record each run when it is done; prints how far it is.
 
+    As many runs at once as ``joblib.parallel_config`` says around the call.
+
     Args:
         jobs: of :func:`study`.
         missing: leave alone what has a record.
@@ -91,21 +94,44 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
         if dataset.ignored:
             print(dataset.unread())
     print(f"{len(left)} runs, {len(jobs) - len(left)} recorded already", flush=True)
-    seconds = []
-    for k, folder in enumerate(left, 1):
-        print(
-            f"{k} of {len(left)}, {folder}: training, or taking what is kept in {store()}",
-            flush=True,
-        )
-        done = run(jobs[folder])
-        record(done, folder)
-        test, bins = done.predictions("test"), jobs[folder].bins
-        p, y = test.probabilities, test.labels
-        print(
-            f"accuracy {accuracy(p, y):.4f}, mean class-wise ECE "
-            f"{classwise_ece(p, y, bins=bins).mean():.4f}; recorded"
-        )
-        seconds.append(done.manifest["seconds_in_last_session"])
+    start, each = time.perf_counter(), joblib.delayed(_recorded)
+    done = joblib.Parallel(return_as="generator_unordered")(each(f, jobs[f]) for f in left)
+    for k, said in enumerate(done, 1):
+        print(f"{k} of {len(left)}, {said}", flush=True)
         if k < len(left):
-            minutes = np.median(seconds) * (len(left) - k) / 60
+            minutes = (time.perf_counter() - start) / k * (len(left) - k) / 60
             print(f"by the runs so far, about {minutes:.0f} minutes are left", flush=True)
+
+
+def workers(jobs: int = 1, scheduler: str | None = None) -> joblib.parallel_config:
+    """Where runs are trained inside a ``with``: here, some at once, or by a Dask scheduler's workers.
+
+    Workers must see the same files by the same names, ``ACRLLS_STORE`` and ``ACRLLS_DATA`` among
+    them.  A run whose worker dies is trained on by another, from its last epoch.
+
+    Raises:
+        UserError: no run at once, or nothing answers at the address ``scheduler``.
+    """
+    if jobs < 1:
+        raise UserError(f"{jobs} runs at once are none; give 1 or more")
+    if not scheduler:
+        return joblib.parallel_config("loky", n_jobs=jobs)
+    try:
+        from distributed import Client
+
+        return joblib.parallel_config("dask", n_jobs=-1, client=Client(scheduler, timeout=10))
+    except ImportError as error:
+        raise UserError("a scheduler needs Dask: pip install distributed") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+
+
+def _recorded(folder: Path, config: Config) -> str:
+    """Have a run, record it, and say how it is."""
+    print(f"{folder}: training, or taking what is kept in {store()}", flush=True)
+    done = run(config)
+    record(done, folder)
+    test = done.predictions("test")
+    p, y = test.probabilities, test.labels
+    ece = classwise_ece(p, y, bins=config.bins).mean()
+    return f"{folder}: accuracy {accuracy(p, y):.4f}, mean class-wise ECE {ece:.4f}; recorded"

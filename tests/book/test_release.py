@@ -1,8 +1,10 @@
 """What a release adds to the built book, and the documents that describe the project."""
 
+import csv
 import hashlib
 import importlib.util
 import json
+import re
 import subprocess
 import tarfile
 
@@ -80,3 +82,18 @@ def test_citation_archive_and_package_agree():
     assert cited["title"] == zenodo["title"] and cited["license"] == zenodo["license"]
     assert [a["name"] for a in cited["authors"]] == [c["name"] for c in zenodo["creators"]]
     assert cited["abstract"].strip() in zenodo["description"]
+
+
+def test_the_lock_has_a_digest_and_a_licence_for_each_pinned_version():
+    pinned = {}
+    for file in (*PROJECT.glob("requirements*.txt"), PROJECT / "constraints.txt"):
+        pinned |= dict(re.findall(r"^([\w.-]+)==([\w.]+)", file.read_text(), re.M))
+    blocks = re.split(r"\n(?=\w)", (PROJECT / "requirements.lock").read_text())
+    locked = dict(re.match(r"([\w.-]+)==([\w.]+)", block).groups() for block in blocks)
+    assert all("--hash=sha256:" in block for block in blocks)
+    plain = {name.lower().replace("_", "-"): version for name, version in pinned.items()}
+    assert plain.items() <= locked.items()
+    with (PROJECT / "book" / "licences.csv").open() as file:
+        told = {row["package"]: row for row in csv.DictReader(file)}
+    assert {name: row["version"] for name, row in told.items()} == locked
+    assert all(row["licence"] for row in told.values())
