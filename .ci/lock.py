@@ -35,7 +35,7 @@ def locked() -> dict[str, str]:
 
 
 def licence(name: str, version: str) -> str:
-    """What a package says of its licence: an SPDX expression, its classifiers, or a line of text."""
+    """What a package says of its licence: an expression, its classifiers, or a line of text."""
     try:
         told = importlib.metadata.metadata(name)
     except importlib.metadata.PackageNotFoundError:  # of another platform

@@ -104,7 +104,7 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
 
 
 def workers(jobs: int = 1, scheduler: str | None = None) -> joblib.parallel_config:
-    """Where runs are trained inside a ``with``: here, some at once, or by a Dask scheduler's workers.
+    """Where runs are trained inside a ``with``: some at once here, or by workers of a scheduler.
 
     Workers must see the same files by the same names, ``ACRLLS_STORE`` and ``ACRLLS_DATA`` among
     them.  A run whose worker dies is trained on by another, from its last epoch.
