@@ -9,7 +9,6 @@ Imports nothing of the rest of the package, and no Keras.
 """
 
 from acrlls.calibration import populations
-from acrlls.calibration.difference import calibration_difference
 from acrlls.calibration.errors import (
     classwise_ece,
     debiased_ece,
@@ -20,10 +19,10 @@ from acrlls.calibration.errors import (
 )
 from acrlls.calibration.floor import NoiseFloor, floor_table, matched_floor, noise_floor
 from acrlls.calibration.intervals import ece_interval
+from acrlls.calibration.metrics import METRICS, bootstrap, evaluate
 from acrlls.calibration.posthoc import METHODS
-from acrlls.calibration.registry import METRICS, bootstrap, evaluate
 from acrlls.calibration.reliability import Reliability, prepare_reliability
-from acrlls.calibration.resampling import Interval, bootstrap_means, holm, mcnemar, replicates
+from acrlls.calibration.resampling import Interval, bootstrap_means, holm, mcnemar
 from acrlls.calibration.scaling import (
     MatrixScaling,
     PriorCorrection,
@@ -42,48 +41,7 @@ from acrlls.calibration.scores import (
     confusion,
     f1,
     nll,
-    report,
 )
 
-__all__ = [
-    "METHODS",
-    "METRICS",
-    "Interval",
-    "MatrixScaling",
-    "NoiseFloor",
-    "PriorCorrection",
-    "Reliability",
-    "TemperatureScaling",
-    "VectorScaling",
-    "accuracy",
-    "bootstrap",
-    "bootstrap_means",
-    "brier_parts",
-    "brier_score",
-    "calibration_difference",
-    "classwise_auc",
-    "classwise_brier",
-    "classwise_ece",
-    "classwise_f1",
-    "classwise_precision",
-    "classwise_recall",
-    "confusion",
-    "debiased_ece",
-    "ece",
-    "ece_interval",
-    "evaluate",
-    "f1",
-    "floor_table",
-    "holm",
-    "matched_floor",
-    "mce",
-    "mcnemar",
-    "nll",
-    "noise_floor",
-    "populations",
-    "prepare_reliability",
-    "replicates",
-    "report",
-    "smooth_ece",
-    "true_calibration_error",
-]
+__all__ = [name for name, value in vars().items() if name.isupper() or callable(value)]
+__all__ += ["populations"]

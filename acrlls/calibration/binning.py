@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acrlls.calibration.checks import CHUNK, OF, check_bins, check_choice, one_hot, whole_number
+from acrlls.calibration.checks import OF, check_bins, check_choice, one_hot, whole_number
 
 
 def columns_of(p, targets, of):
@@ -16,6 +16,12 @@ def columns_of(p, targets, of):
         return p, targets
     top = p.argmax(axis=1)[:, None]
     return np.take_along_axis(p, top, axis=1), np.take_along_axis(targets, top, axis=1)
+
+
+def with_top_label(p, y):
+    """Scores of all classes and, last, of the predicted one, and which of them came true."""
+    hits = np.column_stack([one_hot(y, p.shape[1]), p.argmax(axis=1) == y])
+    return np.column_stack([p, p.max(axis=1)]), hits
 
 
 def bin_edges(scores, bins, strategy):
@@ -32,24 +38,8 @@ def bin_edges(scores, bins, strategy):
 
 def places(scores, edges):
     """Index of the bin (a, b] of each score, ``(n, columns)``; the least score is in the first."""
-    bins = edges.shape[1] - 1
-    if not (edges == np.linspace(0, 1, bins + 1)).all():
-        pairs = zip(scores.T, edges, strict=True)
-        return np.column_stack([np.searchsorted(own[1:-1], column) for column, own in pairs])
-    # a product is rounded: where one slightly too small and one slightly too large differ, the
-    # edges decide
-    factors = bins * (1 - 1e-9), bins * (1 + 1e-9)
-    found, above = (np.multiply(scores, by, order="C").astype(np.intp) for by in factors)
-    near = np.flatnonzero(found != above)
-    if len(near):
-        found.ravel()[near] = np.searchsorted(edges[0, 1:-1], scores.ravel()[near])
-    return found
-
-
-def in_bins(scores, bins, strategy):
-    """:func:`places` with the edges, and the checked number of bins."""
-    edges = bin_edges(scores, bins, strategy)
-    return places(scores, edges), edges.shape[1] - 1
+    pairs = zip(scores.T, edges, strict=True)
+    return np.column_stack([np.searchsorted(own[1:-1], column) for column, own in pairs])
 
 
 def bin_sums(values, where, bins):
@@ -62,11 +52,13 @@ def bin_sums(values, where, bins):
 class Binned:
     """What the bins hold; arrays ``(columns, bins)``, ``hits`` with any axes before these.
 
-    ``n`` images; ``count`` of them in each bin, ``total`` the sum of their scores, and ``hits`` the
-    number whose label is the class.
+    ``edges`` of the bins, ``(columns, bins + 1)``, and ``where`` each score lies, ``(n, columns)``;
+    ``count`` images are in each bin, ``total`` is the sum of their scores, and ``hits`` that of the
+    targets: how many labels came true, or the sum of true probabilities.
     """
 
-    n: int
+    edges: np.ndarray
+    where: np.ndarray
     count: np.ndarray
     total: np.ndarray
     hits: np.ndarray
@@ -74,38 +66,15 @@ class Binned:
     @property
     def gaps(self):
         """Share of images times (frequency - mean score): what the calibration errors sum."""
-        return (self.hits - self.total) / self.n
+        return (self.hits - self.total) / len(self.where)
 
 
-def binned(p, y, bins, strategy, top_label=False, counts=True) -> Binned:
-    """Bins of the probability of each class, or of the confidence alone, from checked input.
-
-    In chunks of rows, all columns of a chunk at once. Counts are zeros where not asked for.
-    """
-    scores = p.max(axis=1)[:, None] if top_label else p
+def binned(scores, targets, bins, strategy) -> Binned:
+    """Bins of each column of scores and targets, two arrays ``(n, columns)``."""
     edges = bin_edges(scores, bins, strategy)
-    columns, bins = len(edges), edges.shape[1] - 1
-    size = columns * bins
-    shift = np.tile(np.arange(columns) * bins, (min(CHUNK, len(p)), 1))
-    count, total, hits = np.zeros(size, np.intp), np.zeros(size), np.zeros(size, np.intp)
-    for start in range(0, len(p), CHUNK):
-        part, labels = scores[start : start + CHUNK], y[start : start + CHUNK]
-        where = places(part, edges)
-        where += shift[: len(part)]
-        if top_label:
-            true = where[p[start : start + CHUNK].argmax(axis=1) == labels, 0]
-        else:  # only the labelled class comes true, so that no indicator of each is needed
-            true = where[np.arange(len(labels)), labels]
-        hits += np.bincount(true, minlength=size)
-        total += np.bincount(where.ravel(), part.ravel(), minlength=size)
-        if counts:
-            count += np.bincount(where.ravel(), minlength=size)
-    return Binned(len(p), *(a.reshape(columns, bins) for a in (count, total, hits)))
-
-
-def hits_of(p, y):
-    """Is each image of each class and, last, is its predicted class right: ``(n, classes + 1)``."""
-    return np.column_stack([one_hot(y, p.shape[1]), p.argmax(axis=1) == y])
+    where, size = places(scores, edges), edges.shape[1] - 1
+    sums = (bin_sums(values, where, size) for values in (np.ones_like(scores), scores, targets))
+    return Binned(edges, where, *sums)
 
 
 def labels_from(p, u):
@@ -128,18 +97,16 @@ def drawn_labels(p, resamples, seed):
         yield labels_from(p, rng.random((r, len(p))))
 
 
-def drawn_hits(p, where, bins, resamples, seed):
-    """Hits of each bin for labels drawn from ``p``, in pieces ``(r, classes + 1, bins)``.
-
-    ``where`` holds the bins of the classes and, last, of the top label: ``(n, classes + 1)``.
-    """
-    n, classes = p.shape
-    top = p.argmax(axis=1)
+def drawn_hits(p, held: Binned, resamples, seed):
+    """Hits for labels drawn from ``p``, ``(resamples, classes + 1, bins)``, in the bins that
+    :func:`with_top_label` gives."""
+    where, (columns, bins) = held.where, held.count.shape
+    drawn = []
     for labels in drawn_labels(p, resamples, seed):
-        r = len(labels)
-        start = np.arange(r)[:, None] * (classes + 1) * bins
-        own = start + labels * bins + where[np.arange(n), labels]
-        right = (start + classes * bins + where[:, -1])[labels == top]
-        size = r * (classes + 1) * bins
-        hits = np.bincount(own.ravel(), minlength=size) + np.bincount(right, minlength=size)
-        yield hits.reshape(r, classes + 1, bins)
+        # each drawing has its own row of bins for every column, and one count finds all of them
+        start = np.arange(len(labels))[:, None] * columns * bins
+        own = start + labels * bins + where[np.arange(len(p)), labels]
+        right = (start + (columns - 1) * bins + where[:, -1])[labels == p.argmax(axis=1)]
+        hits = np.bincount(np.append(own, right), minlength=len(labels) * columns * bins)
+        drawn.append(hits.reshape(-1, columns, bins))
+    return np.concatenate(drawn)

@@ -8,11 +8,11 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from acrlls.calibration.binning import Binned, bin_sums, drawn_hits, drawn_labels, hits_of, in_bins
+from acrlls.calibration.binning import binned, drawn_hits, drawn_labels, with_top_label
 from acrlls.calibration.checks import check, check_names, whole_number
 from acrlls.calibration.errors import OF_BINS, smooth_error
 from acrlls.calibration.scores import isotonic_parts
@@ -22,18 +22,16 @@ WITHOUT_BINS = {
     "brier_reliability": lambda scores, targets: isotonic_parts(scores, targets)[0],
     "brier_resolution": lambda scores, targets: isotonic_parts(scores, targets)[1],
 }
-KNOWN = [*(name for name in OF_BINS if name != "squared"), *WITHOUT_BINS]
 
 
 @dataclass(frozen=True)
 class NoiseFloor:
     """What a perfectly calibrated model with these very probabilities would show.
 
-    Attributes:
-        classwise: class-wise ECE (or another metric) of each drawing, ``(resamples, classes)``.
-        top_label: that of the top label of each drawing, ``(resamples,)``.
-        observed: that with the real labels, ``(classes + 1,)`` with the top label last, or None.
-        columns: names of the columns of the probabilities if they came as a DataFrame.
+    ``classwise`` is the class-wise ECE (or another metric) of each drawing, ``(resamples,
+    classes)``, ``top_label`` that of the top label, ``(resamples,)``; ``observed`` that with the
+    real labels, ``(classes + 1,)`` with the top label last, or None; ``columns`` the names of the
+    columns of the probabilities if they came as a DataFrame.
     """
 
     classwise: np.ndarray
@@ -46,10 +44,6 @@ class NoiseFloor:
         """Mean under perfect calibration, ``(classes,)``."""
         return self.classwise.mean(axis=0)
 
-    def quantile(self, q: float = 0.95) -> np.ndarray:
-        """Quantile under perfect calibration, ``(classes,)``."""
-        return np.quantile(self.classwise, q, axis=0)
-
     def table(self, class_names: Sequence[str]):
         """:func:`floor_table` with a row a class and a last row ``"Top label"``."""
         names = check_names(class_names, self.classwise.shape[1], self)
@@ -60,15 +54,11 @@ class NoiseFloor:
 def floor_table(draws, observed, names: Sequence[str]):
     """Summary of drawings under perfect calibration, with the p-values of what was observed.
 
-    Args:
-        draws: errors under perfect calibration, ``(resamples, columns)``.
-        observed: the errors to be judged, ``(columns,)``, or None.
-        names: of the columns; they become the rows of the table.
-
-    Returns:
-        DataFrame: ``mean``, ``q05`` and ``q95`` of the drawings and, where something was observed,
-        ``observed``, ``p_above`` (small where it is larger than perfect calibration would give) and
-        ``p_below``, each (1 + number of drawings as extreme) / (1 + resamples).
+    From errors under perfect calibration, ``(resamples, columns)``, the errors to be judged,
+    ``(columns,)`` or None, and a name for each of them, a DataFrame with a row a name: ``mean``,
+    ``q05`` and ``q95`` of the drawings and, where something was observed, ``observed``, ``p_above``
+    (small where it is larger than perfect calibration would give) and ``p_below``, each (1 + number
+    of drawings as extreme) / (1 + resamples).
     """
     import pandas as pd
 
@@ -87,22 +77,14 @@ def matched_floor(
 ) -> np.ndarray:
     """Class-wise ECE of perfectly calibrated scores of which only two summaries are known.
 
-    For published numbers, whose scores nobody has. The scores of each class are drawn from the Beta
-    distribution whose mean is the prevalence and whose E[p(1 - p)] is the Brier score, which is
-    what perfect calibration makes it; then labels are drawn. The form of the distribution is an
+    For published numbers, whose scores nobody has: the share and the Brier score of each class
+    against the rest, each ``(classes,)``, on ``n`` images. The scores of a class are drawn from the
+    Beta distribution whose mean is the prevalence and whose E[p(1 - p)] is the Brier score, which
+    is what perfect calibration makes it; then labels are drawn. The form of the distribution is an
     assumption: scores of another form with the same summaries have another floor.
 
-    Args:
-        prevalence: share of each class, ``(classes,)``, between 0 and 1.
-        brier: Brier score of each class against the rest, ``(classes,)``.
-        n: number of images.
-
-    Returns:
-        ``(resamples, classes)``.
-
-    Raises:
-        ValueError: a Brier score outside 0 … prevalence · (1 - prevalence), which no calibrated
-            scores of that prevalence have.
+    Gives ``(resamples, classes)``. A Brier score outside 0 … prevalence · (1 - prevalence), which
+    no calibrated scores of that prevalence have, is a ``ValueError``.
     """
     size = whole_number("n", n), whole_number("resamples", resamples)
     rng, columns = np.random.default_rng(seed), []
@@ -113,9 +95,8 @@ def matched_floor(
             raise ValueError(f"{given} must lie between 0 and {most:g}")
         strength = score / (most - score)  # a + b: E[p(1-p)] = most * (a + b) / (a + b + 1)
         p = rng.beta(share * strength, (1 - share) * strength, size)
-        residuals = (rng.random(size) < p) - p
-        sums = bin_sums(residuals, *in_bins(p, bins, "uniform"))
-        columns.append(np.abs(sums).sum(axis=1) / n)
+        hits = rng.random(size) < p
+        columns.append(OF_BINS["ece"](binned(p, hits, bins, "uniform")))
     return np.column_stack(columns)
 
 
@@ -130,42 +111,30 @@ def noise_floor(
 ) -> NoiseFloor:
     """A calibration error when each label is drawn from the probabilities themselves [1].
 
-    The floor depends on the class, on how sharp the probabilities are, on n, and on the bins; an
-    error within it is no evidence of miscalibration.
+    The floor depends on the class, on how sharp the probabilities ``p``, ``(n, classes)``, are, on
+    n, and on the bins; an error within it is no evidence of miscalibration. Labels ``y``, ``(n,)``,
+    serve only to report the observed error too. ``metric`` is the name of a calibration error of
+    the registry, of which the classes and the top label are computed in one: ``"smooth_ece"`` and
+    the parts of the Brier score take seconds, the others milliseconds. The drawings of a seed are
+    the same for every metric.
 
-    Args:
-        p: probabilities, ``(n, classes)``.
-        y: labels, ``(n,)``, only to report the observed error too.
-        resamples: number of drawings of all labels.
-        seed: seed of the drawings, which are the same for every metric.
-        metric: the name of a calibration error of the registry, of which the classes and the top
-            label are computed in one. ``"smooth_ece"``, ``"brier_reliability"`` and
-            ``"brier_resolution"`` take seconds, the others milliseconds.
-
-    Raises:
-        ValueError: bad probabilities, labels or bins, or a metric without a noise floor.
+    Bad probabilities, labels or bins, or a metric without a noise floor, are a ``ValueError``.
     """
     columns = getattr(p, "columns", None)
     p, y = (check(p), None) if y is None else check(p, y)
     name = metric.removeprefix("classwise_")
     if name.endswith("_quantile"):
         name, strategy = name.removesuffix("_quantile"), "quantile"
-    if name not in KNOWN:
-        raise ValueError(f"{metric!r} has no noise floor; choose from: {', '.join(KNOWN)}")
-    scores = np.column_stack([p, p.max(axis=1)])
+    scores, targets = with_top_label(p, p.argmax(axis=1) if y is None else y)
     if name in OF_BINS:
-        where, bins = in_bins(scores, bins, strategy)
-        count, total = (bin_sums(v, where, bins) for v in (np.ones_like(scores), scores))
-
-        def errors(hits):
-            return OF_BINS[name](Binned(len(p), count, total, hits))
-
-        drawn = map(errors, drawn_hits(p, where, bins, resamples, seed))
-        observed = None if y is None else errors(bin_sums(hits_of(p, y), where, bins))
+        held = binned(scores, targets, bins, strategy)
+        observed, error = OF_BINS[name](held), OF_BINS[name]
+        draws = error(replace(held, hits=drawn_hits(p, held, resamples, seed)))
+    elif name in WITHOUT_BINS:
+        error = WITHOUT_BINS[name]
+        observed, labels = error(scores, targets), drawn_labels(p, resamples, seed)
+        draws = np.array([error(*with_top_label(p, one)) for piece in labels for one in piece])
     else:
-        function = WITHOUT_BINS[name]
-        chunks = drawn_labels(p, resamples, seed)
-        drawn = ([function(scores, hits_of(p, one)) for one in labels] for labels in chunks)
-        observed = None if y is None else function(scores, hits_of(p, y))
-    draws = np.concatenate(list(drawn))
-    return NoiseFloor(draws[:, :-1], draws[:, -1], observed, columns)
+        known = ", ".join([*OF_BINS, *WITHOUT_BINS])
+        raise ValueError(f"{metric!r} has no noise floor; choose from: {known}")
+    return NoiseFloor(draws[:, :-1], draws[:, -1], None if y is None else observed, columns)

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from acrlls.calibration.binning import in_bins
+from acrlls.calibration.binning import bin_sums, binned
 from acrlls.calibration.checks import OF, check, check_choice, check_level, whole_number
 from acrlls.calibration.resampling import Interval
 
@@ -49,7 +49,7 @@ def ece_interval(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """Interval for the true calibration error: that of the population of the images.
+    """Interval for the true calibration error of scores ``(n, classes)`` and labels ``(n,)``.
 
     The true value is :func:`true_calibration_error`: with these bins, the sum over bins of
     ``P(bin) · |E[frequency - probability | bin]|``. With ``strategy="quantile"``, the bins are
@@ -57,34 +57,29 @@ def ece_interval(
     make the interval too narrow. Scores of exactly 0 or 1, such as one-hot ones, are covered as
     others are: a perfect record of n images leaves errors of some 3/n possible.
 
-    Args:
-        p: probabilities, ``(n, classes)``.
-        y: labels, ``(n,)``.
-        of: ``"classes"`` for each class against the rest, ``"mean"`` for the mean of these errors,
-            ``"top_label"`` for the predicted class.
-        level: coverage aimed at, in (0, 1).
-        resamples: drawings behind each of the tests that are inverted.
+    ``of`` is ``"classes"`` for each class against the rest, ``"mean"`` for the mean of these
+    errors, ``"top_label"`` for the predicted class; ``level`` the coverage aimed at, in (0, 1);
+    ``resamples`` the drawings behind each of the tests that are inverted. The ends and the estimate
+    are ``(classes,)`` for the classes and floats otherwise. Bad probabilities or labels (the
+    message names the row), settings, or too few ``resamples`` for the level are a ``ValueError``.
 
-    Returns:
-        ``estimate``, ``low`` and ``high``, ``(classes,)`` for the classes and floats otherwise. The
-        estimate is the ECE without its bias: the true error whose expected ECE is the observed one,
-        or 0 where the observed one lies below the mean of the noise floor. So it is *below* the
-        ECE, which may lie above ``high``. A ``low`` of 0 says that the images do not show any
-        miscalibration at this level.
-
-    Raises:
-        ValueError: bad probabilities or labels (the message names the row) or settings, or too few
-            ``resamples`` for the level.
+    The estimate is the ECE without its bias: the true error whose expected ECE is the observed one,
+    or 0 where the observed one lies below the mean of the noise floor. So it is *below* the ECE,
+    which may lie above ``high``. A ``low`` of 0 says that the images do not show any miscalibration
+    at this level.
     """
     p, y = check(p, y)
-    resamples, found = check_draws(level, resamples), []
+    check_level(level)
+    resamples = whole_number("resamples", resamples)
+    if (1 - level) * (resamples + 1) < 1:
+        least = int(np.ceil(1 / (1 - level) - 1 - 1e-6))
+        raise ValueError(f"resamples is {resamples}; level {level} needs {least} or more")
+    found = []
     for about in _columns(p, of):
         held = Bins(p, y, about, bins, strategy)
         ends = _inverted(held, *held.noise(resamples, seed), 1 - level)
         found.append(np.array(ends) / about.shape[1])
-    if of == "classes":
-        return Interval(*np.transpose(found))
-    return Interval(*found[0].tolist())
+    return Interval(*(np.transpose(found) if of == "classes" else found[0].tolist()))
 
 
 def _columns(p, of) -> list[np.ndarray]:
@@ -96,53 +91,38 @@ def _columns(p, of) -> list[np.ndarray]:
     return [classes] if of == "mean" else [classes[:, [k]] for k in range(p.shape[1])]
 
 
-def check_draws(level, resamples) -> int:
-    check_level(level)
-    resamples = whole_number("resamples", resamples)
-    if (1 - level) * (resamples + 1) < 1:
-        least = int(np.ceil(1 / (1 - level) - 1 - 1e-6))
-        raise ValueError(f"resamples is {resamples}; level {level} needs {least} or more")
-    return resamples
-
-
 class Bins:
-    """What the full bins of one or several columns of scores hold; arrays ``(bins,)``.
+    """What the full bins of one or several ``columns`` of scores hold; arrays ``(bins,)``.
 
-    Attributes:
-        columns: number of columns, whose bins follow one another.
-        kept: which of all bins hold anything.
-        n: images.
-        share: of the images in each bin.
-        mean: mean score.
-        gap: share · (frequency - mean score), whose absolute values sum to the ECE.
-        spread: factor by which the spread of the scores in a bin lowers the frequency's variance.
-        certain: whether the mean score is 0 or 1, so that the gap has one direction only.
-        frequency: shrunk by one image's weight towards the mean score, or a half where certain, so
-            that none is 0 or 1.
-        labels: correlation of the gaps as sampled labels move them, ``(bins, bins)``.
-        counts: covariance of the counts, each over the root of its mean, ``(bins, bins)``.
+    The bins of the columns follow one another; ``kept`` says which of all hold anything. ``share``
+    of the ``n`` images in each bin, their ``mean`` score, and ``gap``, share · (frequency - mean
+    score), whose absolute values sum to the ECE. ``spread`` is the factor by which the spread of
+    the scores in a bin lowers the frequency's variance; ``certain`` says that the mean score is 0
+    or 1, so that the gap has one direction only; ``frequency`` is shrunk by one image's weight
+    towards the mean score, or a half where certain, so that none is 0 or 1. ``labels`` is the
+    correlation of the gaps as sampled labels move them, ``counts`` the covariance of the counts,
+    each over the root of its mean, both ``(bins, bins)``.
     """
 
     def __init__(self, p, y, about, bins, strategy):
         """From checked input and the class that each column is about, ``(n, columns)``."""
         scores, n = np.take_along_axis(p, about, axis=1), len(y)
-        where, bins = in_bins(scores, bins, strategy)
-        size = bins * about.shape[1]
-        where = where + bins * np.arange(about.shape[1])
-        values = (np.ones_like(scores), scores, about == y[:, None], scores * (1 - scores))
-        sums = np.array([np.bincount(where.ravel(), v.ravel(), minlength=size) for v in values])
-        self.n, self.columns, self.kept = n, about.shape[1], sums[0] > 0
-        count, total, hits, variance = sums[:, self.kept]
+        held = binned(scores, about == y[:, None], bins, strategy)
+        self.n, self.columns, self.kept = n, about.shape[1], held.count.ravel() > 0
+        sums = held.count, held.total, held.hits
+        count, total, hits = (values.ravel()[self.kept] for values in sums)
         self.share, self.mean, self.gap = count / n, total / count, (hits - total) / n
+        variance = bin_sums(scores * (1 - scores), held.where, held.count.shape[1])
         most = self.mean * (1 - self.mean)
-        spread = np.divide(variance / count, most, out=np.ones_like(most), where=variance > 0)
-        self.spread = spread.clip(0, 1)
+        spread = variance.ravel()[self.kept] / count
+        self.spread = np.divide(spread, most, out=np.ones_like(most), where=spread > 0).clip(0, 1)
         self.certain = most < CERTAIN
         self.frequency = (hits + np.where(self.certain, 0.5, self.mean)) / (count + 1)
         # scores of 0 and 1 would leave no noise between bins: all a little towards each class alike
         soft = scores * (1 - SOFT * p.shape[1]) + SOFT
+        where = held.where + held.count.shape[1] * np.arange(self.columns)
         both = np.ix_(self.kept, self.kept)
-        labels, counts = (m[both] for m in _together(soft, about, where, size))
+        labels, counts = (m[both] for m in _together(soft, about, where, held.count.size))
         self.labels = _scaled(labels, labels.diagonal())
         self.counts = _scaled(counts - n * np.outer(self.share, self.share), count)
 
@@ -174,12 +154,11 @@ def _together(scores, about, where, size):
     and the label of k has the variance p_k - p_k².
     """
     labels, counts = np.zeros((2, size * size))
-    for a in range(about.shape[1]):
-        for b in range(about.shape[1]):
-            both = where[:, a] * size + where[:, b]
-            same = np.where(about[:, a] == about[:, b], scores[:, a], 0)
-            labels += np.bincount(both, same - scores[:, a] * scores[:, b], minlength=size * size)
-            counts += np.bincount(both, minlength=size * size)
+    for a, b in np.ndindex(about.shape[1], about.shape[1]):
+        both = where[:, a] * size + where[:, b]
+        same = np.where(about[:, a] == about[:, b], scores[:, a], 0)
+        labels += np.bincount(both, same - scores[:, a] * scores[:, b], minlength=size * size)
+        counts += np.bincount(both, minlength=size * size)
     return labels.reshape(size, size), counts.reshape(size, size)
 
 
@@ -215,23 +194,23 @@ def _inverted(held: Bins, label, count, alpha):
         reach *= 2
     rising = np.maximum.accumulate(mean[:, 0])
     estimate = np.interp(observed, rising, errors) if observed > mean[0, 0] else 0.0
-    low, high = accepted(errors, p_value, alpha)
+    low, high = _accepted(errors, p_value, alpha)
     return estimate, min(low, estimate), max(high, estimate)
 
 
-def accepted(possible, p_value, alpha):
-    """Ends of the range whose p-values are above alpha; the likeliest value where none is."""
+def _accepted(errors, p_value, alpha):
+    """Ends of the range whose p-values are above alpha; the likeliest error where none is."""
     inside = np.flatnonzero(p_value > alpha)
     if not len(inside):
-        return (possible[p_value.argmax()],) * 2
+        return (errors[p_value.argmax()],) * 2
 
     def crossing(i):
         a, b = p_value[i : i + 2]
-        return possible[i] + (possible[i + 1] - possible[i]) * (alpha - a) / (b - a)
+        return errors[i] + (errors[i + 1] - errors[i]) * (alpha - a) / (b - a)
 
     first, last = inside[0], inside[-1]
-    low = possible[0] if first == 0 else crossing(first - 1)
-    return low, possible[-1] if last == len(possible) - 1 else crossing(last)
+    low = errors[0] if first == 0 else crossing(first - 1)
+    return low, errors[-1] if last == len(errors) - 1 else crossing(last)
 
 
 def populations(held, noise, errors):

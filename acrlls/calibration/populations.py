@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 
-from acrlls.calibration.binning import columns_of, in_bins, labels_from
+from acrlls.calibration.binning import binned, columns_of, labels_from
 from acrlls.calibration.checks import check, one_hot, whole_number
 from acrlls.calibration.resampling import Interval, image_counts
 
@@ -30,16 +30,14 @@ def synthetic(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarra
     rng = np.random.default_rng(seed)
     z = OFFSETS + 2.5 * rng.normal(size=(whole_number("images", images), 4))
     p = softmax(z, axis=1)
-    local, top = p.copy(), p.max(axis=1, keepdims=True)
-    within = ((top > 0.6) & (top < 0.8)).ravel()
+    top = p.max(axis=1, keepdims=True)
     moved = np.where(p == top, 0.6 - 0.5 * (0.8 - top), p * (0.4 + 0.5 * (0.8 - top)) / (1 - top))
-    local[within] = moved[within]
     return {
         "none": (p, p),
         "slight": (p, softmax(z / 1.1, axis=1)),
         "strong": (p, softmax(z / 1.8, axis=1)),
         "weighted": (p, softmax(z - 0.5 * np.log(WEIGHTS), axis=1)),
-        "local": (p, local),
+        "local": (p, np.where((top > 0.6) & (top < 0.8), moved, p)),
         "timid": (softmax(0.4 * z, axis=1), p),
     }
 
@@ -51,15 +49,7 @@ def draw(p, eta, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
 
 
 def percentile_interval(
-    p,
-    y,
-    bins: int = 15,
-    strategy: str = "uniform",
-    *,
-    of="classes",
-    level=0.95,
-    resamples=500,
-    seed=0,
+    p, y, bins=15, strategy="uniform", *, of="classes", level=0.95, resamples=500, seed=0
 ) -> Interval:
     """The percentile bootstrap of the ECE, with the bins kept: **only to show that it fails**.
 
@@ -67,15 +57,14 @@ def percentile_interval(
     """
     p, y = check(p, y)
     scores, targets = columns_of(p, one_hot(y, p.shape[1]), of)
-    where, bins = in_bins(scores, bins, strategy)
-    pairs = zip(where.T, (targets - scores).T, strict=True)
-    residuals = [one_hot(w, bins) * r[:, None] for w, r in pairs]
-    pieces = image_counts(y, resamples, seed)
-    drawn = [[np.abs(c @ r).sum(axis=1) / len(y) for r in residuals] for c in pieces]
-    drawn = np.concatenate(drawn, axis=1)
-    estimate = np.array([np.abs(r.sum(axis=0)).sum() / len(y) for r in residuals])
+    held = binned(scores, targets, bins, strategy)
+    # the residuals of each column in its bins, (n, bins), whose sums over images are the gaps
+    pairs = zip(held.where.T, (targets - scores).T, strict=True)
+    residuals = [one_hot(w, held.count.shape[1]) * r[:, None] for w, r in pairs]
+    counts = np.concatenate([np.ones((1, len(y))), *image_counts(y, resamples, seed)])
+    errors = np.array([np.abs(counts @ r).sum(axis=1) for r in residuals]) / len(y)
     if of == "mean":
-        drawn, estimate = drawn.mean(axis=0, keepdims=True), estimate.mean(keepdims=True)
-    low, high = np.quantile(drawn.T, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    found = (estimate, low, high)
-    return Interval(*(found if of == "classes" else (float(v[0]) for v in found)))
+        errors = errors.mean(axis=0, keepdims=True)
+    ends = np.quantile(errors[:, 1:], [(1 - level) / 2, (1 + level) / 2], axis=1)
+    found = np.vstack([errors[:, 0], ends])
+    return Interval(*(found if of == "classes" else found[:, 0].tolist()))

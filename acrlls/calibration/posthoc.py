@@ -8,11 +8,11 @@ In the order of freedom, the methods fit nothing (prior correction), 1 number (t
 class (histogram, isotonic). More freedom follows the sampling noise of the validation images too.
 
 References:
-    - [1] B. Zadrozny, C. Elkan, "Obtaining calibrated probability estimates from decision trees and
-      naive Bayesian classifiers", ICML 2001 (histogram binning).
-    - [2] B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass
+    - [1] B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass
       probability estimates", KDD 2002 (isotonic regression, one class against the rest, then
       normalised).
+    - [2] B. Zadrozny, C. Elkan, "Obtaining calibrated probability estimates from decision trees and
+      naive Bayesian classifiers", ICML 2001 (histogram binning).
 """
 
 from __future__ import annotations
@@ -24,11 +24,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from acrlls.calibration.binning import places
 from acrlls.calibration.checks import one_hot, whole_number
 from acrlls.calibration.scaling import (
     EntropyTemperatureScaling,
-    LogitMap,
     MatrixScaling,
     PriorCorrection,
     Recalibrator,
@@ -38,7 +36,7 @@ from acrlls.calibration.scaling import (
 
 
 class OneVersusRest(Recalibrator):
-    """A function of each class's own probability, then rows normalised [2].
+    """A function of each class's own probability, then rows normalised [1].
 
     A row in which every class gets 0 keeps the model's probabilities. A probability may become
     exactly 0; a single such label then makes the log-likelihood as bad as it can be.
@@ -53,15 +51,15 @@ class OneVersusRest(Recalibrator):
     def _map(self, scores, hits, weight) -> Callable:
         """The function from scores ``(n,)`` to probabilities ``(n,)``, fitted."""
 
-    def predict_proba(self, logits) -> np.ndarray:
-        p = softmax(self._ready(logits), axis=1)
+    def _transform(self, z):
+        p = softmax(z, axis=1)
         q = np.column_stack([one(s) for one, s in zip(self._maps, p.T, strict=True)])
-        total = q.sum(axis=1, keepdims=True)
-        return np.divide(q, total, out=p, where=total > 0)
+        with np.errstate(divide="ignore"):
+            return np.log(np.where(q.any(axis=1, keepdims=True), q, p))
 
 
 class IsotonicRegressions(OneVersusRest):
-    """For each class the non-decreasing function of its probability of least squared error [2]."""
+    """For each class the non-decreasing function of its probability of least squared error [1]."""
 
     def _map(self, scores, hits, weight):
         from sklearn.isotonic import IsotonicRegression  # not above: it loads pandas
@@ -71,10 +69,8 @@ class IsotonicRegressions(OneVersusRest):
 
 
 class HistogramBinning(OneVersusRest):
-    """For each class the share of its label in the bin of its probability [1].
-
-    Args:
-        bins: number of bins of about equal count; ties stay together.
+    """For each class the share of its label in the bin of its probability, one of ``bins`` of about
+    equal count; ties stay together [2].
     """
 
     def __init__(self, bins: int = 15):
@@ -83,47 +79,34 @@ class HistogramBinning(OneVersusRest):
     def _map(self, scores, hits, weight):
         order = scores.argsort(kind="stable")
         reached = weight[order].cumsum()
-        ranks = np.arange(self.bins + 1) * reached[-1] / self.bins
-        edges = scores[order][np.searchsorted(reached, ranks)][None]
-
-        def bin_of(s):
-            return places(s[:, None], edges)[:, 0]
-
-        hit, whole = (np.bincount(bin_of(scores), w, self.bins) for w in (hits * weight, weight))
+        ranks = np.arange(1, self.bins) * reached[-1] / self.bins
+        edges = scores[order][np.searchsorted(reached, ranks)]
+        where = np.searchsorted(edges, scores)
+        hit, whole = (np.bincount(where, w, self.bins) for w in (hits * weight, weight))
         # a bin without images lies between equal edges, where no score falls
         share = np.divide(hit, whole, out=np.zeros(self.bins), where=whole > 0)
-        return lambda s: share[bin_of(s)]
+        return lambda s: share[np.searchsorted(edges, s)]
 
 
 class Chain(Recalibrator):
-    """Methods one after another, each fitted on what those before it leave.
-
-    Args:
-        methods: all but the last must give logits (:class:`LogitMap`).
-    """
+    """Methods one after another, each fitted on what those before it leave."""
 
     def __init__(self, *methods: Recalibrator):
-        if not methods or not all(isinstance(m, LogitMap) for m in methods[:-1]):
-            raise ValueError("every method of a chain but the last must be one that gives logits")
         self.methods = methods
 
     def _fit(self, z, y, weight):
-        for method in self.methods[:-1]:
+        for method in self.methods:
             z = method.fit(z, y, weight).transform(z)
-        self.methods[-1].fit(z, y, weight)
 
-    def predict_proba(self, logits) -> np.ndarray:
-        z = self._ready(logits)
-        for method in self.methods[:-1]:
+    def _transform(self, z):
+        for method in self.methods:
             z = method.transform(z)
-        return self.methods[-1].predict_proba(z)
+        return z
 
 
 class Method(NamedTuple):
-    """One method of the registry.
-
-    ``title`` heads its row; ``make`` is a function of the class weights ``(classes,)`` of the
-    training that gives the method, not fitted.
+    """A method of the registry: the ``title`` of its row, and ``make``, a function of the class
+    weights ``(classes,)`` of the training that gives the method, not fitted.
     """
 
     title: str

@@ -15,24 +15,21 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from acrlls.calibration.binning import bin_edges, bin_sums, drawn_hits, hits_of, places
-from acrlls.calibration.checks import check, check_bins, check_choice, check_level, check_names
+from acrlls.calibration.binning import binned, drawn_hits, with_top_label
+from acrlls.calibration.checks import check, check_choice, check_level, check_names
+from acrlls.calibration.errors import OF_BINS
 
 
 @dataclass(frozen=True)
 class Reliability:
     """Arrays of a reliability diagram, a row a panel: the classes, or the top label alone.
 
-    Attributes:
-        titles: name of each panel.
-        edges: edges of the bins, ``(panels, bins + 1)``.
-        count: images in each bin, ``(panels, bins)``; where it is 0 the arrays below are NaN.
-        confidence: mean confidence in each bin.
-        frequency: share of images of the class (top label: predicted rightly).
-        low, high: Wilson interval [2] of the frequency.
-        band_low, band_high: where the frequency would lie under perfect calibration [1].
-        ece: calibration error of each panel, ``(panels,)``.
-        level: coverage of the intervals and of the band.
+    ``titles`` name the panels; ``edges`` of the bins, ``(panels, bins + 1)``. The other arrays are
+    ``(panels, bins)``, NaN in a bin whose ``count`` of images is 0: mean ``confidence``;
+    ``frequency``, the share of images of the class (top label: predicted rightly), with ``low`` and
+    ``high`` its Wilson interval [2]; ``band_low`` and ``band_high``, where it would lie under
+    perfect calibration [1]. ``ece`` is the error of each panel, ``(panels,)``; ``level`` the
+    coverage of the intervals and of the band.
     """
 
     titles: tuple[str, ...]
@@ -62,12 +59,8 @@ def prepare_reliability(
 ) -> Reliability:
     """Bin counts, mean confidences, frequencies, their intervals and the consistency band.
 
-    Args:
-        p: probabilities, ``(n, classes)``.
-        y: labels, ``(n,)``.
-        class_names: titles of the panels; None numbers the classes.
-        of: ``"classes"``, a panel each, or ``"top_label"``, one panel for the predicted class.
-        resamples: drawings of the labels behind the consistency band.
+    ``of`` is ``"classes"``, a panel each under its name (None numbers them), or ``"top_label"``,
+    one panel for the predicted class. ``resamples`` drawings of the labels make the band.
     """
     given = p
     p, y = check(p, y)
@@ -75,25 +68,16 @@ def prepare_reliability(
     check_choice("of", of, ("classes", "top_label"))
     if class_names is None:
         class_names = [f"Class {k}" for k in range(p.shape[1])]
-    names = check_names(class_names, p.shape[1], given)
-    scores = np.column_stack([p, p.max(axis=1)])
-    bins = check_bins(bins, strategy)
-    edges = bin_edges(scores, bins, strategy)
-    where = places(scores, edges)
-    count = bin_sums(np.ones_like(scores), where, bins)
-    drawn = np.concatenate(list(drawn_hits(p, where, bins, resamples, seed)))
-    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    titles = tuple(check_names(class_names, p.shape[1], given))
+    held = binned(*with_top_label(p, y), bins, strategy)
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    band = np.quantile(drawn_hits(p, held, resamples, seed), ends, axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        confidence = bin_sums(scores, where, bins) / count
-        frequency = bin_sums(hits_of(p, y), where, bins) / count
-        band_low, band_high = ends / count
-        low, high = _wilson(frequency, count, level)
-    gaps = np.nansum(count * np.abs(frequency - confidence), axis=1) / len(p)
-    arrays = [edges, count.astype(int), confidence, frequency, low, high, band_low, band_high, gaps]
-    titles, panels = tuple(names), slice(0, -1)
-    if of == "top_label":
-        titles, panels = ("Top label",), slice(-1, None)
-    return Reliability(titles, *(a[panels] for a in arrays), level)
+        shares = [sums / held.count for sums in (held.total, held.hits)]
+        arrays = [*shares, *_wilson(shares[1], held.count, level), *(band / held.count)]
+    arrays = [held.edges, held.count.astype(int), *arrays, OF_BINS["ece"](held)]
+    titles, panels = (titles, slice(-1)) if of == "classes" else (("Top label",), slice(-1, None))
+    return Reliability(titles, *(array[panels] for array in arrays), level)
 
 
 def _wilson(frequency, count, level):

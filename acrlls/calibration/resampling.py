@@ -1,8 +1,5 @@
 """Resampled images, and tests: the stratified bootstrap, Holm's correction, McNemar's exact test.
 
-A resample is a count for each image, so that 1,000 of them are a matrix and a score under all of
-them is a product or a sum.
-
 References:
     - [1] B. Efron, R. J. Tibshirani, "An introduction to the bootstrap", Chapman & Hall, 1993.
     - [2] S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
@@ -13,15 +10,13 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import bdtr
 
-from acrlls.calibration import scores
 from acrlls.calibration.binning import pieces
-from acrlls.calibration.checks import one_hot
 
 
 class Interval(NamedTuple):
@@ -53,18 +48,11 @@ def image_counts(y, resamples: int, seed: int) -> Iterator[np.ndarray]:
 def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarray:
     """Means of values known image by image, over images resampled within each class.
 
-    Every row sees the same images in the same resample, so that a difference of rows is paired.
-    Copies of an image count as more images than there are and narrow what is seen.
-
-    Args:
-        values: one row a quantity, ``(rows, n)``, such as the loss of each of several models.
-        y: labels, ``(n,)``.
-
-    Returns:
-        ``(rows, resamples)``.
-
-    Raises:
-        ValueError: values of another shape or not finite, or no class with two images.
+    ``values`` has one row a quantity, ``(rows, n)``, such as the loss of each of several models,
+    ``y`` the labels, ``(n,)``; the result is ``(rows, resamples)``. Every row sees the same images
+    in the same resample, so that a difference of rows is paired. Copies of an image count as more
+    images than there are and narrow what is seen. Values of another shape or not finite, and no
+    class with two images, are a ``ValueError``.
     """
     values, y = np.asarray(values, float), np.asarray(y)
     if values.ndim != 2 or y.shape != values.shape[1:] or not values.size:
@@ -80,23 +68,17 @@ def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarr
 def holm(p_values):
     """Holm's adjusted p-values [2], valid however the tests depend on each other.
 
+    Takes an array, Series or DataFrame of any shape, all of it one family, and gives the same kind.
     Those at most a are rejected at family-wise level a. NaN stays NaN and does not count.
-
-    Args:
-        p_values: array or DataFrame of any shape, all of it one family.
-
-    Returns:
-        The same kind and shape.
     """
-    given = np.asarray(p_values, float)
-    known = given[~np.isnan(given)]
+    result = np.array(p_values, float)
+    known = result[~np.isnan(result)]
     if ((known < 0) | (known > 1)).any():
         raise ValueError("p-values must lie between 0 and 1")
     order = known.argsort(kind="stable")
-    adjusted = np.empty_like(known)
-    adjusted[order] = np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1)).clip(max=1)
-    result = np.full(given.shape, np.nan)
-    result[~np.isnan(given)] = adjusted
+    times = np.arange(len(known), 0, -1)
+    known[order] = np.maximum.accumulate(known[order] * times).clip(max=1)
+    result[~np.isnan(result)] = known
     if hasattr(p_values, "to_numpy"):
         like = p_values.astype(float)
         like[:] = result
@@ -107,74 +89,11 @@ def holm(p_values):
 def mcnemar(won, differ):
     """Exact two-sided p-value of McNemar's test [3] that two models are equally accurate.
 
-    Args:
-        won: images that only the one model gets right; a number or an array.
-        differ: images that exactly one of the two models gets right, likewise.
-
-    Returns:
-        As they are given: p-values in (0, 1]; 1 where the models differ nowhere.
+    ``won`` images only the one model gets right, ``differ`` images exactly one of the two; numbers
+    or arrays, as is the result, in (0, 1]; it is 1 where the models differ nowhere.
     """
     won, differ = np.asarray(won), np.asarray(differ)
     if ((won < 0) | (won > differ)).any():
         raise ValueError("won must lie between 0 and differ")
     p = np.minimum(2 * bdtr(np.minimum(won, differ - won), differ, 0.5), 1)
     return float(p) if p.ndim == 0 else p
-
-
-def replicates(function: Callable, models, y, resamples: int, seed: int) -> np.ndarray:
-    """Values of ``function(p, y)`` under resampled images, or its difference for two models.
-
-    Args:
-        models: one or two arrays ``(n, classes)``; both see the same images in each resample.
-
-    Returns:
-        ``(resamples,)`` or ``(resamples, classes)``.
-    """
-    counts = image_counts(y, resamples, seed)
-    if function in WEIGHTED:
-        under = [WEIGHTED[function](p, y) for p in models]
-        parts = [[score(c) for score in under] for c in counts]
-        values = [np.concatenate(of_model) for of_model in zip(*parts, strict=True)]
-    else:
-        rows = (np.repeat(np.arange(len(y)), c.astype(int)) for chunk in counts for c in chunk)
-        drawn = [[function(p[r], y[r]) for p in models] for r in rows]
-        values = [np.array(of_model) for of_model in zip(*drawn, strict=True)]
-    return values[0] - values[1] if len(values) == 2 else values[0]
-
-
-def _mean_of(contributions: Callable) -> Callable:
-    def prepare(p, y):
-        each = contributions(p, y)
-        return lambda counts: counts @ each / len(y)
-
-    return prepare
-
-
-def _of_confusion(function: Callable) -> Callable:
-    def prepare(p, y):
-        predicted = one_hot(p.argmax(axis=1), p.shape[1])
-        members = [np.flatnonzero(y == k) for k in range(p.shape[1])]
-        return lambda counts: function(
-            np.stack([counts[:, rows] @ predicted[rows] for rows in members], axis=1)
-        )
-
-    return prepare
-
-
-def _squares(p, y):
-    return (p - one_hot(y, p.shape[1])) ** 2
-
-
-# ``f(p, y)`` prepares what does not change and gives a function of counts ``(r, n)`` that returns
-# ``(r,)`` or ``(r, classes)``
-WEIGHTED = {
-    scores.accuracy: _of_confusion(scores.accuracy_of),
-    scores.f1: _of_confusion(lambda c: scores.f1_of(c).mean(axis=-1)),
-    scores.nll: _mean_of(scores.losses),
-    scores.brier_score: _mean_of(lambda p, y: _squares(p, y).sum(axis=1)),
-    scores.classwise_precision: _of_confusion(scores.precision_of),
-    scores.classwise_recall: _of_confusion(scores.recall_of),
-    scores.classwise_f1: _of_confusion(scores.f1_of),
-    scores.classwise_auc: scores.auc_under,
-    scores.classwise_brier: _mean_of(_squares),
-}

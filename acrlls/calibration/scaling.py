@@ -15,10 +15,12 @@ import abc
 import warnings
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import log_softmax, softmax
 
-from acrlls.calibration.checks import check_logits, check_weights, one_hot, whole_number
+from acrlls.calibration.checks import check_logits, check_weights, one_hot
 from acrlls.calibration.scores import losses
+
+LIMITS = (0.01, 100.0)  # of a temperature
 
 
 class Recalibrator(abc.ABC):
@@ -29,16 +31,11 @@ class Recalibrator(abc.ABC):
     def fit(self, logits, labels=None, sample_weight=None) -> Recalibrator:
         """Fit on images that the model was not trained on.
 
-        Args:
-            logits: ``(n, classes)``, or the predictions of a run for its validation part, which
-                bring their labels.
-            labels: ``(n,)``, whole numbers from 0.
-            sample_weight: ``(n,)``, at least 0: an image of weight 2 counts as two images. With the
-                share that a class has elsewhere over its share here, the fit is for that class mix.
-
-        Raises:
-            ValueError: predictions of the test part, or bad input (the message names the row).
-                Logits that look like probabilities raise a warning.
+        Takes logits ``(n, classes)`` with their labels ``(n,)``, or the predictions of a run for
+        its validation part, which bring their labels. An image of ``sample_weight`` 2, ``(n,)`` and
+        at least 0, counts as two images; with the share that a class has elsewhere over its share
+        here, the fit is for that class mix. Predictions of the test part, or bad input (the message
+        names the row), are a ``ValueError``; logits that look like probabilities raise a warning.
         """
         if hasattr(logits, "logits"):
             if logits.part == "test":
@@ -51,50 +48,39 @@ class Recalibrator(abc.ABC):
         self.classes = z.shape[1]
         return self
 
-    @abc.abstractmethod
-    def _fit(self, z, y, weight): ...
-
-    @abc.abstractmethod
-    def predict_proba(self, logits) -> np.ndarray:
-        """Recalibrated probabilities, ``(n, classes)``, rows summing to one."""
-
-    def _ready(self, logits):
+    def transform(self, logits) -> np.ndarray:
+        """Recalibrated logits, ``(n, classes)``; -inf where a probability is 0."""
         if self.classes is None:
             raise ValueError("not fitted: call fit(logits, labels) on the validation part first")
         z = check_logits(getattr(logits, "logits", logits))
         if z.shape[1] != self.classes:
             raise ValueError(f"logits have {z.shape[1]} classes; the method has {self.classes}")
-        return z
+        return self._transform(z)
 
-    def _refuse_absent(self, z, y):
+    def predict_proba(self, logits) -> np.ndarray:
+        """Recalibrated probabilities, ``(n, classes)``, rows summing to one."""
+        return softmax(self.transform(logits), axis=1)
+
+    @staticmethod
+    def _refuse_absent(z, y):
         missing = np.flatnonzero(np.bincount(y, minlength=z.shape[1]) == 0)
         if len(missing):
             raise ValueError(f"class {missing[0]} does not occur; every class needs images here")
 
-
-class LogitMap(Recalibrator):
-    """A method that gives logits again, so that another can follow it."""
-
-    def transform(self, logits) -> np.ndarray:
-        """Recalibrated logits, ``(n, classes)``."""
-        return self._transform(self._ready(logits))
-
-    def predict_proba(self, logits) -> np.ndarray:
-        return softmax(self.transform(logits), axis=1)
+    @abc.abstractmethod
+    def _fit(self, z, y, weight): ...
 
     @abc.abstractmethod
     def _transform(self, z): ...
 
 
-class PriorCorrection(LogitMap):
+class PriorCorrection(Recalibrator):
     """Undoes class weights: divides each probability by its class's weight and normalises [1].
 
     Cross-entropy weighted by w is least at q_k proportional to w_k · p_k, with p the true
     probability; so the logits become z_k - log w_k. Nothing is estimated: ``fit`` may be left out.
-
-    Args:
-        weights: class weights of the training, ``(classes,)``, all above 0, on any scale; not the
-            numbers of images, of which whole numbers from 10 raise a warning.
+    The ``weights`` of the training, ``(classes,)``, are all above 0, on any scale; they are not the
+    numbers of images, of which whole numbers from 10 raise a warning.
     """
 
     def __init__(self, weights):
@@ -107,25 +93,21 @@ class PriorCorrection(LogitMap):
         self.classes = len(self.weights)
 
     def _fit(self, z, y, weight):
-        self._ready(z)
+        self.transform(z)
 
     def _transform(self, z):
         return z - np.log(self.weights)
 
 
-class TemperatureScaling(LogitMap):
+class TemperatureScaling(Recalibrator):
     """Divides all logits by the temperature of least negative log-likelihood [2].
 
     The loss is convex in 1/T, and its slope there, mean(sum_k p_k z_k - z_label), is monotone: the
-    root is bracketed and found. Where it lies outside ``limits`` (labels separated without error,
+    root is bracketed and found. Where it lies outside 0.01 to 100 (labels separated without error,
     or unrelated to the logits) the nearer limit is taken. The predicted classes do not change.
-
-    Attributes:
-        temperature: T, above 1 where the model was overconfident; None before ``fit``.
-        limits: smallest and largest temperature.
+    ``temperature``, None before ``fit``, is above 1 where the model was overconfident.
     """
 
-    limits = (0.01, 100.0)
     temperature: float | None = None
 
     def _fit(self, z, y, weight):
@@ -137,11 +119,11 @@ class TemperatureScaling(LogitMap):
             mean = (softmax(z * np.exp(log_inverse), axis=1) * z).sum(axis=1)
             return float(np.average(mean - aim, weights=weight))
 
-        cold, hot = -np.log(self.limits)
+        cold, hot = -np.log(LIMITS)
         if slope(hot) >= 0:
-            self.temperature = self.limits[1]
+            self.temperature = LIMITS[1]
         elif slope(cold) <= 0:
-            self.temperature = self.limits[0]
+            self.temperature = LIMITS[0]
         else:
             self.temperature = float(np.exp(-brentq(slope, hot, cold, xtol=1e-10)))
 
@@ -149,76 +131,52 @@ class TemperatureScaling(LogitMap):
         return z / self.temperature
 
 
-class EntropyTemperatureScaling(LogitMap):
+class EntropyTemperatureScaling(Recalibrator):
     """Divides the logits of an image by a temperature that depends on its entropy (HTS of [3]).
 
     T(z) = softplus(w · log(H(z) / log K) + b), with H the entropy of softmax(z) in nats and K
     classes, within the limits of :class:`TemperatureScaling`, which is the case w = 0. The search
-    for the least negative log-likelihood, which is not convex, starts there and cannot end above
-    it. The predicted classes do not change.
-
-    Attributes:
-        w, b: slope and intercept, after ``fit``.
+    for the ``w`` and ``b`` of least negative log-likelihood, which is not convex, starts there and
+    cannot end above it. The predicted classes do not change.
     """
 
     def _fit(self, z, y, weight):
         from scipy.optimize import minimize
 
-        start = TemperatureScaling().fit(z, y, weight)
-        x = _log_entropy(z)
-        aim = z[np.arange(len(y)), y]
-
         def loss(theta):
-            t, slope = self._softplus(theta[0] * x + theta[1])
-            log_p = log_softmax(z / t[:, None], axis=1)
-            # d(-log p_label)/dT = (z_label - sum_k p_k z_k) / T²
-            by_t = (aim - (np.exp(log_p) * z).sum(axis=1)) / t**2 * slope
-            each = -log_p[np.arange(len(y)), y], by_t * x, by_t
-            value, *gradient = (np.average(v, weights=weight) for v in each)
-            return value, np.array(gradient)
+            self.w, self.b = theta
+            log_p = log_softmax(self._transform(z), axis=1)
+            return -np.average(log_p[np.arange(len(y)), y], weights=weight)
 
-        # the inverse of softplus: T = log(1 + e^b)
-        b = start.temperature + np.log(-np.expm1(-start.temperature))
-        found = minimize(loss, [0.0, b], jac=True, method="BFGS", options={"gtol": 1e-9})
-        self.w, self.b = (float(v) for v in found.x)
+        start = TemperatureScaling().fit(z, y, weight).temperature
+        b = start + np.log(-np.expm1(-start))  # the inverse of softplus: T = log(1 + e^b)
+        self.w, self.b = minimize(loss, [0.0, b], method="Nelder-Mead", tol=1e-9).x.tolist()
 
     def temperatures(self, logits) -> np.ndarray:
         """The temperature of each image, ``(n,)``."""
-        return self._softplus(self.w * _log_entropy(self._ready(logits)) + self.b)[0]
+        log_p = log_softmax(logits, axis=1)
+        entropy = -(np.exp(log_p) * log_p).sum(axis=1)
+        x = np.log(entropy.clip(np.finfo(float).tiny) / np.log(log_p.shape[1]))
+        return np.logaddexp(0, self.w * x + self.b).clip(*LIMITS)
 
     def _transform(self, z):
-        return z / self._softplus(self.w * _log_entropy(z) + self.b)[0][:, None]
-
-    @staticmethod
-    def _softplus(x):
-        """Temperature and its slope; the slope is 0 where a limit holds it."""
-        low, high = TemperatureScaling.limits
-        t = np.logaddexp(0, x)
-        return t.clip(low, high), expit(x) * ((t > low) & (t < high))
+        return z / self.temperatures(z)[:, None]
 
 
-class MatrixScaling(LogitMap):
+class MatrixScaling(Recalibrator):
     """Multiplies the logits by a matrix and adds a vector, W z + b [2].
 
-    W and b have the least negative log-likelihood, a convex problem, found by Newton steps within a
-    trust region from W = 1, b = 0. With ``penalty`` it is MS-ODIR of [4]: ``penalty`` times the
-    mean square of W off its diagonal and of b are added to the loss.
-
-    Args:
-        penalty: at least 0; or several, of which a stratified cross-validation on the validation
-            images takes the one of least loss, and the greatest where a class has one image.
-        folds: parts of that cross-validation, at most the number of images of the rarest class.
-
-    Attributes:
-        matrix, shift: W, ``(classes, classes)``, and b, ``(classes,)``, after ``fit``.
-        chosen: the penalty that was used.
+    W and b, in ``matrix``, ``(classes, classes)``, and ``shift``, ``(classes,)``, have the least
+    negative log-likelihood, a convex problem. With a ``penalty`` of at least 0 it is MS-ODIR of
+    [4]: ``penalty`` times the mean square of W off its diagonal and of b are added to the loss. Of
+    several, a stratified cross-validation on the validation images takes the one of least loss, and
+    the greatest where a class has one image; it is ``chosen``.
     """
 
-    def __init__(self, penalty: float | tuple[float, ...] = 0.0, folds: int = 5):
+    def __init__(self, penalty: float | tuple[float, ...] = 0.0):
         self.penalties = np.atleast_1d(np.asarray(penalty, float))
         if not (np.isfinite(self.penalties) & (self.penalties >= 0)).all():
             raise ValueError(f"penalty is {penalty!r}; it must be a number from 0, or several")
-        self.folds = whole_number("folds", folds)
 
     def _free(self, classes):
         """Which entries of W are fitted; the others are 0."""
@@ -233,7 +191,7 @@ class MatrixScaling(LogitMap):
     def _best_penalty(self, z, y, weight):
         from sklearn.model_selection import StratifiedKFold  # not above: it loads pandas
 
-        parts = min(self.folds, np.bincount(y).min())
+        parts = min(5, np.bincount(y).min())
         if parts < 2:
             return self.penalties.max()
         folds = list(StratifiedKFold(parts, shuffle=True, random_state=0).split(z, y))
@@ -251,8 +209,8 @@ class MatrixScaling(LogitMap):
         from scipy.optimize import minimize
 
         n, k = z.shape
-        x, weight, total = np.column_stack([z, np.ones(n)]), weight[:, None], weight.sum()
-        hits = one_hot(y, k) * weight
+        x, share = np.column_stack([z, np.ones(n)]), weight[:, None] / weight.sum()
+        hits = one_hot(y, k) * share
         fitted = np.column_stack([self._free(k), np.ones(k, bool)])  # of (W, b)
         # the penalty is the sum of these times the squares of the entries
         scale = penalty * np.column_stack([(1 - np.eye(k)) / (k * (k - 1)), np.ones(k) / k])
@@ -265,18 +223,11 @@ class MatrixScaling(LogitMap):
         def loss(theta):
             m = full(theta)
             log_p = log_softmax(x @ m.T, axis=1)
-            slope = (np.exp(log_p) * weight - hits).T @ x / total + 2 * scale * m
-            return -(log_p * hits).sum() / total + (scale * m**2).sum(), slope[fitted]
+            slope = (np.exp(log_p) * share - hits).T @ x + 2 * scale * m
+            return -(log_p * hits).sum() + (scale * m**2).sum(), slope[fitted]
 
-        def curvature(theta):
-            p = softmax(x @ full(theta).T, axis=1)
-            spread = (p * weight)[:, :, None] * (np.eye(k) - p[:, None, :]) / total
-            h = np.einsum("nij,na,nb->iajb", spread, x, x, optimize=True).reshape(fitted.size, -1)
-            return (h + np.diag(2 * scale.ravel()))[np.ix_(fitted.ravel(), fitted.ravel())]
-
-        how = {"jac": True, "hess": curvature, "method": "trust-exact"}
-        limits = {"gtol": 1e-8, "maxiter": 1000}
-        m = full(minimize(loss, np.eye(k, k + 1)[fitted], options=limits, **how).x)
+        start = np.eye(k, k + 1)[fitted]
+        m = full(minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-8}).x)
         return m[:, :k], m[:, k]
 
     def _transform(self, z):
@@ -291,10 +242,3 @@ class VectorScaling(MatrixScaling):
 
     def _free(self, classes):
         return np.eye(classes, dtype=bool)
-
-
-def _log_entropy(z):
-    """log(H / log K) of each row; H below the smallest number counts as that."""
-    log_p = log_softmax(z, axis=1)
-    entropy = -(np.exp(log_p) * log_p).sum(axis=1)
-    return np.log(entropy.clip(np.finfo(float).tiny) / np.log(z.shape[1]))

@@ -13,12 +13,12 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from acrlls.calibration.checks import check, check_names, one_hot
+from acrlls.calibration.checks import check, one_hot
 
 
 def brier_score(p, y) -> float:
@@ -29,9 +29,7 @@ def brier_score(p, y) -> float:
 def classwise_brier(p, y) -> np.ndarray:
     """Brier score of each class against the rest, mean of (p_k - [y = k])², ``(classes,)``."""
     p, y = check(p, y)
-    gap = p.copy()
-    gap[np.arange(len(y)), y] -= 1
-    return np.einsum("ij,ij->j", gap, gap) / len(y)
+    return ((p - one_hot(y, p.shape[1])) ** 2).mean(axis=0)
 
 
 class BrierParts(NamedTuple):
@@ -55,46 +53,23 @@ def brier_parts(p, y) -> BrierParts:
     reliability is above zero for perfectly calibrated probabilities too.
     """
     p, y = check(p, y)
-    return BrierParts(*isotonic_parts(p, one_hot(y, p.shape[1])), brier_uncertainty(p, y))
+    hits = one_hot(y, p.shape[1])
+    share = hits.mean(axis=0)
+    return BrierParts(*isotonic_parts(p, hits), share * (1 - share))
 
 
-def brier_uncertainty(p, y) -> np.ndarray:
-    """Uncertainty of the Brier score of each class, frequency · (1 - frequency), ``(classes,)``."""
-    p, y = check(p, y)
-    share = np.bincount(y, minlength=p.shape[1]) / len(y)
-    return share * (1 - share)
-
-
-def isotonic_parts(scores, targets) -> tuple[np.ndarray, np.ndarray]:
-    """Reliability and resolution [3] of each column, two ``(…, columns)``.
-
-    Scores are ``(n, columns)``, targets ``(…, n, columns)``: labels or true probabilities. Those of
-    equal scores are taken together, for they are recalibrated alike.
-    """
+def isotonic_parts(scores, targets) -> np.ndarray:
+    """Reliability and resolution [3], ``(2, columns)``, of scores and targets ``(n, columns)``."""
     from scipy.optimize import isotonic_regression  # not above: it loads slowly
 
-    n, columns = scores.shape
-    shape = *targets.shape[:-2], columns
-    targets, scores = np.swapaxes(targets, -1, -2).reshape(-1, columns * n), scores.T
-    order = scores.argsort(axis=1, kind="stable") + n * np.arange(columns)[:, None]
-    scores, targets = scores.ravel()[order.ravel()], targets[:, order.ravel()]
-    start = np.flatnonzero((np.diff(scores, prepend=-1) != 0) | (np.arange(columns * n) % n == 0))
-    count, value, column = np.diff(start, append=columns * n), scores[start], start // n
-    share = np.add.reduceat(targets, start, axis=1) / count
-    # one call for all: a step of 2 between columns keeps them from being pooled with each other
-    step = 2.0 * (column + columns * np.arange(len(share))[:, None])
-    weights = np.tile(count, len(share))
-    fitted = isotonic_regression((share + step).ravel(), weights=weights).x.reshape(step.shape)
-    fitted -= step
-    first = np.searchsorted(column, np.arange(columns))
-
-    def mean(values):
-        return np.add.reduceat(values * count, first, axis=1) / n
-
-    square = mean(fitted**2)  # equal to mean(fitted * share), for fitted averages what it pools
-    reliability = mean(value * (value - 2 * share)) + square
-    resolution = square - mean(share) ** 2
-    return reliability.clip(0).reshape(shape), resolution.clip(0).reshape(shape)
+    parts = []
+    for score, target in zip(scores.T, targets.T, strict=True):
+        value, at, count = np.unique(score, return_inverse=True, return_counts=True)
+        share = np.bincount(at, target) / count  # equal scores are recalibrated alike
+        mean = partial(np.average, weights=count)
+        left = mean((share - isotonic_regression(share, weights=count).x) ** 2)
+        parts.append([mean((share - value) ** 2) - left, mean((share - mean(share)) ** 2) - left])
+    return np.transpose(parts).clip(0)
 
 
 def losses(p, y) -> np.ndarray:
@@ -110,7 +85,8 @@ def nll(p, y) -> float:
 
 def accuracy(p, y) -> float:
     """Share of images whose most probable class is the label; the lower class wins a tie."""
-    return float(accuracy_of(confusion(p, y)))
+    p, y = check(p, y)
+    return float((p.argmax(axis=1) == y).mean())
 
 
 def confusion(p, y) -> np.ndarray:
@@ -122,17 +98,20 @@ def confusion(p, y) -> np.ndarray:
 
 def classwise_precision(p, y) -> np.ndarray:
     """Share of the images predicted as a class that are of it, ``(classes,)``; 0 without any."""
-    return precision_of(confusion(p, y))
+    counts = confusion(p, y)
+    return np.diag(counts) / counts.sum(axis=0).clip(1)
 
 
 def classwise_recall(p, y) -> np.ndarray:
     """Share of the images of a class that are predicted as it, ``(classes,)``; 0 without any."""
-    return recall_of(confusion(p, y))
+    counts = confusion(p, y)
+    return np.diag(counts) / counts.sum(axis=1).clip(1)
 
 
 def classwise_f1(p, y) -> np.ndarray:
     """Harmonic mean of precision and recall, ``(classes,)``; 0 if neither present nor predicted."""
-    return f1_of(confusion(p, y))
+    counts = confusion(p, y)
+    return 2 * np.diag(counts) / (counts.sum(axis=0) + counts.sum(axis=1)).clip(1)
 
 
 def f1(p, y) -> float:
@@ -140,85 +119,16 @@ def f1(p, y) -> float:
     return float(classwise_f1(p, y).mean())
 
 
-def accuracy_of(c):
-    """Accuracy from confusion matrices ``(…, classes, classes)``; the three below likewise."""
-    return _hits(c).sum(axis=-1) / c.sum(axis=(-2, -1))
-
-
-def precision_of(c):
-    return _ratio(_hits(c), c.sum(axis=-2))
-
-
-def recall_of(c):
-    return _ratio(_hits(c), c.sum(axis=-1))
-
-
-def f1_of(c):
-    return _ratio(2 * _hits(c), c.sum(axis=-2) + c.sum(axis=-1))
-
-
 def classwise_auc(p, y) -> np.ndarray:
     """Area under the ROC curve of each class against the rest, ``(classes,)`` [4].
 
     Ties count one half; NaN where all images or none are of the class.
     """
+    from scipy.stats import rankdata  # not above: it loads slowly
+
     p, y = check(p, y)
-    return auc_under(p, y)(np.ones((1, len(y))))[0]
-
-
-def auc_under(p, y):
-    """A function of image counts ``(r, n)``, as many in each class as in y, that gives the AUCs.
-
-    The weighted share of pairs of images in the right order, ``(r, classes)``.
-    """
-    plans = []
-    for k, score in enumerate(p.T):
-        own, rest = np.flatnonzero(y == k), np.flatnonzero(y != k)
-        rest = rest[score[rest].argsort()]
-        ends = [np.searchsorted(score[rest], score[own], side) for side in ("left", "right")]
-        plans.append((own, rest, *ends))
-
-    def score(counts):
-        values = np.full((len(counts), len(plans)), np.nan)
-        below = np.zeros((len(counts), counts.shape[1] + 1))
-        for k, (own, rest, left, right) in enumerate(plans):
-            if len(own) and len(rest):
-                np.cumsum(counts[:, rest], axis=1, out=below[:, 1 : len(rest) + 1])
-                wins = np.einsum("ij,ij->i", counts[:, own], below[:, left] + below[:, right]) / 2
-                values[:, k] = wins / (len(own) * len(rest))
-        return values
-
-    return score
-
-
-def report(p, y, class_names: Sequence[str]):
-    """Classification report in the form of Table III.
-
-    Returns:
-        DataFrame: a row a class, then ``"Accuracy"``, ``"Macro Avg"`` and ``"Weighted Avg"`` (by
-        support); columns Precision, Recall, F1, Support and Share. Cells that the paper leaves
-        empty are NaN.
-    """
-    import pandas as pd
-
-    c = confusion(p, y)
-    support = c.sum(axis=1)
-    table = pd.DataFrame(
-        {"Precision": precision_of(c), "Recall": recall_of(c), "F1": f1_of(c)},
-        index=check_names(class_names, len(c), p),
-    )
-    averages = {
-        "Accuracy": {"F1": accuracy_of(c)},
-        "Macro Avg": table.mean(),
-        "Weighted Avg": table.mul(support, axis=0).sum() / c.sum(),
-    }
-    table = table.assign(Support=support, Share=support / c.sum())
-    return table.reindex([*table.index, *averages]).fillna(pd.DataFrame(averages).T)
-
-
-def _hits(c):
-    return np.diagonal(c, axis1=-2, axis2=-1)
-
-
-def _ratio(part, whole):
-    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
+    hits = one_hot(y, p.shape[1])
+    own = hits.sum(axis=0)
+    won = (rankdata(p, axis=0) * hits).sum(axis=0) - own * (own + 1) / 2
+    pairs = own * (len(y) - own)
+    return np.divide(won, pairs, out=np.full(len(own), np.nan), where=pairs > 0)

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from scipy.special import softmax
 
 from acrlls import calibration
 from acrlls.calibration import populations
@@ -30,32 +29,6 @@ CELLS = (  # images, bins, strategy
 )
 OF = ("classes", "mean", "top_label")
 WAYS = {"ece_interval": calibration.ece_interval, "percentile": populations.percentile_interval}
-PAIRED = "calibration_difference"
-
-
-def pairs(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarray, ...]]:
-    """Two models of the same images, by name: ``(p, p2, eta)``, each ``(images, 4)``.
-
-    Both of ``calibrated, coarser`` are calibrated, but the second merges pairs of images. In
-    ``calibrated, slight`` and ``calibrated, strong`` the labels make the second overconfident, in
-    ``weighted, calibrated`` the first is shifted as class-weighted training does, and the two of
-    ``alike`` are slightly overconfident and stray in opposite directions.
-    """
-    rng = np.random.default_rng(seed)
-    z, stray = (scale * rng.normal(size=(images, 4)) for scale in (2.5, 0.3))
-    z += populations.OFFSETS
-    p, slight, strong = (softmax(z / temperature, axis=1) for temperature in (1, 1.1, 1.8))
-    order = p[:, 0].argsort()
-    coarser = np.empty_like(p)
-    coarser[order] = np.repeat(p[order].reshape(-1, 2, 4).mean(axis=1), 2, axis=0)
-    weighted = softmax(z + 0.5 * np.log(populations.WEIGHTS), axis=1)
-    return {
-        "calibrated, coarser": (p, coarser, p),
-        "calibrated, slight": (slight, p, slight),
-        "calibrated, strong": (strong, p, strong),
-        "weighted, calibrated": (weighted, p, p),
-        "alike": (softmax(z + stray, axis=1), softmax(z - stray, axis=1), slight),
-    }
 
 
 def coverage(
@@ -83,30 +56,6 @@ def coverage(
     return table.join(held(np.array(ends), np.hstack(truth)).set_index(table.index))
 
 
-def paired_coverage(p, p2, eta, n, bins, strategy, *, repetitions=600, resamples=500, seed=0):
-    """As :func:`coverage`, for the difference of two models: sum over classes, and top label."""
-    kinds, squares = ("classes", "top_label"), []
-    for of in kinds:
-        first, second = (
-            calibration.true_calibration_error(q, eta, bins, strategy, of=of, norm="l2")
-            for q in (p, p2)
-        )
-        squares.append(np.sum(np.square(first)) - np.sum(np.square(second)))
-    rng, ends = np.random.default_rng(seed), []
-    for _ in range(repetitions):
-        both, y = populations.draw(np.hstack([p, p2]), eta, n, rng)
-        first, second = np.hsplit(both, 2)
-        how = {"resamples": resamples, "seed": int(rng.integers(2**32))}
-        found = [
-            calibration.calibration_difference(first, y, second, bins, strategy, of=of, **how)
-            for of in kinds
-        ]
-        ends.append([[f.low for f in found], [f.high for f in found]])
-    truth, index = np.array(squares), ["sum over classes", "top label"]
-    table = pd.DataFrame({"truth": truth.round(6), "floor": 0.0}, index=index)
-    return table.join(held(np.array(ends), truth).set_index(table.index))
-
-
 def held(ends, truth) -> pd.DataFrame:
     """Shares of intervals ``(repetitions, 2, columns)`` that hold each truth or miss it."""
     tiny = 1e-12  # a true error of zero is computed as 1e-17
@@ -118,18 +67,15 @@ def held(ends, truth) -> pd.DataFrame:
 
 
 def study(repetitions: int, seed: int, jobs: int) -> pd.DataFrame:
-    """Every population and pair of models in every cell, one long table.
+    """Every population in every cell, one long table.
 
     The percentile bootstrap, which is slow, has one cell and a tenth of the repetitions.
     """
-    known, models = populations.synthetic(), pairs()
+    known = populations.synthetic()
     keys = [("ece_interval", name, *cell) for name in known for cell in CELLS]
     keys += [("percentile", name, *CELLS[2]) for name in known]
-    keys += [(PAIRED, name, *cell) for name in models for cell in CELLS]
 
     def one(way, name, *cell):
-        if way == PAIRED:
-            return paired_coverage(*models[name], *cell, repetitions=repetitions, seed=seed)
         times = max(repetitions // 10, 1) if way == "percentile" else repetitions
         return coverage(*known[name], *cell, way=way, repetitions=times, seed=seed)
 

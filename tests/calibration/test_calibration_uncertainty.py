@@ -1,6 +1,5 @@
 """Bootstrap, Holm's correction and the interval for the calibration error."""
 
-from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -33,36 +32,6 @@ def case(n=300, classes=4, seed=0):
     return random_case(n, classes, seed)
 
 
-def tied_with_an_absent_class():
-    p, y = case(200, 3)
-    p = np.floor(10 * p) / 10
-    p[:, -1] = 1 - p[:, :-1].sum(axis=1)
-    return p, np.where(y == 2, 0, y)
-
-
-P2 = np.array([[0.9, 0.1], [0.3, 0.7]])
-
-
-@pytest.mark.parametrize(
-    "p, y",
-    [case(), tied_with_an_absent_class(), (P2, np.array([1, 1]))],
-    ids=["random", "ties", "two"],
-)
-@pytest.mark.parametrize("function", resampling.WEIGHTED)
-def test_a_score_under_image_counts_is_that_of_the_images_written_out(function, p, y):
-    drawn = resampling.replicates(function, [p], y, 12, seed=5)
-    counts = np.concatenate(list(resampling.image_counts(y, 12, seed=5))).astype(int)
-    for value, times in zip(drawn, counts, strict=True):
-        rows = np.repeat(np.arange(len(y)), times)
-        np.testing.assert_allclose(value, function(p[rows], y[rows]), atol=1e-12)
-
-
-def test_every_score_that_may_be_bootstrapped_is_so_without_a_loop_over_resamples():
-    allowed = {m.function for m in cal.METRICS.values() if not m.biased}
-    # the uncertainty is the same in every resample
-    assert allowed - {scoring.brier_uncertainty} == set(resampling.WEIGHTED)
-
-
 def test_image_counts_keep_the_class_counts_in_pieces_of_any_size():
     y = np.random.default_rng(0).integers(0, 3, 7000)
     pieces = list(resampling.image_counts(y, 600, 1))
@@ -71,26 +40,6 @@ def test_image_counts_keep_the_class_counts_in_pieces_of_any_size():
         sizes = np.stack([piece[:, y == k].sum(axis=1) for k in range(3)], axis=1)
         assert (sizes == np.bincount(y)).all()
     assert pieces[0].var() == pytest.approx(1, abs=0.01)  # of a count with mean one, nearly Poisson
-
-
-def test_a_paired_difference_sees_the_same_images_for_both_models():
-    p, y = case(500)
-    q = softmax(0.8 * np.log(p), axis=1)
-    both = resampling.replicates(scoring.nll, [p, q], y, 50, seed=3)
-    apart = [resampling.replicates(scoring.nll, [m], y, 50, seed=3) for m in (p, q)]
-    np.testing.assert_allclose(both, apart[0] - apart[1])
-    own = cal.bootstrap(
-        p, y, lambda p, y: cal.nll(p, y), resamples=50, seed=3, p2=q
-    )  # the way of any function
-    fast = cal.bootstrap(p, y, "nll", resamples=50, seed=3, p2=q)
-    assert (own.low, own.high) == pytest.approx((fast.low, fast.high))
-
-
-@pytest.mark.parametrize("name", [name for name, metric in cal.METRICS.items() if metric.biased])
-def test_the_bootstrap_refuses_what_resampling_biases_and_says_what_to_use(name):
-    floor = f"noise_floor\\(p, y, metric='{name.removeprefix('classwise_')}'\\)"
-    with pytest.raises(ValueError, match=f"use ece_interval or {floor}"):
-        cal.bootstrap(*case(), name)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +115,33 @@ def test_the_estimate_lies_in_the_interval_below_the_ece_and_nearer_to_the_truth
         errors.append([interval.estimate - truth, ece - truth])
     ours, plain = np.mean(errors, axis=0)
     assert (np.abs(ours) < 0.5 * plain).all()
+
+
+@pytest.mark.parametrize("name", [name for name, metric in cal.METRICS.items() if metric.biased])
+def test_the_bootstrap_refuses_what_resampling_biases_and_says_what_to_use(name):
+    for metric in (name, cal.METRICS[name]):
+        with pytest.raises(ValueError, match="is biased upwards; use ece_interval or noise_floor"):
+            cal.bootstrap(*case(), metric)
+
+
+def test_the_bootstrap_takes_a_metric_by_its_name_and_as_a_function_unless_it_is_biased():
+    p, y = case()
+    found = [cal.bootstrap(p, y, m, 40) for m in ("brier", cal.METRICS["brier"], cal.brier_score)]
+    assert found[0] == found[1] == found[2]
+    for metric in (cal.ece, cal.classwise_ece, cal.debiased_ece):
+        with pytest.raises(ValueError, match="is biased upwards"):
+            cal.bootstrap(p, y, metric)
+
+
+def test_a_bootstrapped_mean_is_that_of_its_values_image_by_image_and_a_difference_is_paired():
+    p, y = case(500)
+    q = softmax(0.8 * np.log(p), axis=1)
+    values = [(scoring.losses(m, y)) for m in (p, q)]
+    first, second = cal.bootstrap_means(values, y, 50, seed=3)
+    alone = cal.bootstrap(p, y, "nll", 50, seed=3)
+    both = cal.bootstrap(p, y, "nll", 50, seed=3, p2=q)
+    assert (alone.low, alone.high) == pytest.approx((*np.quantile(first, [0.025, 0.975]),))
+    assert (both.low, both.high) == pytest.approx((*np.quantile(first - second, [0.025, 0.975]),))
 
 
 def columns_of(p, y, about, bins=5):
@@ -295,109 +271,19 @@ def test_the_interval_takes_what_has_hardly_any_noise_or_images():
     assert wrong.low <= wrong.estimate <= wrong.high and wrong.high == pytest.approx(1, abs=1e-6)
     one = cal.ece_interval([[0.7, 0.2, 0.1]], [0])
     assert np.isfinite([one.low, one.high]).all() and (one.high > 0).all()
-    absent = cal.ece_interval(*tied_with_an_absent_class(), 10, "quantile")
+    p, y = case(200, 3)
+    p = np.floor(10 * p) / 10  # ties, and an absent class
+    p[:, -1] = 1 - p[:, :-1].sum(axis=1)
+    absent = cal.ece_interval(p, np.where(y == 2, 0, y), 10, "quantile")
     assert np.isfinite([absent.low, absent.high]).all()
 
 
 def test_where_no_image_can_be_exchanged_for_another_there_is_no_interval():
     p, y = case(3, 3)
     y = np.arange(3)
-    for use in (
-        lambda: cal.bootstrap(p, y, "accuracy"),
-        lambda: cal.bootstrap_means([y], y),
-        lambda: cal.calibration_difference(p[:1], y[:1], p[1:2]),
-    ):
+    for use in (lambda: cal.bootstrap(p, y, "accuracy"), lambda: cal.bootstrap_means([y], y)):
         with pytest.raises(ValueError, match="two"):
             use()
-
-
-@pytest.mark.parametrize(
-    "metric",
-    [
-        cal.ece,
-        cal.classwise_ece,
-        partial(cal.debiased_ece, bins=10),
-        lambda p, y: cal.ece(p, y, 10).mean(),
-        cal.METRICS["mce"],
-        cal.METRICS["classwise_overconfidence"].function,
-    ],
-)
-def test_the_bootstrap_refuses_calibration_errors_however_they_are_given(metric):
-    with pytest.raises(ValueError, match="is biased upwards"):
-        cal.bootstrap(*case(), metric)
-
-
-def test_the_bootstrap_takes_a_metric_of_the_registry_as_its_name():
-    p, y = case()
-    found = [cal.bootstrap(p, y, m, 40) for m in ("brier", cal.METRICS["brier"], cal.brier_score)]
-    assert found[0] == found[1] == found[2]
-
-
-def test_the_difference_of_two_models_is_that_of_their_debiased_squares_and_turns_with_them():
-    p, y = case(900)
-    q = softmax(1.6 * np.log(p), axis=1)
-    for of, square in (
-        ("classes", lambda p: cal.debiased_ece(p, y, 12, of="classes", squared=True).sum()),
-        ("top_label", lambda p: cal.debiased_ece(p, y, 12, squared=True)),
-    ):
-        found, turned = (
-            cal.calibration_difference(a, y, b, 12, of=of) for a, b in ((p, q), (q, p))
-        )
-        assert found.estimate == pytest.approx(square(p) - square(q))
-        assert found.low < found.estimate < found.high < 0  # the second is far too sure
-        assert (turned.estimate, turned.low, turned.high) == pytest.approx(
-            (-found.estimate, -found.high, -found.low)
-        )
-
-
-def test_what_two_models_share_is_not_in_their_difference():
-    p, eta = populations.synthetic(20_000)["slight"]
-    p, y = populations.draw(p, eta, 2000, np.random.default_rng(0))
-    near, far = (
-        softmax(np.log(p) + s * np.random.default_rng(1).normal(size=p.shape), axis=1)
-        for s in (0.02, 1)
-    )
-    narrow, wide = (cal.calibration_difference(p, y, q) for q in (near, far))
-    assert narrow.high - narrow.low < 0.5 * (wide.high - wide.low)
-    same = cal.calibration_difference(p, y, p)
-    assert same.low == same.estimate == same.high == 0
-    certain = np.eye(3)[[0, 1, 2, 2]]
-    right = cal.calibration_difference(certain, [0, 1, 2, 2], certain)
-    assert right.low == right.high == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "at_most"), [("calibrated, coarser", 1.8), ("calibrated, strong", 1.3)]
-)
-def test_the_interval_of_a_difference_is_about_as_wide_as_its_estimate_varies(study, name, at_most):
-    p, p2, eta = study.pairs(20_000)[name]
-    rng, found = np.random.default_rng(0), []
-    for _ in range(150):
-        both, y = populations.draw(np.hstack([p, p2]), eta, 1000, rng)
-        first, second = np.hsplit(both, 2)
-        found.append(cal.calibration_difference(first, y, second, 10, resamples=200))
-    ratio = np.mean([f.high - f.low for f in found]) / (
-        2 * 1.96 * np.std([f.estimate for f in found])
-    )
-    assert 0.85 < ratio < at_most
-
-
-def test_the_interval_of_a_difference_holds_its_estimate_at_any_level_and_widens_with_it():
-    p, y = case(200)
-    found = [
-        cal.calibration_difference(p, y, softmax(1.3 * np.log(p), axis=1), 10, level=v)
-        for v in (0.001, 0.5, 0.95)
-    ]
-    assert all(f.low <= f.estimate <= f.high for f in found)
-    assert np.all(np.diff([f.high - f.low for f in found]) > 0)
-
-
-def test_a_difference_of_two_models_wants_the_same_images_and_a_known_kind():
-    p, y = case(50)
-    with pytest.raises(ValueError, match="must be equal"):
-        cal.calibration_difference(p, y, np.full((50, 5), 1 / 5))
-    with pytest.raises(ValueError, match="choose one of: classes, top_label"):
-        cal.calibration_difference(p, y, p, of="mean")
 
 
 @pytest.mark.parametrize(
@@ -427,9 +313,7 @@ def test_samples_of_a_population_have_its_true_probabilities():
 
 def test_recorded_coverage_is_near_95_per_cent_and_that_of_the_percentile_bootstrap_is_not():
     record = pd.read_csv(RECORD / "coverage.csv").set_index("interval")
-    kinds = "calibration_difference", "ece_interval", "percentile"
-    paired, ours, plain = (record.loc[kind] for kind in kinds)
-    assert paired.coverage.mean() == pytest.approx(0.95, abs=0.02)
+    ours, plain = (record.loc[kind] for kind in ("ece_interval", "percentile"))
     for by in ("of", "population", "n", "strategy"):
         assert ours.groupby(by).coverage.mean().between(0.93, 0.97).all()
     assert ours.coverage.between(0.93, 0.97).mean() > 0.8
@@ -446,16 +330,6 @@ def test_the_interval_holds_the_true_error_as_often_as_it_says(study, population
     found = study.coverage(*known, 800, 10, "uniform", repetitions=repetitions, resamples=300)
     off = 4 * np.sqrt(0.95 * 0.05 / repetitions)  # Monte-Carlo error, for several numbers at once
     assert (found.coverage > 0.93 - off).all() and 0.93 < found.coverage.mean() < 0.99
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("name", ["calibrated, slight", "alike"])
-def test_the_interval_of_a_difference_holds_the_truth_as_often_as_it_says(study, name):
-    models, repetitions = study.pairs(50_000)[name], 120
-    found = study.paired_coverage(
-        *models, 1000, 10, "uniform", repetitions=repetitions, resamples=300
-    )
-    assert (found.coverage > 0.9 - 4 * np.sqrt(0.95 * 0.05 / repetitions)).all()
 
 
 @pytest.mark.thorough

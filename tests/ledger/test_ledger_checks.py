@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import CONTRADICTIONS
+from sklearn.metrics import classification_report
 
 from acrlls import calibration, paper
 from acrlls.config import UserError
@@ -136,10 +137,13 @@ def test_a_formula_sees_nothing_but_numbers():
 def test_statistics_are_those_of_the_calibration_module(entries):
     test = entries.facts.runs_of("Proposed")[0][0].predictions("test")
     p, y = test.probabilities, test.labels
-    found, table = _reproduced.statistics(p, y), calibration.report(p, y, paper.CLASSES)
-    for column in ("Precision", "Recall", "F1"):
-        for row in (*paper.CLASSES, "Macro Avg", "Weighted Avg"):
-            assert found[f"{column} {row}"] == pytest.approx(table.loc[row, column])
+    found = _reproduced.statistics(p, y)
+    names = {"target_names": paper.CLASSES, "output_dict": True}
+    theirs = classification_report(y, p.argmax(axis=1), **names)
+    averages = {"Macro Avg": "macro avg", "Weighted Avg": "weighted avg"}
+    for column, key in (("Precision", "precision"), ("Recall", "recall"), ("F1", "f1-score")):
+        for row in (*paper.CLASSES, *averages):
+            assert found[f"{column} {row}"] == pytest.approx(theirs[averages.get(row, row)][key])
     found = _reproduced.observed_ece(p, y, 15)
     ece = [found[f"ECE {c}"] for c in paper.CLASSES]
     assert ece == pytest.approx(list(calibration.classwise_ece(p, y, 15)))

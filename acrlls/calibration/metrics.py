@@ -1,0 +1,138 @@
+"""The registry of metrics, from which tables are built, and their bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from acrlls.calibration import errors, scores
+from acrlls.calibration.checks import check, check_level, check_names, check_pair
+from acrlls.calibration.resampling import Interval, image_counts
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of the registry; call it as ``metric(p, y, bins)``.
+
+    ``title`` heads its column. ``function(p, y)``, or ``function(p, y, bins)`` where ``binned``,
+    gives one number or ``(classes,)``. ``biased`` says whether sampling noise alone moves it away
+    from perfection, so that a bootstrap misleads; true of all that measures calibration by itself.
+    """
+
+    title: str
+    function: Callable
+    binned: bool = False
+    biased: bool = False
+
+    def __call__(self, p, y, bins: int = 15):
+        return self.function(p, y, bins) if self.binned else self.function(p, y)
+
+
+def _errors(of: str, prefix: str) -> dict[str, Metric]:
+    """The calibration errors of each class or of the top label, by name."""
+    titles = {
+        "ece": "ECE",
+        "ece_quantile": "ECE, equal mass",
+        "overconfidence": "overconfidence",
+        "underconfidence": "underconfidence",
+        "mce": "MCE",
+        "debiased_ece": "debiased ECE",
+    }
+    found = {}
+    for name, title in (titles | {"smooth_ece": "smooth ECE"}).items():
+        kind = name.removesuffix("_quantile")
+        strategy = "uniform" if kind == name else "quantile"
+        function = partial(errors.binned_error, kind, strategy=strategy, of=of)
+        function = function if name in titles else partial(errors.smooth_ece, of=of)
+        title = title[0].upper() + title[1:] if of == "classes" else f"Top-label {title}"
+        found[prefix + name] = Metric(title, function, name in titles, biased=True)
+    return found
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric("Accuracy", scores.accuracy),
+    "f1": Metric("Macro F1", scores.f1),
+    "nll": Metric("NLL", scores.nll),
+    "brier": Metric("Brier (sum)", scores.brier_score),
+    **_errors("top_label", ""),
+    "classwise_precision": Metric("Precision", scores.classwise_precision),
+    "classwise_recall": Metric("Recall", scores.classwise_recall),
+    "classwise_f1": Metric("F1", scores.classwise_f1),
+    "classwise_auc": Metric("AUC", scores.classwise_auc),
+    "classwise_brier": Metric("Brier", scores.classwise_brier),
+    "brier_reliability": Metric(
+        "Brier reliability", lambda p, y: scores.brier_parts(p, y).reliability, biased=True
+    ),
+    "brier_resolution": Metric(
+        "Brier resolution", lambda p, y: scores.brier_parts(p, y).resolution, biased=True
+    ),
+    **_errors("classes", "classwise_"),
+}
+BIASED = (errors.ece, errors.classwise_ece, errors.mce, errors.debiased_ece, errors.smooth_ece)
+
+
+def evaluate(
+    p, y, class_names: Sequence[str], metrics: Sequence[str] | None = None, bins: int = 15
+):
+    """Table of metrics, a row a class and a last row ``"All"``, a column a metric under its title.
+
+    ``class_names`` has one name a class, ``metrics`` names in :data:`METRICS`; None takes all. A
+    class-wise metric fills the rows of its classes and has their mean in ``"All"``; any other
+    metric fills ``"All"`` alone and is NaN above.
+    """
+    import pandas as pd
+
+    given = p
+    p, y = check(p, y)
+    names = check_names(class_names, p.shape[1], given)
+    table = pd.DataFrame(index=[*names, "All"])
+    for metric in map(_metric, METRICS if metrics is None else metrics):
+        value = metric(p, y, bins)
+        above = value if np.ndim(value) else [np.nan] * len(names)
+        table[metric.title] = [*above, pd.Series(value).mean()]  # but of those that are NaN
+    return table
+
+
+def bootstrap(
+    p, y, metric: str | Callable, resamples: int = 1000, seed: int = 0, p2=None, level: float = 0.95
+) -> Interval:
+    """Percentile bootstrap interval of a metric, or of a paired difference of two models.
+
+    ``metric`` is a name in :data:`METRICS`, or ``function(p, y)`` returning a number or an array;
+    with ``p2``, the probabilities of a second model for the same images, the interval is that of
+    ``metric(p) - metric(p2)``. Images are resampled within each class, so that the class counts
+    stay as they are. ``level`` is the coverage aimed at, in (0, 1).
+
+    **Not for calibration errors**, which are refused: resampling adds sampling noise of its own,
+    and near zero the interval misses the truth. See :func:`ece_interval`, :func:`noise_floor`.
+    Copies of an image count as more images than there are and make the interval too narrow. Where
+    all images of a class agree, such as a recall of 1, it has no width and says nothing. A
+    calibration error, an unknown name, no class with two images, or bad input is a ``ValueError``.
+    """
+    p2 = None if p2 is None else check_pair(p, p2)
+    p, y = check(p, y)
+    check_level(level)
+    function = _metric(metric) if isinstance(metric, str) else metric
+    if getattr(function, "biased", function in BIASED):
+        raise ValueError(
+            f"a bootstrap interval of {metric if isinstance(metric, str) else 'this error'!r} is "
+            "biased upwards; use ece_interval or noise_floor, which takes the name of a metric"
+        )
+
+    def value(rows=slice(None)):
+        one = function(p[rows], y[rows])
+        return one if p2 is None else one - function(p2[rows], y[rows])
+
+    images, ends = np.arange(len(y)), [(1 - level) / 2, (1 + level) / 2]
+    counts = (one.astype(int) for piece in image_counts(y, resamples, seed) for one in piece)
+    drawn = [value(images.repeat(times)) for times in counts]
+    return Interval(value(), *np.quantile(drawn, ends, axis=0))
+
+
+def _metric(name: str) -> Metric:
+    if name not in METRICS:
+        raise ValueError(f"there is no metric {name!r}; choose from: {', '.join(METRICS)}")
+    return METRICS[name]
