@@ -16,13 +16,10 @@ def all_exercises() -> list[Section]:
 
 
 def write_student(exercise: Section, path: Path) -> Path:
-    """Write the student's notebook.
+    """Write the student's notebook; equal sources give equal files.
 
     Cells tagged ``solution`` become empty ones, and those tagged ``wrong``, mistakes that the check
-    must refuse, are left out. Equal sources give equal files.
-
-    Raises:
-        UserError: there is another file, which may hold a student's work.
+    must refuse, are left out. Another file, which may hold a student's work, is a `UserError`.
     """
     from nbformat import v4
 

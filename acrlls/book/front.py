@@ -1,52 +1,110 @@
-"""The front page's computed part: what the cells tagged ``front`` of an executed section say and
-show.
-"""
+"""What the build itself writes: the front page's computed parts, the findings and the status."""
 
 from __future__ import annotations
 
+import os
+import platform
 import re
+from itertools import groupby
 from pathlib import Path
+
+from acrlls.book.sections import ENVIRONMENT, stderr, versions
 
 _CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<text>.+)", re.DOTALL)
 
 
-def front(notebook, folder: Path, name: str = "front") -> str:
-    """Markdown of those cells in their order; their figures are written into ``folder``, those that
-    recompute stay HTML.
+def front(notebook, folder: Path) -> str:
+    """Markdown of what the cells tagged ``front`` say and show, in their order; their figures are
+    written into ``folder``, those that recompute stay HTML.
 
     Neighbouring sentences that begin with a question in bold become a grid of cards. A figure's
     alternative text and caption are those of its cell.
     """
-    parts, cards = [], []
-    for cell in notebook.cells:
-        if "front" not in cell.metadata.get("tags", []):
-            continue
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if card := _CARD.fullmatch(data.get("text/markdown", "")):
-                cards.append(f":::{{grid-item-card}} {card['title']}\n{card['text']}\n:::")
-                continue
-            if cards:
-                parts.append(_grid(cards))
-                cards = []
-            if 'class="explore"' in data.get("text/html", ""):
-                parts.append(f"```{{raw}} html\n{data['text/html']}\n```")
-            elif "image/svg+xml" in data:
-                file = folder / f"{name}_{len(parts)}.svg"
-                file.write_text(data["image/svg+xml"], "utf-8")
-                parts.append(_figure(file.name, cell.metadata.get("mystnb", {})))
-            elif "text/markdown" in data:
-                parts.append(data["text/markdown"].strip())
-    if cards:
-        parts.append(_grid(cards))
+    said = []
+    for cell, data in _shown(notebook, "front"):
+        text = data.get("text/markdown", "").strip()
+        if card := _CARD.fullmatch(text):
+            said.append(f":::{{grid-item-card}} {card['title']}\n{card['text']}\n:::")
+        elif 'class="explore"' in data.get("text/html", ""):
+            said.append(f"```{{raw}} html\n{data['text/html']}\n```")
+        elif "image/svg+xml" in data:
+            file = folder / f"front_{len(said)}.svg"
+            file.write_text(data["image/svg+xml"], "utf-8")
+            options = cell.metadata.get("mystnb", {})
+            alt = options.get("image", {}).get("alt", "")
+            caption = options.get("figure", {}).get("caption", "")
+            about = f":alt: {alt}\n:width: 100%\n\n{caption}"
+            said.append(f"```{{figure}} sections/{file.name}\n{about}\n```")
+        elif text:
+            said.append(text)
+    parts = []
+    for are_cards, some in groupby(said, lambda part: part.startswith(":::{grid-item-card}")):
+        if are_cards:
+            some = ["\n".join(["::::{grid} 1 1 2 2", ":gutter: 3", "", *some, "::::"])]
+        parts += some
     return "\n\n".join(parts) + "\n"
 
 
-def _grid(cards: list[str]) -> str:
-    return "\n".join(["::::{grid} 1 1 2 2", ":gutter: 3", "", *cards, "::::"])
+def findings(executed: dict) -> str:
+    """Markdown table of what the sections found: the output of the first cell tagged ``finding`` of
+    each, but of those whose cells are on the front page already."""
+    rows = ["| Section | What it finds |", "|---|---|"]
+    for section, notebook in executed.items():
+        shown = _shown(notebook, "finding")
+        said = [(c, data["text/markdown"]) for c, data in shown if "text/markdown" in data]
+        if said and not any("front" in cell.metadata.get("tags", []) for cell in notebook.cells):
+            first = " ".join(text for cell, text in said if cell is said[0][0])
+            link = f"[{section.title}](sections/{section.path.name})"
+            rows.append(f"| {link} | {' '.join(first.split())} |")
+    return "\n".join(rows) + "\n"
 
 
-def _figure(file: str, options: dict) -> str:
-    alt = options.get("image", {}).get("alt", "")
-    caption = options.get("figure", {}).get("caption", "")
-    return f"```{{figure}} sections/{file}\n:alt: {alt}\n:width: 100%\n\n{caption}\n```"
+def _shown(notebook, tag: str):
+    """Each cell of a tag with the data of each of its outputs."""
+    for cell in notebook.cells:
+        if tag in cell.metadata.get("tags", []):
+            yield from ((cell, output.get("data", {})) for output in cell.get("outputs", []))
+
+
+def status_page(executed: dict, given: dict) -> str:
+    """Markdown of the page on the build: time and outcome of each section, settings, versions."""
+    rows, total = [], 0.0
+    for section, notebook in executed.items():
+        note, lines = notebook.metadata["acrlls"], len(stderr(notebook))
+        outcome = f"{lines} message{'s' * (lines > 1)} on standard error" if lines else "passed"
+        values = ", ".join(f"`{k}={v}`" for k, v in given[section].items()) or "as the profile says"
+        link = f"[{section.title}]({section.name})"
+        rows.append(f"| {link} | {outcome} | {values} | {note.seconds:.0f} s | {note.finished} |")
+        total += note.seconds
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    installed = {**versions(), "System": system}
+    # The last part alone: a folder's whole path says more than a published page should.
+    chosen = {f"`{n}`": Path(os.environ.get(n, "")).name or "not set" for n in ENVIRONMENT}
+    lists = ["\n".join(f"| {k} | {v} |" for k, v in found.items()) for found in (installed, chosen)]
+    return _STATUS.format("\n".join(rows), total, *lists)
+
+
+_STATUS = """# Status of this build
+
+The build wrote this page. It executed every section from its first cell to its last; a section that
+fails ends the build. The time of a section includes the training of the runs that it was the first
+to ask for, and waiting for runs that another section was training. Sections are executed several at
+once, so a build takes less than the sum of their times.
+
+| Section | Outcome | Parameters | Time | Executed |
+|---|---|---|---|---|
+{}
+| All | | | {:.0f} s | |
+
+## Versions
+
+| Package | Version |
+|---|---|
+{}
+
+## Choices from the environment
+
+| Variable | Value |
+|---|---|
+{}
+"""

@@ -9,7 +9,6 @@ from typing import Any
 
 from acrlls.book.sections import execute, find
 
-SECTION = "your_images"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Report</title>
 <style>body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 sans-serif; }}
@@ -21,19 +20,10 @@ caption {{ text-align: left; }} img, svg {{ max-width: 100%; height: auto; }}</s
 
 
 def write_report(folder: Path, given: Mapping[str, Any]) -> Path:
-    """Execute the section for some settings; its text, tables and figures without its code.
-
-    Args:
-        folder: where ``report.ipynb`` and ``report.html`` are written.
-        given: settings; those that the section has no parameter for are left out.
-
-    Returns:
-        The HTML file.
-
-    Raises:
-        SectionFailed: a cell raised.
+    """Execute the section on a reader's images for those settings that it has parameters for, and
+    write its text, tables and figures without its code; the HTML file, beside ``report.ipynb``.
     """
-    section = find(SECTION)
+    section = find("your_images")
     parameters = {name: value for name, value in given.items() if name in section.parameters}
     notebook = execute(section, folder / "report.ipynb", parameters)
     file = folder / "report.html"
@@ -48,11 +38,8 @@ def html_of(notebook) -> str:
     render, parts = MarkdownIt("commonmark").enable("table").render, []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            text = re.sub(r"\[([^]]*)\]\([^)]*\.(?:md|ipynb)\)", r"\1", cell.source)
-            parts.append(render(text))
-            continue
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
+            parts.append(render(re.sub(r"\[([^]]*)\]\([^)]*\.(?:md|ipynb)\)", r"\1", cell.source)))
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
             if "text/html" in data or "image/svg+xml" in data:
                 parts.append(data.get("text/html") or data["image/svg+xml"])
             elif "image/png" in data:

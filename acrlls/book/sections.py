@@ -14,7 +14,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,30 +23,17 @@ from acrlls.config import PROJECT, UserError, configure, hint
 from acrlls.store import digest, files_below
 
 NOTEBOOKS = PROJECT / "notebooks"
-PACKAGES = [
-    "keras",
-    "tensorflow",
-    "jax",
-    "torch",
-    "openvino",
-    "numpy",
-    "scipy",
-    "pandas",
-    "scikit-learn",
-    "matplotlib",
-    "pillow",
-    "jupyter-book",
-    "papermill",
-]
+PACKAGES = (
+    *("keras", "tensorflow", "jax", "torch", "openvino", "numpy", "scipy", "pandas"),
+    *("scikit-learn", "matplotlib", "pillow", "jupyter-book", "papermill"),
+)
 _SHARP = "--InlineBackend.figure_formats={'svg'}"  # on every screen and in print
 ENVIRONMENT = ("ACRLLS_PROFILE", "ACRLLS_DATA", "ACRLLS_ENGINE", "KERAS_BACKEND")
 
 
 class SectionFailed(Exception):
-    """A cell raised. ``str`` says where and what; :meth:`report` adds the cell and the traceback.
-
-    Attributes:
-        is_user_error: whether the exception was a :class:`~acrlls.config.UserError`.
+    """A cell raised, perhaps a :class:`~acrlls.config.UserError`. ``str`` says where and what;
+    :meth:`report` adds the cell and the traceback.
     """
 
     def __init__(self, section: str, cell: int, source: str, name: str, value: str, traceback):
@@ -55,7 +42,6 @@ class SectionFailed(Exception):
         super().__init__(f"section {section} failed in cell {cell}: {name}: {value}".rstrip(": "))
 
     def report(self) -> str:
-        """The failing cell, then the traceback as the kernel gave it."""
         indented = "\n".join(f"    {line}" for line in self.source.splitlines())
         return f"{self}\n\nThe cell:\n\n{indented}\n\n{self.traceback}\n"
 
@@ -72,12 +58,11 @@ class Section:
 
     @property
     def slug(self) -> str:
-        """The name without its number: ``calibration``."""
+        """``calibration``."""
         return re.sub(r"^\d+_", "", self.name)
 
     @cached_property
     def cells(self) -> list:
-        """Its cells, of code and of text, as ``nbformat`` has them."""
         import jupytext
 
         return jupytext.read(self.path).cells
@@ -103,11 +88,8 @@ class Section:
 
 
 def all_sections(folder: Path | None = None, suffix: str = ".ipynb") -> list[Section]:
-    """All sections of a folder (default: the project's notebooks) in the order of their names.
-
-    Raises:
-        UserError: the folder has no notebooks, as where the package was installed without its
-            project.
+    """All sections of a folder (default: the project's notebooks) in the order of their names; a
+    :class:`UserError` where there are none, as in a package installed without its project.
     """
     folder = folder or NOTEBOOKS
     found = [Section(path) for path in sorted(folder.glob(f"[0-9][0-9]_*{suffix}"))]
@@ -118,13 +100,9 @@ def all_sections(folder: Path | None = None, suffix: str = ".ipynb") -> list[Sec
 
 
 def find(name: str, known: list[Section] | None = None, kind: str = "section") -> Section:
-    """The section of a name, with or without its number, of a number alone, or of a path.
-
-    Args:
-        known: where to look; None takes all sections. ``kind`` names them in the error.
-
-    Raises:
-        UserError: there is none.
+    """The section of a name, with or without its number, of a number alone, or of a path, among
+    those that are ``known`` (None: all sections). The :class:`UserError` where there is none calls
+    them by their ``kind``.
     """
     known = known or all_sections()
     wanted = Path(name).stem if name.endswith((".ipynb", ".md")) else name
@@ -147,15 +125,10 @@ def execute(
 ):
     """Run a section through papermill in this Python, whichever kernels the machine has registered.
 
-    The executed notebook grows at ``output`` cell by cell and stays there when a cell fails. The
-    kernel imports the same ``acrlls`` as the caller, reads no IPython profile, and starts in
-    ``cwd`` (default: here); relative paths in ``ACRLLS_*`` variables mean what they mean here.
-
-    Returns:
-        The executed notebook (a ``nbformat`` node).
-
-    Raises:
-        SectionFailed: a cell raised.
+    The executed notebook, which is returned as a ``nbformat`` node, grows at ``output`` cell by
+    cell and stays there when a cell fails, a :class:`SectionFailed`. The kernel imports the same
+    ``acrlls`` as the caller, reads no IPython profile, and starts in ``cwd`` (default: here);
+    relative paths in ``ACRLLS_*`` variables mean what they mean here.
     """
     import nbformat
     import papermill
@@ -223,11 +196,12 @@ def _kernel_manager(log: Path):
 
 def _absolute_paths() -> dict[str, str]:
     """The variables that name a file or a folder, for a process that starts in another folder."""
-    found = {name: os.environ.get(f"ACRLLS_{name}", "") for name in ("DATA", "PROFILE", "STORE")}
-    named = found["DATA"] in ("phantom", "kaggle"), not found["PROFILE"].endswith((".yml", ".yaml"))
-    for name in (name for name, is_name in zip(("DATA", "PROFILE"), named, strict=True) if is_name):
-        del found[name]
-    return {f"ACRLLS_{k}": str(Path(v).expanduser().absolute()) for k, v in found.items() if v}
+    found = {f"ACRLLS_{n}": os.environ.get(f"ACRLLS_{n}", "") for n in ("DATA", "PROFILE", "STORE")}
+    if found["ACRLLS_DATA"] in ("phantom", "kaggle"):
+        del found["ACRLLS_DATA"]
+    if not found["ACRLLS_PROFILE"].endswith((".yml", ".yaml")):
+        del found["ACRLLS_PROFILE"]
+    return {name: str(Path(v).expanduser().absolute()) for name, v in found.items() if v}
 
 
 def versions() -> dict[str, str]:
@@ -245,10 +219,7 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
 
     These are the notebook and its parameters, the settings of the profile in force, every file of
     the package and of the recorded results, the images' sizes and times, the environment's choices
-    and the installed versions.
-
-    Raises:
-        UserError: a profile does not exist or is wrong.
+    and the installed versions. A profile that does not exist or is wrong is a :class:`UserError`.
     """
     parts = (project / part for part in ("acrlls", "results"))
     files = [path for folder in parts for path in files_below(folder) if path.is_file()]
@@ -257,21 +228,21 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
         {name: os.environ.get(name) for name in ENVIRONMENT},
         versions(),
     )
-    images: dict[str, list] = {}
-    found = []
-    for section, parameters in plan:
+
+    @cache
+    def images(folder):  # size and time stand in for the content: a dataset may have gigabytes
+        files = [path for path in files_below(Path(folder).expanduser()) if path.is_file()]
+        stats = [path.stat() for path in files]
+        return [(str(p), s.st_size, s.st_mtime_ns) for p, s in zip(files, stats, strict=True)]
+
+    def state(section, parameters):
         default = ast.literal_eval(section.parameters.get("profile", "None"))
         given = {name: parameters[name] for name in ("profile", "data") if name in parameters}
         config = configure(**{"profile": default, **given})
-        folder = str(config.data)
-        if folder not in images:
-            # Size and time stand in for the content: a dataset may have gigabytes.
-            below = files_below(Path(folder).expanduser())
-            stats = {str(path): path.stat() for path in below if path.is_file()}
-            images[folder] = [(p, s.st_size, s.st_mtime_ns) for p, s in stats.items()]
-        own = section.path, parameters, config.as_dict(), images[folder]
-        found.append(digest(*own, shared))
-    return found
+        own = section.path, parameters, config.as_dict(), images(str(config.data))
+        return digest(*own, shared)
+
+    return [state(*one) for one in plan]
 
 
 def stderr(notebook) -> list[tuple[int, str]]:
