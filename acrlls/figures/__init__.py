@@ -14,8 +14,8 @@ from acrlls.figures.explore import (
     explore_scaling,
     explore_seeds,
     explore_simplex,
+    explore_tuning,
 )
-from acrlls.figures.grid import explore_tuning
 from acrlls.figures.images import (
     choose_examples,
     plot_augmentation,

@@ -1,12 +1,13 @@
 """Fig. 1 from the model object itself; needs no Keras of its own."""
 
+from functools import partial
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from acrlls.figures.style import INK, MUTED, WIDTH, style
+from acrlls.figures.style import MUTED, WIDTH, style
 
 _KINDS = {
     "plain": ("#FFFFFF", ""),
@@ -19,8 +20,8 @@ _EDGE = "#8A8A8A"
 
 
 class Block(NamedTuple):
-    """One box: ``shape`` is that of the output without the batch, ``parameters`` counts moving
-    statistics of BatchNormalization as well.
+    """One box, with the shape of its output; moving statistics of BatchNormalization count as
+    ``parameters`` too.
     """
 
     title: str
@@ -37,14 +38,14 @@ def prepare_architecture(model, unfrozen: int) -> list[Block]:
     pool = [layer.name for layer in model.layers].index("pool")
     image, base, head = model.layers[0], model.layers[1:pool], model.layers[pool:]
     cut = max(0, len(base) - unfrozen)
-    blocks = [Block("Image", "", _shape(image), 0, "plain")]
+    blocks = [Block("Image", "", image.output.shape[1:], 0, "plain")]
     for part, kind, which in ((base[:cut], "frozen", "first"), (base[cut:], "phase 2", "last")):
         if part:
             which = "all" if len(part) == len(base) else which
             detail = f"up to {part[-1].name}" if kind == "frozen" else f"from {part[0].name}"
             title = f"MobileNetV2, {which} {len(part)} layers"
             parameters = sum(layer.count_params() for layer in part)
-            blocks.append(Block(title, detail, _shape(part[-1]), parameters, kind))
+            blocks.append(Block(title, detail, part[-1].output.shape[1:], parameters, kind))
     return [*blocks, *map(_head_block, head)]
 
 
@@ -60,43 +61,36 @@ def _head_block(layer) -> Block:
         "LearnableLogitScaler": ("LLS", "each logit times a scale of its class", "calibration"),
         "Softmax": ("Softmax", "probabilities", "plain"),
     }.get(kind, (kind, "", "learns" if layer.weights else "plain"))
-    return Block(title, detail, _shape(layer), layer.count_params(), look)
-
-
-def _shape(layer) -> tuple[int, ...]:
-    return tuple(int(n) for n in layer.output.shape[1:])
+    return Block(title, detail, layer.output.shape[1:], layer.count_params(), look)
 
 
 @style()
 def plot_architecture(blocks: list[Block]):
     """The boxes from image to probabilities; output shapes to the left, weights to the right."""
     ax = plt.subplots(figsize=(WIDTH, 0.75 + 0.4 * len(blocks)))[1]
+    write = partial(ax.text, va="center")
     left, right, end = 0.2, 0.78, len(blocks)
-
-    def write(x, y, text, size=8, color=INK, **how):
-        ax.text(x, y, text, va="center", size=size, color=color, **how)
 
     for i, block in enumerate(blocks):
         rounded = {"boxstyle": "round,pad=0,rounding_size=0.015", "mutation_aspect": 12}
-        box = FancyBboxPatch((left, i - 0.34), right - left, 0.68, **rounded)
-        box.set(facecolor=_KINDS[block.kind][0], edgecolor=_EDGE, linewidth=0.8)
-        ax.add_patch(box)
-        write(left + 0.015, i, block.title, 8.5, weight="bold")
-        write(right - 0.015, i, block.detail, ha="right")
-        write(left - 0.02, i, " × ".join(map(str, block.shape)), ha="right")
+        rounded |= {"fc": _KINDS[block.kind][0], "ec": _EDGE, "lw": 0.8}
+        ax.add_patch(FancyBboxPatch((left, i - 0.34), right - left, 0.68, **rounded))
+        write(left + 0.015, i, block.title, size=8.5, weight="bold")
+        write(right - 0.015, i, block.detail, size=8, ha="right")
+        write(left - 0.02, i, " × ".join(map(str, block.shape)), size=8, ha="right")
         if block.parameters:
-            write(right + 0.02, i, f"{block.parameters:,}")
+            write(right + 0.02, i, f"{block.parameters:,}", size=8)
         if i:
             arrow = {"arrowstyle": "-|>", "color": MUTED, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
             middle = (left + right) / 2
             ax.annotate("", (middle, i - 0.34), (middle, i - 0.66), arrowprops=arrow)
-    write(left - 0.02, -0.85, "output", color=MUTED, ha="right")
-    write(right + 0.02, -0.85, "weights", color=MUTED)
+    write(left - 0.02, -0.85, "output", size=8, color=MUTED, ha="right")
+    write(right + 0.02, -0.85, "weights", size=8, color=MUTED)
     there = {block.kind for block in blocks} - {"plain"}
     key = [look for kind, look in _KINDS.items() if kind in there]
     for (fill, text), x in zip(key, np.linspace(0, 1, len(key), endpoint=False), strict=True):
         ax.add_patch(Rectangle((x, end - 0.22), 0.02, 0.3, fc=fill, ec=_EDGE, lw=0.6))
-        write(x + 0.028, end - 0.06, text, 7.5)
+        write(x + 0.028, end - 0.06, text, size=7.5)
     ax.set(xlim=(0, 1), ylim=(end + 0.25, -1.15))
     ax.axis("off")
     return ax

@@ -26,31 +26,25 @@ from acrlls.figures.style import (
 
 @style()
 def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None):
-    """A point with its interval for each row of a table.
+    """A point with its interval for each row of a ``table`` with columns ``estimate``, ``low`` and
+    ``high``.
 
-    Args:
-        table: DataFrame with columns ``estimate``, ``low``, ``high``; the index names the rows.
-        marks: DataFrame with the same index; each of its columns is a reference value, drawn small.
-        line: where to draw a vertical line. A row whose interval holds it is drawn hollow and grey.
-        label: what the points are, for the legend beside ``marks``.
+    A row whose interval holds the vertical ``line`` is drawn hollow and grey. Each column of
+    ``marks``, with the same index, is a reference value; the legend calls the points ``label``.
     """
     ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.26 * len(table)))[1]
-    rows = np.arange(len(table))
-    low, middle, high = (table[name].to_numpy(float) for name in ("low", "estimate", "high"))
     alike = np.zeros(len(table), bool)
     if line is not None:
-        alike = (low <= line) & (line <= high)
+        alike = table.low.le(line) & table.high.ge(line)
         ax.axvline(line, color=MUTED, linewidth=0.8, zorder=0)
-    for which, shade, face in ((~alike, ACCENT, ACCENT), (alike, MUTED, "white")):
-        ax.hlines(rows[which], low[which], high[which], color=shade, linewidth=1.6)
-        how = {"color": shade, "markerfacecolor": face, "markersize": 5.5}
-        ax.plot(middle[which], rows[which], "o", label=label if face == shade else None, **how)
+    _intervals(ax, table, ~alike, ACCENT, 1.6, label=label, markersize=5.5)
+    _intervals(ax, table, alike, MUTED, 1.6, markerfacecolor="white", markersize=5.5)
     if marks is not None:
         for k, (name, values) in enumerate(marks.items()):
             how = {"color": colour(2 * k), "markersize": 5 if k else 9, "markeredgewidth": 1.6}
-            ax.plot(values, rows, "|d"[k], label=name, zorder=3, **how)
+            ax.plot(values, range(len(table)), "|d"[k], label=name, zorder=3, **how)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
-    ax.set_yticks(rows, table.index)
+    ax.set_yticks(range(len(table)), table.index)
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=xlabel)
     ax.set_title(title, pad=6 if marks is None else 20)
@@ -113,9 +107,8 @@ def plot_confusion(counts, class_names: Sequence[str]):
 
 @style()
 def plot_tuning(table, published: tuple[float, float]):
-    """The grid of Section III-B: validation loss, darker where lower, over the accuracy.
-
-    ``table`` is that of :func:`acrlls.tune`. A full frame marks the lowest loss, a dashed one the
+    """The grid of Section III-B, a table of :func:`acrlls.tune`: validation loss, darker where
+    lower, over the accuracy, with a full frame at the lowest loss and a dashed one at the
     ``published`` alpha and tau.
     """
     pivot = table.pivot(index="alpha", columns="tau")
@@ -143,20 +136,23 @@ def plot_tuning(table, published: tuple[float, float]):
 
 @style()
 def plot_repeated_intervals(intervals: Mapping, truth: float, xlabel: str):
-    """Intervals from many test sets of one population; those that miss the truth stand out.
-
-    ``intervals`` has for the heading of each panel a DataFrame with columns ``estimate``, ``low``
-    and ``high``, a row a test set.
+    """Intervals from many test sets of one population, by the heading of a panel a table as of
+    :func:`plot_intervals`; those that miss the truth stand out.
     """
     axes = panels(len(intervals), len(intervals), 3.4, sharex=True, sharey=True)
     for (title, table), ax in zip(intervals.items(), axes, strict=True):
-        rows = np.arange(len(table))
-        missed = ((table.low > truth) | (table.high < truth)).to_numpy()
+        missed = (table.low > truth) | (table.high < truth)
         for which, shade in ((~missed, MUTED), (missed, WRONG)):
-            ax.hlines(rows[which], table.low[which], table.high[which], color=shade, linewidth=1.4)
-            ax.plot(table.estimate[which], rows[which], "o", color=shade, markersize=2.5)
+            _intervals(ax, table, which, shade, 1.4, markersize=2.5)
         ax.axvline(truth, color=INK, linewidth=1.2, linestyle=DASHES)
         ax.set(yticks=[], xlabel=xlabel, ylim=(-1, len(table)))
         ax.set_title(f"{title}\n{missed.sum()} of {len(table)} miss the truth", size=9)
         ax.spines["left"].set_visible(False)
     return axes
+
+
+def _intervals(ax, table, which, shade, width, **how):
+    """The intervals of some rows of a table and their estimates."""
+    rows, some = np.flatnonzero(which), table[np.asarray(which)]
+    ax.hlines(rows, some.low, some.high, color=shade, linewidth=width)
+    ax.plot(some.estimate, rows, "o", color=shade, **how)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.integrate import cumulative_trapezoid
 from scipy.optimize import minimize
 from scipy.special import softmax
 from scipy.stats import norm
@@ -28,9 +29,8 @@ class Explorable:
     """A figure that shows itself as HTML for the page's script, and as a picture elsewhere.
 
     ``name`` is that of the script in ``book/explore``, ``alt`` says what the still picture shows,
-    ``draw`` draws it on given axes, and ``data`` is what the script needs besides. ``controls`` has
-    the label and value of a switch; of a choice also its ``options``; of a slider also ``min``,
-    ``max`` and ``step``.
+    which ``draw`` draws on given axes, and ``data`` is what the script needs besides its
+    ``controls``: label and value of a switch, with the ``options`` of a choice or a :func:`slider`.
     """
 
     name: str
@@ -41,15 +41,11 @@ class Explorable:
     data: Mapping = field(default_factory=dict)
 
     @style()
-    def _png(self) -> bytes:
-        figure = Figure((4.4, 4.1), dpi=180, layout="constrained")
-        self.draw(figure.subplots())
-        out = io.BytesIO()
-        figure.savefig(out, format="png")
-        return out.getvalue()
-
     def _repr_mimebundle_(self, include=None, exclude=None):
-        png = base64.b64encode(self._png()).decode()
+        figure, out = Figure((4.4, 4.1), dpi=180, layout="constrained"), io.BytesIO()
+        self.draw(figure.subplots())
+        figure.savefig(out, format="png")
+        png = base64.b64encode(out.getvalue()).decode()
         given = json.dumps({"controls": self.controls, **self.data}).replace("<", "\\u003c")
         page = (
             f'<figure class="explore" data-figure="{self.name}">'
@@ -61,11 +57,9 @@ class Explorable:
 
 
 def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: int):
-    """Reliability diagram of recorded predictions with the noise floor of its ECE.
-
-    ``predictions`` has by the title of the network an object with ``logits`` ``(n, classes)``,
-    ``labels`` ``(n,)`` and ``class_names``; the same images in the same order. ``weights`` are the
-    class weights of the training, ``(classes,)``, for the prior correction.
+    """Reliability diagram of recorded ``predictions``, by the title of the network and all of the
+    same images, with the noise floor of its ECE; the class ``weights`` of the training,
+    ``(classes,)``, are for the prior correction.
     """
     title, first = next(iter(predictions.items()))
     n, names = len(first.labels), list(first.class_names)
@@ -77,11 +71,10 @@ def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: in
     diagram = prepare_reliability(p, labels, bins, of="top_label", level=0.9)
 
     def draw(ax):
-        floor, count = diagram.band_low[0], diagram.count[0]
-        height, edges = diagram.band_high[0] - floor, diagram.edges[0, :-1]
-        ax.bar(edges, height, 1 / bins, floor, align="edge", color=FAINT)
+        low, height = diagram.band_low[0], diagram.band_high[0] - diagram.band_low[0]
+        ax.bar(diagram.edges[0, :-1], height, 1 / bins, low, align="edge", color=FAINT)
         ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
-        size = 12 + 200 * count / n
+        size = 12 + 200 * diagram.count[0] / n
         ax.scatter(diagram.confidence[0], diagram.frequency[0], size, ACCENT)
         ax.set(xlabel="confidence", ylabel="share of right answers")
         ax.set(xlim=(0, 1.03), ylim=(0, 1.03), title=f"{title}: ECE {diagram.ece[0]:.4f}")
@@ -202,11 +195,9 @@ def explore_scaling():
 
 
 def study_spread(gap: float, images: int, spread: float, seeds: int, disagree: float) -> float:
-    """Standard deviation of a study's difference in accuracy, in percentage points.
-
-    ``gap`` is the true difference and ``spread`` the standard deviation of a method's accuracy over
-    seeds, both in percentage points; ``seeds`` accuracies are averaged for each method; on
-    ``disagree`` percent of the test images, the same for both, only one method is right.
+    """Standard deviation of a study's difference in accuracy, in percentage points like the true
+    ``gap`` and the ``spread`` of a method's accuracy over seeds; the accuracies of ``seeds`` are
+    averaged for each method, and on ``disagree`` percent of the images only one method is right.
     """
     sampling = max(disagree / 100 - (gap / 100) ** 2, 0) / images
     return 100 * float(np.sqrt(sampling + 2 * (spread / 100) ** 2 / seeds))
@@ -242,6 +233,54 @@ def explore_seeds(spread: float, disagree: float):
             "disagree": slider("Disagreement (%)", 1, 20, 0.1, disagree),
         },
         draw,
+    )
+
+
+def shares_won(losses, sd: float, points: int = 2001) -> np.ndarray:
+    """Share of repetitions in which each of some losses ``(pairs,)`` is the lowest under
+    independent normal noise."""
+    losses = np.asarray(losses, float)[:, None]
+    x = np.linspace(losses.min() - 6 * sd, losses.max() + 6 * sd, points)
+    density = norm.pdf(x, losses, sd)
+    above = (1 - cumulative_trapezoid(density, x, initial=0)).clip(0)
+    others = np.array([np.delete(above, i, axis=0).prod(axis=0) for i in range(len(losses))])
+    return (density * others).sum(axis=1) * (x[1] - x[0])
+
+
+def explore_tuning(grid, published: tuple[float, float], per_image: float, spread: float):
+    """How often each pair of a ``grid`` of :func:`acrlls.tune` would come out best, if the noise
+    were drawn again: ``per_image`` is the standard deviation over images of the difference of two
+    pairs' losses, ``spread`` that of a pair's loss over seeds. The ``published`` pair is framed.
+    """
+    loss = grid.pivot(index="alpha", columns="tau", values="val_loss")
+    alphas, taus, pairs = loss.index.tolist(), loss.columns.tolist(), loss.stack().index.to_list()
+    losses, images = loss.to_numpy().ravel(), 3172
+    won = shares_won(losses, np.sqrt(per_image**2 / (2 * images) + spread**2))
+    best = pairs[won.argmax()]
+
+    def draw(ax):
+        table = won.reshape(loss.shape)
+        ax.imshow(table, cmap="Blues", vmin=0, vmax=1.3 * won.max())
+        for (i, j), share in np.ndenumerate(table):
+            ax.text(j, i, f"{100 * share:.0f} %", ha="center", va="center")
+        ax.set_xticks(range(len(taus)), [f"{tau:.2f}" for tau in taus])
+        ax.set_yticks(range(len(alphas)), [f"{alpha:.2f}" for alpha in alphas])
+        ax.set(xlabel="τ", ylabel="α", title="Share of repetitions won")
+
+    return Explorable(
+        "tuning",
+        f"Grid of pairs of alpha and tau, each with the share of repetitions in which it would have"
+        f" the lowest validation loss; alpha {best[0]:g} and tau {best[1]:g} in"
+        f" {100 * won.max():.0f} %.",
+        "Each pair keeps its measured loss as the true one, and noise is drawn anew: that of a"
+        " finite number of validation images, and that of seeds. The frame marks the paper's pair.",
+        {
+            "images": slider("Validation images", 172, 20172, 100, images),
+            "spread": slider("Spread over seeds", 0.0001, 0.05, 0.0001, max(spread, 0.0001)),
+        },
+        draw,
+        {"losses": losses.tolist(), "alphas": alphas, "taus": taus, "perImage": float(per_image)}
+        | {"published": pairs.index(published) if published in pairs else -1},
     )
 
 

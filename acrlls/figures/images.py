@@ -10,20 +10,16 @@ from acrlls.figures.style import INK, MOST, MUTED, WIDTH, WRONG, bare, colour, n
 
 @style()
 def plot_examples(dataset, per_class: int = 6, seed: int = 0):
-    """Random images of each class, a row a class, with the number of its images beside its name.
-
-    Args:
-        dataset: with ``labels``, ``class_names`` and ``image(i)``, grey ``(h, w)``.
-    """
+    """Random images of a dataset, a row a class, with the number of its images beside its name."""
     names, rng = dataset.class_names[:MOST], np.random.default_rng(seed)
     axes = panels(len(names) * per_class, per_class, (WIDTH - 1.1) / per_class, True)
     axes = np.reshape(axes, (len(names), per_class))
+    for ax in axes.flat:
+        _empty(ax)
     for k, row in enumerate(axes):
         members = np.flatnonzero(dataset.labels == k)
         for ax, i in zip(row, rng.permutation(members)[:per_class], strict=False):
-            ax.imshow(dataset.image(int(i)), vmin=0, vmax=255)
-        for ax in row:
-            _empty(ax)
+            _show(ax, dataset.image(int(i)))
         _row_name(row[0], f"{names[k]}\n{len(members):,}", k)
     note(axes[0, 0], classes=len(dataset.class_names))
     return axes
@@ -69,8 +65,8 @@ def plot_truth(pictures, masks, eta, labels, class_names: Sequence[str]):
 
 
 def choose_examples(labels, predicted, classes: int, seed: int = 0) -> np.ndarray:
-    """Positions ``(classes, 2)`` of a random image predicted rightly and of one predicted wrongly,
-    of each true class, but no more than 12 classes; -1 where there is none.
+    """Positions ``(classes, 2)`` of a random image of each true class predicted rightly and of one
+    predicted wrongly, -1 where there is none; of no more than 12 classes.
     """
     labels, rng = np.asarray(labels), np.random.default_rng(seed)
     chosen = np.full((min(classes, MOST), 2), -1)
@@ -83,16 +79,13 @@ def choose_examples(labels, predicted, classes: int, seed: int = 0) -> np.ndarra
 
 @style()
 def plot_gradcam(grid, images, heat, predicted, confidence, class_names, masks, share):
-    """Grad-CAM: each chosen image beside the same image under its heat, a row a true class.
+    """Grad-CAM: each image of a ``grid`` of :func:`choose_examples` beside the same image under its
+    heat, a row a true class.
 
-    Args:
-        grid: positions in the arrays below, ``(classes shown, 2)``, -1 for none
-            (:func:`choose_examples`).
-        images: grey ``(n, h, w)``, 0 to 255.
-        heat: ``(n, h, w)`` in [0, 1] (:func:`acrlls.method.gradcam`).
-        predicted, confidence: class and probability of each image, ``(n,)``.
-        masks: ``(n, h, w)`` lungs, outlined; or None.
-        share: share of the heat inside the lungs, ``(n,)``; NaN where it is not known.
+    ``images``, grey ``(n, h, w)`` from 0 to 255, ``heat``, ``(n, h, w)`` in [0, 1], of
+    :func:`acrlls.method.gradcam`; ``masks`` of the lungs, ``(n, h, w)`` or None, are outlined. Of
+    each image ``(n,)`` the class that is ``predicted``, its probability ``confidence``, and the
+    ``share`` of the heat inside the lungs, NaN where it is not known.
     """
     height = (WIDTH - 0.9) / grid.shape[1] / 2 + 0.22
     axes = np.reshape(panels(grid.size, grid.shape[1], height, True), grid.shape)

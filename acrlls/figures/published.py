@@ -19,11 +19,12 @@ def plot_ece_floors(table):
     models, classes, shapes = (sorted(set(table.index.get_level_values(i))) for i in range(3))
     models.sort(key=lambda m: m != "Proposed")  # the first is drawn with a full line
     bins = sorted(set(table.index.get_level_values("bins")))
-    size, x = (WIDTH, 4.4), np.arange(len(bins))
-    figure, axes = plt.subplots(len(KINDS), len(classes), figsize=size, sharex=True, sharey="col")
-    band = "90 % of calibrated models, a band a shape"
-    handles = [*_strokes(models), plt.Rectangle((0, 0), 1, 1, color=BAND, label=band)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
+    size, x = (WIDTH, 4.4), range(len(bins))
+    axes = plt.subplots(len(KINDS), len(classes), figsize=size, sharex=True, sharey="col")[1]
+    band = plt.Rectangle(
+        (0, 0), 1, 1, color=BAND, label="90 % of calibrated models, a band a shape"
+    )
+    _legend(axes[0, 0], models, "lower", band)
     for row, kind in zip(axes, KINDS, strict=True):
         for k, (ax, c) in enumerate(zip(row, classes, strict=True)):
             for shape in shapes:
@@ -42,9 +43,12 @@ def plot_ece_floors(table):
     return axes
 
 
-def _strokes(names):
+def _legend(ax, names, side, *handles):
+    """A legend outside the axes, of the stroke of each name and of other handles."""
     pairs = zip(names, STROKES, strict=False)
-    return [plt.Line2D([], [], color=INK, linestyle=stroke, label=n) for n, stroke in pairs]
+    lines = [plt.Line2D([], [], color=INK, linestyle=stroke, label=n) for n, stroke in pairs]
+    how = {"loc": f"outside {side} center", "fontsize": 8}
+    ax.figure.legend(handles=[*lines, *handles], ncols=len(lines) + len(handles), **how)
 
 
 @style()
@@ -54,14 +58,13 @@ def plot_gap_floors(draws: Mapping[str, np.ndarray], gaps):
     """
     axes = panels(len(draws), len(draws), 2.5)
     note(axes[0], "difference in ECE")
-    handles = _strokes(gaps.columns)
-    axes[0].figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8)
+    _legend(axes[0], gaps.columns, "upper")
     for k, (ax, (c, values)) in enumerate(zip(axes, draws.items(), strict=True)):
         ax.hist(values, bins=30, color="#C9C9C9")
         for gap, stroke in zip(gaps.loc[c], STROKES, strict=False):
             ax.axvline(gap, color=colour(k), linestyle=stroke, linewidth=1.4)
         ax.set_title(c, color=colour(k), size=9)
-        ax.set_yticks([])
+        ax.set(yticks=[])
         ax.spines["left"].set_visible(False)
         ax.tick_params(labelsize=7.5)
         ax.locator_params(axis="x", nbins=4)
@@ -77,10 +80,9 @@ def plot_mcnemar(curve, ours: Mapping[str, int]):
     ax.axhline(0.05, color=MUTED, linewidth=0.8)
     ax.axvspan(curve.index.min(), curve.index[curve < 0.05].max(), color=FAINT, zorder=0)
     ax.plot(curve.index, curve, color=ACCENT)
-    for k in ours.values():
-        ax.plot(k, curve[k], "o", color=INK, markersize=5)
-    last = max(ours.values())
-    how = {"textcoords": "offset points", "size": 8, "color": INK}
-    ax.annotate("recorded pairs of runs", (last, curve[last]), (8, -6), **how)
+    marked = curve[sorted(ours.values())]
+    ax.plot(marked.index, marked, "o", color=INK, markersize=5)
+    last, how = (marked.index[-1], marked.iloc[-1]), {"textcoords": "offset points", "size": 8}
+    ax.annotate("recorded pairs of runs", last, (8, -6), **how)
     ax.set(xlabel="images that exactly one of the two gets right", ylabel="p", ylim=(0, None))
     return ax

@@ -27,11 +27,8 @@ _FLOOR = "grey: 90 % of a perfectly calibrated model (white: mean)"
 
 @style()
 def plot_reliability(data: Reliability):
-    """Reliability diagram of each panel over the counts of its bins.
-
-    A point is a bin: how often it was right against how confident it was, with its Wilson interval.
-    A grey block is where the point of a perfectly calibrated model with these scores would lie;
-    only a point outside its block shows anything.
+    """Reliability diagram of each panel over the counts of its bins: a point is a bin with its
+    Wilson interval, a grey block is where the point of a perfectly calibrated model would lie.
     """
     axes = _diagrams(min(len(data.titles), MOST))
     for k, (ax, under) in enumerate(axes):
@@ -76,18 +73,15 @@ def _diagrams(count):
 
 def prepare_ablation(predictions: Mapping, class_names, bins: int, resamples: int):
     """Class-wise ECE and its noise floor, a row a model, class and run, with the columns of
-    :meth:`acrlls.calibration.NoiseFloor.table`.
-
-    ``predictions`` has for the title of each model a list with the probabilities ``(n, classes)``
-    and labels of each of its runs.
+    :meth:`acrlls.calibration.NoiseFloor.table`, from the probabilities ``(n, classes)`` and labels
+    of each run of each model.
     """
     floors = {
-        (title, run): noise_floor(p, y, bins, resamples)
+        (title, run): noise_floor(*one, bins, resamples).table(class_names).drop("Top label")
         for title, runs in predictions.items()
-        for run, (p, y) in enumerate(runs)
+        for run, one in enumerate(runs)
     }
-    each = {k: f.table(class_names).drop("Top label") for k, f in floors.items()}
-    return pd.concat(each).swaplevel(1, 2)
+    return pd.concat(floors).swaplevel(1, 2)
 
 
 @style()
@@ -129,11 +123,9 @@ def plot_ablation(table, published=None):
 
 @style()
 def plot_floor(tables: Mapping[int, object], truth=None):
-    """ECE over the number of bins, with the noise floor as a band: a panel a row of the tables.
-
-    Args:
-        tables: number of bins, and its :meth:`acrlls.calibration.NoiseFloor.table` with labels.
-        truth: ECE without sampling noise of the labels, a row a number of bins, drawn with dashes.
+    """ECE over the number of bins, with the noise floor as a band: a panel a row of the ``tables``,
+    each an :meth:`acrlls.calibration.NoiseFloor.table` by its number of bins. The ``truth``, a row
+    a number of bins, is drawn with dashes.
     """
     bins, table = list(tables), pd.concat(tables)
     names = table.index.unique(1)
@@ -158,12 +150,9 @@ def plot_floor(tables: Mapping[int, object], truth=None):
 
 @style()
 def plot_estimators(studies: Mapping, titles: Mapping[str, str], over: str = "n"):
-    """Estimates of a calibration error beside what they estimate: a panel an estimator.
-
-    Args:
-        studies: name of a population, and its table of the study of estimators; a colour each.
-        titles: heading of each panel, by the estimator's name in the tables.
-        over: ``"n"`` or ``"bins"``, the level of the index that runs along the horizontal axis.
+    """Estimates of a calibration error beside what they estimate: a panel an estimator of the
+    ``titles``, a colour a population of the ``studies``, ``over`` one level of their index, ``"n"``
+    or ``"bins"``.
     """
     axes = panels(len(titles), 3, 2.3, sharex=True)
     note(axes[0], "images in the test set" if over == "n" else "number of bins")

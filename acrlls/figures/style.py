@@ -16,6 +16,7 @@ SEQUENTIAL = LinearSegmentedColormap.from_list(
 )
 DASHES = (0, (4, 2))
 WIDTH = 7.0  # inches: 700 px at 100 dpi
+MOST = 12  # classes that a figure has room for
 
 STYLE = {
     "axes.edgecolor": "#8A8A8A",
@@ -42,12 +43,9 @@ STYLE = {
 }
 
 
-MOST = 12  # classes that a figure has room for
-
-
 @contextlib.contextmanager
 def style():
-    """Context manager, and decorator, under which figures take the look of the book."""
+    """Under this, as a context or decorator, figures take the look of the book."""
     # Not rc_context: it would undo what a notebook's backend sets at its first figure.
     before = {name: plt.rcParams[name] for name in STYLE}
     plt.rcParams.update(STYLE)
@@ -58,7 +56,6 @@ def style():
 
 
 def colour(k: int) -> str:
-    """Colour of class ``k``."""
     return COLOURS[k % len(COLOURS)]
 
 
@@ -80,7 +77,7 @@ def panels(count: int, columns: int, height: float, pictures: bool = False, **ho
 
 
 def note(ax, text: str = "", classes: int = 0) -> None:
-    """A line in grey under the whole figure, and one where it leaves out some of many classes."""
+    """A grey line under the whole figure, and one where it leaves out some of many classes."""
     if classes > MOST:
         text += f"\nthe first {MOST} of {classes} classes are shown"
     ax.figure.supxlabel(text.strip(), size=8.5, color=MUTED)

@@ -14,8 +14,7 @@ from scipy.stats import norm
 
 from acrlls import calibration
 from acrlls.config import PROJECT
-from acrlls.figures.explore import acr_optimum, acr_penalty, study_spread
-from acrlls.figures.grid import shares_won
+from acrlls.figures.explore import acr_optimum, acr_penalty, shares_won, study_spread
 from acrlls.runs import load_run
 from acrlls.runs.recorded import training_weights
 

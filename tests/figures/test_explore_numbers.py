@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from acrlls.figures.explore import acr_optimum, acr_penalty, study_spread
-from acrlls.figures.grid import shares_won
+from acrlls.figures.explore import acr_optimum, acr_penalty, shares_won, study_spread
 
 
 def test_the_stills_penalty_is_the_layers():
