@@ -24,13 +24,15 @@ def check(p, y=None, name: str = "p"):
     """
     given, p = p, _matrix(p, name)
     slack = max(1e-3, 5e-4 * p.shape[1]) + 1e-9
-    _refuse_rows(~np.isfinite(p).all(axis=1), p, name, "is not finite")
-    outside = ((p < -1e-6) | (p > 1 + slack)).any(axis=1)
-    _refuse_rows(outside, p, name, "holds a value outside [0, 1]")
-    off = np.abs(p.sum(axis=1) - 1)
-    turned = np.abs(p.sum(axis=0) - 1).max() <= slack
-    hint = ", but each column does (is it transposed?)" if turned else ""
-    _refuse_rows(off > slack, p, name, f"does not sum to one{hint}")
+    low, high, off = p.min(), p.max(), np.abs(p.sum(axis=1) - 1)
+    # one comparison finds NaN too; which row is at fault is asked only when there is one
+    if not (low >= -1e-6 and high <= 1 + slack and off.max() <= slack):
+        _refuse_rows(~np.isfinite(p).all(axis=1), p, name, "is not finite")
+        outside = ((p < -1e-6) | (p > 1 + slack)).any(axis=1)
+        _refuse_rows(outside, p, name, "holds a value outside [0, 1]")
+        turned = np.abs(p.sum(axis=0) - 1).max() <= slack
+        hint = ", but each column does (is it transposed?)" if turned else ""
+        _refuse_rows(off > slack, p, name, f"does not sum to one{hint}")
     p = p.clip(0, 1)
     if off.max() > 1e-6:
         p = p / p.sum(axis=1, keepdims=True)

@@ -19,6 +19,7 @@ import numpy as np
 
 from acrlls.calibration.binning import binned, columns_of
 from acrlls.calibration.checks import check, check_choice, check_pair, one_hot
+from acrlls.calibration.scores import isotonic_parts
 
 MESH = 1 << 12  # cells of [0, 1] on which the smooth ECE is computed
 
@@ -35,7 +36,7 @@ def ece(p, y, bins: int = 15, strategy: str = "uniform", *, of: str = "top_label
 
     Perfect calibration does not give 0 on a finite sample: see :func:`noise_floor`.
     """
-    return binned_error("ece", p, y, bins, strategy, of)
+    return named_error("ece", p, y, bins, strategy, of)
 
 
 def classwise_ece(p, y, bins: int = 15, strategy: str = "uniform") -> np.ndarray:
@@ -49,7 +50,7 @@ def mce(p, y, bins: int = 15, strategy: str = "uniform", *, of: str = "top_label
     A bin of one image counts as much as any other, so that it is mostly sampling noise where bins
     hold few images. Arguments and result as in :func:`ece`.
     """
-    return binned_error("mce", p, y, bins, strategy, of)
+    return named_error("mce", p, y, bins, strategy, of)
 
 
 def debiased_ece(p, y, bins: int = 15, strategy: str = "uniform", *, of: str = "top_label"):
@@ -62,7 +63,7 @@ def debiased_ece(p, y, bins: int = 15, strategy: str = "uniform", *, of: str = "
     or 0 where the sum is negative. The second term is what sampling noise adds to the first on
     average. Bins of fewer than two images count as 0. Not to be compared with the ECE, an l1 error.
     """
-    return binned_error("debiased_ece", p, y, bins, strategy, of)
+    return named_error("debiased_ece", p, y, bins, strategy, of)
 
 
 def smooth_ece(p, y, *, of: str = "top_label"):
@@ -72,8 +73,7 @@ def smooth_ece(p, y, *, of: str = "top_label"):
     of width s, reflected at both ends. The integral of the absolute value falls as s grows; the
     smooth ECE is the value at which both are equal. Its mesh makes it exact to about 0.0003.
     """
-    p, y = check(p, y)
-    return _of(smooth_error(*columns_of(p, one_hot(y, p.shape[1]), of)), of)
+    return named_error("smooth_ece", p, y, of=of)
 
 
 def true_calibration_error(
@@ -101,11 +101,19 @@ def true_calibration_error(
     return _of(np.sqrt(squares.sum(axis=1)), of)
 
 
-def binned_error(kind, p, y, bins=15, strategy="uniform", of="top_label"):
-    """A calibration error by its name in :data:`OF_BINS`; the rest as in :func:`ece`."""
+def named_error(name, p, y, bins=15, strategy="uniform", of="top_label"):
+    """A calibration error by its name in the two tables below; the rest as in :func:`ece`."""
     p, y = check(p, y)
     scores, targets = columns_of(p, one_hot(y, p.shape[1]), of)
-    return _of(OF_BINS[kind](binned(scores, targets, bins, strategy)), of)
+    if name in WITHOUT_BINS:
+        return _of(WITHOUT_BINS[name](scores, targets), of)
+    return _of(OF_BINS[name](binned(scores, targets, bins, strategy)), of)
+
+
+def kind_and_strategy(name: str, strategy: str = "uniform") -> tuple[str, str]:
+    """An error's name in those tables, and its bins, from its name in the registry."""
+    kind = name.removeprefix("classwise_").removesuffix("_quantile")
+    return kind, "quantile" if name.endswith("_quantile") else strategy
 
 
 def _of(values, of):
@@ -157,3 +165,10 @@ def _on_mesh(at, residuals):
     knots = sum(np.bincount(k, residuals * s, minlength=MESH + 1) for k, s in sides)
     knots[[0, -1]] *= 2  # an end knot stands for half a cell
     return knots / len(at)
+
+
+WITHOUT_BINS = {  # error of each column, from its scores and targets
+    "smooth_ece": smooth_error,
+    "brier_reliability": lambda scores, targets: isotonic_parts(scores, targets)[0],
+    "brier_resolution": lambda scores, targets: isotonic_parts(scores, targets)[1],
+}

@@ -14,14 +14,7 @@ import numpy as np
 
 from acrlls.calibration.binning import binned, drawn_hits, drawn_labels, with_top_label
 from acrlls.calibration.checks import check, check_names, whole_number
-from acrlls.calibration.errors import OF_BINS, smooth_error
-from acrlls.calibration.scores import isotonic_parts
-
-WITHOUT_BINS = {
-    "smooth_ece": smooth_error,
-    "brier_reliability": lambda scores, targets: isotonic_parts(scores, targets)[0],
-    "brier_resolution": lambda scores, targets: isotonic_parts(scores, targets)[1],
-}
+from acrlls.calibration.errors import OF_BINS, WITHOUT_BINS, kind_and_strategy
 
 
 @dataclass(frozen=True)
@@ -122,9 +115,7 @@ def noise_floor(
     """
     columns = getattr(p, "columns", None)
     p, y = (check(p), None) if y is None else check(p, y)
-    name = metric.removeprefix("classwise_")
-    if name.endswith("_quantile"):
-        name, strategy = name.removesuffix("_quantile"), "quantile"
+    name, strategy = kind_and_strategy(metric, strategy)
     scores, targets = with_top_label(p, p.argmax(axis=1) if y is None else y)
     if name in OF_BINS:
         held = binned(scores, targets, bins, strategy)

@@ -17,59 +17,48 @@ from acrlls.calibration.resampling import Interval, image_counts
 class Metric:
     """One metric of the registry; call it as ``metric(p, y, bins)``.
 
-    ``title`` heads its column. ``function(p, y)``, or ``function(p, y, bins)`` where ``binned``,
-    gives one number or ``(classes,)``. ``biased`` says whether sampling noise alone moves it away
-    from perfection, so that a bootstrap misleads; true of all that measures calibration by itself.
+    ``title`` heads its column; ``function(p, y)`` gives one number or ``(classes,)``. A ``biased``
+    one, ``function(p, y, bins)``, measures calibration by itself: sampling noise alone moves it
+    away from perfection, so that a bootstrap misleads.
     """
 
     title: str
     function: Callable
-    binned: bool = False
     biased: bool = False
 
     def __call__(self, p, y, bins: int = 15):
-        return self.function(p, y, bins) if self.binned else self.function(p, y)
+        return self.function(p, y, bins) if self.biased else self.function(p, y)
 
 
-def _errors(of: str, prefix: str) -> dict[str, Metric]:
-    """The calibration errors of each class or of the top label, by name."""
-    titles = {
-        "ece": "ECE",
-        "ece_quantile": "ECE, equal mass",
-        "overconfidence": "overconfidence",
-        "underconfidence": "underconfidence",
-        "mce": "MCE",
-        "debiased_ece": "debiased ECE",
-    }
-    found = {}
-    for name, title in (titles | {"smooth_ece": "smooth ECE"}).items():
-        kind = name.removesuffix("_quantile")
-        strategy = "uniform" if kind == name else "quantile"
-        function = partial(errors.binned_error, kind, strategy=strategy, of=of)
-        function = function if name in titles else partial(errors.smooth_ece, of=of)
-        title = title[0].upper() + title[1:] if of == "classes" else f"Top-label {title}"
-        found[prefix + name] = Metric(title, function, name in titles, biased=True)
-    return found
+def _error(title: str, name: str, of: str) -> Metric:
+    title = title[0].upper() + title[1:] if of == "classes" else f"Top-label {title}"
+    kind, strategy = errors.kind_and_strategy(name)
+    return Metric(title, partial(errors.named_error, kind, strategy=strategy, of=of), biased=True)
 
 
+_ERRORS = {
+    "ece": "ECE",
+    "ece_quantile": "ECE, equal mass",
+    "overconfidence": "overconfidence",
+    "underconfidence": "underconfidence",
+    "mce": "MCE",
+    "debiased_ece": "debiased ECE",
+    "smooth_ece": "smooth ECE",
+}
 METRICS: dict[str, Metric] = {
     "accuracy": Metric("Accuracy", scores.accuracy),
     "f1": Metric("Macro F1", scores.f1),
     "nll": Metric("NLL", scores.nll),
     "brier": Metric("Brier (sum)", scores.brier_score),
-    **_errors("top_label", ""),
+    **{name: _error(title, name, "top_label") for name, title in _ERRORS.items()},
     "classwise_precision": Metric("Precision", scores.classwise_precision),
     "classwise_recall": Metric("Recall", scores.classwise_recall),
     "classwise_f1": Metric("F1", scores.classwise_f1),
     "classwise_auc": Metric("AUC", scores.classwise_auc),
     "classwise_brier": Metric("Brier", scores.classwise_brier),
-    "brier_reliability": Metric(
-        "Brier reliability", lambda p, y: scores.brier_parts(p, y).reliability, biased=True
-    ),
-    "brier_resolution": Metric(
-        "Brier resolution", lambda p, y: scores.brier_parts(p, y).resolution, biased=True
-    ),
-    **_errors("classes", "classwise_"),
+    "brier_reliability": _error("Brier reliability", "brier_reliability", "classes"),
+    "brier_resolution": _error("Brier resolution", "brier_resolution", "classes"),
+    **{f"classwise_{name}": _error(title, name, "classes") for name, title in _ERRORS.items()},
 }
 BIASED = (errors.ece, errors.classwise_ece, errors.mce, errors.debiased_ece, errors.smooth_ece)
 

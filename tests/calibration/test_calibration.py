@@ -392,12 +392,6 @@ def test_resampled_means_of_equal_rows_are_equal_and_centre_on_the_mean():
     assert means[0].std() == pytest.approx(np.sqrt(within / 300), rel=0.15)
 
 
-def test_resampled_means_draw_within_each_class():
-    y = np.array([0] * 5 + [1] * 95)
-    means = cal.bootstrap_means([y.astype(float)], y, 50)
-    assert np.allclose(means, 0.95)  # the class counts never change
-
-
 @pytest.mark.parametrize("values", [[1.0, 2.0], [[1.0, np.nan]], [[1.0, 2.0, 3.0]]])
 def test_resampled_means_refuse_gaps_and_other_shapes(values):
     with pytest.raises(ValueError, match="values"):

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from conftest import labels_of, random_case
 from relplot import smECE
-from relplot.metrics import binnedECE
 from scipy.special import softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import brier_score_loss
 
 from acrlls import calibration as cal
-from acrlls.calibration.binning import bin_edges, places
 
 P4 = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
 Y4 = np.array([0, 0, 0, 0])  # the third image is predicted wrongly
@@ -47,20 +45,6 @@ def confidence_and_hit(p, y):
     return p.max(axis=1), (p.argmax(axis=1) == y).astype(float)
 
 
-@pytest.mark.parametrize("bins", [1, 3, 7, 10, 15, 49, 1000])
-def test_a_score_on_an_edge_or_beside_it_lies_where_a_search_among_the_edges_puts_it(bins):
-    edge = np.linspace(0, 1, bins + 1)
-    tenths = np.arange(101) / 100
-    scores = np.concatenate(
-        [edge, np.nextafter(edge, 0), np.nextafter(edge, 2), tenths, [1e-300, 0, 1]]
-    )
-    scores = scores.clip(0, 1)[:, None]
-    expected = np.searchsorted(edge[1:-1], scores[:, 0], side="left")
-    np.testing.assert_array_equal(
-        places(scores, bin_edges(scores, bins, "uniform"))[:, 0], expected
-    )
-
-
 @every_case
 def test_ece_is_that_of_uncertainty_calibration(p, y):
     for bins in (1, 7, 15):
@@ -69,17 +53,6 @@ def test_ece_is_that_of_uncertainty_calibration(p, y):
         )
         theirs = uncertainty_calibration.get_ece(p, y, num_bins=bins, mode="marginal")
         assert cal.classwise_ece(p, y, bins).mean() == pytest.approx(theirs, abs=1e-12)
-
-
-def test_on_an_edge_uncertainty_calibration_has_other_edges_than_scikit_learn_and_we():
-    # 3 · 0.1 is one bit above 0.3: it is the edge np.linspace gives, and lies above the edge 3 / 10
-    score = 0.1 * 3
-    p = np.array([[1 - score, score]] * 4)
-    assert places(p, bin_edges(p, 10, "uniform"))[0, 1] == 2
-    assert (
-        uncertainty_calibration.get_bin(score, uncertainty_calibration.get_equal_prob_bins(p, 10))
-        == 3
-    )
 
 
 def test_equal_mass_bins_are_those_of_uncertainty_calibration_where_the_count_divides():
@@ -136,31 +109,10 @@ def test_smooth_ece_is_near_that_of_relplot_where_scores_keep_away_from_0_and_1(
     np.testing.assert_allclose(cal.smooth_ece(p, y, of="classes"), theirs, rtol=0.03)
 
 
-def test_relplot_cuts_its_kernel_at_one_half_so_that_opposite_ends_never_meet():
-    # three in four of the certain answers are wrong, in both directions: a width of about 0.3 lets
-    # the ends cancel
-    at, hit = np.repeat([0.0, 1.0], 4), np.array([1, 1, 1, 0, 0, 0, 0, 1.0])
-    p = np.column_stack([at, 1 - at])
-    ours, theirs = cal.smooth_ece(p, 1 - hit.astype(int), of="classes")[0], smECE(at, hit)
-    assert smoothed(at, hit - at, ours) == pytest.approx(ours, abs=1e-4)
-    assert theirs == pytest.approx(0.75, abs=0.01) and smoothed(at, hit - at, theirs) < 0.3
-
-
 def test_smooth_ece_of_images_at_one_place_is_their_residual():
     p = np.tile([0.7, 0.3], (10, 1))  # smoothing moves mass and loses none
     assert cal.smooth_ece(p, np.array([0] * 4 + [1] * 6)) == pytest.approx(0.3, abs=1e-6)
     assert cal.smooth_ece(np.eye(2), [0, 1]) == 0
-
-
-def test_relplot_puts_a_confidence_of_one_in_a_bin_of_its_own_and_an_edge_in_the_bin_above():
-    inside = np.random.default_rng(3).random(500)
-    hit = (np.random.default_rng(4).random(500) < inside).astype(float)
-    p, y = np.column_stack([inside, 1 - inside]), 1 - hit.astype(int)
-    assert cal.classwise_ece(p, y, 10)[0] == pytest.approx(binnedECE(inside, hit, 10))
-    certain = np.array([1.0, 0.95])
-    p, y = np.column_stack([certain, 1 - certain]), np.array([1, 0])
-    assert cal.classwise_ece(p, y, 10)[0] == pytest.approx(0.475)  # (1 + .95)/2 against 1/2
-    assert binnedECE(certain, np.array([0.0, 1.0]), 10) == pytest.approx((1 + 0.05) / 2)
 
 
 @every_case
@@ -245,30 +197,3 @@ def test_every_metric_of_the_registry_has_a_value_and_ignores_the_order_of_the_i
         assert np.shape(value) in ((p.shape[1],), ()), name
         assert np.isfinite(value).all() or name == "classwise_auc", name
         np.testing.assert_allclose(metric(p[order], y[order], 10), value, atol=1e-6, err_msg=name)
-
-
-def test_large_inputs_are_binned_in_pieces_that_sum_to_the_whole():
-    p, y = random_case(40_000)  # more rows than one piece holds
-    for k in range(4):
-        where = np.searchsorted(np.linspace(0, 1, 16)[1:-1], p[:, k])
-        gaps = np.bincount(where, p[:, k] - (y == k), minlength=15) / len(y)
-        assert cal.classwise_ece(p, y)[k] == pytest.approx(np.abs(gaps).sum(), rel=1e-12)
-        assert cal.METRICS["classwise_overconfidence"](p, y)[k] == pytest.approx(
-            gaps.clip(0).sum(), rel=1e-12
-        )
-
-
-@pytest.mark.parametrize(
-    "bad, says",
-    [
-        ((np.nan, 0.5, 0.5), "not finite"),
-        ((-0.1, 0.6, 0.5), "outside"),
-        ((0.9, 0.5, 0), "does not sum to one"),
-        ((0.2, 0.5, 0), "does not sum to one"),
-    ],
-)
-def test_a_bad_row_is_found_and_named_in_any_piece_of_a_large_input(bad, says):
-    p = np.full((40_000, 3), 1 / 3)
-    p[33_333] = bad
-    with pytest.raises(ValueError, match=f"row 33333 .*{says}"):
-        cal.classwise_ece(p, np.zeros(len(p), int))

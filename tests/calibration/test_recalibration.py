@@ -9,7 +9,6 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
-from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
@@ -74,11 +73,6 @@ def test_prior_correction_gives_back_the_probabilities_that_class_weights_bent()
     bent = p * WEIGHTS / (p * WEIGHTS).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(PriorCorrection(WEIGHTS).predict_proba(np.log(bent)), p)
     np.testing.assert_allclose(PriorCorrection(10 * WEIGHTS).predict_proba(np.log(bent)), p)
-
-
-def test_equal_weights_change_nothing():
-    z, _ = logits_and_labels(20)
-    np.testing.assert_allclose(PriorCorrection([2, 2, 2, 2]).predict_proba(z), softmax(z, axis=1))
 
 
 def test_prior_correction_mends_a_model_trained_with_class_weights():
@@ -286,17 +280,6 @@ def test_isotonic_regression_is_that_of_scikit_learn_class_by_class():
     found = IsotonicRegressions().fit(z, y).predict_proba(z)
     theirs = of_sklearn("isotonic", z, y, logits=False).fit(z, y).predict_proba(z)
     np.testing.assert_allclose(found, theirs, atol=1e-12)
-
-
-def test_isotonic_regression_never_decreases_before_rows_are_normalised():
-    z, y = bent_logits(300)
-    p = softmax(z, axis=1)
-    for k, one in enumerate(IsotonicRegressions().fit(z, y)._maps):
-        order = np.argsort(p[:, k])
-        np.testing.assert_allclose(
-            one(p[order, k]), isotonic_regression((y == k)[order].astype(float))
-        )
-        assert (np.diff(one(np.linspace(0, 1, 101))) >= 0).all()
 
 
 def test_histogram_binning_worked_by_hand():
