@@ -60,7 +60,10 @@ METRICS: dict[str, Metric] = {
     "brier_resolution": _error("Brier resolution", "brier_resolution", "classes"),
     **{f"classwise_{name}": _error(title, name, "classes") for name, title in _ERRORS.items()},
 }
-BIASED = (errors.ece, errors.classwise_ece, errors.mce, errors.debiased_ece, errors.smooth_ece)
+BIASED = [
+    getattr(errors, name)
+    for name in ("ece", "classwise_ece", "mce", "debiased_ece", "smooth_ece", "named_error")
+]
 
 
 def evaluate(
@@ -105,11 +108,10 @@ def bootstrap(
     p, y = check(p, y)
     check_level(level)
     function = _metric(metric) if isinstance(metric, str) else metric
-    if getattr(function, "biased", function in BIASED):
-        raise ValueError(
-            f"a bootstrap interval of {metric if isinstance(metric, str) else 'this error'!r} is "
-            "biased upwards; use ece_interval or noise_floor, which takes the name of a metric"
-        )
+    if getattr(function, "biased", getattr(function, "func", function) in BIASED):
+        what = repr(metric) if isinstance(metric, str) else "this calibration error"
+        instead = "use ece_interval or noise_floor, which takes the name of a metric"
+        raise ValueError(f"a bootstrap interval of {what} is biased upwards; {instead}")
 
     def value(rows=slice(None)):
         one = function(p[rows], y[rows])
