@@ -93,32 +93,25 @@ def test_half_precision_rounds_views_but_never_the_plain_images(tiny, phantom_da
     assert bank.features("test", "pool").dtype == np.float32
 
 
-def test_a_killed_filling_goes_on_where_it_stopped(tiny, phantom_data, monkeypatch, tmp_path):
+def test_a_killed_filling_leaves_nothing_that_counts(tiny, phantom_data, monkeypatch, tmp_path):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    for module in ("chunked", "bank"):
-        monkeypatch.setattr(f"acrlls.training.{module}.CHUNK", 32)
-    model = m.build_model(tiny, 4)
-    whole_batch, asked = data.batch, []
-
-    def dies_after_two(dataset, indices, config, view):
-        asked.append(len(indices))
-        if len(asked) == 3:
-            raise KeyboardInterrupt
-        return whole_batch(dataset, indices, config, view)
-
-    monkeypatch.setattr(bank_module, "batch", dies_after_two)
-    with pytest.raises(KeyboardInterrupt):
-        FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
-    asked.clear()
-    monkeypatch.setattr(
-        bank_module, "batch", lambda d, i, c, v: (asked.append(len(i)), whole_batch(d, i, c, v))[1]
-    )
-    resumed = np.array(FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
-    assert sum(asked) == len(resumed) - 64  # two chunks were kept
+    model, asked = m.build_model(tiny, 4), []
+    whole = np.array(FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "other"))
-    np.testing.assert_array_equal(
-        resumed, FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
-    )
+    with monkeypatch.context() as patch:
+
+        def dies(*arguments):
+            asked.append(arguments)
+            if len(asked) == 2:
+                raise KeyboardInterrupt
+            return data.batch(*arguments)
+
+        patch.setattr(bank_module, "batch", dies)
+        with pytest.raises(KeyboardInterrupt):
+            FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
+    assert not list((tmp_path / "other").rglob("*.npy*"))
+    again = FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
+    np.testing.assert_array_equal(again, whole)
 
 
 def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
