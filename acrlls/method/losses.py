@@ -2,7 +2,7 @@
 
 Each takes log-probabilities, logits and one-hot labels, all ``(n, classes)``, and a strength, and
 returns the loss of each image ``(n,)``, which class weights multiply, and a penalty ``(n,)``, which
-they do not, as they do not multiply ACR's.  With strength 0 each is cross-entropy.
+they do not, as they do not multiply ACR's.
 
 References:
     - C. Szegedy et al., "Rethinking the Inception architecture", CVPR 2016 (label smoothing).
@@ -97,18 +97,12 @@ LOSSES = {
 
 
 class TrainingLoss(keras.losses.Loss):
-    """``mean(weight of the class · loss + penalty)`` of one of the ``LOSSES``.
+    """``mean(weight of the class · loss + penalty)`` of one of the ``LOSSES`` with its published
+    strength or another, of logits ``(n, classes)``.
 
-    Args:
-        name: in ``LOSSES``.
-        strength: at least 0; None takes the published one.
-        class_weights: ``(classes,)``.
-
-    Call arguments:
-        y_true: ``(n, classes)``, 1 for the true class and else 0, or with mixup the shares of the
-            classes, each weighted by its own weight; for correctness ranking its ``correctness``
-            is the next column.
-        y_pred: logits ``(n, classes)``.
+    ``y_true`` is ``(n, classes)``, 1 for the true class and else 0, or with mixup the shares of the
+    classes, each weighted by its own weight; for correctness ranking ``correctness`` is the next
+    column.
     """
 
     def __init__(self, name: str, strength: float | None, class_weights):

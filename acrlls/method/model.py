@@ -21,16 +21,12 @@ SHIPPED_WEIGHTS = "phantom_mobilenet_v2_0.35_96.weights.h5"
 
 
 def build_model(config: Config, classes: int, base: keras.Model | None = None) -> keras.Model:
-    """The whole network, images `(n, size, size, 3)` to probabilities `(n, classes)`, flat.
-
-    Its backbone is ``base``, shared with whoever else has it, or one of its own.
+    """The whole network, images `(n, size, size, 3)` to probabilities `(n, classes)`, flat, on the
+    backbone ``base`` or one of its own.
 
     Logits pass ACR, then LLS, then softmax (Fig. 1).  Weights of the head follow from
     ``config.seed`` alone, so that variants of one seed start from the same values in every layer
-    that they share.
-
-    Raises:
-        UserError: the backbone's weights cannot be had; says where they were looked for.
+    that they share.  A ``UserError`` says where the backbone's weights were looked for.
     """
     variant = VARIANTS[config.variant]
     base = build_backbone(config) if base is None else base
@@ -157,32 +153,21 @@ def backbone_layers(model: keras.Model) -> list[keras.Layer]:
     return model.layers[: names.index(POOL)]
 
 
-def freeze_backbone(model: keras.Model) -> None:
-    """Phase 1: only the head learns.
+def unfreeze_top(model: keras.Model, n: int, batchnorm: str = "update") -> None:
+    """Let the head and the last ``n`` backbone layers learn: none in Phase 1.
 
-    A frozen BatchNormalization runs in inference mode and keeps its statistics.
+    With ``batchnorm="update"`` their BatchNormalization learns and follows the batches (the literal
+    reading), with ``"frozen"`` it stays as it is.  A frozen one runs in inference mode.
     """
-    for layer in backbone_layers(model):
-        layer.trainable = False
-
-
-def unfreeze_top(model: keras.Model, n: int, batchnorm: str) -> None:
-    """Phase 2: the last ``n`` backbone layers learn as well.
-
-    Args:
-        batchnorm: ``"update"`` lets their BatchNormalization learn and follow the batches (the
-            literal reading), ``"frozen"`` keeps it as it is.
-    """
-    freeze_backbone(model)
-    for layer in backbone_layers(model)[-n:] if n else []:
+    layers = backbone_layers(model)
+    for k, layer in enumerate(layers):
         keep = batchnorm == "frozen" and isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = not keep
+        layer.trainable = k >= len(layers) - n and not keep
 
 
 def between(model: keras.Model, first: str | None, last: str) -> keras.Model:
-    """The part of a model after layer ``first`` up to ``last``, sharing its layers.
-
-    From the images where ``first`` is ``None``.
+    """The part of a model after layer ``first``, or from the images, up to ``last``; its layers are
+    shared.
     """
     start = model.input if first is None else model.get_layer(first).output
     name = f"after_{first or 'images'}_to_{last}"
@@ -201,17 +186,14 @@ def consumers(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:
 
 
 def frozen_cut(model: keras.Model) -> str | None:
-    """Name of the layer at which the frozen part is stored: it alone feeds everything that learns.
+    """Name of the layer at which the frozen part is stored: it alone feeds everything that learns;
+    ``None`` if the first layers learn.
 
     A layer qualifies if it and all before it are frozen and no connection jumps over it.  The
     pooled vector is taken where it qualifies.  Of maps the last is taken that is at most twice as
     large as the smallest: one block less to compute is worth a somewhat larger map, but not the
     sixfold one to which an inverted residual block expands its input.  So at 224 px the published
-    last 50 layers are fed from the 14 x 14 x 96 after block 10, and the frozen beginning of block
-    11 is computed with them.
-
-    Returns:
-        ``None`` if nothing can be stored because the first layers learn.
+    last 50 layers are fed from the 14 x 14 x 96 after block 10.
     """
     order = {layer.name: i for i, layer in enumerate(model.layers)}
     readers = consumers(model)

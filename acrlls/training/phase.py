@@ -14,7 +14,7 @@ import pandas as pd
 
 from acrlls.config import Config
 from acrlls.data import Dataset, batch
-from acrlls.method import between, freeze_backbone, frozen_cut, unfreeze_top
+from acrlls.method import between, frozen_cut, unfreeze_top
 from acrlls.store import writing
 from acrlls.training.bank import FeatureBank
 from acrlls.training.batches import Batches
@@ -153,10 +153,8 @@ class Phase:
 
     def _free(self, phase: int) -> str | None:
         """Freeze and unfreeze the layers as a phase wants them; gives where what is frozen ends."""
-        if phase == 1:
-            freeze_backbone(self.model)
-        else:
-            unfreeze_top(self.model, self.config.unfrozen_layers, self.config.batchnorm)
+        learning = self.config.unfrozen_layers if phase == 2 else 0
+        unfreeze_top(self.model, learning, self.config.batchnorm)
         return frozen_cut(self.model)
 
     def _epoch(self, epoch: int) -> dict[str, float]:

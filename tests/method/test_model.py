@@ -67,7 +67,7 @@ def test_variants_of_one_seed_start_from_the_same_weights(proposed):
 
 
 def test_in_phase_1_the_head_alone_is_trainable(proposed):
-    m.freeze_backbone(proposed)
+    m.unfreeze_top(proposed, 0)
     names = {v.path.split("/")[0] for v in proposed.trainable_variables}
     assert names == {"dense_1", "dense_2", "logits", "lls"}
     assert m.frozen_cut(proposed) == "pool"

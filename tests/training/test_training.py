@@ -33,9 +33,8 @@ def run_phase(config, dataset, folder, number):
     """Train a phase; returns the backbone's weights before and after, and the model."""
     folder.mkdir(exist_ok=True)
     model = m.build_model(config, len(dataset.class_names))
-    m.freeze_backbone(model) if number == 1 else m.unfreeze_top(
-        model, config.unfrozen_layers, config.batchnorm
-    )
+    learning = config.unfrozen_layers if number == 2 else 0
+    m.unfreeze_top(model, learning, config.batchnorm)
     before = snapshot(model, "weights")
     bank = FeatureBank(config, dataset, model)
     Phase(phases(config)[number - 1], config, dataset, model, bank, folder).train()
@@ -189,7 +188,7 @@ def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tm
     config, ends = tiny.replace(batch_size=16), []
     for by_fit in (False, True):
         model = m.build_model(config, len(phantom_data.class_names))
-        m.freeze_backbone(model)
+        m.unfreeze_top(model, 0)
         bank = FeatureBank(config, phantom_data, model)
         phase = Phase(phases(config)[0], config, phantom_data, model, bank, tmp_path)
         rng = np.random.default_rng(3)
