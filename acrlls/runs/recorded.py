@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.special import softmax
 
 from acrlls.config import PROJECT, Config, UserError
-from acrlls.data import balanced_weights, split_counts
+from acrlls.data import class_weights, split_counts
 
 RESULTS = PROJECT / "results"
 _OPTIONAL = ("statistics.csv", "statistics_predictions.csv.gz")
@@ -158,4 +158,5 @@ def training_weights(done: Run) -> np.ndarray:
     if not done.config.class_weights:
         return np.ones(len(done.class_names))
     fractions = done.config.train_fraction, done.config.validation_fraction
-    return balanced_weights(split_counts(done.manifest["class_counts"], *fractions)[0])
+    counts = split_counts(done.manifest["class_counts"], *fractions)[0]
+    return class_weights(np.repeat(np.arange(len(counts)), counts))
