@@ -22,24 +22,24 @@ from __future__ import annotations
 
 import keras
 from keras import ops
+from keras.activations import linear
 from keras.layers import BatchNormalization, Conv2D, DepthwiseConv2D
 
 from acrlls.method import consumers
 
 
 def lean(network: keras.Model, momenta: tuple[float, ...] = ()) -> keras.Model:
-    """A model equal to ``network``, a flat functional one, that shares its variables.
+    """A model equal to ``network``, a flat functional one, that shares its variables; ``network``
+    itself if nothing can be saved.
 
-    ``network`` itself if nothing can be saved.  Uses the layers' current ``trainable`` flags: call
-    it again after layers were frozen or unfrozen.
-
-    Args:
-        momenta: of moving averages to keep beside each updating BatchNormalization's own.
+    Uses the layers' current ``trainable`` flags.  Beside each updating BatchNormalization's own
+    moving averages, those of further ``momenta`` are kept.
     """
     norms = _foldable(network)
     folded = {norm.name for norm in norms.values()}
     convolutions = {n.name for n in network.layers if n.name in norms or _is_product(n)}
-    fused = {n.name for n in network.layers if _follows_batches(n) and (momenta or _has_op(n))}
+    updating = [n for n in network.layers if isinstance(n, BatchNormalization) and n.trainable]
+    fused = {n.name for n in updating if momenta or _has_op(n)}
     if not convolutions and not fused:
         return network
 
@@ -58,32 +58,23 @@ def lean(network: keras.Model, momenta: tuple[float, ...] = ()) -> keras.Model:
     return keras.models.clone_model(network, clone_function=replace, call_function=call)
 
 
-def _is_convolution(layer: keras.Layer) -> bool:
-    """Whether it is a convolution alone: no bias, no activation."""
-    if type(layer) not in (Conv2D, DepthwiseConv2D) or layer.use_bias:
-        return False
-    return layer.activation is keras.activations.linear
-
-
 def _is_product(layer: keras.Layer) -> bool:
-    """Whether it is a convolution of single pixels: a product of its input and a matrix."""
-    if type(layer) is not Conv2D or layer.groups > 1 or layer.data_format != "channels_last":
+    """Whether it is a convolution of single pixels alone: a product of its input and a matrix."""
+    if type(layer) is not Conv2D or layer.use_bias or layer.groups > 1:
         return False
-    return _is_convolution(layer) and layer.kernel_size == layer.strides == (1, 1)
+    return layer.activation is linear and layer.kernel_size == layer.strides == (1, 1)
 
 
 def _foldable(network: keras.Model) -> dict[str, keras.Layer]:
     """Names of convolutions, each with the frozen BatchNormalization that alone reads it."""
     found, readers = {}, consumers(network)
-    for layer in filter(_is_convolution, network.layers):
-        reader, *others = set(readers[layer.name]) or {None}
-        if isinstance(reader, BatchNormalization) and not others and not reader.trainable:
-            found[layer.name] = reader
+    for layer in network.layers:
+        if type(layer) in (Conv2D, DepthwiseConv2D) and not layer.use_bias:
+            reader, *others = set(readers[layer.name]) or {None}
+            frozen = isinstance(reader, BatchNormalization) and not reader.trainable
+            if frozen and not others and layer.activation is linear:
+                found[layer.name] = reader
     return found
-
-
-def _follows_batches(layer: keras.Layer) -> bool:
-    return isinstance(layer, BatchNormalization) and layer.trainable
 
 
 def _has_op(norm: keras.Layer) -> bool:
@@ -92,11 +83,8 @@ def _has_op(norm: keras.Layer) -> bool:
 
 
 class LeanConvolution(keras.layers.Layer):
-    """A convolution and, where given, the frozen BatchNormalization behind it, as one with a bias.
-
-    Args:
-        convolution: a ``Conv2D`` or ``DepthwiseConv2D`` without bias and activation.
-        norm: the BatchNormalization, over the last axis.
+    """A ``Conv2D`` or ``DepthwiseConv2D`` without bias and activation and, where given, the frozen
+    BatchNormalization behind it, as one with a bias.
     """
 
     def __init__(self, convolution, norm=None, **kwargs):
@@ -129,12 +117,8 @@ class FusedBatchNormalization(keras.layers.Layer):
     """A BatchNormalization that follows its batches, by one operation of TensorFlow in float32.
 
     The only place of the package that names a backend to compute: ``keras.ops`` has no such
-    operation, and written in it with a gradient of its own it saved half as much.
-
-    Args:
-        norm: the BatchNormalization, over the last axis.
-        momenta: of moving averages kept beside its own, in ``means`` and ``variances``,
-            `(len(momenta), channels)`.
+    operation, and written in it with a gradient of its own it saved half as much.  Moving averages
+    of further ``momenta`` are in ``means`` and ``variances``, `(len(momenta), channels)`.
     """
 
     def __init__(self, norm, momenta=(), **kwargs):

@@ -31,16 +31,12 @@ def pretrain(
     learning_rate: float = 2e-3,
     seed: int = 1,
 ) -> Path:
-    """Train the backbone of profile ``quick`` on the source task and save its weights.
+    """Train the backbone of profile ``quick`` on the source task and save its weights in a file,
+    ``None`` for the one that the package ships; a JSON file beside it has the recipe and the
+    accuracy on the tenth of the phantoms that is held out.
 
-    Args:
-        output: weights file to write; ``None`` for the place from which the package ships it.
-        images: phantoms to draw; a tenth of them is held out.
-        epochs: passes, each over fresh augmented views, the learning rate falling along a cosine.
-        seed: of the phantoms, the initial weights and the order; the target data use another seed.
-
-    Returns:
-        The weights file. A JSON file beside it has the recipe and the held-out accuracy.
+    Each epoch sees fresh augmented views, the learning rate falling along a cosine.  The target
+    data use another seed.
     """
     recipe = {k: v for k, v in locals().items() if k != "output"}
     output = Path(output or str(resources.files("acrlls") / "weights" / SHIPPED_WEIGHTS))
