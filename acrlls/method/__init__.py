@@ -19,6 +19,7 @@ _HOMES = {
     "frozen_cut": "model",
     "unfreeze_top": "model",
     "weights_digest": "model",
+    "weights_file": "model",
     "gradcam": "heat",
     "at_input_size": "heat",
     "lung_share": "heat",

@@ -72,7 +72,9 @@ class Phase:
         self.bank, self.folder, self._last_file = bank, folder, folder / f"last_{plan.phase}.npz"
         later = phases(config)[-1]
         # Phase 1 has Phase 2's features stored in passing, of views that both see and of all plain
-        later_cut = self._free(2) if plan.phase == 1 != later.phase else None
+        cut = self._free(2) if plan.phase == 1 != later.phase else None
+        self._also = (cut,) if cut else ()
+        self._also_views = plan.views(config) & later.views(config) | {None}
         self.cut = self._free(plan.phase)
         # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
         plain = between(model, self.cut, model.layers[-2].name)
@@ -91,12 +93,6 @@ class Phase:
         )
         # What the best epoch is restored from; without Phase 2 the backbone stays as it is.
         self._restored = model.weights if config.phase2_epochs else self.stage.weights
-        if self.cut is not None:
-            bank.keeps(self.cut, plan.views(config))
-        shared = plan.views(config) & later.views(config) if later_cut and self.cut else set()
-        kept = shared and bank.keeps(later_cut, later.views(config))
-        self._also = (later_cut,) if later_cut and self.cut else ()
-        self._also_views = shared | {None} if kept else {None}
 
     def train(self) -> dict:
         """All epochs, from the last checkpoint on; leaves the best one's weights in the model.
@@ -168,8 +164,6 @@ class Phase:
         logs = self._pass(batches, train=True)
         batches.mixing = None
         self.readings.end_epoch(batches)
-        del batches  # a deleted view takes room for as long as it is mapped
-        self.bank.let_go()
         row = {"loss": logs["loss"], "accuracy": logs["accuracy"], **self._validate()}
         return row | {"seconds": time.perf_counter() - start}
 

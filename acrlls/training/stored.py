@@ -61,14 +61,16 @@ class StoredArray:
         """The array, memory-mapped and read-only."""
         return np.load(self.file, mmap_mode="r")
 
-    def delete(self) -> None:
-        for file in (self.note_file, self.file):
-            with contextlib.suppress(OSError):  # gone already, or on Windows still mapped
-                file.unlink()
-
     @property
     def _layout(self) -> list:
         return [list(self.shape), self.dtype.name]
+
+
+def delete(file: Path) -> None:
+    """Delete a stored array, if it is there, and its note."""
+    for each in (file.with_suffix(".json"), file):
+        with contextlib.suppress(OSError):  # gone already, or on Windows still mapped
+            each.unlink()
 
 
 def bank_folder() -> Path:
@@ -110,7 +112,11 @@ def room() -> int:
 
 
 def require_room(needed: int, what: str) -> None:
-    """Refuse to begin what does not fit, with a ``UserError`` that says what would help."""
+    """Delete the oldest views until there is room; a ``UserError`` says what else would help."""
+    views = {f: f.stat().st_mtime for f in bank_folder().glob("*/*/train-view-*.npy")}
+    for file in sorted(views, key=views.get):
+        if needed > room():
+            delete(file)
     if needed > room():
         raise UserError(
             f"{what} would take {readable(needed)} in {bank_folder()}, where "

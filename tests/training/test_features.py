@@ -114,7 +114,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     monkeypatch.setenv("ACRLLS_BANK_GB", "1e-6")
     with pytest.raises(UserError, match="pool of test would take.*at most 0.0 MB.*ACRLLS_BANK_GB"):
         FeatureBank(tiny, phantom_data, m.build_model(tiny, 4)).features("test", "pool")
-    with pytest.raises(UserError, match="a single view of the features pool"):
+    with pytest.raises(UserError, match="features pool of train, view 0 would take"):
         training.train(tiny, phantom_data, stored.bank_folder().parent / "run")
     assert stored.used(stored.bank_folder()) == 0
 
@@ -234,24 +234,23 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_on_passing_views_is_what_it_is_with_all_kept(
+def test_a_run_for_whose_views_there_is_no_room_is_what_it_is_with_all_kept(
     tiny, phantom_data, tmp_path, monkeypatch
 ):
-    """One view at a time on the disk; killed and resumed on the way."""
+    """About one view at a time on the disk; killed and resumed on the way."""
     config = tiny.replace(views=None, patience=1)
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "kept"))
     kept = runs.run(config)
     assert len(list(stored.bank_folder().rglob("train-view-*.npy"))) == 3
-    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "passing"))
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "little"))
     n, width = len(data.split_of(phantom_data, tiny).train), 1280
-    # the plain images and a view, not two
-    monkeypatch.setenv("ACRLLS_BANK_GB", str(n * width * 4 * 1.9 / 1e9))
+    bound = n * width * 4 * 1.9  # bytes: of the plain images and a view, not two
+    monkeypatch.setenv("ACRLLS_BANK_GB", str(bound / 1e9))
     fill, killed = FeatureBank._fill, []
 
     def watched(self, part, view, arrays):
-        views = stored.bank_folder().rglob("pool/train-view-*.npy")
-        assert part != "train" or not list(views)
         fill(self, part, view, arrays)
+        assert stored.used(stored.bank_folder()) <= bound
         if view == 1 and not killed:
             killed.append(view)
             raise KeyboardInterrupt
@@ -259,12 +258,10 @@ def test_a_run_on_passing_views_is_what_it_is_with_all_kept(
     monkeypatch.setattr(FeatureBank, "_fill", watched)
     with pytest.raises(KeyboardInterrupt):
         runs.run(config)
-    assert list(stored.bank_folder().rglob("pool/train-view-1.npy"))
-    monkeypatch.setattr(FeatureBank, "_fill", fill)
-    passing = runs.run(config)
-    assert not list(stored.bank_folder().rglob("pool/train-view-*"))
+    found = runs.run(config)
+    assert len(list(stored.bank_folder().rglob("pool/train-view-*.npy"))) <= 1
     columns = ["phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
-    pd.testing.assert_frame_equal(kept.history[columns], passing.history[columns], rtol=1e-5)
+    pd.testing.assert_frame_equal(kept.history[columns], found.history[columns], rtol=1e-5)
 
 
 def test_what_another_process_trains_is_waited_for_after_all_else_is_done(
