@@ -1,4 +1,4 @@
-"""What the project finds here: versions, machine, backend, data, weights, the store, the speed."""
+"""What the project finds here: versions, machine, backend, data, weights, the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import platform
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +16,12 @@ from acrlls.backend import import_keras
 from acrlls.book import versions
 from acrlls.config import Config, UserError
 from acrlls.data import duplicates, load_data, split_of
-from acrlls.paper import by_class
 from acrlls.store import store
 
 
 def examine(config: Config) -> Iterator[tuple[str, bool, str]]:
     """Each check of a config in turn: its title, whether all is well, and what there is to say."""
-    for check in (_versions, _backend, _data, _weights, _store, _time):
+    for check in (_versions, _backend, _data, _weights, _store):
         title = check.__name__.lstrip("_")
         try:
             yield title, True, check(config)
@@ -80,24 +78,3 @@ def _store(config: Config) -> str:
         pass
     kept, most, free = map(readable, (used(folder), limit(), shutil.disk_usage(folder).free))
     return f"{folder}, writable, {kept} kept, {free} free; stored features may take {most} of it"
-
-
-def _time(config: Config) -> str:
-    """Measured on noise, as the content of an image does not matter."""
-    from acrlls.method import POOL
-    from acrlls.training import frozen_forward, phases
-
-    forward = frozen_forward(config, (POOL,))
-    noise = np.random.default_rng(0).random((32, config.image_size, config.image_size, 3), "f4")
-    forward(noise)  # the first call compiles
-    start = time.perf_counter()
-    forward(noise)
-    rate = len(noise) / (time.perf_counter() - start)
-    n = int(by_class("images").sum()) if config.data in (None, "kaggle") else len(load_data(config))
-    views = len(set().union(*(plan.views(config) for plan in phases(config))))
-    minutes = n * (config.train_fraction * views + 1) / rate / 60
-    return (
-        f"{rate:.0f} images a second through the frozen part: {minutes:,.0f} minutes for {n:,} "
-        f"images in {views} views by profile {Path(config.profile).name}; the training comes on "
-        "top, and `acrlls bench` measures all of it"
-    )

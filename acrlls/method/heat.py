@@ -13,7 +13,6 @@ Reference:
 
 from __future__ import annotations
 
-import difflib
 from contextlib import contextmanager
 
 import keras
@@ -21,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls.calibration import bootstrap_means
-from acrlls.config import UserError
+from acrlls.config import UserError, hint
 from acrlls.data import render
 from acrlls.method.model import between
 
@@ -196,8 +195,8 @@ def _check(model, images, layer) -> None:
         )
     maps = [each.name for each in model.layers[1:] if len(each.output.shape) == 4]
     if layer not in maps:
-        near = " or ".join(map(repr, difflib.get_close_matches(str(layer), maps, n=3) or maps[-3:]))
-        raise UserError(f"gradcam layer {layer!r} is not a layer with rows and columns; try {near}")
+        known = hint(layer, maps, maps[-3:])
+        raise UserError(f"gradcam layer {layer!r} is not a layer with rows and columns; {known}")
 
 
 def _checked_classes(classes, outputs):

@@ -1,6 +1,5 @@
 """What is served is what was trained: kept runs are checked, and disks that refuse are told of."""
 
-import json
 import os
 import threading
 
@@ -49,13 +48,6 @@ def test_any_change_is_named(kept, harm, said, seen):
     assert not seen or damage(kept) is None  # also where this process has read it before
     harm(kept)
     assert said in damage(kept)
-
-
-def test_a_swapped_class_order_is_an_edit(kept):
-    manifest = json.loads((kept / "manifest.json").read_text())
-    manifest["class_names"].reverse()
-    (kept / "manifest.json").write_text(json.dumps(manifest))
-    assert damage(kept) == "manifest.json was edited"
 
 
 @pytest.fixture
