@@ -1,10 +1,8 @@
 """Where in an image a class comes from: Grad-CAM on any Keras backend (Section IV-E).
 
-Keras 3 has no gradient function of its own, and the project names no backend, so the gradient comes
-from the one thing that every backend offers, a training step.  The network is cut at a layer, and a
-weight that is zero is added to the activations of that layer.  Everything else is held still, so
-one step of plain gradient descent with learning rate 1 on minus the class's logit leaves in that
-weight exactly the gradient of the logit.
+Keras 3 has no gradient function of its own.  So the network is cut at a layer, a weight that is
+zero is added to its activations and all else held still: one step of plain gradient descent, with
+learning rate 1 on minus the class's logit, leaves in that weight exactly the logit's gradient.
 
 Reference:
     R. R. Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based

@@ -1,8 +1,7 @@
 """What Win & Yao publish, as data, and ours beside it.
 
-The data are in ``paper.yml``, each number and statement with the place where it stands.  A number
-is kept as it is printed, because its digits say how closely another one must come to agree with it.
-Percentages are handed out as fractions: ``94.68%`` has the value 0.9468.
+Each number in ``paper.yml`` is kept as it is printed, because its digits say how closely another
+one must come to agree with it.  Percentages are handed out as fractions.
 
 >>> NUMBERS["accuracy.baseline"].value, NUMBERS["accuracy.baseline"].where
 (0.9402, 'Section IV-D')

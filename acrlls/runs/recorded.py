@@ -1,8 +1,4 @@
-"""Finished and recorded runs.
-
-A record is a run without its weights, in ``results/<profile>[-<change>]/<variant>/``: what
-``acrlls reproduce`` writes.
-"""
+"""Finished runs, and records of them: no weights, ``results/<profile>[-<change>]/<variant>/``."""
 
 from __future__ import annotations
 

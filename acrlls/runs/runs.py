@@ -1,8 +1,7 @@
 """Ask for a run: kept, resumed or trained.
 
-``runs/<digest>/`` holds everything about a run.  The digest covers what determines the result: the
-settings that reach training, the data, the initial weights and the source of the code that trains.
-Versions, backend and device are recorded, not hashed.
+The digest that names its folder covers what determines the result: the settings that reach
+training, the data, the initial weights and the code that trains.  Versions and device are noted.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The feature bank: outputs of the frozen part for every image, computed once and kept.
 
-A frozen layer in inference mode is a fixed function, so its output for view ``v`` of image ``i``
-can be stored and shared by every variant, grid point and seed of the head.  The bank is exact but
-for two roundings: storing in float16 (relative error up to 2^-11), and the order in which an engine
-adds (:mod:`acrlls.training.engines`).
+A frozen layer is a fixed function of view ``v`` of image ``i``, so that variants, grid points and
+seeds of the head share what is stored.  It is exact but for rounding, by float16 if asked for
+(relative error up to 2^-11), and by the order in which an engine adds.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Which statistics BatchNormalization uses at prediction, several on one training (Section II-D).
 
-In training a BatchNormalization that updates normalizes by the statistics of its batch, so the
-momentum of its moving averages changes nothing there: it decides what is used at prediction alone.
-One training can therefore carry several *readings*: moving averages of other momenta, and
-statistics re-estimated from training images ("precise" ones: Wu & Johnson, Rethinking "Batch" in
-BatchNorm, 2021, Section 3).
+Training normalizes by the statistics of the batch, so moving averages of any momentum can be kept
+beside it, and others be re-estimated from training images ("precise" ones: Wu & Johnson, Rethinking
+"Batch" in BatchNorm, 2021, Section 3).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The recipe of the shipped backbone: a small MobileNetV2 trained on the phantom's source task.
 
-What ImageNet is to the paper, the source task is to the phantom: other labels, the same kind of
-picture. Nothing of the target task (its classes, its findings, its label formula) takes part.
+Nothing of the target task (its classes, its findings, its label formula) takes part.
 """
 
 from __future__ import annotations
