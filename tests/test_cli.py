@@ -212,10 +212,10 @@ def test_missing_data_has_status_1(monkeypatch, capsys):
         """List what is not there."""
         raise UserError("no images in /nowhere")
 
-    missing.__name__ = "pretrain"
+    missing.__name__ = "sections"
     monkeypatch.setattr(cli, "COMMANDS", (missing,))
     monkeypatch.setattr(cli, "_arguments", lambda add: None)
-    status, message = refused(capsys, "pretrain")
+    status, message = refused(capsys, "sections")
     assert status == 1 and "no images in /nowhere" in message
 
 

@@ -80,10 +80,6 @@ def lung_share(heat, masks) -> np.ndarray:
     Compare it with the share of the image that the mask covers: that of heat spread evenly.
     """
     heat, masks = np.asarray(heat, float), np.asarray(masks, bool)
-    if heat.ndim != 3 or heat.shape != masks.shape:
-        raise ValueError(
-            f"heat has shape {heat.shape} and masks {masks.shape}; both must be (n, h, w)"
-        )
     inside, total = (heat * masks).sum(axis=(1, 2)), heat.sum(axis=(1, 2))
     return np.divide(inside, total, out=np.full(len(heat), np.nan), where=total > 0)
 

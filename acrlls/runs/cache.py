@@ -1,4 +1,4 @@
-"""What the store holds, listed, checked and cleared: features, runs, cut-off runs, phantoms."""
+"""What the store holds, listed and cleared: features, runs, cut-off runs, phantoms."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from acrlls.config import UserError
-from acrlls.runs.runs import damage
 from acrlls.store import disk_told, locked, read_json, store
-from acrlls.training import LIMIT_VARIABLE, StoredArray, bank_folder, limit, readable, used
+from acrlls.training import LIMIT_VARIABLE, bank_folder, limit, readable, used
 
 KINDS = ("features", "unfinished", "phantom", "runs")
-CHECKED = ("features", "runs")  # what has digests
 CLEARED_BY_DEFAULT = ("features",)  # made again without loss; a run takes hours
 _TOLD = ("variant", "profile", "data", "seed", "alpha", "tau", "phase1_epochs", "phase2_epochs")
 
@@ -49,17 +47,6 @@ class Entry:
             return start + ", ".join(f"{k} {v}" for k, v in note["settings"].items())
         config = read_json(self.path / "config.json")
         return ", ".join(f"{name} {config.get(name)}" for name in _TOLD)
-
-    def damaged(self) -> str:
-        """What is not as it was written; empty if all is."""
-        if self.kind == "runs":
-            return damage(self.path) or ""
-        bad = []
-        for file in sorted(self.path.glob("*.json")):
-            shape, dtype = read_json(file).get("layout", ([0], "float32"))
-            if not StoredArray(file.with_suffix(".npy"), shape, dtype).whole():
-                bad.append(file.stem)
-        return ", ".join(bad)
 
     def delete(self) -> bool:
         """Delete it; ``False`` where another process is making it."""
@@ -99,26 +86,18 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
     return [e for e in found if not chosen or e in picked]
 
 
-def go_through(found: Sequence[Entry], check: bool, clear: bool) -> int:
-    """Print some entries, check them against their digests, or delete them.
-
-    Returns 1 if something is not whole, or could not be deleted; else 0.
-    """
-    status, gone, total = 0, 0, 0
+def go_through(found: Sequence[Entry], clear: bool) -> int:
+    """Print some entries, and delete them if asked to; 1 if something could not be, else 0."""
+    gone, total = 0, 0
     for entry in found:
         size = entry.size
         print(f"{entry.kind:<10} {readable(size):>8}  {entry.changed:%Y-%m-%d %H:%M}", end="")
         print(f"  {entry.name}\n{'':<10} {entry.what}")
-        if check and entry.kind in CHECKED:
-            bad = entry.damaged()
-            status = 1 if bad else status
-            print(" " * 10, f"not whole: {bad}; made again when asked for" if bad else "whole")
         if clear and not entry.delete():
-            status = 1
             print(" " * 10, "left as it is: another process is making it")
         else:
             gone, total = gone + 1, total + size
     print(f"{gone} entries, {readable(total)}, {'deleted from' if clear else 'in'} {store()}")
     if not clear:
         print(f"stored features may take {readable(limit())} together ({LIMIT_VARIABLE})")
-    return status
+    return int(gone < len(found))

@@ -1,7 +1,7 @@
 """Algorithm 1: two phases on stored features."""
 
 from acrlls.backend import lazy_door
-from acrlls.training.stored import LIMIT_VARIABLE, StoredArray, bank_folder, limit, readable, used
+from acrlls.training.stored import LIMIT_VARIABLE, bank_folder, limit, readable, used
 
 _HOMES = {
     "train": "algorithm",
@@ -14,7 +14,6 @@ _HOMES = {
     "frozen_forward": "engines",
     "jit_compile": "engines",
     "steps_per_execution": "engines",
-    "pretrain": "recipe",
 }
-__all__ = [*_HOMES, "LIMIT_VARIABLE", "StoredArray", "bank_folder", "limit", "readable", "used"]
+__all__ = [*_HOMES, "LIMIT_VARIABLE", "bank_folder", "limit", "readable", "used"]
 __getattr__ = lazy_door(__name__, _HOMES)

@@ -76,13 +76,9 @@ def test_a_damaged_run_is_named_and_trained_again(short, caplog, name):
     assert len(trained) == 2
 
 
-def test_cache_checks_runs(short, capsys):
+def test_a_run_is_listed_whatever_is_wrong_with_it(short):
     folder = runs.run(short[0]).folder
-    assert cli.main(["cache", "--check"]) == 0
-    edited(folder / "history.csv", "1", "2")
-    assert cli.main(["cache", "--check"]) == 1
-    assert "not whole: history.csv was edited" in capsys.readouterr().out
-    (folder / "config.json").unlink()  # listed all the same
+    (folder / "config.json").unlink()
     assert [entry.name for entry in cache.entries(["runs"])] == [folder.name]
 
 

@@ -338,12 +338,3 @@ def test_clearing_takes_features_alone_unless_another_thing_is_named(full_store,
 def test_a_choice_that_is_not_clear_deletes_nothing(full_store, capsys, chosen, said):
     assert cli.main(["cache", chosen, "--clear"]) == 2
     assert said in capsys.readouterr().err and len(kinds()) == 4
-
-
-def test_cache_checks_the_digests(full_store, capsys):
-    assert cli.main(["cache", "--check"]) == 0
-    (file,) = stored.bank_folder().rglob("test.npy")
-    with file.open("r+b") as f:
-        f.truncate(file.stat().st_size - 1)
-    assert cli.main(["cache", "--check"]) == 1
-    assert "not whole: test;" in capsys.readouterr().out
