@@ -16,4 +16,5 @@ from acrlls.runs.study import reproduce, study, workers
 
 __all__ = ["CLEARED_BY_DEFAULT", "RESULTS", "Predictions", "Run", "entries"]
 __all__ += ["environment", "go_through", "grid", "load_run", "record", "records", "reproduce"]
-__all__ += ["run", "run_all", "run_digest", "study", "training_weights", "tune", "tuning", "workers"]
+__all__ += ["run", "run_all", "run_digest", "study", "training_weights", "tune", "tuning"]
+__all__ += ["workers"]
