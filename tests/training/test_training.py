@@ -293,9 +293,8 @@ def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(
 
 
 def test_early_stopping_waits_for_its_patience(tiny):
-    done = runs.run(
-        tiny.replace(phase1_epochs=6, phase2_epochs=0, patience=1, phase1_learning_rate=5.0)
-    )
+    short = {"phase1_epochs": 6, "phase2_epochs": 0, "patience": 1}
+    done = runs.run(tiny.replace(**short, phase1_learning_rate=5.0))
     best = int(done.best_epoch(1).epoch)
     assert len(done.history) == min(best + 1, 6)
 
@@ -339,12 +338,8 @@ def test_a_record_holds_no_weights_and_reads_back(tiny, tmp_path):
 
 def test_the_grid_is_every_pair_and_sorted_by_validation_loss(tiny):
     table = runs.tune(tiny.replace(grid_alpha=[0.08, 0.2], grid_tau=[0.15, 0.3]))
-    assert sorted(zip(table.alpha, table.tau, strict=True)) == [
-        (0.08, 0.15),
-        (0.08, 0.3),
-        (0.2, 0.15),
-        (0.2, 0.3),
-    ]
+    pairs = [(0.08, 0.15), (0.08, 0.3), (0.2, 0.15), (0.2, 0.3)]
+    assert sorted(zip(table.alpha, table.tau, strict=True)) == pairs
     assert table.val_loss.is_monotonic_increasing
     assert table.columns.tolist() == ["alpha", "tau", "val_accuracy", "val_loss", "epoch", "epochs"]
 
@@ -369,16 +364,8 @@ def test_the_real_sample_trains_with_the_given_imagenet_weights(real_folder, mon
     weights = next((real_folder.parent / "weights").glob("mobilenet_v2*no_top*.h5"), None)
     if weights is None:
         pytest.skip("no ImageNet weights beside the data")
-    done = runs.run(
-        configure(
-            "laptop",
-            data=str(real_folder / "kaggle-sample"),
-            backbone=str(weights),
-            phase1_epochs=8,
-            phase2_epochs=0,
-            views=1,
-        )
-    )
+    given = {"data": str(real_folder / "kaggle-sample"), "backbone": str(weights), "views": 1}
+    done = runs.run(configure("laptop", **given, phase1_epochs=8, phase2_epochs=0))
     assert done.history.loss.iloc[-1] < done.history.loss.iloc[0]
     assert (done.predictions().classes == done.predictions().labels).mean() > 0.25
 
