@@ -19,14 +19,9 @@ def import_keras():
     """Import Keras and return it, keeping what TensorFlow prints at its start off the terminal.
 
     TensorFlow 2.21 writes two lines on standard error for each of its libraries before any log
-    level counts, so the file descriptor itself is redirected during the import.
-
-    TensorFlow uses the kernels of oneDNN by default only on CPUs with AVX-512 VNNI or later.  They
-    are the faster ones on older CPUs too, so they are switched on wherever
-    ``TF_ENABLE_ONEDNN_OPTS`` does not say otherwise and TensorFlow is not imported yet.
-
-    Raises:
-        UserError: Keras or its backend is not installed.
+    level counts, so the file descriptor itself is redirected.  By default it uses the kernels of
+    oneDNN only on CPUs with AVX-512 VNNI or later; they are faster on older CPUs too, so they are
+    switched on unless ``TF_ENABLE_ONEDNN_OPTS`` says otherwise.
     """
     if "keras" in sys.modules:
         return sys.modules["keras"]
@@ -47,10 +42,7 @@ def import_keras():
 
 def lazy_door(room: str, homes: dict[str, str]) -> Callable[[str], Any]:
     """The ``__getattr__`` of a room that needs Keras: imports both when a name is first asked for.
-
-    Args:
-        room: full name of the package, its ``__name__``.
-        homes: each name that it exports, and the module inside it that has the name.
+    ``homes`` has the module of each name.
     """
 
     def get(name: str) -> Any:

@@ -123,7 +123,7 @@ def reproduce(options) -> None:
 
 
 def cache(options) -> int:
-    """List what the store keeps, check it, or clear it.
+    """List what the store keeps, or clear it.
 
     acrlls cache                    what, how large, from when, for which settings
     acrlls cache --clear            delete stored features, which are computed again if asked for
@@ -132,17 +132,8 @@ def cache(options) -> int:
     """
     from acrlls import runs as kept
 
-    default = kept.CLEARED_BY_DEFAULT if options.clear else kept.CHECKED if options.check else ()
-    found = _usage(kept.entries, options.chosen or default)
-    return kept.go_through(found, options.check, options.clear)
-
-
-def pretrain(options) -> None:
-    """Train the phantom backbone that the package ships, by its recipe."""
-    from acrlls.training import pretrain as recipe
-
-    known = list(inspect.signature(recipe).parameters)
-    print(recipe(**_values(options.parameters, known, "pretrain")))
+    default = kept.CLEARED_BY_DEFAULT if options.clear else ()
+    return kept.go_through(_usage(kept.entries, options.chosen or default), options.clear)
 
 
 def claims(options) -> int:
@@ -203,7 +194,7 @@ def doctor(options) -> int:
     return 1 if problems else 0
 
 
-COMMANDS = (run, sections, student, reproduce, cache, pretrain, claims, bench, doctor)
+COMMANDS = (run, sections, student, reproduce, cache, claims, bench, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -247,8 +238,6 @@ def _arguments(add) -> None:
     add(reproduce, "-o", "--output", type=Path, help="folder, with settings in braces: r-{seed}")
     add(cache, "chosen", nargs="*", help="kinds or (beginnings of) names; default: all")
     add(cache, "--clear", **flag, help="delete what is chosen; runs only if they are named")
-    add(cache, "--check", **flag, help="compare stored features and runs with their digests")
-    add(pretrain, "-p", **pair, help="an argument of acrlls.training.pretrain")
     add(claims, "words", nargs="*", help="show claims that hold all these words")
     add(claims, "--verdict", help="show claims with this verdict")
     add(claims, "--weight", choices=("main", "result", "set-up", "wording"))

@@ -1,8 +1,7 @@
 """Every setting of the companion, its profiles and its errors.
 
 A :class:`Config` is one frozen record of plain values.  :func:`configure` starts from a profile (a
-YAML file in ``acrlls/profiles/``), lays the caller's values over it and validates the result, so
-that every section, the command line and the tests speak of a parameter by the same name.
+YAML file in ``acrlls/profiles/``), lays the caller's values over it and validates the result.
 """
 
 from __future__ import annotations
@@ -22,6 +21,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 # Values of a setting or an environment variable that are words; any other is a path.
 _WORDS = {"data": ("phantom", "kaggle"), "backbone": ("imagenet", "phantom", "random")}
+# settings that do not reach training, or reach it by the digests of images and weights
+_UNTRAINED = "profile data phantom_images phantom_seed backbone grid_alpha grid_tau grid_epochs "
+_UNTRAINED += "grid_patience bins resamples gradcam_layer"
 # Least and largest value of what sections take beside settings: whole numbers, or lists of them.
 _OF_SECTIONS = {"several_bins": (1, 1000), "sizes": (10, 10**7), "size": (10, 10**7)}
 _OF_SECTIONS |= dict.fromkeys(("repetitions", "shown", "per_class"), (1, 10**6))
@@ -32,23 +34,17 @@ class UserError(Exception):
     """A mistake that the user can mend.  The command line shows its message without a traceback."""
 
 
-def _setting(default, training: bool = False, **check):
-    return field(default=default, metadata={"training": training, **check})
+def _within(default, low, high, *, above=False, words=()):
+    """A number in [low, high], or in (low, high] if ``above``; a tuple has many, or words.
 
-
-def _real(default, low, high, *, above=False, training=True, **check):
-    """A number in [low, high], or in (low, high] if ``above``.  A tuple has many of them."""
-    check |= {"low": low, "high": high, "above": above, "integer": False}
-    return _setting(default, training, **check)
-
-
-def _whole(default, low, high, *, training=True):
-    """A whole number in [low, high]; where the default is ``None``, or ``None``."""
-    return _setting(default, training, low=low, high=high, above=False, integer=True)
+    A whole number, and whether ``None`` is allowed, by the type of the field.
+    """
+    check = {"low": low, "high": high, "above": above, "words": words}
+    return field(default=default, metadata=check)
 
 
 def _choice(default, *choices):
-    return _setting(default, True, choices=choices)
+    return field(default=default, metadata={"choices": choices})
 
 
 @dataclass(frozen=True)
@@ -59,27 +55,27 @@ class Config:
     turning them retrains nothing.
     """
 
-    profile: str = _setting("paper")
+    profile: str = "paper"
 
     # Data (Section III-A)
-    data: str | None = _setting(None)  # "phantom", "kaggle" or a folder; None: ACRLLS_DATA
-    phantom_images: int = _whole(4000, 40, 10_000_000, training=False)
-    phantom_seed: int = _whole(0, 0, 2**31 - 1, training=False)
-    image_size: int = _whole(224, 32, 1024)
+    data: str | None = None  # "phantom", "kaggle" or a folder; None: ACRLLS_DATA
+    phantom_images: int = _within(4000, 40, 10_000_000)
+    phantom_seed: int = _within(0, 0, 2**31 - 1)
+    image_size: int = _within(224, 32, 1024)
     input_range: str = _choice("0..1", "0..1", "-1..1")
-    train_fraction: float = _real(0.70, 0.05, 0.95)
-    validation_fraction: float = _real(0.15, 0.02, 0.9)
-    split_seed: int = _whole(0, 0, 2**31 - 1)
+    train_fraction: float = _within(0.70, 0.05, 0.95)
+    validation_fraction: float = _within(0.15, 0.02, 0.9)
+    split_seed: int = _within(0, 0, 2**31 - 1)
 
     # Augmentation (Section III-A)
     augment: bool = _choice(True, True, False)
-    rotation: float = _real(15.0, 0, 180)  # degrees, either way
-    flip: float = _real(0.5, 0, 1)  # probability of a horizontal flip
-    shift: float = _real(0.10, 0, 1)  # share of the side, either way, each axis
-    shear: float = _real(0.10, 0, 1)  # tangent of the shear angle, either way
-    zoom: float = _real(0.15, 0, 0.9)  # relative, either way
-    views: int | None = _whole(None, 1, 10_000)  # augmented ones of an image; None: one an epoch
-    augment_seed: int = _whole(0, 0, 2**31 - 1)
+    rotation: float = _within(15.0, 0, 180)  # degrees, either way
+    flip: float = _within(0.5, 0, 1)  # probability of a horizontal flip
+    shift: float = _within(0.10, 0, 1)  # share of the side, either way, each axis
+    shear: float = _within(0.10, 0, 1)  # tangent of the shear angle, either way
+    zoom: float = _within(0.15, 0, 0.9)  # relative, either way
+    views: int | None = _within(None, 1, 10_000)  # augmented ones of an image; None: one an epoch
+    augment_seed: int = _within(0, 0, 2**31 - 1)
     bank_dtype: str = _choice("float32", "float16", "float32")  # of stored features of views
 
     # Model (Section II)
@@ -87,13 +83,13 @@ class Config:
         "proposed",
         *("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls"),
     )
-    alpha: float = _real(0.08, 0, 100)  # strength of ACR, eq. (3)
-    tau: float = _real(0.25, 0, 1)  # margin that ACR aims at, eqs. (1)-(2)
-    backbone: str = _setting("imagenet")  # "imagenet", "phantom", "random", or a weights file
-    backbone_width: float = _real(1.0, 0.1, 2.0)  # MobileNetV2's own alpha
+    alpha: float = _within(0.08, 0, 100)  # strength of ACR, eq. (3)
+    tau: float = _within(0.25, 0, 1)  # margin that ACR aims at, eqs. (1)-(2)
+    backbone: str = "imagenet"  # "imagenet", "phantom", "random", or a weights file
+    backbone_width: float = _within(1.0, 0.1, 2.0)  # MobileNetV2's own alpha
 
     # Training (Section II-D, Algorithm 1)
-    seed: int = _whole(0, 0, 2**31 - 1)
+    seed: int = _within(0, 0, 2**31 - 1)
     class_weights: bool = _choice(True, True, False)
     # what ACR and LLS compete with (acrlls.method.losses), and its strength; None: the published
     loss: str = _choice(
@@ -101,29 +97,29 @@ class Config:
         *("cross_entropy", "label_smoothing", "focal", "flsd53", "entropy_penalty", "mbls"),
         *("correctness_ranking", "mixup"),
     )
-    loss_strength: float | None = _real(None, 0, 100)
-    batch_size: int = _whole(32, 1, 65_536)
-    phase1_epochs: int = _whole(30, 1, 10_000)
-    phase1_learning_rate: float = _real(1e-3, 0, 10, above=True)
-    phase2_epochs: int = _whole(50, 0, 10_000)
-    phase2_learning_rate: float = _real(1e-4, 0, 10, above=True)
-    unfrozen_layers: int = _whole(50, 0, 154)
+    loss_strength: float | None = _within(None, 0, 100)
+    batch_size: int = _within(32, 1, 65_536)
+    phase1_epochs: int = _within(30, 1, 10_000)
+    phase1_learning_rate: float = _within(1e-3, 0, 10, above=True)
+    phase2_epochs: int = _within(50, 0, 10_000)
+    phase2_learning_rate: float = _within(1e-4, 0, 10, above=True)
+    unfrozen_layers: int = _within(50, 0, 154)
     batchnorm: str = _choice("update", "update", "frozen")
     # Momenta, or "reestimated": what BatchNormalization uses at prediction after Phase 2; first the
     # run's own (0.999: Keras's for MobileNetV2), then others, measured on the same training.
-    batchnorm_statistics: tuple[float | str, ...] = _real((0.999,), 0, 1, words=("reestimated",))
-    patience: int | None = _whole(None, 1, 10_000)
+    batchnorm_statistics: tuple[float | str, ...] = _within((0.999,), 0, 1, words=("reestimated",))
+    patience: int | None = _within(None, 1, 10_000)
 
     # Tuning (Section III-B)
-    grid_alpha: tuple[float, ...] = _real((0.08, 0.10, 0.15, 0.20), 0, 100, training=False)
-    grid_tau: tuple[float, ...] = _real((0.15, 0.20, 0.25, 0.30), 0, 1, training=False)
-    grid_epochs: int = _whole(10, 1, 10_000, training=False)
-    grid_patience: int | None = _whole(3, 1, 10_000, training=False)
+    grid_alpha: tuple[float, ...] = _within((0.08, 0.10, 0.15, 0.20), 0, 100)
+    grid_tau: tuple[float, ...] = _within((0.15, 0.20, 0.25, 0.30), 0, 1)
+    grid_epochs: int = _within(10, 1, 10_000)
+    grid_patience: int | None = _within(3, 1, 10_000)
 
     # Evaluation (Section IV)
-    bins: int = _whole(15, 1, 1000, training=False)
-    resamples: int = _whole(1000, 19, 1_000_000, training=False)  # fewer tell no 5 %
-    gradcam_layer: str = _setting("out_relu")
+    bins: int = _within(15, 1, 1000)
+    resamples: int = _within(1000, 19, 1_000_000)  # fewer tell no 5 %
+    gradcam_layer: str = "out_relu"
 
     def __post_init__(self):
         for f in dataclasses.fields(self):
@@ -140,8 +136,7 @@ class Config:
 
     def training_settings(self) -> dict[str, Any]:
         """The settings that reach training, those that the digest of a run covers."""
-        names = [f.name for f in dataclasses.fields(self) if f.metadata["training"]]
-        return {name: getattr(self, name) for name in names}
+        return {name: v for name, v in self.as_dict().items() if name not in _UNTRAINED.split()}
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -154,18 +149,14 @@ def profiles() -> list[str]:
 
 
 def configure(profile: str | None = None, **overrides: Any) -> Config:
-    """Profile plus the caller's values; ``None`` means "as the profile says".
+    """Profile plus the caller's values, any field of :class:`Config`; ``None`` means "as the
+    profile says".
 
-    Args:
-        profile: ``"quick"``, ``"laptop"``, ``"paper"``, or the path of a YAML file of your own,
-            which may name a profile to start from as ``profile``; paths in it count from its
-            folder.  The environment variable ``ACRLLS_PROFILE`` wins over ``"quick"``, the default
-            of every notebook, and over nothing else.
-        **overrides: any field of :class:`Config`.
-
-    Raises:
-        UserError: unknown profile or parameter, or a value outside its range; the message names
-            the parameter, the value and what is allowed.
+    ``profile`` is ``"quick"``, ``"laptop"``, ``"paper"``, or the path of a YAML file of your own,
+    which may name a profile to start from as ``profile``; paths in it count from its folder.  The
+    environment variable ``ACRLLS_PROFILE`` wins over ``"quick"``, the default of every notebook,
+    and over nothing else.  A ``UserError`` names an unknown profile or parameter, or a value
+    outside its range and what is allowed.
     """
     if profile in (None, "quick"):
         profile = environment_path("ACRLLS_PROFILE") or "quick"
@@ -181,25 +172,20 @@ def configure_from(namespace: Mapping[str, Any]) -> Config:
     """The config that a notebook's parameters describe: ``configure_from(globals())``.
 
     Numbers that sections take beside settings are checked; other names are the notebook's own.
-
-    Raises:
-        UserError: as :func:`configure`.
     """
     for name in _OF_SECTIONS.keys() & namespace.keys():
         value = namespace[name]
         # a cell run a second time may find another kind of thing by this name
         if isinstance(value, (int, float, str, list)) or (value is None and name != "fresh_images"):
             for one in value if isinstance(value, list) else [value]:
-                _number(name, one, _whole(None, *_OF_SECTIONS[name]).metadata)
+                _number(name, one, _within(None, *_OF_SECTIONS[name]).metadata, "int")
     names = [f.name for f in dataclasses.fields(Config) if f.name in namespace]
     return configure(**{name: namespace[name] for name in names})
 
 
 def environment_path(name: str) -> str | None:
-    """What ``ACRLLS_STORE``, ``ACRLLS_DATA`` or ``ACRLLS_PROFILE`` says, a path made absolute.
-
-    The variable itself becomes absolute as well, so that a process started from here in another
-    folder finds the same.  ``None`` where it is not set.
+    """What ``ACRLLS_STORE``, ``ACRLLS_DATA`` or ``ACRLLS_PROFILE`` says, a path made absolute, in
+    the variable too, so that a process started from here in another folder finds the same.
     """
     if not (value := os.environ.get(name)):
         return None
@@ -217,20 +203,19 @@ def hint(name: Any, known: Iterable[str], shown: Iterable[str] = ()) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(shown or known)}"
 
 
-def _profile_path(profile: str, start: Path | None = None) -> str:
+def _profile_path(profile: str, start: Path = Path()) -> str:
     """A profile's name as it is, the path of a YAML file made absolute."""
     if not isinstance(profile, str):
         raise UserError(f"profile is {profile!r}; it must be a name, or the path of a YAML file")
-    return _absolute(profile, start=start) if profile.endswith((".yml", ".yaml")) else profile
+    return _absolute(profile, (), start) if profile.endswith((".yml", ".yaml")) else profile
 
 
-def _absolute(path: str, words=(), start: Path | None = None) -> str:
+def _absolute(path: str, words=(), start: Path = Path()) -> str:
     """A path with ``~`` expanded and links followed, from ``start`` or the current folder."""
-    path = str(path)
-    return path if path in words else str(((start or Path()) / Path(path).expanduser()).resolve())
+    return path if path in words else str((start / Path(str(path)).expanduser()).resolve())
 
 
-def _entered(settings: Mapping[str, Any], start: Path | None = None) -> dict[str, Any]:
+def _entered(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any]:
     """Settings as a user gives them: unknown names refused, paths made absolute."""
     known = [f.name for f in dataclasses.fields(Config)]
     for name in settings:
@@ -274,10 +259,9 @@ def _checked(setting: dataclasses.Field, value: Any) -> Any:
         values = value if isinstance(value, (list, tuple)) else [value]
         if not values:
             raise UserError(f"{name} is empty; give at least one value")
-        return tuple(v if v in check.get("words", ()) else _number(name, v, check) for v in values)
+        return tuple(v if v in check["words"] else _number(name, v, check) for v in values)
     if "low" in check:
-        optional = "None" in setting.type
-        return None if value is None and optional else _number(name, value, check, optional)
+        return _number(name, value, check, setting.type)
     choices = check.get("choices")
     if choices == (True, False) and not isinstance(value, bool):
         raise UserError(f"{name} is {value!r}; it must be true or false")
@@ -288,13 +272,14 @@ def _checked(setting: dataclasses.Field, value: Any) -> Any:
     return value
 
 
-def _number(name: str, value: Any, check: Mapping, optional: bool = False) -> int | float:
-    kind = "a whole number" if check["integer"] else "a number"
-    bounds = f"{'above' if check['above'] else 'from'} {check['low']:g} to {check['high']:g}"
-    allowed = f"it must be {kind} {bounds}" + (" (or None)" if optional else "")
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    inside = number and check["low"] <= value <= check["high"]  # not so for NaN
-    inside = inside and not (check["above"] and value == check["low"])
-    if not inside or (check["integer"] and value != int(value)):
-        raise UserError(f"{name} is {value!r}; {allowed}")
-    return int(value) if check["integer"] else float(value)
+def _number(name: str, value: Any, check: Mapping, kind: str = "float") -> int | float | None:
+    low, high, whole, optional = check["low"], check["high"], "int" in kind, "None" in kind
+    if optional and value is None:
+        return None
+    inside = isinstance(value, (int, float)) and not isinstance(value, bool)
+    inside = inside and low <= value <= high and not (check["above"] and value == low)  # NaN is not
+    if not inside or (whole and value != int(value)):
+        allowed = "a whole number" if whole else "a number"
+        allowed += f" {'above' if check['above'] else 'from'} {low:g} to {high:g}"
+        raise UserError(f"{name} is {value!r}; it must be {allowed}{' (or None)' * optional}")
+    return int(value) if whole else float(value)

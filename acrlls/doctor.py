@@ -1,4 +1,4 @@
-"""What the project finds here: versions, machine, backend, data, weights, the store, the speed."""
+"""What the project finds here: versions, machine, backend, data, weights, the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import platform
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +14,14 @@ import numpy as np
 
 from acrlls.backend import import_keras
 from acrlls.book import versions
-from acrlls.config import PROJECT, Config, UserError
+from acrlls.config import Config, UserError
 from acrlls.data import duplicates, load_data, split_of
-from acrlls.paper import CLASSES, by_class
 from acrlls.store import store
 
 
 def examine(config: Config) -> Iterator[tuple[str, bool, str]]:
     """Each check of a config in turn: its title, whether all is well, and what there is to say."""
-    for check in (_versions, _machine, _backend, _data, _weights, _store, _time):
+    for check in (_versions, _backend, _data, _weights, _store):
         title = check.__name__.lstrip("_")
         try:
             yield title, True, check(config)
@@ -34,13 +32,8 @@ def examine(config: Config) -> Iterator[tuple[str, bool, str]]:
 def _versions(config: Config) -> str:
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         raise UserError(f"Python {sys.version.split()[0]}; the project is for 3.11 to 3.13")
-    return ", ".join(f"{name} {version}" for name, version in versions().items())
-
-
-def _machine(config: Config) -> str:
-    known = "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ())
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9 if known else np.nan
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB"
+    found = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return f"{found}; {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
 def _backend(config: Config) -> str:
@@ -58,11 +51,8 @@ def _data(config: Config) -> str:
     if config.data == "kaggle":
         return "kaggle, fetched by kagglehub when a section asks for it"
     data = load_data(config)
-    published = by_class("images") if set(data.class_names) == set(CLASSES) else {}
-    each = [
-        f"{name} {count:,}" + (f" (published {published[name]:,.0f})" if len(published) else "")
-        for name, count in zip(data.class_names, np.bincount(data.labels), strict=True)
-    ]
+    counts = zip(data.class_names, np.bincount(data.labels), strict=True)
+    each = [f"{name} {count:,}" for name, count in counts]
     equal, across = duplicates(data, split_of(data, config))
     return (
         f"{len(data):,} images: {', '.join(each)}; {equal:,} files equal another, {across:,} of "
@@ -71,20 +61,12 @@ def _data(config: Config) -> str:
 
 
 def _weights(config: Config) -> str:
-    if config.backbone == "phantom":
-        shipped = sorted((PROJECT / "acrlls" / "weights").glob("*.h5"))
-        if not shipped:
-            raise UserError("acrlls/weights/ has no phantom backbone; `acrlls pretrain` trains it")
-        sizes = [f"{path.name} ({path.stat().st_size / 1e6:.1f} MB)" for path in shipped]
-        return "phantom, shipped: " + ", ".join(sizes)
-    if config.backbone == "imagenet":
-        home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-        cached = list((home / "models").glob("mobilenet_v2*"))
-        place = "in Keras's cache" if cached else "not in Keras's cache: downloaded when asked for"
-        return f"imagenet, {place}"
-    if config.backbone != "random" and not Path(config.backbone).expanduser().is_file():
-        raise UserError(f"backbone {config.backbone} is no file")
-    return config.backbone
+    from acrlls.method import weights_file
+
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    if config.backbone == "imagenet" and not list((home / "models").glob("mobilenet_v2*")):
+        return "imagenet, not in Keras's cache: downloaded when asked for"
+    return f"{config.backbone}, {weights_file(config) or 'no file'}"
 
 
 def _store(config: Config) -> str:
@@ -96,24 +78,3 @@ def _store(config: Config) -> str:
         pass
     kept, most, free = map(readable, (used(folder), limit(), shutil.disk_usage(folder).free))
     return f"{folder}, writable, {kept} kept, {free} free; stored features may take {most} of it"
-
-
-def _time(config: Config) -> str:
-    """Measured on noise, as the content of an image does not matter."""
-    from acrlls.method import POOL
-    from acrlls.training import frozen_forward, phases
-
-    forward = frozen_forward(config, (POOL,))
-    noise = np.random.default_rng(0).random((32, config.image_size, config.image_size, 3), "f4")
-    forward(noise)  # the first call compiles
-    start = time.perf_counter()
-    forward(noise)
-    rate = len(noise) / (time.perf_counter() - start)
-    n = int(by_class("images").sum()) if config.data in (None, "kaggle") else len(load_data(config))
-    views = len(set().union(*(plan.views(config) for plan in phases(config))))
-    minutes = n * (config.train_fraction * views + 1) / rate / 60
-    return (
-        f"{rate:.0f} images a second through the frozen part: {minutes:,.0f} minutes for {n:,} "
-        f"images in {views} views by profile {Path(config.profile).name}; the training comes on "
-        "top, and `acrlls bench` measures all of it"
-    )

@@ -12,13 +12,11 @@ from typing import Any, BinaryIO
 
 from acrlls.config import PROJECT, UserError, environment_path
 
+_read: dict[Path, tuple] = {}  # files that this process has read: as they were then, their digest
+
 
 def store() -> Path:
-    """Folder of runs, drawn phantoms and stored features: ``ACRLLS_STORE``, or ``runs/`` here.
-
-    Raises:
-        UserError: it is a file.
-    """
+    """Folder of runs, drawn phantoms and stored features: ``ACRLLS_STORE``, or ``runs/`` here."""
     folder = Path(environment_path("ACRLLS_STORE") or PROJECT / "runs")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"ACRLLS_STORE is {str(folder)!r}, which is no folder")
@@ -29,10 +27,7 @@ def store() -> Path:
 def writing(file: Path) -> Iterator[BinaryIO]:
     """A handle to write ``file`` by: written aside and renamed, so that no reader sees half of it.
 
-    If the block fails, the file stays as it was.
-
-    Raises:
-        UserError: the disk is full, or may not be written to.
+    If the block fails, the file stays as it was; an error of the disk becomes a ``UserError``.
     """
     aside = file.with_name(f"{file.name}.{os.getpid()}.aside")
     with disk_told(file):
@@ -61,6 +56,14 @@ def write_text(file: Path, text: str) -> None:
     """Write a text file as a whole (:func:`writing`)."""
     with writing(file) as handle:
         handle.write(text.encode())
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file; an empty one where it cannot be read or holds something else."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(file.read_text("utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 @contextlib.contextmanager
@@ -113,6 +116,16 @@ def digest(*parts: Any) -> str:
         h.update(part)
         h.update(b"\0")
     return h.hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file, which this process reads again only after it has changed on the disk."""
+    stat = file.stat()
+    state = stat.st_mtime_ns, stat.st_size, stat.st_ino
+    if file not in _read or _read[file][0] != state:
+        with file.open("rb") as handle:
+            _read[file] = state, hashlib.file_digest(handle, "sha256").hexdigest()
+    return _read[file][1]
 
 
 def source_digest(*names: str) -> str:

@@ -179,7 +179,7 @@ def test_doctor_finds_the_quick_profile_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("ACRLLS_DATA", raising=False)
     assert cli.main(["doctor"]) == 0, capsys.readouterr().out
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["ok"] * 7
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["ok"] * 5
 
 
 def test_doctor_names_a_data_folder_that_is_not_there(tmp_path, monkeypatch, capsys):
@@ -204,7 +204,7 @@ def test_doctor_counts_images_and_equal_files_and_names_what_is_not_read(tmp_pat
     config = configure("quick", data=str(tmp_path / "own"))
     said = doctor._data(config)
     assert said.startswith("40 images: Ill 20, Normal 20; 2 files equal another")
-    assert "published" not in said and "`Ill/scan.dcm`" in said
+    assert "`Ill/scan.dcm`" in said
 
 
 def test_missing_data_has_status_1(monkeypatch, capsys):
@@ -212,10 +212,10 @@ def test_missing_data_has_status_1(monkeypatch, capsys):
         """List what is not there."""
         raise UserError("no images in /nowhere")
 
-    missing.__name__ = "pretrain"
+    missing.__name__ = "sections"
     monkeypatch.setattr(cli, "COMMANDS", (missing,))
     monkeypatch.setattr(cli, "_arguments", lambda add: None)
-    status, message = refused(capsys, "pretrain")
+    status, message = refused(capsys, "sections")
     assert status == 1 and "no images in /nowhere" in message
 
 

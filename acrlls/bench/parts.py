@@ -89,14 +89,11 @@ def plain_phase(config: Config, dataset: Dataset, model, number: int) -> list[di
     """The epochs of one phase with ``fit``; the best epoch's weights stay in the model."""
     import keras
 
-    from acrlls.method import freeze_backbone, unfreeze_top
+    from acrlls.method import unfreeze_top
     from acrlls.training import jit_compile, phases, seed_dropout
 
     plan, split = phases(config)[number - 1], split_of(dataset, config)
-    if number == 1:
-        freeze_backbone(model)
-    else:
-        unfreeze_top(model, config.unfrozen_layers, config.batchnorm)
+    unfreeze_top(model, config.unfrozen_layers if number == 2 else 0, config.batchnorm)
     logits = keras.Model(model.input, model.layers[-2].output)
     _compile(logits, plan.learning_rate, jit_compile=jit_compile())
     weights = class_weights(dataset.labels[split.train], len(dataset.class_names))
@@ -154,12 +151,12 @@ def _images(config: Config, dataset: Dataset, rows):
 
 def machine(config: Config) -> dict:
     """Processor, versions, and the cost of the head."""
-    from acrlls.method import POOL, between, build_model, freeze_backbone
+    from acrlls.method import POOL, between, build_model, unfreeze_top
     from acrlls.runs import environment
     from acrlls.training import engine, engine_version
 
     model = build_model(config.replace(variant="proposed"), 4)
-    freeze_backbone(model)
+    unfreeze_top(model, 0)
     head = between(model, POOL, model.layers[-2].name)
     cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     named = [line.split(":")[1].strip() for line in cpu.splitlines() if "model name" in line]

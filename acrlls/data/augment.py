@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,7 @@ from acrlls.config import Config
 from acrlls.data.dataset import Dataset
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Augmentation:
     """Random affine maps: rotation, flip, shear, zoom and shift in one resampling of an image.
 
@@ -30,16 +30,12 @@ class Augmentation:
     zoom: float = 0.15
 
     @classmethod
-    def from_config(cls, config: Config) -> Augmentation | None:
-        """The augmentation of a config; ``None`` where it asks for none."""
-        if not config.augment:
-            return None
-        return cls(config.rotation, config.flip, config.shift, config.shear, config.zoom)
+    def from_config(cls, config: Config) -> Augmentation:
+        return cls(**{f.name: getattr(config, f.name) for f in dataclasses.fields(cls)})
 
     def matrix(self, rng: np.random.Generator) -> np.ndarray:
-        """One random map `(3, 3)` from output to input positions (row, column, 1).
-
-        Positions are in units of the side, from the centre.
+        """One random map `(3, 3)` from output to input positions (row, column, 1), in units of the
+        side from the centre.
         """
         angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation))
         mirror = -1.0 if rng.random() < self.flip else 1.0
@@ -55,18 +51,11 @@ class Augmentation:
 
 
 def render(image: np.ndarray, size: int, matrix: np.ndarray | None = None) -> np.ndarray:
-    """Image resized to `(size, size)` and augmented by ``matrix``, in one bilinear resampling.
+    """A uint8 image `(height, width)` as float32 `(size, size)` in [0, 255], resized and augmented
+    by a matrix of :meth:`Augmentation.matrix` in one bilinear resampling.
 
     Beyond its border an image is continued by its nearest pixel.  Images at least twice as large as
-    asked for are first reduced by a whole factor (box filter), so that bilinear sampling does not
-    alias.
-
-    Args:
-        image: uint8 `(height, width)`.
-        matrix: `(3, 3)` map as of :meth:`Augmentation.matrix`; ``None`` for the identity.
-
-    Returns:
-        float32 `(size, size)`, in [0, 255].
+    asked for are first reduced by a whole factor (box filter), so that sampling does not alias.
     """
     factor = min(image.shape) // size
     if factor >= 2:
@@ -85,21 +74,18 @@ def render(image: np.ndarray, size: int, matrix: np.ndarray | None = None) -> np
 
 
 def batch(dataset: Dataset, indices, config: Config, view: int | None = None) -> np.ndarray:
-    """Network input for some images, float32 `(n, size, size, 3)` in ``config.input_range``.
+    """Network input for the images at some positions, float32 `(n, size, size, 3)` in
+    ``config.input_range``.
 
-    Args:
-        indices: `(n,)` positions in the dataset.
-        view: which augmented view; view ``v`` of image ``i`` is a fixed function of
-            (``augment_seed``, i, v).  ``None``, or a config without augmentation, gives the plain
-            image.
+    View ``v`` of image ``i`` is a fixed function of (``augment_seed``, i, v).  ``None``, or a
+    config without augmentation, gives the plain image.
     """
-    augmentation = Augmentation.from_config(config) if view is not None else None
+    augmented = view is not None and config.augment
+    maps = Augmentation.from_config(config)
 
     def one(i: int) -> np.ndarray:
-        matrix = augmentation and augmentation.matrix(
-            np.random.default_rng((config.augment_seed, i, view))
-        )
-        return render(dataset.image(i), config.image_size, matrix)
+        rng = np.random.default_rng((config.augment_seed, i, view)) if augmented else None
+        return render(dataset.image(i), config.image_size, rng and maps.matrix(rng))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         grey = list(pool.map(one, [int(i) for i in indices]))

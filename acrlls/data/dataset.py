@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from acrlls import phantom
 from acrlls.config import Config, UserError
@@ -35,9 +37,7 @@ class Dataset(abc.ABC):
         self.class_names = tuple(class_names)
         self.names = np.asarray(names, dtype=str)
         self.labels = np.asarray(labels, dtype=np.int64)
-        self.fingerprint = fingerprint
-        self.eta = eta
-        self.ignored = tuple(ignored)
+        self.fingerprint, self.eta, self.ignored = fingerprint, eta, tuple(ignored)
         self.contents = None if contents is None else np.asarray(contents)
 
     def __len__(self):
@@ -78,20 +78,15 @@ class PhantomDataset(Dataset):
         file = store() / "phantom" / f"{key}.npz"
         if not file.exists():
             with locked(file.with_suffix(".lock")):
-                self._draw(file, n, seed, size)
+                if not file.exists():  # else another process drew them meanwhile
+                    drawn = phantom.draw(n, seed=seed, size=size)
+                    names = ("images", "labels", "eta", "lungs", "findings")
+                    with writing(file) as handle:
+                        np.savez(handle, **{name: getattr(drawn, name) for name in names})
         with np.load(file) as kept:
             self._arrays = {name: kept[name] for name in kept.files}
         names = [f"phantom-{seed}-{i}" for i in range(n)]
         super().__init__(CLASSES, names, self._arrays["labels"], key, eta=self._arrays["eta"])
-
-    @staticmethod
-    def _draw(file: Path, n: int, seed: int, size: int) -> None:
-        if file.exists():  # another process drew them meanwhile
-            return
-        drawn = phantom.draw(n, seed=seed, size=size)
-        names = ("images", "labels", "eta", "lungs", "findings")
-        with writing(file) as handle:
-            np.savez(handle, **{name: getattr(drawn, name) for name in names})
 
     def image(self, i):
         return self._arrays["images"][i]
@@ -119,8 +114,7 @@ def _folder(root: str) -> Dataset:
 def load_data(config: Config) -> Dataset:
     """The dataset of ``config.data``: ``"phantom"``, ``"kaggle"`` (by kagglehub) or a folder.
 
-    Raises:
-        UserError: no data are named, or they cannot be fetched or read; says what to do.
+    A ``UserError`` says what to do where no data are named, or they cannot be fetched or read.
     """
     if config.data == "phantom":
         return _phantom(config.phantom_images, config.phantom_seed, config.image_size)
@@ -129,16 +123,28 @@ def load_data(config: Config) -> Dataset:
             f"profile {config.profile!r} needs real images: set ACRLLS_DATA to the folder of the "
             "COVID-19 Radiography Dataset, or give data='kaggle' to download it, or data='phantom'"
         )
-    return _folder(str(_kaggle_folder() if config.data == "kaggle" else config.data))
-
-
-def _kaggle_folder() -> Path:
+    if config.data != "kaggle":
+        return _folder(config.data)
     try:
         import kagglehub
 
-        return Path(kagglehub.dataset_download(KAGGLE))
+        root = kagglehub.dataset_download(KAGGLE)
     except Exception as error:  # kagglehub passes on whatever its HTTP layer raises
         raise UserError(
             f"the dataset could not be fetched from Kaggle ({type(error).__name__}: {error}). "
             f"Download {KAGGLE} by hand, unpack it and set ACRLLS_DATA to its folder"
         ) from error
+    return _folder(root)
+
+
+def write_folder(dataset: Dataset, folder: Path, count: int, names: Mapping[str, str]) -> Path:
+    """Write the first ``count`` images as PNG files, ``folder/<name of the class>/<image>.png``, as
+    a reader's own; two classes may share a name.  Files that are there already are left alone.
+    """
+    for i in range(min(count, len(dataset))):
+        title = names[dataset.class_names[dataset.labels[i]]]
+        file = folder / title / f"{dataset.names[i]}.png"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(dataset.image(i)).save(file)
+    return folder

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image, ImageOps
 
 from acrlls.config import UserError
 from acrlls.data.dataset import Dataset
-from acrlls.store import digest, files_below, source_digest, store, write_text
+from acrlls.store import digest, files_below, read_json, source_digest, store, write_text
 
 # rows and columns that tables have beside those of the classes
 _TAKEN = {"phase", "epoch", "all", "mean", "top label"}
@@ -26,15 +25,13 @@ class FolderDataset(Dataset):
 
     Lung masks are read from ``<root>/<Class>/masks/<same name>`` where they exist.  Every image is
     opened once, when the folder is first seen; the verdict is kept in the store until a file
-    changes.  Hidden files are passed over; any other that is not read is listed in ``ignored``.
-
-    Raises:
-        UserError: folder missing or empty, fewer than two classes, class names that tables cannot
-            tell apart, an empty class, or images that do not decode (counted and named).
+    changes.  Hidden files are passed over; any other that is not read is listed in ``ignored``.  A
+    ``UserError`` says if the folder is missing or empty, has fewer than two classes, an empty one
+    or names that tables cannot tell apart, or counts and names images that do not decode.
     """
 
     def __init__(self, root: str | Path):
-        self.root = root = _dataset_root(Path(root))
+        root = _dataset_root(Path(root))
         folders = _class_folders(root)
         titles = _titles(folders)
         self.files, labels = [], []
@@ -71,11 +68,8 @@ def decode(file: Path) -> np.ndarray:
 
     Greys of more than eight bits run from the file's smallest to its largest value, because a file
     does not say which part of its range it uses; colour and palette images become luminance (ITU-R
-    601); an alpha channel is dropped.
-
-    Raises:
-        UserError: the file cannot be read, is not an image that Pillow reads, holds values that are
-            no numbers, or several images.
+    601); an alpha channel is dropped.  A ``UserError`` names a file that cannot be read, is not an
+    image that Pillow reads, holds values that are no numbers, or several images.
     """
     try:
         return _grey(file)
@@ -125,18 +119,15 @@ def _dataset_root(root: Path) -> Path:
 
 
 def _class_folders(root: Path) -> list[Path]:
-    dead = [f.name for f in _visible(root) if not f.exists()]
-    if dead:
+    inside = _visible(root)
+    if dead := [f.name for f in inside if not f.exists()]:
         raise UserError(f"links in {root} lead nowhere: {', '.join(dead)}; mend or remove them")
-    folders = [f for f in _visible(root) if f.is_dir()]
-    if not folders:
-        raise UserError(
-            f"data folder {root} is empty; it should hold one folder a class, each with its images"
-        )
+    folders = [f for f in inside if f.is_dir()]
     if len(folders) < 2:
+        has = f"has one class only ({folders[0].name!r})" if folders else "is empty"
         raise UserError(
-            f"{root} has one class only ({folders[0].name!r}); a classifier needs at least two "
-            "class folders"
+            f"data folder {root} {has}; it should hold one folder a class, at least two, each with "
+            "its images"
         )
     return folders
 
@@ -158,13 +149,12 @@ def _titles(folders: list[Path]) -> list[str]:
     return titles
 
 
-def _checked(files: Sequence[Path], root: Path) -> tuple[str, list[str]]:
+def _checked(files: list[Path], root: Path) -> tuple[str, list[str]]:
     """Digest of all names and contents, and one of each content, after all have decoded once."""
     stats = [(str(f.relative_to(root)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     key = digest(str(root), stats, source_digest("data/folder.py"))
     kept = store() / "folders" / f"{key}.json"
-    if kept.exists():
-        note = json.loads(kept.read_text())
+    if note := read_json(kept):
         return note["fingerprint"], note["contents"]
 
     def check(file: Path) -> tuple[str, str]:
@@ -177,13 +167,12 @@ def _checked(files: Sequence[Path], root: Path) -> tuple[str, list[str]]:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         contents, problems = zip(*pool.map(check, files), strict=True)
-    broken = [problem for problem in problems if problem]
-    if broken:
+    if broken := [problem for problem in problems if problem]:
         more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
         raise UserError(
             f"{len(broken)} of {len(files)} images do not decode: {', '.join(broken[:5])}{more}; "
             "replace or remove them"
         )
-    note = {"fingerprint": digest([s[0] for s in stats], contents), "contents": contents}
-    write_text(kept, json.dumps({**note, "root": str(root), "images": len(files)}))
-    return note["fingerprint"], list(contents)
+    fingerprint = digest([s[0] for s in stats], contents)
+    write_text(kept, json.dumps({"fingerprint": fingerprint, "contents": contents}))
+    return fingerprint, list(contents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from acrlls.config import Config, UserError
 from acrlls.data.dataset import Dataset
@@ -24,10 +25,8 @@ def split_counts(
 ) -> np.ndarray:
     """Images a part and class, `(3, classes)`: floor of each fraction a class, the rest to test.
 
-    This rule gives the published 14,814 / 3,172 / 3,179 and the test supports of Table III.
-
-    Raises:
-        UserError: a class too small to reach all three parts.
+    This rule gives the published 14,814 / 3,172 / 3,179 and the test supports of Table III.  A
+    ``UserError`` names a class too small to reach all three parts.
     """
     counts = np.asarray(class_counts, dtype=np.int64)
     # 1e-9: a product such as 0.29 * 100 falls short of its whole number in binary
@@ -60,10 +59,9 @@ def split(
 
 def split_of(dataset: Dataset, config: Config) -> Split:
     """The split that ``config`` asks for."""
+    fractions = config.train_fraction, config.validation_fraction
     try:
-        return split(
-            dataset.labels, config.train_fraction, config.validation_fraction, config.split_seed
-        )
+        return split(dataset.labels, *fractions, config.split_seed)
     except UserError as error:
         numbered = ", ".join(f"{k} is {name}" for k, name in enumerate(dataset.class_names))
         raise UserError(f"{error} ({numbered})") from None
@@ -73,28 +71,17 @@ def duplicates(dataset: Dataset, parts: Split) -> tuple[int, int]:
     """How many files equal another byte for byte, and how many of them one in another part."""
     if dataset.contents is None:
         return 0, 0
-    part = np.zeros(len(dataset), int)
+    part = pd.Series(0, range(len(dataset)))
     part[parts.validation], part[parts.test] = 1, 2
-    _, which, count = np.unique(dataset.contents, return_inverse=True, return_counts=True)
-    spread = np.zeros((len(count), 3), bool)
-    spread[which, part] = True
-    return int((count[which] > 1).sum()), int((spread.sum(axis=1)[which] > 1).sum())
+    same = part.groupby(dataset.contents)
+    return int((same.transform("size") > 1).sum()), int((same.transform("nunique") > 1).sum())
 
 
 def class_weights(labels, classes: int | None = None) -> np.ndarray:
-    """Inverse-frequency weights of labels `(n,)`: total / (classes x count), `(classes,)`.
-
-    Their mean over the samples is one.
-
-    Raises:
-        UserError: a class has no image.
+    """Inverse-frequency weights of labels `(n,)`: total / (classes x count), `(classes,)`, whose
+    mean over the samples is one.  A ``UserError`` names a class without an image.
     """
-    return balanced_weights(np.bincount(np.asarray(labels), minlength=classes or 0))
-
-
-def balanced_weights(counts) -> np.ndarray:
-    """:func:`class_weights` by the number of images of each class, `(classes,)`."""
-    counts = np.asarray(counts)
+    counts = np.bincount(np.asarray(labels), minlength=classes or 0)
     if (counts == 0).any():
         raise UserError(f"class {int(np.argmin(counts))} has no image to weigh")
     return counts.sum() / (len(counts) * counts)

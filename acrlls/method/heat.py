@@ -1,10 +1,8 @@
 """Where in an image a class comes from: Grad-CAM on any Keras backend (Section IV-E).
 
-Keras 3 has no gradient function of its own, and the project names no backend, so the gradient comes
-from the one thing that every backend offers, a training step.  The network is cut at a layer, and a
-weight that is zero is added to the activations of that layer.  Everything else is held still, so
-one step of plain gradient descent with learning rate 1 on minus the class's logit leaves in that
-weight exactly the gradient of the logit.
+Keras 3 has no gradient function of its own.  So the network is cut at a layer, a weight that is
+zero is added to its activations and all else held still: one step of plain gradient descent, with
+learning rate 1 on minus the class's logit, leaves in that weight exactly the logit's gradient.
 
 Reference:
     R. R. Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
@@ -13,7 +11,6 @@ Reference:
 
 from __future__ import annotations
 
-import difflib
 from contextlib import contextmanager
 
 import keras
@@ -21,39 +18,28 @@ import numpy as np
 import pandas as pd
 
 from acrlls.calibration import bootstrap_means
-from acrlls.config import UserError
+from acrlls.config import UserError, hint
 from acrlls.data import render
 from acrlls.method.model import between
 
-SCORES = ("lls", "logits")  # the last of these that the model has is what enters the softmax
+SCORES = ("lls", "logits")  # the first of these that the model has is what enters the softmax
+_STEP = 32  # images at a time
 
 
-def gradcam(
-    model: keras.Model, images, layer: str = "out_relu", classes=None, batch_size: int = 32
-) -> np.ndarray:
-    """Heat map of each image: where a layer's activations raise the logit of a class.
+def gradcam(model: keras.Model, images, layer: str = "out_relu", classes=None) -> np.ndarray:
+    """Heat map of each image, `(n, h, w)` float32 in [0, 1]: where a layer's activations raise the
+    logit of a class.
 
     The channels of the layer are weighted by the spatial mean of the gradient, summed, cut at zero,
-    enlarged to the image (bilinear) and divided by their largest value.  The logit is the one that
-    enters the softmax, after LLS; dropout, batch statistics and ACR are off, as at prediction.
-
-    Args:
-        model: flat functional model of :func:`acrlls.build_model`.  It comes back as it was.
-        images: what the model takes, ``(n, h, w, 3)``.
-        layer: name of a layer whose output is ``(n, rows, columns, channels)``.
-        classes: class of each image, ``(n,)``; None takes the predicted one.
-        batch_size: images a step.
-
-    Returns:
-        ``(n, h, w)`` float32 in [0, 1], with a largest value of 1, or 0 everywhere where nothing
-        speaks for the class.
-
-    Raises:
-        UserError: an unknown layer or one without rows and columns, or images or classes of another
-            shape.
+    enlarged to the image (bilinear) and divided by their largest value, 0 everywhere where nothing
+    speaks for the class.  The logit is the one that enters the softmax, after LLS; dropout, batch
+    statistics and ACR are off, as at prediction.  ``model`` is a flat functional one, which comes
+    back as it was, ``images`` are what it takes, `(n, h, w, 3)`, and ``layer`` has an output `(n,
+    rows, columns, channels)`; ``classes`` are `(n,)`, or None for the predicted ones.  A
+    ``UserError`` names what does not fit.
     """
-    images = _checked_images(model, images)
-    maps, slopes = gradients(model, images, layer, classes, batch_size)
+    images = np.asarray(images, "float32")
+    maps, slopes = gradients(model, images, layer, classes)
     heat = np.maximum((maps * slopes.mean(axis=(1, 2), keepdims=True)).sum(axis=3), 0)
     size = images.shape[1:3]
     heat = keras.ops.image.resize(heat[..., None], size, data_format="channels_last")
@@ -62,21 +48,19 @@ def gradcam(
     return np.divide(heat, most, out=np.zeros_like(heat), where=most > 0)
 
 
-def gradients(
-    model: keras.Model, images, layer: str, classes=None, batch_size: int = 32
-) -> tuple[np.ndarray, np.ndarray]:
-    """Activations of a layer and the gradient of each image's class logit with respect to them.
-
-    Returns:
-        Two arrays ``(n, rows, columns, channels)``.  Arguments and errors as :func:`gradcam`.
+def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.ndarray, ...]:
+    """Activations of a layer and the gradient of each image's class logit with respect to them,
+    both `(n, rows, columns, channels)`.
     """
-    images = _checked_images(model, images)
-    score = next(name for name in SCORES if name in _shapes(model))
-    front, head = between(model, None, _checked_layer(model, layer)), between(model, layer, score)
-    maps = front.predict(images, batch_size=batch_size, verbose=0)
-    outputs = head.predict(maps, batch_size=batch_size, verbose=0)
+    images = np.asarray(images, "float32")
+    _check(model, images, layer)
+    names = [each.name for each in model.layers]
+    score = next(name for name in SCORES if name in names)
+    front, head = between(model, None, layer), between(model, layer, score)
+    maps = front.predict(images, batch_size=_STEP, verbose=0)
+    outputs = head.predict(maps, batch_size=_STEP, verbose=0)
     chosen = np.eye(outputs.shape[1], dtype="float32")[_checked_classes(classes, outputs)]
-    step = min(batch_size, len(maps))
+    step = min(_STEP, len(maps))
     with _held_still(head):
         probe = _Probe(head, (step, *maps.shape[1:]))
         probe.compile(
@@ -90,75 +74,52 @@ def gradients(
 
 
 def lung_share(heat, masks) -> np.ndarray:
-    """Share of the heat inside the lungs, ``(n,)`` in [0, 1]; NaN for an image without heat.
+    """Share of the heat, not negative, inside the masks, both `(n, h, w)`: `(n,)` in [0, 1]; NaN
+    for an image without heat.
 
-    Compare it with the share of the image that the lungs take up, which is the share of heat that
-    is spread evenly.
-
-    Args:
-        heat: ``(n, h, w)``, not negative.
-        masks: ``(n, h, w)``, true inside the lungs.
+    Compare it with the share of the image that the mask covers: that of heat spread evenly.
     """
     heat, masks = np.asarray(heat, float), np.asarray(masks, bool)
-    if heat.ndim != 3 or heat.shape != masks.shape:
-        raise ValueError(
-            f"heat has shape {heat.shape} and masks {masks.shape}; both must be (n, h, w)"
-        )
     inside, total = (heat * masks).sum(axis=(1, 2)), heat.sum(axis=(1, 2))
     return np.divide(inside, total, out=np.full(len(heat), np.nan), where=total > 0)
 
 
 def at_input_size(masks, size: int) -> np.ndarray:
-    """Masks, boolean of any shape or ``None``, resampled as images are: ``(n, size, size)``.
-
-    A mask that is ``None`` becomes false everywhere, so that :func:`area_share` of it is 0.
+    """Masks, boolean of any shape, resampled as images are: `(n, size, size)`; ``None`` becomes
+    false everywhere.
     """
     empty = np.zeros((size, size), np.uint8)
     grey = [empty if mask is None else render(np.uint8(255) * mask, size) for mask in masks]
     return np.stack(grey) > 127
 
 
-def area_share(masks) -> np.ndarray:
-    """Share of each image that its mask covers, ``(n,)``: that of heat spread evenly."""
-    return np.asarray(masks, bool).mean(axis=(1, 2))
+def of_another(groups, seed: int = 0) -> np.ndarray:
+    """For each image, of a group such as its class, the position of another one of its group, at
+    random, each used once; one that is alone in its group stands for itself.
 
-
-def of_another(positions, groups, seed: int = 0) -> np.ndarray:
-    """For each image another one of its group, at random, each used once.
-
-    The heat of that other image tells how much of a share comes from where lungs usually are.  An
-    image that is alone in its group stands for itself.
-
-    Args:
-        positions: ``(n,)`` numbers that stand for the images.
-        groups: ``(n,)`` group of each, such as its class.
+    The heat of that other image tells how much of a share comes from where lungs usually are.
     """
-    positions, groups = np.asarray(positions), np.asarray(groups)
-    rng, other = np.random.default_rng(seed), positions.copy()
+    groups = np.asarray(groups)
+    rng, other = np.random.default_rng(seed), np.arange(len(groups))
     for group in np.unique(groups):
         members = rng.permutation(np.flatnonzero(groups == group))
-        other[members] = positions[np.roll(members, 1)]
+        other[members] = np.roll(members, 1)
     return other
 
 
 def share_table(heat, masks, groups, other, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """How much of the heat lies inside the masks, group by group, beside two references.
+    """How much of the heat lies inside the masks, both `(n, h, w)`, group by group, beside two
+    references.
 
-    Args:
-        heat: ``(n, h, w)``.
-        masks: ``(n, h, w)``; an image whose mask is empty, or that has no heat, is left out.
-        groups: name of each group and which images it has, boolean ``(n,)``.
-        other: for each image the position of another one, whose heat is laid over this mask
-            (:func:`of_another`).
-        resamples: of the images of a group, for the intervals.
-
-    Returns:
-        One row a group of two or more images: ``images``; ``estimate``, ``low``, ``high``, the mean
-        share and its 95 % interval; ``area`` and ``another image``, the references; ``more than
-        area`` and ``more than another``, whether the 95 % interval of the difference, image by
-        image, lies above zero.
+    ``groups`` are the name of each and which images it has, boolean `(n,)`; ``other`` is the
+    position of the image whose heat is laid over this mask (:func:`of_another`).  An image whose
+    mask is empty, or that has no heat, is left out.  One row a group of two or more images:
+    ``images``; ``estimate``, ``low``, ``high``, the mean share and its 95 % interval, by resampling
+    images; ``area`` and ``another image``, the references; ``more than area`` and ``more than
+    another``, whether the 95 % interval of the difference, image by image, lies above zero.
     """
-    values = np.stack([lung_share(heat, masks), area_share(masks), lung_share(heat[other], masks)])
+    area = np.asarray(masks, bool).mean(axis=(1, 2))
+    values = np.stack([lung_share(heat, masks), area, lung_share(heat[other], masks)])
     known = np.isfinite(values).all(axis=0) & masks.any(axis=(1, 2))
     rows = {}
     for name, members in groups.items():
@@ -219,28 +180,17 @@ def _padded(size, *arrays):
     return [np.pad(a, [(0, size - len(a))] + [(0, 0)] * (a.ndim - 1)) for a in arrays]
 
 
-def _shapes(model):
-    return {layer.name: tuple(layer.output.shape) for layer in model.layers}
-
-
-def _checked_images(model, images):
-    images = np.asarray(images, "float32")
+def _check(model, images, layer) -> None:
     expected = tuple(model.input.shape[1:])
     if images.shape[1:] != expected or not len(images):
         shape = ", ".join(map(str, expected))
         raise UserError(
             f"images have shape {images.shape}; the model takes (n, {shape}) with n >= 1"
         )
-    return images
-
-
-def _checked_layer(model, layer):
-    shapes = list(_shapes(model).items())[1:]  # without the images
-    maps = [name for name, shape in shapes if len(shape) == 4]
+    maps = [each.name for each in model.layers[1:] if len(each.output.shape) == 4]
     if layer not in maps:
-        near = " or ".join(map(repr, difflib.get_close_matches(str(layer), maps, n=3) or maps[-3:]))
-        raise UserError(f"gradcam layer {layer!r} is not a layer with rows and columns; try {near}")
-    return layer
+        known = hint(layer, maps, maps[-3:])
+        raise UserError(f"gradcam layer {layer!r} is not a layer with rows and columns; {known}")
 
 
 def _checked_classes(classes, outputs):

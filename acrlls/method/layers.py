@@ -1,6 +1,7 @@
 """The two layers that the paper adds to a classification head."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -12,15 +13,13 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
     logits.  The layer returns its input unchanged, adds the penalty to the loss in training, and
     computes nothing at prediction.
 
-    Formula (equations 1 to 3)::
+    Formula (equations 1 to 3 of Win & Yao, Section II-B)::
 
         margin = p_1 - p_2
         loss += alpha * mean(max(0, tau - margin) + 0.5 * max(0, margin - tau))
 
-    The penalty is a mean over the batch: sample weights and class weights do not reach it.  It is
-    computed in float32 at least, whatever the dtype of the layer.
-
-    Example:
+    The penalty is a mean over the batch, 0 for an empty one, which ignores sample weights and class
+    weights.  It is computed in float32 at least, whatever the dtype of the layer.
 
     >>> layer = AdaptiveConfidenceRegularizer(alpha=1.0, tau=0.25)
     >>> logits = keras.ops.zeros((1, 4))  # two equal probabilities: a margin of 0
@@ -29,30 +28,20 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
     0.25
 
     Args:
-        alpha: Float, at least 0. Strength of the penalty.
+        alpha: Float, at least 0 and finite. Strength of the penalty.
         tau: Float in `[0, 1]`. The margin that costs nothing.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Call arguments:
-        logits: Tensor of shape `(batch_size, classes)`, at least two classes.
+        logits: Tensor of shape `(batch_size, classes)`, at least two classes; other ranks are
+            refused. The output is the same.
         training: Boolean. Whether to add the penalty.
-
-    Input shape:
-        `(batch_size, classes)`.
-
-    Output shape:
-        Same as the input.
-
-    Reference:
-
-    - Win & Yao, Calibrated Transfer Learning for Multi-Class Medical Image Classification,
-      Section II-B
     """
 
     def __init__(self, alpha=0.08, tau=0.25, **kwargs):
         super().__init__(**kwargs)
-        if not alpha >= 0:
-            raise ValueError(f"`alpha` must be at least 0. Received: alpha={alpha}")
+        if not 0 <= alpha < float("inf"):
+            raise ValueError(f"`alpha` must be at least 0 and finite. Received: alpha={alpha}")
         if not 0 <= tau <= 1:
             raise ValueError(f"`tau` must be in the range [0, 1]. Received: tau={tau}")
         self.alpha = alpha
@@ -61,7 +50,7 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         self._build_at_init()
 
     def call(self, logits, training=False):
-        _refuse_other_ranks(self, logits)
+        _refuse_other_shapes(self, logits)
         if logits.shape[-1] is not None and logits.shape[-1] < 2:
             raise ValueError(
                 f"A margin needs at least two classes. Received: logits.shape={logits.shape}"
@@ -77,7 +66,8 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         margin = largest[:, 0] - largest[:, 1]
         uncertainty = ops.relu(self.tau - margin)
         overconfidence = ops.relu(margin - self.tau)
-        return self.alpha * ops.mean(uncertainty + 0.5 * overconfidence)
+        mean = ops.mean(uncertainty + 0.5 * overconfidence)
+        return self.alpha * ops.where(ops.sum(ops.ones_like(margin)) > 0, mean, 0.0)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -88,39 +78,31 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="acrlls")
 class LearnableLogitScaler(keras.layers.Layer):
-    """Multiplies each logit by a trainable weight of its class.
+    """Multiplies each logit by a trainable weight of its class: ``logits * scale`` (equation 4 of
+    Win & Yao, Section II-C).
 
     All weights are one at the start, so that a new layer changes nothing.
-
-    Formula (equation 4)::
-
-        outputs = logits * scale
-
-    Example:
 
     >>> layer = LearnableLogitScaler()
     >>> layer(keras.ops.ones((2, 4))).shape
     (2, 4)
 
     Args:
-        scale_initializer: Initializer of the scales. Defaults to `"ones"`.
+        scale_initializer: Initializer of the scales, of finite values. Defaults to `"ones"`.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
-    Input shape:
-        `(batch_size, classes)`.
-
-    Output shape:
-        Same as the input.
-
-    Reference:
-
-    - Win & Yao, Calibrated Transfer Learning for Multi-Class Medical Image Classification,
-      Section II-C
+    Call arguments:
+        logits: Tensor of shape `(batch_size, classes)`, as many classes as in the first call;
+            other shapes are refused. The output has the same shape.
     """
 
     def __init__(self, scale_initializer="ones", **kwargs):
         super().__init__(**kwargs)
         self.scale_initializer = keras.initializers.get(scale_initializer)
+        if not np.isfinite(getattr(self.scale_initializer, "value", 1.0)).all():
+            raise ValueError(
+                f"`scale_initializer` must give finite values. Received: {scale_initializer}"
+            )
         self.supports_masking = True
 
     def build(self, input_shape):
@@ -129,7 +111,7 @@ class LearnableLogitScaler(keras.layers.Layer):
         )
 
     def call(self, logits):
-        _refuse_other_ranks(self, logits)
+        _refuse_other_shapes(self, logits, self.scale.shape[0])
         return logits * self.scale
 
     def compute_output_shape(self, input_shape):
@@ -140,9 +122,10 @@ class LearnableLogitScaler(keras.layers.Layer):
         return {**super().get_config(), "scale_initializer": scale_initializer}
 
 
-def _refuse_other_ranks(layer, logits):
-    if len(logits.shape) != 2:
+def _refuse_other_shapes(layer, logits, classes=None):
+    rank, width = len(logits.shape), logits.shape[-1] if logits.shape else None
+    if rank != 2 or (classes and width not in (None, classes)):
         raise ValueError(
-            f"`{type(layer).__name__}` takes logits of shape `(batch_size, classes)`. "
-            f"Received: logits.shape={logits.shape}"
+            f"`{type(layer).__name__}` takes logits of shape `(batch_size, {classes or 'classes'})`"
+            f". Received: logits.shape={logits.shape}"
         )

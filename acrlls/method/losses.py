@@ -1,8 +1,8 @@
 """Losses that rival ACR and LLS: regularised, smoothed or focused cross-entropy.
 
-Each takes log-probabilities, logits and one-hot labels, all ``(n, classes)``, and a strength, and
-returns the loss of each image ``(n,)``, which class weights multiply, and a penalty ``(n,)``, which
-they do not, as they do not multiply ACR's.  With strength 0 each is cross-entropy.
+Each takes the cross-entropy of each image ``(n,)``, log-probabilities and logits ``(n, classes)``,
+and a strength, and returns the loss of each image ``(n,)``, which class weights multiply, and a
+penalty ``(n,)``, which they do not, as they do not multiply ACR's.
 
 References:
     - C. Szegedy et al., "Rethinking the Inception architecture", CVPR 2016 (label smoothing).
@@ -28,59 +28,49 @@ MARGIN = 10.0  # of margin-based label smoothing, as published
 SWITCH = 0.2  # probability of the true class below which FLSD-53 takes gamma 5 in place of 3
 
 
-def cross_entropy(log_p, z, truth, strength):
+def cross_entropy(loss, log_p, z, strength):
     """Minus the log-probability of the true class."""
-    return -ops.sum(truth * log_p, axis=-1), 0.0
+    return loss, 0.0
 
 
-def label_smoothing(log_p, z, truth, strength):
+def label_smoothing(loss, log_p, z, strength):
     """Cross-entropy against ``(1 - strength) · truth + strength / classes``."""
-    loss, _ = cross_entropy(log_p, z, truth, strength)
     return (1 - strength) * loss - strength * ops.mean(log_p, axis=-1), 0.0
 
 
-def focal(log_p, z, truth, strength):
+def focal(loss, log_p, z, strength):
     """``(1 - p)^strength`` times cross-entropy, p that of the true class."""
-    loss, _ = cross_entropy(log_p, z, truth, strength)
-    return _missing(loss) ** strength * loss, 0.0
+    # from -log p, exact near zero and kept from it: there its power has no slope
+    return ops.maximum(-ops.expm1(-loss), 1e-12) ** strength * loss, 0.0
 
 
-def flsd53(log_p, z, truth, strength):
+def flsd53(loss, log_p, z, strength):
     """Focal loss with an exponent of 5 where the true class has less than 0.2, and else of 3."""
-    loss, _ = cross_entropy(log_p, z, truth, strength)
     exponent = ops.stop_gradient(ops.where(ops.exp(-loss) < SWITCH, 5.0, 3.0))
-    return _missing(loss) ** exponent * loss, 0.0
+    return focal(loss, log_p, z, exponent)
 
 
-def entropy_penalty(log_p, z, truth, strength):
+def entropy_penalty(loss, log_p, z, strength):
     """Cross-entropy minus ``strength`` times the entropy of the prediction."""
-    loss, _ = cross_entropy(log_p, z, truth, strength)
     return loss, strength * ops.sum(ops.exp(log_p) * log_p, axis=-1)
 
 
-def mbls(log_p, z, truth, strength, margin=MARGIN):
+def mbls(loss, log_p, z, strength, margin=MARGIN):
     """Cross-entropy plus ``strength`` times the mean over the classes of what the distance of a
     logit from the largest exceeds ``margin`` by."""
-    loss, _ = cross_entropy(log_p, z, truth, strength)
     excess = ops.relu(ops.max(z, axis=-1, keepdims=True) - z - margin)
     return loss, strength * ops.mean(excess, axis=-1)
 
 
-def correctness_ranking(log_p, z, truth, strength, correctness):
+def correctness_ranking(loss, log_p, z, strength, correctness):
     """Cross-entropy plus ``strength`` times the correctness ranking loss of each image and the next
     one of its batch: ``max(0, |c_i - c_j| - sign(c_i - c_j) · (p_i - p_j))``, with the largest
     probability p and ``correctness`` c ``(n,)``, how often the image was classified rightly in the
     epochs before, as a share."""
-    loss, _ = cross_entropy(log_p, z, truth, strength)
     confidence = ops.exp(ops.max(log_p, axis=-1))
     gap = correctness - ops.roll(correctness, -1)
     ahead = ops.sign(gap) * (confidence - ops.roll(confidence, -1))
     return loss, strength * ops.relu(ops.abs(gap) - ahead)
-
-
-def _missing(loss):
-    """``1 - p`` from ``-log p``, exact near zero and kept from it: there its power has no slope."""
-    return ops.maximum(-ops.expm1(-loss), 1e-12)
 
 
 # by name: the function, and the published strength
@@ -97,18 +87,12 @@ LOSSES = {
 
 
 class TrainingLoss(keras.losses.Loss):
-    """``mean(weight of the class · loss + penalty)`` of one of the ``LOSSES``.
+    """``mean(weight of the class · loss + penalty)`` of one of the ``LOSSES`` with its published
+    strength or another, of logits ``(n, classes)``.
 
-    Args:
-        name: in ``LOSSES``.
-        strength: at least 0; None takes the published one.
-        class_weights: ``(classes,)``.
-
-    Call arguments:
-        y_true: ``(n, classes)``, 1 for the true class and else 0, or with mixup the shares of the
-            classes, each weighted by its own weight; for correctness ranking its ``correctness``
-            is the next column.
-        y_pred: logits ``(n, classes)``.
+    ``y_true`` is ``(n, classes)``, 1 for the true class and else 0, or with mixup the shares of the
+    classes, each weighted by its own weight; for correctness ranking ``correctness`` is the next
+    column.
     """
 
     def __init__(self, name: str, strength: float | None, class_weights):
@@ -120,8 +104,10 @@ class TrainingLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         z, classes = ops.cast(y_pred, "float32"), len(self.class_weights)
         log_p, truth = ops.log_softmax(z, axis=-1), y_true[:, :classes]
+        weighted = self.class_weights * truth
         if self.name == "mixup":
-            return self.function(log_p, z, self.class_weights * truth, self.strength)[0]
+            return -ops.sum(weighted * log_p, axis=-1)
         more = [y_true[:, classes]] if self.name == "correctness_ranking" else []
-        loss, penalty = self.function(log_p, z, truth, self.strength, *more)
-        return ops.sum(self.class_weights * truth, axis=-1) * loss + penalty
+        loss = -ops.sum(truth * log_p, axis=-1)
+        loss, penalty = self.function(loss, log_p, z, self.strength, *more)
+        return ops.sum(weighted, axis=-1) * loss + penalty

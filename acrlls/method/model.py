@@ -21,16 +21,12 @@ SHIPPED_WEIGHTS = "phantom_mobilenet_v2_0.35_96.weights.h5"
 
 
 def build_model(config: Config, classes: int, base: keras.Model | None = None) -> keras.Model:
-    """The whole network, images `(n, size, size, 3)` to probabilities `(n, classes)`, flat.
-
-    Its backbone is ``base``, shared with whoever else has it, or one of its own.
+    """The whole network, images `(n, size, size, 3)` to probabilities `(n, classes)`, flat, on the
+    backbone ``base`` or one of its own.
 
     Logits pass ACR, then LLS, then softmax (Fig. 1).  Weights of the head follow from
     ``config.seed`` alone, so that variants of one seed start from the same values in every layer
-    that they share.
-
-    Raises:
-        UserError: the backbone's weights cannot be had; says where they were looked for.
+    that they share.  A ``UserError`` says where the backbone's weights were looked for.
     """
     variant = VARIANTS[config.variant]
     base = build_backbone(config) if base is None else base
@@ -54,21 +50,8 @@ def build_model(config: Config, classes: int, base: keras.Model | None = None) -
 
 def build_backbone(config: Config) -> keras.Model:
     """MobileNetV2 without its top, with the weights that ``config.backbone`` names."""
-    weights = weights_file(config)
-    shape = (config.image_size, config.image_size, 3)
-    if config.backbone == "random":
-        keras.utils.set_random_seed(config.seed)
-    try:
-        base = keras.applications.MobileNetV2(
-            input_shape=shape, alpha=config.backbone_width, include_top=False, weights=None
-        )
-        if weights is not None:
-            base.set_weights(_read_weights(weights, weights.stat().st_mtime_ns, base))
-    except (ValueError, OSError, KeyError) as error:
-        raise UserError(
-            f"the weights {weights} do not fit MobileNetV2 of width {config.backbone_width:g} at "
-            f"{config.image_size} px: {error}"
-        ) from error
+    base = _network(config)
+    base.set_weights(frozen_backbone(config).get_weights())
     return base
 
 
@@ -82,27 +65,31 @@ def frozen_backbone(config: Config) -> keras.Model:
 
 @functools.lru_cache(maxsize=2)
 def _frozen_backbone(config: Config, weights: str) -> keras.Model:
-    return build_backbone(config)
-
-
-# The arrays of the weights file read last: reading takes as long as building the network.
-_read: dict[tuple, list[np.ndarray]] = {}
-
-
-def _read_weights(file: Path, changed: int, base: keras.Model) -> list[np.ndarray]:
-    """The arrays of a weights file for a network of ``base``'s shapes."""
-    key = (file, changed, base.count_params(), base.input_shape)
-    if key not in _read:
+    file = weights_file(config)
+    if file is None:
+        keras.utils.set_random_seed(config.seed)
+        return _network(config)
+    try:
+        base = _network(config)
         with warnings.catch_warnings():
             # Keras says this a hundred times before it fails on a file that does not fit
             warnings.filterwarnings("ignore", "Skipping nested container")
             base.load_weights(file)
-        arrays = base.get_weights()
-        if not all(np.isfinite(array).all() for array in arrays):
+        if not all(np.isfinite(array).all() for array in base.get_weights()):
             raise ValueError("some of them are no numbers")
-        _read.clear()
-        _read[key] = arrays
-    return _read[key]
+    except (ValueError, OSError, KeyError) as error:
+        raise UserError(
+            f"the weights {file} do not fit MobileNetV2 of width {config.backbone_width:g} at "
+            f"{config.image_size} px: {error}"
+        ) from error
+    return base
+
+
+def _network(config: Config) -> keras.Model:
+    shape = (config.image_size, config.image_size, 3)
+    return keras.applications.MobileNetV2(
+        input_shape=shape, alpha=config.backbone_width, include_top=False, weights=None
+    )
 
 
 def weights_file(config: Config) -> Path | None:
@@ -125,13 +112,8 @@ def weights_file(config: Config) -> Path | None:
 
 def _imagenet_file(config: Config) -> Path:
     """Keras's ImageNet weights, fetched into its own cache (needs a network the first time)."""
-    sizes, widths = (96, 128, 160, 192, 224), (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-    if config.backbone_width not in widths:
-        raise UserError(
-            f"ImageNet weights exist for backbone_width {widths}, not {config.backbone_width:g}"
-        )
     # one file a width and size; images of another size take the weights for 224 px, as in Keras
-    size = config.image_size if config.image_size in sizes else 224
+    size = config.image_size if config.image_size in (96, 128, 160, 192, 224) else 224
     name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_"
     name += f"{config.backbone_width}_{size}_no_top.h5"
     url = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/" + name
@@ -139,7 +121,8 @@ def _imagenet_file(config: Config) -> Path:
         return Path(keras.utils.get_file(name, url, cache_subdir="models"))
     except Exception as error:  # get_file raises bare Exception when there is no network
         raise UserError(
-            f"ImageNet weights could not be fetched ({error}). Without a network, put the file "
+            f"ImageNet weights could not be fetched ({error}): there are some for backbone_width "
+            "0.35, 0.5, 0.75, 1, 1.3 and 1.4. Without a network, put the file "
             f"{name} somewhere and give its path as backbone, or use the profile 'quick', whose "
             "backbone ships with the project"
         ) from error
@@ -157,32 +140,21 @@ def backbone_layers(model: keras.Model) -> list[keras.Layer]:
     return model.layers[: names.index(POOL)]
 
 
-def freeze_backbone(model: keras.Model) -> None:
-    """Phase 1: only the head learns.
+def unfreeze_top(model: keras.Model, n: int, batchnorm: str = "update") -> None:
+    """Let the head and the last ``n`` backbone layers learn: none in Phase 1.
 
-    A frozen BatchNormalization runs in inference mode and keeps its statistics.
+    With ``batchnorm="update"`` their BatchNormalization learns and follows the batches (the literal
+    reading), with ``"frozen"`` it stays as it is.  A frozen one runs in inference mode.
     """
-    for layer in backbone_layers(model):
-        layer.trainable = False
-
-
-def unfreeze_top(model: keras.Model, n: int, batchnorm: str) -> None:
-    """Phase 2: the last ``n`` backbone layers learn as well.
-
-    Args:
-        batchnorm: ``"update"`` lets their BatchNormalization learn and follow the batches (the
-            literal reading), ``"frozen"`` keeps it as it is.
-    """
-    freeze_backbone(model)
-    for layer in backbone_layers(model)[-n:] if n else []:
+    layers = backbone_layers(model)
+    for k, layer in enumerate(layers):
         keep = batchnorm == "frozen" and isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = not keep
+        layer.trainable = k >= len(layers) - n and not keep
 
 
 def between(model: keras.Model, first: str | None, last: str) -> keras.Model:
-    """The part of a model after layer ``first`` up to ``last``, sharing its layers.
-
-    From the images where ``first`` is ``None``.
+    """The part of a model after layer ``first``, or from the images, up to ``last``; its layers are
+    shared.
     """
     start = model.input if first is None else model.get_layer(first).output
     name = f"after_{first or 'images'}_to_{last}"
@@ -201,17 +173,14 @@ def consumers(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:
 
 
 def frozen_cut(model: keras.Model) -> str | None:
-    """Name of the layer at which the frozen part is stored: it alone feeds everything that learns.
+    """Name of the layer at which the frozen part is stored: it alone feeds everything that learns;
+    ``None`` if the first layers learn.
 
     A layer qualifies if it and all before it are frozen and no connection jumps over it.  The
     pooled vector is taken where it qualifies.  Of maps the last is taken that is at most twice as
     large as the smallest: one block less to compute is worth a somewhat larger map, but not the
     sixfold one to which an inverted residual block expands its input.  So at 224 px the published
-    last 50 layers are fed from the 14 x 14 x 96 after block 10, and the frozen beginning of block
-    11 is computed with them.
-
-    Returns:
-        ``None`` if nothing can be stored because the first layers learn.
+    last 50 layers are fed from the 14 x 14 x 96 after block 10.
     """
     order = {layer.name: i for i, layer in enumerate(model.layers)}
     readers = consumers(model)

@@ -1,8 +1,7 @@
 """What Win & Yao publish, as data, and ours beside it.
 
-The data are in ``paper.yml``, each number and statement with the place where it stands.  A number
-is kept as it is printed, because its digits say how closely another one must come to agree with it.
-Percentages are handed out as fractions: ``94.68%`` has the value 0.9468.
+Each number in ``paper.yml`` is kept as it is printed, because its digits say how closely another
+one must come to agree with it.  Percentages are handed out as fractions.
 
 >>> NUMBERS["accuracy.baseline"].value, NUMBERS["accuracy.baseline"].where
 (0.9402, 'Section IV-D')
@@ -33,14 +32,9 @@ class Inconsistent(ValueError):
 
 @dataclass(frozen=True)
 class Number:
-    """One published number.
-
-    Attributes:
-        key: the name by which :data:`NUMBERS` knows it.
-        printed: the number as the paper prints it, with its decimals, thousands separators and per
-            cent sign.
-        where: the place in the paper, such as ``"Table III"``; several are separated by semicolons.
-        what: what it is the number of.
+    """One published number: its key in :data:`NUMBERS`, as the paper prints it (with decimals,
+    separators and per cent sign), the place, such as ``"Table III"``, several separated by
+    semicolons, and what it is the number of.
     """
 
     key: str
@@ -86,13 +80,8 @@ NUMBERS: dict[str, Number] = _collect()
 
 
 def table(roman: str, numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
-    """A published table as numbers.
-
-    Args:
-        roman: ``"I"`` to ``"V"``.
-
-    Returns:
-        One row for each row of the table, in its order; percentages as fractions, empty cells NaN.
+    """The published table ``"I"`` to ``"V"`` as numbers, row by row in its order; percentages as
+    fractions, empty cells NaN.
     """
     t = PUBLISHED["tables"][roman]
     keys = [[f"table_{roman}.{row}.{column}" for column in t["columns"]] for row in t["cells"]]
@@ -108,43 +97,20 @@ def by_class(name: str) -> pd.Series:
     return pd.Series(values, index=pd.Index(CLASSES, name="class"), name=name)
 
 
-def beside(ours, published) -> pd.DataFrame:
-    """Our values beside the published ones, and ours minus theirs.
-
-    Args:
-        ours: DataFrame or Series.  Rows and columns are matched by name, so its class names or
-            model titles and its column names must be the paper's where a comparison is wanted.
-        published: DataFrame or Series in the same form, or the number of a table, such as ``"V"``.
-
-    Returns:
-        For Series: the columns ``published``, ``ours`` and ``difference``.  For DataFrames: these
-        three below each column's name.  Published rows come first; rows and columns that only one
-        side has are kept, with NaN on the other side.
+def beside(ours: pd.Series, published: pd.Series) -> pd.DataFrame:
+    """Our values beside the published ones, and ours minus theirs, matched by name: columns
+    ``published``, ``ours``, ``difference``.  Published rows come first; what only one side has is
+    NaN on the other.
     """
-    if isinstance(published, str):
-        published = table(published)
-    rows = _union(published.index, ours.index)
-    if isinstance(ours, pd.Series):
-        both = {"published": published.reindex(rows), "ours": ours.reindex(rows)}
-        both = pd.DataFrame(both).astype(float)
-        return both.assign(difference=both["ours"] - both["published"])
-    empty = pd.Series(dtype=float)
-    columns = {
-        column: beside(ours.get(column, empty), published.get(column, empty))
-        for column in _union(published.columns, ours.columns)
-    }
-    return pd.concat(columns, axis=1).reindex(rows)
+    rows = published.index.union(ours.index, sort=False)
+    both = {"published": published.reindex(rows), "ours": ours.reindex(rows)}
+    both = pd.DataFrame(both).astype(float)
+    return both.assign(difference=both["ours"] - both["published"])
 
 
 def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: str | None = None):
-    """A frame of :func:`beside` for the eye: fixed decimals, signed differences, a dash for no
-    number.
-
-    Args:
-        decimals: for every column, or for each by its (first) name, 4 for those not named.
-
-    Returns:
-        A pandas ``Styler``, which a notebook displays as a table.
+    """A frame for the eye, as a pandas ``Styler``: fixed decimals for every column, or for each by
+    its (first) name, 4 for those not named, signed differences, a dash for no number.
     """
 
     def text(sign: str, places: int):
@@ -168,11 +134,6 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
     return styler.set_caption(caption) if caption else styler
 
 
-def _union(first: pd.Index, second: pd.Index) -> pd.Index:
-    """Labels of ``first``, then those that only ``second`` has."""
-    return first.append(second[~second.isin(first)])
-
-
 # --- Whole numbers behind the published ones ---------------------------------------------------
 
 
@@ -185,17 +146,11 @@ def counts_behind(number: Number, n: int) -> list[int]:
 
 
 def confusion_margins(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
-    """The whole numbers behind Table III.
+    """The whole numbers behind Table III, a row a class: ``support``, ``correct``, ``missed`` (of
+    that class, called another), ``predicted``, ``false_alarms`` (called that class, of another).
 
     Recall and support give the correct predictions of a class; these and the precision give how
-    often it was predicted.
-
-    Returns:
-        One row a class: ``support``, ``correct``, ``missed`` (of that class, called another),
-        ``predicted``, ``false_alarms`` (called that class, of another).
-
-    Raises:
-        Inconsistent: the published digits leave none or several whole numbers.
+    often it was predicted.  ``Inconsistent`` if the digits leave none or several whole numbers.
     """
     rows = {}
     for c in CLASSES:
@@ -210,14 +165,11 @@ def confusion_margins(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
 
 
 def confusion_bounds(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
-    """The least and the most that each cell of the unpublished confusion matrix can hold, given
-    Table III.
+    """The least and the most (``low``, ``high``) that each cell ``(true, predicted)`` off the
+    diagonal of the unpublished confusion matrix can hold, given Table III.
 
-    The cells off the diagonal fill a transport problem whose margins are known, so that the
-    extremes of a cell are two linear programmes with whole-number solutions.
-
-    Returns:
-        Rows ``(true, predicted)`` of two different classes; columns ``low`` and ``high``.
+    These cells fill a transport problem whose margins are known, so that the extremes of a cell are
+    two linear programmes with whole-number solutions.
     """
     margins = confusion_margins(numbers)
     cells = [(t, p) for t in CLASSES for p in CLASSES if t != p]

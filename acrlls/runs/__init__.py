@@ -1,6 +1,6 @@
 """Runs: asked for, kept, recorded."""
 
-from acrlls.runs.cache import CHECKED, CLEARED_BY_DEFAULT, KINDS, damaged, entries, go_through
+from acrlls.runs.cache import CLEARED_BY_DEFAULT, entries, go_through
 from acrlls.runs.recorded import (
     RESULTS,
     Predictions,
@@ -14,28 +14,7 @@ from acrlls.runs.recorded import (
 from acrlls.runs.runs import environment, grid, run, run_all, run_digest, tune
 from acrlls.runs.study import reproduce, study, workers
 
-__all__ = [
-    "CHECKED",
-    "CLEARED_BY_DEFAULT",
-    "KINDS",
-    "RESULTS",
-    "Predictions",
-    "Run",
-    "damaged",
-    "entries",
-    "environment",
-    "go_through",
-    "grid",
-    "load_run",
-    "record",
-    "records",
-    "reproduce",
-    "run",
-    "run_all",
-    "run_digest",
-    "study",
-    "training_weights",
-    "tune",
-    "tuning",
-    "workers",
-]
+__all__ = ["CLEARED_BY_DEFAULT", "RESULTS", "Predictions", "Run", "entries"]
+__all__ += ["environment", "go_through", "grid", "load_run", "record", "records", "reproduce"]
+__all__ += ["run", "run_all", "run_digest", "study", "training_weights", "tune", "tuning"]
+__all__ += ["workers"]

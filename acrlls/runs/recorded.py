@@ -1,8 +1,4 @@
-"""Finished and recorded runs.
-
-A record is a run without its weights, in ``results/<profile>[-<change>]/<variant>/``: what
-``acrlls reproduce`` writes.
-"""
+"""Finished runs, and records of them: no weights, ``results/<profile>[-<change>]/<variant>/``."""
 
 from __future__ import annotations
 
@@ -17,24 +13,17 @@ import pandas as pd
 from scipy.special import softmax
 
 from acrlls.config import PROJECT, Config, UserError
-from acrlls.data import balanced_weights, split_counts
+from acrlls.data import class_weights, split_counts
 
 RESULTS = PROJECT / "results"
 _OPTIONAL = ("statistics.csv", "statistics_predictions.csv.gz")
 _RECORDED = ("config.json", "manifest.json", "history.csv", "scales.csv", "predictions.csv.gz")
-_RECORDED += _OPTIONAL
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for ``n`` images.
-
-    Attributes:
-        names: `(n,)` image names.
-        labels: `(n,)` true classes.
-        logits: `(n, classes)` what enters softmax (after LLS, where there is one).
-        class_names: of the columns.
-        part: ``"validation"`` or ``"test"``.
+    """Predictions for ``n`` images of a part (``"validation"`` or ``"test"``): their names `(n,)`,
+    true classes `(n,)`, and what enters softmax, after LLS where there is one, `(n, classes)`.
     """
 
     names: np.ndarray
@@ -102,15 +91,8 @@ class Run:
         return pd.read_csv(self.folder / "predictions.csv.gz", converters={"name": str})
 
     def predictions(self, part: str = "test", phase: int | None = None) -> Predictions:
-        """Predictions for one part of the images.
-
-        Args:
-            part: ``"validation"`` or ``"test"``.
-            phase: 1 for the best model of Phase 1; 2, or ``None`` for the last phase that was
-                trained, for the returned model.
-
-        Raises:
-            ValueError: there are none for that part or phase.
+        """Predictions for ``"validation"`` or ``"test"``, by the best model of Phase 1 or, with 2
+        or ``None`` for the last phase, by the returned model; a ``ValueError`` if there are none.
         """
         table = self._tables
         phase = int(table.phase.max()) if phase is None else phase
@@ -118,9 +100,8 @@ class Run:
         if table.empty:
             raise ValueError(f"no predictions for part {part!r}, phase {phase}")
         logits = table[[f"logit_{c}" for c in self.class_names]].to_numpy()
-        return Predictions(
-            table.name.to_numpy(str), table.label.to_numpy(), logits, self.class_names, part
-        )
+        names, labels = table.name.to_numpy(str), table.label.to_numpy()
+        return Predictions(names, labels, logits, self.class_names, part)
 
     def model(self):
         """The returned Keras model, images `(n, size, size, 3)` to probabilities `(n, classes)`."""
@@ -135,28 +116,21 @@ def record(done: Run, folder: str | Path) -> Path:
     """Copy what may be published of a run, no weights and no images, for :func:`load_run`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in _RECORDED:
-        if (done.folder / name).exists() or name not in _OPTIONAL:
-            shutil.copyfile(done.folder / name, folder / name)
+    optional = [name for name in _OPTIONAL if (done.folder / name).exists()]
+    for name in (*_RECORDED, *optional):
+        shutil.copyfile(done.folder / name, folder / name)
     return folder
 
 
 def load_run(folder: str | Path) -> Run:
-    """A recorded run.
-
-    Raises:
-        FileNotFoundError: the folder holds no record.
-    """
+    """A recorded run; a ``FileNotFoundError`` where the folder holds none."""
     folder = Path(folder)
     return Run(folder, Config(**json.loads((folder / "config.json").read_text())))
 
 
 def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple[str, str], Run]:
     """Every record of a profile, by (change, variant); the change is ``""`` for the profile as it
-    stands.
-
-    Raises:
-        UserError: there is none.
+    stands.  A ``UserError`` if there is none.
     """
     found = {}
     for manifest in sorted(Path(folder).glob(f"{profile}*/*/manifest.json")):
@@ -170,18 +144,15 @@ def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple
 
 
 def tuning(profile: str = "laptop", folder: str | Path = RESULTS) -> pd.DataFrame | None:
-    """The recorded grid of a profile, as :func:`acrlls.tune` gives it; ``None`` where none is
-    recorded.
-    """
+    """The recorded grid of a profile, as :func:`acrlls.tune` gives it; ``None`` if not there."""
     file = Path(folder) / profile / "tuning.csv"
     return pd.read_csv(file) if file.is_file() else None
 
 
 def training_weights(done: Run) -> np.ndarray:
-    """The class weights `(classes,)` that a run was trained with; ones where it was trained
-    without.
-    """
+    """The class weights `(classes,)` that a run was trained with; ones if it was without."""
     if not done.config.class_weights:
         return np.ones(len(done.class_names))
     fractions = done.config.train_fraction, done.config.validation_fraction
-    return balanced_weights(split_counts(done.manifest["class_counts"], *fractions)[0])
+    counts = split_counts(done.manifest["class_counts"], *fractions)[0]
+    return class_weights(np.repeat(np.arange(len(counts)), counts))

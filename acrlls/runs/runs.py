@@ -1,8 +1,7 @@
 """Ask for a run: kept, resumed or trained.
 
-``runs/<digest>/`` holds everything about a run.  The digest covers what determines the result: the
-settings that reach training, the data, the initial weights and the source of the code that trains.
-Versions, backend and device are recorded, not hashed.
+The digest that names its folder covers what determines the result: the settings that reach
+training, the data, the initial weights and the code that trains.  Versions and device are noted.
 """
 
 from __future__ import annotations
@@ -26,14 +25,22 @@ from sklearn.model_selection import ParameterGrid
 from acrlls.config import PROJECT, Config
 from acrlls.data import Dataset, load_data
 from acrlls.runs.recorded import Run
-from acrlls.runs.sealed import damage, seal
-from acrlls.store import digest, disk_told, locked, source_digest, store, write_text
-
-_TRAINING = (
-    "algorithm bank batches batchnorm checkpoint chunked engines folding objective phase plan"
+from acrlls.store import (
+    digest,
+    disk_told,
+    file_digest,
+    locked,
+    read_json,
+    source_digest,
+    store,
+    write_text,
 )
+
+_TRAINING = "algorithm bank batches batchnorm engines folding objective phase stored"
 _SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py", "data")
 _SOURCES += tuple(f"training/{name}.py" for name in _TRAINING.split())
+_PACKAGES = "acrlls keras tensorflow tensorflow_cpu jax torch numpy scipy scikit-learn pandas "
+_PACKAGES += "pillow openvino"
 _log = logging.getLogger(__name__)
 
 
@@ -61,16 +68,11 @@ def run_all(configs: Iterable[Config]) -> list[Run]:
 
 
 def grid(config: Config) -> dict[tuple[float, float], Run]:
-    """The runs of the grid of Section III-B by (alpha, tau).
-
-    Phase 1 of the proposed model for every pair of ``grid_alpha`` and ``grid_tau``.
+    """The runs of the grid of Section III-B by (alpha, tau): Phase 1 of the proposed model for
+    every pair of ``grid_alpha`` and ``grid_tau``.
     """
-    shared = {
-        "variant": "proposed",
-        "phase1_epochs": config.grid_epochs,
-        "phase2_epochs": 0,
-        "patience": config.grid_patience,
-    }
+    epochs = {"phase1_epochs": config.grid_epochs, "phase2_epochs": 0}
+    shared = {"variant": "proposed", **epochs, "patience": config.grid_patience}
     pairs = ParameterGrid({"alpha": config.grid_alpha, "tau": config.grid_tau})
     points = [(pair["alpha"], pair["tau"]) for pair in pairs]
     runs = run_all(config.replace(**shared, alpha=alpha, tau=tau) for alpha, tau in points)
@@ -78,11 +80,8 @@ def grid(config: Config) -> dict[tuple[float, float], Run]:
 
 
 def tune(config: Config) -> pd.DataFrame:
-    """The table of :func:`grid`.
-
-    Returns:
-        One row a grid point, best validation loss first: alpha, tau, val_accuracy, val_loss, epoch
-        (the best), epochs (trained before early stopping).
+    """The table of :func:`grid`: one row a grid point, best validation loss first, with alpha, tau,
+    val_accuracy, val_loss, epoch (the best), epochs (trained before early stopping).
     """
     columns = ["alpha", "tau", "val_accuracy", "val_loss", "epoch", "epochs"]
     rows = []
@@ -99,6 +98,29 @@ def run_digest(config: Config, dataset: Dataset) -> str:
 
     settings, weights = config.training_settings(), weights_digest(config)
     return digest(settings, dataset.fingerprint, weights, source_digest(*_SOURCES))
+
+
+def seal(folder: Path, manifest: dict) -> None:
+    """Write the manifest of a finished run, with the digest of each file beside it."""
+    (folder / "manifest.json").unlink(missing_ok=True)
+    manifest = {**manifest, "files": {f.name: file_digest(f) for f in sorted(folder.iterdir())}}
+    write_text(
+        folder / "manifest.json", json.dumps({**manifest, "seal": digest(manifest)}, indent=1)
+    )
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a kept run; ``None`` if it is as it was trained."""
+    manifest = read_json(folder / "manifest.json")
+    if manifest.pop("seal", None) != digest(manifest):
+        return "manifest.json was edited or is missing"
+    for name, kept in manifest["files"].items():
+        try:
+            if file_digest(folder / name) != kept:
+                return f"{name} was edited"
+        except OSError:
+            return f"{name} is missing"
+    return None
 
 
 def _make(folder: Path, config: Config, wait: bool) -> bool:
@@ -121,6 +143,7 @@ def _make(folder: Path, config: Config, wait: bool) -> bool:
 
 
 def _train(folder: Path, config: Config, dataset: Dataset) -> None:
+    from acrlls.method import weights_digest
     from acrlls.training import train
 
     start, aside = time.perf_counter(), folder.with_suffix(".partial")
@@ -132,39 +155,32 @@ def _train(folder: Path, config: Config, dataset: Dataset) -> None:
     # Every run compiles its own functions, of which TensorFlow warns as if it were by mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     train(config, dataset, aside)
-    manifest = _manifest(folder.name, config, dataset, aside)
-    manifest["seconds_in_last_session"] = round(time.perf_counter() - start, 1)
-    seal(aside, manifest)
-    aside.rename(folder)
-
-
-def _manifest(name: str, config: Config, dataset: Dataset, folder: Path) -> dict:
-    from acrlls.method import weights_digest
-
-    best = json.loads((folder / "best.json").read_text())
-    history = pd.read_csv(folder / "history.csv")
-    return {
-        "digest": name,
-        "class_names": list(dataset.class_names),
+    best, classes = read_json(aside / "best.json"), list(dataset.class_names)
+    seconds = float(pd.read_csv(aside / "history.csv").seconds.sum())
+    manifest = {
+        "digest": folder.name,
+        "class_names": classes,
         "images": len(dataset),
-        "class_counts": np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist(),
+        "class_counts": np.bincount(dataset.labels, minlength=len(classes)).tolist(),
         "data_fingerprint": dataset.fingerprint,
         "weights_digest": weights_digest(config),
         "feature_engines": best["engines"],
         "selected_phase": best["selected"],
         "best": best["phases"],
-        "seconds_in_epochs": round(float(history.seconds.sum()), 1),
+        "seconds_in_epochs": round(seconds, 1),
         **environment(),
+        "seconds_in_last_session": round(time.perf_counter() - start, 1),
     }
+    seal(aside, manifest)
+    aside.rename(folder)
 
 
 def environment() -> dict:
     """Versions, backend, machine and commit, as recorded with every run."""
     import keras
 
-    packages = "acrlls keras tensorflow tensorflow_cpu jax torch numpy scipy scikit-learn pandas"
     versions = {}
-    for name in (packages + " pillow openvino").split():
+    for name in _PACKAGES.split():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"]

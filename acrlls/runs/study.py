@@ -25,7 +25,7 @@ _NAMES = {
     ("input_range", "-1..1"): "range",
     ("loss", "cross_entropy"): "",
 }
-_UNNAMED = ("data", "backbone", "batchnorm_statistics")
+_UNNAMED = ("variant", "data", "backbone", "batchnorm_statistics")
 
 
 def study(
@@ -34,24 +34,19 @@ def study(
     lists: Mapping[str, Sequence],
     output: Path | None = None,
 ) -> dict[Path, Config]:
-    """The folder of the record and the config of every combination of some lists.
+    """The folder of the record and the config of every combination of some lists of settings,
+    ``variant`` among them, the last turned fastest; ``changes`` are settings of all runs.
 
-    Args:
-        changes: settings of all runs.
-        lists: values by setting, ``variant`` among them; the last setting is turned fastest.
-        output: the folder without the variant, in which ``{loss}`` stands for the loss and so each
-            setting in braces for itself; ``None`` for ``results/<profile>[-<change>...]``.
-
-    Raises:
-        UserError: a setting is not known or out of its range, or two runs would have one folder.
+    ``output`` is the folder without the variant, in which each setting in braces stands for its
+    value; ``None`` for ``results/<profile>[-<change>...]``.  A ``UserError`` says if a setting is
+    not known or out of its range, or two runs would have one folder.
     """
     jobs = {}
     for values in itertools.product(*lists.values()):
-        point = dict(zip(lists, values, strict=True))
-        config = configure(profile, **{**changes, **point})
+        given = {**changes, **dict(zip(lists, values, strict=True))}
+        config = configure(profile, **given)
         if output is None:
-            named = {k: v for k, v in {**changes, **point}.items() if k != "variant"}
-            folder = RESULTS / folder_name(profile, named)
+            folder = RESULTS / folder_name(profile, given)
         else:
             folder = Path(_filled(str(output), config))
         folder = folder / config.variant
@@ -81,13 +76,10 @@ def _filled(text: str, config: Config) -> str:
 
 
 def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
-    """Train what is not kept, and record each run when it is done; prints how far it is.
+    """Train what is not kept of the jobs of :func:`study`, and record each run when it is done;
+    prints how far it is.  With ``missing``, what has a record is left alone.
 
     As many runs at once as ``joblib.parallel_config`` says around the call.
-
-    Args:
-        jobs: of :func:`study`.
-        missing: leave alone what has a record.
     """
     left = [f for f in jobs if not (missing and (f / "manifest.json").exists())]
     for dataset in {config.data: load_data(config) for config in jobs.values()}.values():
@@ -108,9 +100,6 @@ def workers(jobs: int = 1, scheduler: str | None = None) -> joblib.parallel_conf
 
     Workers must see the same files by the same names, ``ACRLLS_STORE`` and ``ACRLLS_DATA`` among
     them.  A run whose worker dies is trained on by another, from its last epoch.
-
-    Raises:
-        UserError: no run at once, or nothing answers at the address ``scheduler``.
     """
     if jobs < 1:
         raise UserError(f"{jobs} runs at once are none; give 1 or more")

@@ -85,7 +85,7 @@ def finding() -> str:
 
 def augmentation(config: Config):
     """Ranges of the augmentation, published and ours."""
-    ours = dataclasses.asdict(Augmentation.from_config(config.replace(augment=True)))
+    ours = dataclasses.asdict(Augmentation.from_config(config))
     published = {name: NUMBERS[f"augmentation.{name}"].value for name in ours}
     caption = "Rotation in degrees; flip as a probability; shift, shear and zoom as shares"
     return show(beside(pd.Series(ours), pd.Series(published)), 2, caption)
@@ -94,7 +94,7 @@ def augmentation(config: Config):
 def views(dataset: Dataset, config: Config, count: int = 11) -> np.ndarray:
     """The first image of the first class and augmented views of it, ``(1 + count, size, size)``."""
     image, rng = dataset.image(int((dataset.labels == 0).argmax())), np.random.default_rng(0)
-    augmentation = Augmentation.from_config(config.replace(augment=True))
+    augmentation = Augmentation.from_config(config)
     maps = [None, *(augmentation.matrix(rng) for _ in range(count))]
     return np.stack([render(image, config.image_size, matrix) for matrix in maps])
 

@@ -50,7 +50,7 @@ def shares(warm, masks, labels, predicted, classes, resamples: int, seed: int) -
     """
     groups = {name: labels == k for k, name in enumerate(classes)}
     groups |= {"right predictions": predicted == labels, "wrong predictions": predicted != labels}
-    partner = method.of_another(np.arange(len(labels)), labels, seed)
+    partner = method.of_another(labels, seed)
     return method.share_table(warm, masks, groups, partner, resamples)
 
 

@@ -14,9 +14,7 @@ from acrlls.data import Dataset
 from acrlls.method import build_model, frozen_backbone
 from acrlls.store import write_text
 from acrlls.training.bank import FeatureBank
-from acrlls.training.checkpoint import load_variables
-from acrlls.training.phase import Phase
-from acrlls.training.plan import phases
+from acrlls.training.phase import Phase, load_variables, phases
 
 _DONE = "best.json"  # written when all else is
 
@@ -26,13 +24,9 @@ def train(config: Config, dataset: Dataset, folder: Path) -> keras.Model:
 
     Writes ``history.csv``, ``scales.csv``, ``predictions.csv.gz``, ``model.weights.h5`` and
     ``best.json`` into ``folder``, and a checkpoint after every epoch, from which a later call with
-    the same arguments goes on to the same result.
-
-    Returns:
-        The model, images `(n, size, size, 3)` to probabilities `(n, classes)`.
-
-    Raises:
-        UserError: there is no room for the features of a single view.
+    the same arguments goes on to the same result.  Returns the model, images `(n, size, size, 3)`
+    to probabilities `(n, classes)`; a ``UserError`` says if there is no room for the features of a
+    single view.
     """
     folder.mkdir(parents=True, exist_ok=True)
     base = None if config.phase2_epochs else frozen_backbone(config)
@@ -48,23 +42,24 @@ def train(config: Config, dataset: Dataset, folder: Path) -> keras.Model:
 
 def _train_phases(config: Config, dataset: Dataset, model: keras.Model, folder: Path) -> None:
     bank = FeatureBank(config, dataset, model)
-    tables, others, bests = [], [], {}
+    own, others, bests, files = [], [], {}, {}
     for plan in phases(config):
         phase = Phase(plan, config, dataset, model, bank, folder)
         bests[plan.phase] = phase.train()
-        tables.append(phase.predictions())
-        others += phase.other_predictions()
+        *further, (reading, table) = phase.predictions().items()
+        own.append(table)
+        others += [found.assign(statistics=name) for name, found in further]
+        files[plan.phase] = phase.best_file(reading)
     losses = {phase: np.nan_to_num(best["val_loss"], nan=np.inf) for phase, best in bests.items()}
     selected = min(losses, key=losses.get)
     if selected != plan.phase:
-        load_variables(folder / f"best_{selected}.npz", model.weights)
+        load_variables(files[selected], model.weights)
         # the returned model is Phase 1's, so what Phase 2 stands for in the tables is too
-        tables[-1] = tables[0].assign(phase=plan.phase)
-    predictions = {"predictions": (tables, "%.7g"), "statistics_predictions": (others, "%.5g")}
-    for name, (parts, digits) in predictions.items():
-        if parts:
-            file = folder / f"{name}.csv.gz"
-            pd.concat(parts).to_csv(file, index=False, float_format=digits)
+        own[-1] = own[0].assign(phase=plan.phase)
+    for name, tables in {"predictions": own, "statistics_predictions": others}.items():
+        if tables:
+            digits = "%.7g" if name == "predictions" else "%.5g"
+            pd.concat(tables).to_csv(folder / f"{name}.csv.gz", index=False, float_format=digits)
     model.save_weights(folder / "model.weights.h5")
     note = {"phases": bests, "selected": selected, "engines": sorted(bank.engines)}
     write_text(folder / _DONE, json.dumps(note, indent=1))

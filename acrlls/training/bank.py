@@ -1,18 +1,14 @@
 """The feature bank: outputs of the frozen part for every image, computed once and kept.
 
-A frozen layer in inference mode is a fixed function, so its output for view ``v`` of image ``i``
-can be stored and shared by every variant, grid point and seed of the head.  Frozen
-BatchNormalization is in inference mode as well, so the bank is exact but for two roundings: storing
-in float16 (relative error up to 2^-11), and the order in which an engine adds
-(:mod:`acrlls.training.engines`).
+A frozen layer is a fixed function of view ``v`` of image ``i``, so that variants, grid points and
+seeds of the head share what is stored.  It is exact but for rounding, by float16 if asked for
+(relative error up to 2^-11), and by the order in which an engine adds.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,32 +20,23 @@ from acrlls.data import Dataset, batch, split_of
 from acrlls.method import weights_digest
 from acrlls.store import digest, locked, source_digest
 from acrlls.training import engines
-from acrlls.training.chunked import CHUNK, ChunkedArray, bank_folder, require_room, room
+from acrlls.training.stored import StoredArray, bank_folder, delete, require_room, room
 
 # whose code decides what is stored
 _SOURCES = ("data", "training/engines.py", "training/folding.py", "method/model.py")
 # images read at a time: of 224 px they take 39 MB, three times as much while the next are read
 _PIECE = 64
 _AUGMENTATION = ("augment_seed", "rotation", "flip", "shift", "shear", "zoom")
+_TOLD = ("profile", "image_size", "backbone", "backbone_width", "input_range")
 _log = logging.getLogger(__name__)
 
 
 class FeatureBank:
-    """Outputs of chosen layers of the backbone for the images of a dataset.
+    """Outputs of chosen layers of the backbone, with its own weights, for the images of a dataset.
 
     ``bank/<key>/<layer>/<part>[-view-<v>].npy`` in the store; the key covers weights, data, split,
-    image size, input range, augmentation, type and the code that computes.  Which engine computed
-    is noted beside the values and in the manifest of a run; it is not part of the key.
-
-    Args:
-        config: names the backbone, image size, input range, augmentation and split.
-        dataset: the images.
-        model: the network, for the shapes of its layers' outputs.  Its weights are not used: those
-            of the frozen part are as ``config.backbone`` gives them.
-
-    Attributes:
-        split: the images of each part.
-        engines: what computed the features asked for so far, such as ``"openvino 2026.4.1"``.
+    image size, input range, augmentation, type and the code that computes.  ``model`` says what
+    shape a layer's output has; ``engines`` what computed the features asked for so far.
     """
 
     def __init__(self, config: Config, dataset: Dataset, model: keras.Model):
@@ -57,80 +44,35 @@ class FeatureBank:
         self.split = split_of(dataset, config)
         self.engines: set[str] = set()
         self._weights = weights_digest(config)  # once: the file may change later
-        # counted as taking room, whether filled already or not
-        self._kept: dict[Path, ChunkedArray] = {}
-        self._passing: dict[Path, ChunkedArray] = {}  # views that are deleted after use
 
     def features(
         self, part: str, layer: str, view: int | None = None, also: tuple[str, ...] = ()
     ) -> np.ndarray:
-        """Output of ``layer`` for every image of a part, memory-mapped, `(n, ...)` as in the split.
+        """Output of ``layer`` for every image of a part (``"train"``, ``"validation"``, ``"test"``)
+        in an augmented view, or plain with ``None``: memory-mapped, `(n, ...)` as in the split.
 
-        Args:
-            part: ``"train"``, ``"validation"`` or ``"test"``.
-            view: the augmented view, or ``None`` for the plain images.
-            also: further layers that will be asked for; missing ones are filled in the same pass.
-
-        Raises:
-            UserError: no room on the disk, or within the bound on it.
+        Layers in ``also``, which will be asked for later, are filled in the same pass where there
+        is room.  Where there is none for ``layer``, the oldest views of the store are deleted; a
+        ``UserError`` says if that is not enough.
         """
-        arrays = [self._array(part, name, view) for name in dict.fromkeys((layer, *also))]
-        wanted, passing = arrays[0], arrays[0].file in self._passing
-        if passing or wanted.missing():
-            with locked(_lock(wanted)):
-                if passing:  # others were left behind by a process that was killed
-                    self._delete_passing(but=wanted)
-                self._fill(part, view, arrays)
-                stored = wanted.open()  # stays readable where another process deletes the file
-        else:
-            stored = wanted.open()
-        self.engines.update(wanted.note.get("engines", ()))
+        wanted = self._array(part, layer, view)
+        if not wanted.whole():
+            later = [self._array(part, name, view) for name in also if name != layer]
+            with locked(wanted.file.parents[1] / "lock"):
+                if not wanted.whole():  # else another process filled it
+                    self._fill(part, view, [wanted, *(a for a in later if not a.whole())])
+        try:
+            stored = wanted.open()  # stays readable where another process deletes the file
+            self.engines.add(wanted.note["engine"])
+        except (FileNotFoundError, KeyError):  # another process has just made room
+            return self.features(part, layer, view, also)
         return stored
 
-    def keeps(self, layer: str, views: Iterable[int | None]) -> bool:
-        """Whether there is room to keep ``layer`` for all these views of the training images.
-
-        Beside what was asked about before, and the plain images.  If not, the views are deleted by
-        :meth:`let_go`, one by one after use.
-
-        Raises:
-            UserError: there is not even room for one view at a time.
-        """
-        seen = {a.file: a for a in (self._array("train", layer, view) for view in views)}
-        for part in ("validation", "test"):
-            plain = self._array(part, layer, None)
-            self._kept[plain.file] = plain
-        if _lacking(self._kept | seen) <= room():
-            self._kept |= seen
-            return True
-        size = next(iter(seen.values())).nbytes
-        text = "%d views of %s would take %.3g GB: each is deleted after use"
-        _log.info(text, len(seen), layer, len(seen) * size / 1e9)
-        self._passing |= {
-            file: a for file, a in seen.items() if not file.exists() or a.note.get("passing")
-        }
-        deletable = sum(a.nbytes for file, a in self._passing.items() if file.exists())
-        what = f"a single view of the features {layer}, and the plain images,"
-        require_room(_lacking(self._kept) + size - deletable, what)
-        return False
-
-    def let_go(self) -> None:
-        """Delete the views that cannot be kept."""
-        for array in list(self._passing.values())[:1]:
-            with locked(_lock(array), wait=False) as had:  # else another process is filling one
-                if had:
-                    self._delete_passing()
-
-    def _delete_passing(self, but: ChunkedArray | None = None) -> None:
-        for file, array in self._passing.items():
-            if file.exists() and not (but and file == but.file):
-                array.delete()
-
-    def _array(self, part: str, layer: str, view: int | None) -> ChunkedArray:
+    def _array(self, part: str, layer: str, view: int | None) -> StoredArray:
         name = part if view is None else f"{part}-view-{view}"
         file = bank_folder() / self._key(view) / layer / f"{name}.npy"
         shape = self.model.get_layer(layer).output.shape[1:]
-        return ChunkedArray(file, (len(getattr(self.split, part)), *shape), self._dtype(view))
+        return StoredArray(file, (len(getattr(self.split, part)), *shape), self._dtype(view))
 
     def _key(self, view: int | None) -> str:
         c = self.config
@@ -145,75 +87,33 @@ class FeatureBank:
         """Plain images decide which epoch is best and what is reported: they are never rounded."""
         return np.dtype("float32" if view is None else self.config.bank_dtype)
 
-    def _fill(self, part: str, view: int | None, arrays: list[ChunkedArray]) -> None:
-        """Compute the chunks that some arrays lack, all arrays in one pass."""
+    def _fill(self, part: str, view: int | None, arrays: list[StoredArray]) -> None:
+        """Compute some arrays in one pass over the images, the next read while some are in use."""
         rows = getattr(self.split, part)
-        lacking = {array.file: set(array.missing()) for array in arrays}
-        arrays = [array for array in arrays if lacking[array.file]]
+        if sum(array.nbytes for array in arrays) > room():
+            arrays = arrays[:1]
         layers = tuple(array.file.parent.name for array in arrays)
-        chunks = sorted(set().union(*lacking.values()))
-        if not chunks:
-            return
-        of = part if view is None else f"{part}, view {view}"
-        what = f"features {', '.join(layers)} of {of}"
-        require_room(sum(array.nbytes for array in arrays if not array.file.exists()), what)
-        damaged = sum(str(k) in a.note["digests"] for a in arrays for k in lacking[a.file])
-        if damaged:
-            _log.warning("%s: %d chunks are damaged and computed again", what, damaged)
+        what = f"features {', '.join(layers)} of {part}" + (
+            "" if view is None else f", view {view}"
+        )
+        for array in arrays:
+            if array.note_file.exists():
+                _log.warning("%s is damaged and computed again", array.file)
+            delete(array.file)
+            for left in array.file.parent.glob("*.aside"):  # by a process that was killed
+                left.unlink()
+        require_room(sum(array.nbytes for array in arrays), what)
         _log.info("%s: %d images by %s", what, len(rows), engines.engine())
         forward = engines.frozen_forward(self.config, layers)
-        by = engines.engine_version(engines.engine())
-
-        def images(piece: np.ndarray) -> np.ndarray:
-            return batch(self.dataset, piece, self.config, view)
-
-        pieces = {k: _pieces(rows[k * CHUNK : (k + 1) * CHUNK]) for k in chunks}
-        with contextlib.closing(_made_ahead(images, itertools.chain(*pieces.values()))) as read:
-            for k in chunks:
-                computed = [forward(next(read)) for _ in pieces[k]]
-                for array, *values in zip(arrays, *computed, strict=True):
-                    if k in lacking[array.file]:
-                        note = {
-                            "engines": sorted({*array.note.get("engines", ()), by}),
-                            "settings": self._settings(view),
-                            "passing": array.file in self._passing,
-                        }
-                        array.write(k, np.concatenate(values), note)
-
-    def _settings(self, view: int | None) -> dict:
-        """What a list of stored features tells about some."""
-        c = self.config
-        names = ["profile", "image_size", "input_range", "backbone_width"]
-        names += _AUGMENTATION if view is not None else ()
-        return {
-            "data": Path(str(c.data)).name,
-            "backbone": Path(c.backbone).name,
-            "images": len(self.dataset),
-            **{name: getattr(c, name) for name in names},
-        }
-
-
-def _lock(array: ChunkedArray) -> Path:
-    return array.file.parents[1] / "lock"
-
-
-def _lacking(arrays: dict[Path, ChunkedArray]) -> int:
-    """Bytes of those that are not on the disk."""
-    return sum(array.nbytes for file, array in arrays.items() if not file.exists())
-
-
-def _pieces(rows: np.ndarray) -> list[np.ndarray]:
-    return [rows[start : start + _PIECE] for start in range(0, len(rows), _PIECE)]
-
-
-def _made_ahead(make: Callable, wanted: Iterable) -> Iterator:
-    """What ``make`` gives for each that is wanted, in order, the next made while one is in use."""
-    with ThreadPoolExecutor(1) as maker:
-        made = None
-        for one in wanted:
-            coming = maker.submit(make, one)
-            if made:
-                yield made.result()
-            made = coming
-        if made:
-            yield made.result()
+        told = {name: Path(str(getattr(self.config, name))).name for name in ("data", *_TOLD)}
+        note = {"engine": engines.engine_version(engines.engine()), "settings": told}
+        pieces = [rows[start : start + _PIECE] for start in range(0, len(rows), _PIECE)]
+        with ThreadPoolExecutor(1) as reader, contextlib.ExitStack() as files:
+            append = [files.enter_context(array.filling(note)) for array in arrays]
+            coming = reader.submit(batch, self.dataset, pieces[0], self.config, view)
+            for following in [*pieces[1:], None]:
+                images = coming.result()
+                if following is not None:
+                    coming = reader.submit(batch, self.dataset, following, self.config, view)
+                for take, values in zip(append, forward(images), strict=True):
+                    take(values)

@@ -9,18 +9,14 @@ import numpy as np
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches in a given order: ``fetch(rows)`` gives the inputs, float32 `(batch, ...)`.
-
-    Attributes:
-        labels: `(n,)`, or what else stands for them, `(n, ...)`.
-        mixing: where :meth:`mix` was called, for each place in the order that of its partner, and
-            its own share.
+    """Batches in a given order: ``fetch(rows)`` gives the inputs, float32 `(batch, ...)`; labels
+    are `(n,)`, or what else stands for them, `(n, ...)`.
     """
 
     def __init__(self, fetch: Callable, labels, order, batch_size: int):
         super().__init__()
         self.fetch, self.labels, self.order, self.batch_size = fetch, labels, order, batch_size
-        self.mixing = None
+        self.mixing = None  # after `mix`, for each place its partner's place, and its own share
 
     def __len__(self):
         return -(-len(self.order) // self.batch_size)

@@ -1,10 +1,8 @@
 """Which statistics BatchNormalization uses at prediction, several on one training (Section II-D).
 
-In training a BatchNormalization that updates normalizes by the statistics of its batch, so the
-momentum of its moving averages changes nothing there: it decides what is used at prediction alone.
-One training can therefore carry several *readings*: moving averages of other momenta, and
-statistics re-estimated from training images ("precise" ones: Wu & Johnson, Rethinking "Batch" in
-BatchNorm, 2021, Section 3).
+Training normalizes by the statistics of the batch, so moving averages of any momentum can be kept
+beside it, and others be re-estimated from training images ("precise" ones: Wu & Johnson, Rethinking
+"Batch" in BatchNorm, 2021, Section 3).
 """
 
 from __future__ import annotations
@@ -21,21 +19,13 @@ from acrlls.training.folding import FusedBatchNormalization
 REESTIMATED = "reestimated"
 _IMAGES = 4096  # from which statistics are re-estimated; Wu & Johnson need a thousand
 
-Statistics = list[np.ndarray]  # moving mean and moving variance of each layer in turn
-
 
 class Readings:
-    """The readings of the statistics that a network trains with.
+    """The readings of the statistics that a network trains with, each a momentum or
+    ``"reestimated"``: the run's ``own``, which decides which epoch is kept and is part of the
+    model, and ``others``, none where no BatchNormalization of the network follows its batches.
 
-    Args:
-        stage: the network in training, made by :func:`acrlls.training.lean` with the ``momenta``
-            of :func:`tracked`.
-        names: each a momentum or ``"reestimated"``.  The first is the run's own: it decides which
-            epoch is kept and is part of the model.
-
-    Attributes:
-        others: the further ones; none where no BatchNormalization of ``stage`` follows its
-            batches.
+    ``stage`` is made by ``lean`` with the ``momenta`` of :func:`tracked`.
     """
 
     def __init__(self, stage: keras.Model, names: tuple[float | str, ...]):
@@ -46,7 +36,10 @@ class Readings:
         if self.own != REESTIMATED:
             for layer in self._layers:
                 layer.norm.momentum = self.own
-        self._afresh: Statistics = []
+        norms = [layer.norm for layer in self._layers]
+        # of each layer in turn; all statistics here are in this order
+        self._moving = [v for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
+        self._afresh: list[np.ndarray] = []
 
     def end_epoch(self, batches) -> None:
         """Re-estimate statistics from the images of an epoch, if some reading asks for them."""
@@ -58,22 +51,17 @@ class Readings:
     @contextlib.contextmanager
     def applied(self, name: float | str) -> Iterator[None]:
         """Let the network predict with another reading for a while."""
-        own = [ops.convert_to_numpy(v).copy() for v in self._moving()]
-        self._assign(self._afresh if name == REESTIMATED else self._averages(name))
+        own = [ops.convert_to_numpy(v).copy() for v in self._moving]
+        read = self._afresh
+        if name != REESTIMATED:
+            kept = [v for layer in self._layers for v in (layer.means, layer.variances)]
+            read = [ops.convert_to_numpy(v)[self._tracked.index(name)] for v in kept]
+        self._assign(read)
         yield
         self._assign(own)
 
-    def _averages(self, momentum: float) -> Statistics:
-        k = self._tracked.index(momentum)
-        both = [(layer.means, layer.variances) for layer in self._layers]
-        return [ops.convert_to_numpy(v)[k] for pair in both for v in pair]
-
-    def _moving(self) -> list:
-        norms = [layer.norm for layer in self._layers]
-        return [v for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
-
-    def _assign(self, statistics: Statistics) -> None:
-        for variable, value in zip(self._moving(), statistics, strict=True):
+    def _assign(self, statistics: list[np.ndarray]) -> None:
+        for variable, value in zip(self._moving, statistics, strict=True):
             variable.assign(value)
 
 
@@ -82,7 +70,7 @@ def tracked(names: tuple[float | str, ...]) -> tuple[float, ...]:
     return tuple(name for name in names[1:] if name != REESTIMATED)
 
 
-def _statistics_of(stage: keras.Model, batches) -> Statistics:
+def _statistics_of(stage: keras.Model, batches) -> list[np.ndarray]:
     """Mean and variance of every BatchNormalization's input, all normalizing by their batch."""
     network = _exposed(stage)
     total, images = None, 0
@@ -123,10 +111,7 @@ def _exposed(stage: keras.Model) -> keras.Model:
 
 
 class _ByBatch(keras.layers.Layer):
-    """BatchNormalization by the statistics of its batch even at prediction.
-
-    Gives its output, and mean and mean square of its input.
-    """
+    """BatchNormalization by its batch even at prediction; gives mean and mean square as well."""
 
     def __init__(self, norm, **kwargs):
         super().__init__(**kwargs)

@@ -29,13 +29,7 @@ Forward = Callable[[np.ndarray], list[np.ndarray]]
 
 def engine() -> str:
     """The engine in use: what ``ACRLLS_ENGINE`` says, or else OpenVINO where it is installed and
-    Keras computes on TensorFlow without an accelerator.
-
-    OpenVINO 2026.4 cannot convert what Keras exports from JAX.
-
-    Raises:
-        UserError: the variable names something else, or OpenVINO where it is not installed or on
-            another backend.
+    Keras computes on TensorFlow (it cannot convert what JAX exports) without an accelerator.
     """
     asked, backend = os.environ.get(ENGINE_VARIABLE), keras.backend.backend()
     installed = importlib.util.find_spec("openvino") is not None
@@ -60,9 +54,8 @@ def engine_version(name: str) -> str:
 def frozen_forward(config: Config, layers: tuple[str, ...]) -> Forward:
     """The backbone that ``config`` names, pooling included, in inference mode, up to some layers.
 
-    A process makes it once for all variants, grid points and seeds of the head.  Both engines
-    compute in float32 and fold BatchNormalization into the convolutions; they add in another
-    order, so they differ by rounding, about 1e-6 in relative L2 norm.
+    Both engines compute in float32 and fold BatchNormalization into the convolutions; they add in
+    another order, so they differ by rounding, about 1e-6 in relative L2 norm.
     """
     return _forward(frozen_backbone(config), layers, engine())
 

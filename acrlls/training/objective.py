@@ -12,18 +12,12 @@ from acrlls.method import TrainingLoss
 
 
 class Objective:
-    """Loss and metrics of a network that gives logits, and the targets that these take.
+    """Loss and metrics of a network that gives logits, and the targets that these take, for
+    training images with ``labels`` `(n,)`.
 
-    Args:
-        config: says which loss, and whether classes are weighted.
-        labels: of the training images `(n,)`.
-        classes: how many there are.
-
-    Attributes:
-        loss, metrics: for ``compile``; ``"nll"`` or, without it, ``"loss"`` is the plain loss by
-            which epochs are chosen.
-        class_weight: for ``fit``; a rival loss weighs by itself.
-        hits: how often each training image was classified rightly, where the loss asks for it.
+    ``loss`` and ``metrics`` are for ``compile``; ``"nll"`` or, without it, ``"loss"`` is the plain
+    loss by which epochs are chosen.  ``class_weight`` is for ``fit``; a rival loss weighs by
+    itself.  ``hits`` is there where the loss asks for it.
     """
 
     def __init__(self, config: Config, labels: np.ndarray, classes: int):

@@ -1,9 +1,11 @@
-"""One phase of Algorithm 1: its network, its epochs, its checkpoints (Section II-D)."""
+"""One phase of Algorithm 1: its plan, network, epochs and checkpoints (Section II-D)."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -12,18 +14,46 @@ import pandas as pd
 
 from acrlls.config import Config
 from acrlls.data import Dataset, batch
-from acrlls.method import POOL, between, freeze_backbone, frozen_cut, unfreeze_top
+from acrlls.method import between, frozen_cut, unfreeze_top
+from acrlls.store import writing
 from acrlls.training.bank import FeatureBank
 from acrlls.training.batches import Batches
 from acrlls.training.batchnorm import Readings, tracked
-from acrlls.training.checkpoint import load_variables, save_variables
 from acrlls.training.engines import jit_compile, steps_per_execution
 from acrlls.training.folding import lean
 from acrlls.training.objective import Objective
-from acrlls.training.plan import PhasePlan, phases
 
 _IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """A phase: its number (1 or 2), epochs, learning rate, and the augmented view of each epoch."""
+
+    phase: int
+    epochs: int
+    learning_rate: float
+    first_epoch: int
+
+    def view(self, epoch: int, config: Config) -> int | None:
+        """The view that epoch ``epoch`` (from 0) trains on; ``None`` without augmentation."""
+        if not config.augment:
+            return None
+        number = self.first_epoch + epoch
+        return number if config.views is None else number % config.views
+
+    def views(self, config: Config) -> set[int | None]:
+        return {self.view(epoch, config) for epoch in range(self.epochs)}
+
+
+def phases(config: Config) -> list[PhasePlan]:
+    """The phases of Algorithm 1 by a config: two, or the first alone if the second has no epoch."""
+    plans = [
+        PhasePlan(1, config.phase1_epochs, config.phase1_learning_rate, 0),
+        PhasePlan(2, config.phase2_epochs, config.phase2_learning_rate, config.phase1_epochs),
+    ]
+    return [plan for plan in plans if plan.epochs]
 
 
 class Phase:
@@ -39,32 +69,30 @@ class Phase:
         folder: Path,
     ):
         self.plan, self.config, self.dataset, self.model = plan, config, dataset, model
-        self.bank, self.folder = bank, folder
-        # One per part, used every epoch: Keras on TensorFlow never frees a dataset it was given.
-        self._fed: dict[str, Batches] = {}
-        self._last_file = folder / f"last_{plan.phase}.npz"
-        self._best_file = folder / f"best_{plan.phase}.npz"
-        self._free(plan.phase)
-        self.cut = frozen_cut(model)
+        self.bank, self.folder, self._last_file = bank, folder, folder / f"last_{plan.phase}.npz"
+        later = phases(config)[-1]
+        # Phase 1 has Phase 2's features stored in passing, of views that both see and of all plain
+        cut = self._free(2) if plan.phase == 1 != later.phase else None
+        self._also = (cut,) if cut else ()
+        self._also_views = plan.views(config) & later.views(config) | {None}
+        self.cut = self._free(plan.phase)
         # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
         plain = between(model, self.cut, model.layers[-2].name)
         self.stage = lean(plain, tracked(config.batchnorm_statistics))
         self.readings = Readings(self.stage, config.batchnorm_statistics)
-        labels = dataset.labels[bank.split.train]
-        self.objective = Objective(config, labels, len(dataset.class_names))
-        batches = len(bank.split.train) // config.batch_size
+        rows = bank.split.train
+        self.objective = Objective(config, dataset.labels[rows], len(dataset.class_names))
+        size = len(rows) * np.prod(self.stage.input_shape[1:]) * 4
+        many = self.cut and len(self.stage.input_shape) == 2 and size <= _IN_MEMORY
         self.stage.compile(
             keras.optimizers.Adam(plan.learning_rate),
             self.objective.loss,
             metrics=self.objective.metrics,
             jit_compile=jit_compile(),
-            steps_per_execution=steps_per_execution(batches) if self.cut == POOL else 1,
+            steps_per_execution=steps_per_execution(len(rows) // config.batch_size) if many else 1,
         )
         # What the best epoch is restored from; without Phase 2 the backbone stays as it is.
-        self._kept = model.weights if config.phase2_epochs else self.stage.weights
-        if self.cut is not None:
-            bank.keeps(self.cut, plan.views(config))
-        self._later, self._later_views = self._cut_of_phase_2()
+        self._restored = model.weights if config.phase2_epochs else self.stage.weights
 
     def train(self) -> dict:
         """All epochs, from the last checkpoint on; leaves the best one's weights in the model.
@@ -73,58 +101,57 @@ class Phase:
             The row of the history of the best epoch.
         """
         self.stage.optimizer.build(self.stage.trainable_variables)
-        state = self._resume()
+        state, own = self._resume(), str(self.readings.own)
         for epoch in range(state["epoch"], self.plan.epochs):
-            best, patience = state["best"], self.config.patience
+            best, patience = state["best"].get(own), self.config.patience
             if patience and best and epoch - best["epoch"] >= patience:
                 break
-            row = {"phase": self.plan.phase, "epoch": epoch + 1, **self._epoch(epoch)}
+            which = {"phase": self.plan.phase, "epoch": epoch + 1}
+            row = which | self._epoch(epoch)
             state["history"].append(row)
             if any(layer.name == "lls" for layer in self.model.layers):
                 scales = keras.ops.convert_to_numpy(self.model.get_layer("lls").scale).tolist()
-                of_classes = dict(zip(self.dataset.class_names, scales, strict=True))
-                state["scales"].append({"phase": self.plan.phase, "epoch": epoch + 1, **of_classes})
-            if better(row, best):
-                state["best"] = row
-                save_variables(self._best_file, self._kept)
-            self._try_others(epoch, state["others"])
+                scales = dict(zip(self.dataset.class_names, scales, strict=True))
+                state["scales"].append(which | scales)
+            self._keep_if_best(own, row, state)
+            for name in self.readings.others:
+                with self.readings.applied(name):
+                    other = {"statistics": name, **which, **self._validate()}
+                    state["statistics"].append(other)
+                    self._keep_if_best(name, other, state)
             self._checkpoint(epoch + 1, state)
             _log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
-        load_variables(self._best_file, self._kept)
-        return state["best"]
+        load_variables(self.best_file(own), self._restored)
+        return state["best"][own]
 
-    def predictions(self) -> pd.DataFrame:
-        """What enters softmax for every validation and test image.
+    def predictions(self) -> dict[float | str, pd.DataFrame]:
+        """What enters softmax for every validation and test image, by each reading's best epoch.
 
-        Columns part, phase, name, label and one ``logit_<class>`` a class.
+        Columns part, phase, name, label and one ``logit_<class>`` a class; the run's own is last.
         """
-        tables = []
-        for part in ("validation", "test"):
-            rows = getattr(self.bank.split, part)
-            logits = self.stage.predict(self._batches(part), verbose=0)
-            table = pd.DataFrame(logits, columns=[f"logit_{c}" for c in self.dataset.class_names])
-            names, labels = self.dataset.names[rows], self.dataset.labels[rows]
-            first = {"part": part, "phase": self.plan.phase, "name": names, "label": labels}
-            tables.append(pd.concat([pd.DataFrame(first), table], axis=1))
-        return pd.concat(tables)
+        found = {}
+        for reading in (*self.readings.others, self.readings.own):
+            load_variables(self.best_file(reading), self._restored)
+            tables = []
+            for part in ("validation", "test"):
+                rows, batches = getattr(self.bank.split, part), self._batches(part)
+                each = [self.stage.predict_on_batch(batches[k][0]) for k in range(len(batches))]
+                columns = [f"logit_{c}" for c in self.dataset.class_names]
+                names, labels = self.dataset.names[rows], self.dataset.labels[rows]
+                first = {"part": part, "phase": self.plan.phase, "name": names, "label": labels}
+                logits = pd.DataFrame(np.concatenate(each), columns=columns)
+                tables.append(pd.concat([pd.DataFrame(first), logits], axis=1))
+            found[reading] = pd.concat(tables)
+        return found
 
-    def other_predictions(self) -> list[pd.DataFrame]:
-        """:meth:`predictions` of the best epoch by each other reading of the statistics."""
-        own = [keras.ops.convert_to_numpy(v).copy() for v in self._kept if self.readings.others]
-        tables = []
-        for name in self.readings.others:
-            load_variables(self._other_file(name), self._kept)
-            tables.append(self.predictions().assign(statistics=name))
-        for variable, value in zip(self._kept, own, strict=False):
-            variable.assign(value)
-        return tables
+    def best_file(self, reading) -> Path:
+        return self.folder / f"best_{self.plan.phase}_{reading}.npz"
 
-    def _free(self, phase: int) -> None:
-        """Freeze and unfreeze the layers as a phase wants them."""
-        if phase == 1:
-            freeze_backbone(self.model)
-        else:
-            unfreeze_top(self.model, self.config.unfrozen_layers, self.config.batchnorm)
+    def _free(self, phase: int) -> str | None:
+        """Freeze and unfreeze the layers as a phase wants them; gives where what is frozen ends."""
+        learning = self.config.unfrozen_layers if phase == 2 else 0
+        unfreeze_top(self.model, learning, self.config.batchnorm)
+        return frozen_cut(self.model)
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         start = time.perf_counter()
@@ -137,33 +164,19 @@ class Phase:
         logs = self._pass(batches, train=True)
         batches.mixing = None
         self.readings.end_epoch(batches)
-        batches.fetch = None  # a deleted view takes room for as long as it is mapped
-        self.bank.let_go()
-        # Without class weights and, the layer being silent outside training, without ACR.
+        row = {"loss": logs["loss"], "accuracy": logs["accuracy"], **self._validate()}
+        return row | {"seconds": time.perf_counter() - start}
+
+    def _validate(self) -> dict[str, float]:
+        """Without class weights and, the layer being silent outside training, without ACR."""
         checked = self._pass(self._batches("validation"), train=False)
-        return {
-            "loss": logs["loss"],
-            "accuracy": logs["accuracy"],
-            "val_loss": checked.get("nll", checked["loss"]),
-            "val_accuracy": checked["accuracy"],
-            "seconds": time.perf_counter() - start,
-        }
+        loss = checked.get("nll", checked["loss"])
+        return {"val_loss": loss, "val_accuracy": checked["accuracy"]}
 
-    def _try_others(self, epoch: int, kept: list[dict]) -> None:
-        """The validation loss by each other reading of the statistics; keeps its best epoch."""
-        for name in self.readings.others:
-            before = [row for row in kept if row["statistics"] == name]
-            with self.readings.applied(name):
-                checked = self._pass(self._batches("validation"), train=False)
-                row = {"statistics": name, "phase": self.plan.phase, "epoch": epoch + 1}
-                loss = checked.get("nll", checked["loss"])
-                row |= {"val_loss": loss, "val_accuracy": checked["accuracy"]}
-                kept.append(row)
-                if all(better(row, earlier) for earlier in before):
-                    save_variables(self._other_file(name), self._kept)
-
-    def _other_file(self, name) -> Path:
-        return self.folder / f"statistics_{name}.npz"
+    def _keep_if_best(self, reading, row: dict, state: dict) -> None:
+        if better(row, state["best"].get(str(reading))):
+            state["best"][str(reading)] = row
+            save_variables(self.best_file(reading), self._restored)
 
     def _batches(self, part: str, epoch: int | None = None, order=None) -> Batches:
         """A part of the images; of the training images, the view of an epoch."""
@@ -176,43 +189,21 @@ class Phase:
                 return batch(self.dataset, rows[chosen], self.config, view)
 
         else:
-            # Phase 2's features in the same pass over the images, where it will see them
-            also = self._later if view is None or view in self._later_views else ()
+            also = self._also if view in self._also_views else ()
             stored = self.bank.features(part, self.cut, view, also=also)
 
             def fetch(chosen):
                 return np.asarray(stored[chosen], dtype=np.float32)
 
         labels = self.objective.targets(self.dataset.labels[rows], epoch)
-        if part not in self._fed:
-            self._fed[part] = Batches(fetch, labels, order, self.config.batch_size)
-        fed = self._fed[part]
-        fed.fetch, fed.labels, fed.order = fetch, labels, order
-        return fed
-
-    def _cut_of_phase_2(self) -> tuple[tuple[str, ...], set[int | None]]:
-        """What Phase 1 stores for Phase 2 in passing: its cut, and the views that both will see.
-
-        Views only where there is room to keep them; plain images always.
-        """
-        later = phases(self.config)[-1]
-        if self.plan.phase == later.phase or self.plan.phase == 2 or self.cut != POOL:
-            return (), set()
-        self._free(2)
-        cut = frozen_cut(self.model)
-        self._free(1)
-        if cut is None:
-            return (), set()
-        shared = self.plan.views(self.config) & later.views(self.config)
-        kept = shared and self.bank.keeps(cut, later.views(self.config))
-        return (cut,), shared if kept else set()
+        return Batches(fetch, labels, order, self.config.batch_size)
 
     def _pass(self, batches: Batches, train: bool) -> dict[str, float]:
         """Train on all batches, or evaluate them; means over the images.
 
-        Step by step, where a call does not hold many: at the end of ``fit`` and ``evaluate``
-        TensorFlow 2.21 now and then sleeps until the next round of tuning its input pipeline
-        (``tf.data``'s autotuning), so that an epoch may take up to twice its time.
+        Step by step, unless a call holds many: at the end of ``fit`` and ``evaluate`` TensorFlow
+        2.21 now and then sleeps until the next round of tuning its input pipeline, so that an
+        epoch may take twice its time; and it never frees a dataset that it was given.
         """
         stage = self.stage
         weighted = {"class_weight": self.objective.class_weight} if train else {}
@@ -223,9 +214,7 @@ class Phase:
                 sizes.append(len(labels))
                 logs.append(step(x, labels, return_dict=True, **weighted))
             return {k: float(np.average([log[k] for log in logs], weights=sizes)) for k in logs[0]}
-        given = {"x": batches}
-        if len(batches.order) * np.prod(stage.input_shape[1:]) * 4 <= _IN_MEMORY:
-            given = dict(zip("xy", batches.take(), strict=True), batch_size=batches.batch_size)
+        given = dict(zip("xy", batches.take(), strict=True), batch_size=batches.batch_size)
         if not train:
             return stage.evaluate(**given, verbose=0, return_dict=True)
         history = stage.fit(**given, **weighted, shuffle=False, verbose=0).history
@@ -237,23 +226,21 @@ class Phase:
         return [*self.stage.weights, *self.stage.optimizer.variables, *counted]
 
     def _checkpoint(self, epoch: int, state: dict) -> None:
-        tables = {"history": state["history"], "scales": state["scales"]}
-        for name, rows in (tables | {"statistics": state["others"]}).items():
-            if rows or name in tables:
-                pd.DataFrame(rows).to_csv(self.folder / f"{name}.csv", index=False)
+        for name in ("history", "scales", "statistics"):
+            if state[name] or name != "statistics":
+                pd.DataFrame(state[name]).to_csv(self.folder / f"{name}.csv", index=False)
         # weights and what belongs to them in one file, so that a stop never parts them
         save_variables(self._last_file, self._variables(), {**state, "epoch": epoch})
 
     def _resume(self) -> dict:
-        """Where this phase stands: epochs done, best row, and the rows so far of both phases."""
+        """Where this phase stands: epochs done, best rows, and the rows so far of both phases."""
         if self._last_file.exists():
             return load_variables(self._last_file, self._variables())
-        state = {"epoch": 0, "best": None, "history": [], "scales": [], "others": []}
+        state = {"history": [], "scales": [], "statistics": []}
         first = self.folder / "last_1.npz"
         if self.plan.phase == 2 and first.exists():
-            earlier = load_variables(first, [])
-            state |= {name: earlier[name] for name in ("history", "scales")}
-        return state
+            state = load_variables(first, [])
+        return {**state, "epoch": 0, "best": {}}
 
 
 def better(row: dict, best: dict | None) -> bool:
@@ -273,3 +260,18 @@ def seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:
             generator.state.assign(rng.integers(0, 2**31, size=2).astype("uint32"))
+
+
+def save_variables(file: Path, variables, note: dict | None = None) -> None:
+    """Values of variables and what is known beside them, in one file."""
+    with writing(file) as handle:
+        values = [keras.ops.convert_to_numpy(v) for v in variables]
+        np.savez(handle, *values, note=json.dumps(note))
+
+
+def load_variables(file: Path, variables) -> dict | None:
+    """Give variables the values of a checkpoint; returns what was saved beside them."""
+    with np.load(file) as kept:
+        for k, variable in enumerate(variables):
+            variable.assign(kept[f"arr_{k}"])
+        return json.loads(str(kept["note"]))

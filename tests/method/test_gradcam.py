@@ -13,7 +13,7 @@ from PIL import Image
 from acrlls.config import UserError, configure
 from acrlls.method import heat as gradcam
 from acrlls.method.layers import AdaptiveConfidenceRegularizer, LearnableLogitScaler
-from acrlls.method.model import build_model, freeze_backbone
+from acrlls.method.model import build_model, unfreeze_top
 
 CLASSES = 4
 
@@ -73,9 +73,10 @@ def taped(model, images, layer, classes):
 
 @pytest.mark.parametrize("layer", ["out_relu", "relu_2"])
 @pytest.mark.parametrize("batch_size", [2, 32])
-def test_the_gradient_is_that_of_the_tape(model, images, layer, batch_size):
+def test_the_gradient_is_that_of_the_tape(model, images, layer, batch_size, monkeypatch):
+    monkeypatch.setattr(gradcam, "_STEP", batch_size)
     classes = np.array([0, 1, 2, 3, 1])
-    maps, slopes = gradcam.gradients(model, images, layer, classes, batch_size)
+    maps, slopes = gradcam.gradients(model, images, layer, classes)
     their_maps, their_slopes = taped(model, images, layer, classes)
     scale = np.abs(their_slopes).max()
     assert scale > 0
@@ -129,7 +130,7 @@ def test_every_head_can_be_explained(acr, lls, images):
 
 def test_the_model_comes_back_as_it_was(images):
     model = small_model()
-    freeze_backbone(model)
+    unfreeze_top(model, 0)
     model.get_layer("norm_3").trainable = True
     weights, before, counted = model.get_weights(), flags(model), len(model.trainable_weights)
     gradcam.gradcam(model, images, "relu_2")
@@ -170,8 +171,6 @@ def test_the_share_inside_the_lungs_is_that_of_the_heat():
     heat[1] = 1
     masks = np.array([[[True, False], [False, True]]] * 3)
     np.testing.assert_allclose(gradcam.lung_share(heat, masks), [0.75, 0.5, np.nan])
-    with pytest.raises(ValueError, match="both must be"):
-        gradcam.lung_share(heat, masks[:2])
 
 
 JAX = """
@@ -183,7 +182,7 @@ model = small_model()
 weights = np.load(sys.argv[1])
 model.set_weights([weights[k] for k in weights.files])
 images = np.random.default_rng(0).random((5, 64, 64, 3), dtype="float32")
-np.save(sys.argv[2], gradcam.gradients(model, images, "relu_2", [0, 1, 2, 3, 1], 2)[1])
+np.save(sys.argv[2], gradcam.gradients(model, images, "relu_2", [0, 1, 2, 3, 1])[1])
 """
 
 
@@ -207,7 +206,7 @@ def test_jax_gives_the_same_gradient(model, images, tmp_path):
     root = Path(__file__).parents[2]
     subprocess.run(arguments, env=environment, cwd=root, check=True)
     there = np.load(tmp_path / "jax.npy")
-    _, here = gradcam.gradients(model, images, "relu_2", [0, 1, 2, 3, 1], 2)
+    _, here = gradcam.gradients(model, images, "relu_2", [0, 1, 2, 3, 1])
     np.testing.assert_allclose(there / np.abs(here).max(), here / np.abs(here).max(), atol=1e-4)
 
 
@@ -216,19 +215,19 @@ def test_masks_of_any_size_are_brought_to_the_size_of_the_images():
     left[:, :15] = True
     masks = gradcam.at_input_size([left, None], 16)
     assert masks.shape == (2, 16, 16) and masks.dtype == bool
-    assert gradcam.area_share(masks) == pytest.approx([0.5, 0.0])
+    assert masks.mean(axis=(1, 2)) == pytest.approx([0.5, 0.0])
     assert masks[0, :, :7].all() and not masks[0, :, 9:].any()
 
 
 def test_even_heat_lies_in_a_mask_as_much_as_the_mask_covers():
     mask = np.zeros((1, 8, 8), bool)
     mask[0, :2] = True
-    assert gradcam.lung_share(np.ones((1, 8, 8)), mask) == pytest.approx(gradcam.area_share(mask))
+    assert gradcam.lung_share(np.ones((1, 8, 8)), mask) == pytest.approx(mask.mean(axis=(1, 2)))
 
 
 def test_another_image_is_of_the_same_group_and_each_is_used_once():
     groups = np.array([0, 0, 0, 1, 1, 2])
-    other = gradcam.of_another(np.arange(6), groups, seed=3)
+    other = gradcam.of_another(groups, seed=3)
     assert sorted(other) == list(range(6))
     assert (groups[other] == groups).all()
     assert (other[:5] != np.arange(5)).all() and other[5] == 5
@@ -241,7 +240,7 @@ def test_heat_that_follows_each_mask_beats_both_references_and_blind_heat_beats_
         mask[corner[0] : corner[0] + 4, corner[1] : corner[1] + 4] = True
     masks[0] = False  # unknown: left out
     everyone = {"all": np.ones(40, bool), "one": np.arange(40) == 5}
-    other = gradcam.of_another(np.arange(40), np.zeros(40))
+    other = gradcam.of_another(np.zeros(40))
     follows = gradcam.share_table(
         masks + 0.5 * rng.random(masks.shape), masks, everyone, other, 100
     )

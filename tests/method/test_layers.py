@@ -110,11 +110,33 @@ def test_acr_adds_its_loss_to_training_but_not_to_evaluation():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"alpha": -0.1}, {"alpha": float("nan")}, {"tau": -0.01}, {"tau": 1.5}]
+    "bad",
+    [*({"alpha": value} for value in (-0.1, np.nan, np.inf))]
+    + [{"tau": value} for value in (-0.01, 1.5, np.nan, np.inf)],
 )
 def test_acr_refuses_impossible_settings(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         ACR(**bad)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, [1.0, np.nan]])
+def test_lls_refuses_initial_values_that_are_not_finite(value):
+    with pytest.raises(ValueError, match="`scale_initializer` must give finite values"):
+        LLS(scale_initializer=keras.initializers.Constant(value))
+
+
+def test_the_penalty_of_an_empty_batch_is_nothing():
+    assert added_loss(ACR(alpha=1.0), np.zeros((0, 4), "float32")) == 0
+
+
+def test_acr_ignores_sample_weights():
+    z, inputs = np.log([[0.4, 0.3, 0.3], [0.8, 0.1, 0.1]]).astype("float32"), keras.Input((3,))
+    model = keras.Model(inputs, ACR(alpha=1.0, tau=0.25)(inputs))
+    model.compile("sgd", lambda labels, logits: 0 * logits[:, 0])
+    expected = np.mean([0.25 - 0.1, 0.5 * (0.7 - 0.25)])
+    for weights in ([1, 1], [5, 0.1]):
+        loss = float(model.train_on_batch(z, np.zeros(2), sample_weight=np.array(weights)))
+        assert loss == pytest.approx(expected, abs=1e-6)
 
 
 def test_acr_needs_two_classes():
@@ -184,8 +206,16 @@ def test_keras_own_checks_of_a_layer_pass():
 @pytest.mark.parametrize("layer", [ACR, LLS])
 @pytest.mark.parametrize("shape", [(4,), (2, 3, 4)])
 def test_logits_that_are_no_matrix_are_refused(layer, shape):
-    with pytest.raises(ValueError, match=r"takes logits of shape `\(batch_size, classes\)`"):
+    with pytest.raises(ValueError, match=r"takes logits of shape `\(batch_size, (classes|4)\)`"):
         layer()(ops.zeros(shape))
+
+
+@pytest.mark.parametrize("width", [1, 3, 5])
+def test_lls_refuses_another_number_of_classes_than_at_first(width):
+    layer = LLS()
+    layer(ops.zeros((2, 4)))
+    with pytest.raises(ValueError, match=r"takes logits of shape `\(batch_size, 4\)`"):
+        layer(ops.zeros((2, width)))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

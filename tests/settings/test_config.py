@@ -145,7 +145,7 @@ def test_a_file_is_written_as_a_whole_or_not_at_all(tmp_path):
 
 def test_the_doors_load_no_keras_before_it_is_needed():
     code = "import acrlls, sys; from acrlls import data, runs, training, method, store; "
-    code += "import acrlls.runs.cache, acrlls.training.chunked; print('keras' in sys.modules)"
+    code += "import acrlls.runs.cache, acrlls.training.stored; print('keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("False\n", "")
 

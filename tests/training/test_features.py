@@ -1,11 +1,7 @@
 """The feature bank: exact, proof against accidents, and within its bound."""
 
 import contextlib
-import errno
 import importlib.util
-import os
-import signal
-import subprocess
 import sys
 import time
 import weakref
@@ -20,162 +16,125 @@ from acrlls.config import UserError
 from acrlls.data.dataset import PhantomDataset
 from acrlls.method import model as m
 from acrlls.runs import cache, runs
-from acrlls.runs.sealed import seal
+from acrlls.runs.runs import seal
 from acrlls.store import locked, store
 from acrlls.training import algorithm as training
 from acrlls.training import bank as features
-from acrlls.training import chunked, engines
+from acrlls.training import engines, stored
 from acrlls.training.bank import FeatureBank
-from acrlls.training.chunked import ChunkedArray
+from acrlls.training.stored import StoredArray
 
-VALUES = np.arange(60, dtype="float32").reshape(10, 6)  # three chunks of four rows
+VALUES = np.arange(60, dtype="float32").reshape(10, 6)
 
 
 @pytest.fixture
-def small_chunks(monkeypatch, tmp_path):
-    """Four rows a chunk, in a store of the test's own."""
-    monkeypatch.setattr(chunked, "CHUNK", 4)
-    monkeypatch.setattr(features, "CHUNK", 4)
+def own_store(monkeypatch, tmp_path):
+    """A store of the test's own."""
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
 
 
-def fill(array, values=VALUES):
-    for k in array.missing():
-        array.write(k, values[4 * k : 4 * k + 4])
+def fill(array):
+    with array.filling({"engine": "none"}) as take:
+        take(VALUES[:4])
+        take(VALUES[4:])
 
 
-# ---------------------------------------------------------------- chunks
+# ---------------------------------------------------------------- stored arrays
 
 
-def test_a_filled_array_is_an_ordinary_npy_file(small_chunks, tmp_path):
-    array = ChunkedArray(tmp_path / "a.npy", (10, 6), "float32")
-    assert array.missing() == [0, 1, 2]
+def test_a_filled_array_is_an_ordinary_npy_file(tmp_path):
+    array = StoredArray(tmp_path / "a.npy", (10, 6), "float32")
+    assert not array.whole()
     fill(array)
-    assert array.missing() == []
+    assert array.whole() and array.note["engine"] == "none"
     np.testing.assert_array_equal(np.load(array.file), VALUES)
     np.testing.assert_array_equal(array.open(), VALUES)
 
 
-def test_a_damaged_chunk_is_found_and_mended(small_chunks, tmp_path):
-    array = ChunkedArray(tmp_path / "a.npy", (10, 6), "float32")
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda content: content[:-70] + bytes([content[-70] ^ 1]) + content[-69:],  # one bit
+        lambda content: content[:-1],
+        lambda content: b"",
+    ],
+)
+def test_a_damaged_array_is_never_taken_for_whole(tmp_path, harm):
+    array = StoredArray(tmp_path / "a.npy", (10, 6), "float32")
     fill(array)
-    whole = array.file.read_bytes()
-    content = bytearray(whole)
-    content[-3 * 24] ^= 1  # one bit, in the second chunk
-    array.file.write_bytes(content)
-    assert array.missing() == [1]
+    assert array.whole()
+    array.file.write_bytes(harm(array.file.read_bytes()))
+    assert not array.whole()
     fill(array)
-    assert array.file.read_bytes() == whole
+    assert array.whole()
 
 
-@pytest.mark.parametrize("lost, expected", [(1, [2]), (5 * 24, [1, 2]), (100_000, [0, 1, 2])])
-def test_a_file_cut_short_is_never_taken_for_whole(small_chunks, tmp_path, lost, expected):
-    array = ChunkedArray(tmp_path / "a.npy", (10, 6), "float32")
+def test_a_note_of_another_layout_or_none_counts_for_nothing(tmp_path):
+    array = StoredArray(tmp_path / "a.npy", (10, 6), "float32")
     fill(array)
-    whole = array.file.read_bytes()
-    array.file.write_bytes(whole[: max(0, len(whole) - lost)])
-    assert array.missing() == expected
-    fill(array)
-    assert array.file.read_bytes() == whole
+    assert not StoredArray(array.file, (10, 6), "float16").whole()
+    array.note_file.write_text('{"layout":')
+    assert not array.whole()
 
 
-def test_a_note_of_another_layout_or_none_counts_for_nothing(small_chunks, tmp_path):
-    array = ChunkedArray(tmp_path / "a.npy", (10, 6), "float32")
-    fill(array)
-    assert ChunkedArray(array.file, (10, 6), "float16").missing() == [0, 1, 2]
-    array.note_file.write_text('{"shape":')
-    assert array.missing() == [0, 1, 2]
-
-
-def test_a_process_killed_in_the_middle_of_a_chunk_leaves_the_chunks_before_it(
-    small_chunks, tmp_path
-):
-    killed = """
-import os, pathlib, signal, sys
-import numpy as np
-from acrlls.training import chunked
-chunked.CHUNK = 4
-array = chunked.ChunkedArray(pathlib.Path(sys.argv[1]), (10, 6), "float32")
-values = np.arange(60, dtype="float32").reshape(10, 6)
-array.write(0, values[:4])
-# the bytes of the next chunk are written, its digest is not
-chunked.write_text = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
-array.write(1, values[4:8])
-"""
-    file = tmp_path / "a.npy"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", killed, str(file)], check=False, env=environment)
-    assert done.returncode == -signal.SIGKILL
-    array = ChunkedArray(file, (10, 6), "float32")
-    assert array.missing() == [1, 2]
-    fill(array)
-    unbroken = ChunkedArray(tmp_path / "b.npy", (10, 6), "float32")
-    fill(unbroken)
-    assert array.file.read_bytes() == unbroken.file.read_bytes()
+def test_a_filling_that_is_cut_off_leaves_nothing(tmp_path):
+    array = StoredArray(tmp_path / "a.npy", (10, 6), "float32")
+    with pytest.raises(KeyboardInterrupt), array.filling({}) as take:
+        take(VALUES[:4])
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
 
 
 # ---------------------------------------------------------------- the bound
 
 
-def test_a_full_disk_is_a_message_that_says_what_helps(small_chunks, tmp_path, monkeypatch):
-    def full(*args):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(UserError, match="No space left on device.*acrlls cache --clear"):
-        fill(ChunkedArray(tmp_path / "a.npy", (10, 6), "float32"))
-    assert not (tmp_path / "a.npy").exists()
-
-
 def test_room_is_the_limit_less_what_is_stored_and_never_more_than_the_disk_has(
-    small_chunks, monkeypatch
+    own_store, monkeypatch
 ):
     monkeypatch.setenv("ACRLLS_BANK_GB", "1e-6")  # 1,000 bytes
-    array = ChunkedArray(chunked.bank_folder() / "key" / "pool" / "a.npy", (10, 6), "float32")
+    array = StoredArray(stored.bank_folder() / "key" / "pool" / "a.npy", (10, 6), "float32")
     fill(array)
-    assert chunked.room() == 1000 - chunked.used(chunked.bank_folder()) < 1000 - 240
-    monkeypatch.setattr(chunked, "_free", lambda: 17)
-    assert chunked.room() == 17
+    assert stored.room() == 1000 - stored.used(stored.bank_folder()) < 1000 - 240
+    monkeypatch.setattr(stored, "_free", lambda: 17)
+    assert stored.room() == 17
     monkeypatch.delenv("ACRLLS_BANK_GB")
-    assert chunked.limit() == (chunked.used(chunked.bank_folder()) + 17) // 2
+    assert stored.limit() == (stored.used(stored.bank_folder()) + 17) // 2
 
 
 @pytest.mark.parametrize("value", ["much", "0", "-1", "nan", "inf"])
 def test_a_limit_that_is_no_number_is_refused(monkeypatch, value):
     monkeypatch.setenv("ACRLLS_BANK_GB", value)
     with pytest.raises(UserError, match="number of gigabytes above 0"):
-        chunked.limit()
+        stored.limit()
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(
-    small_chunks, tiny, phantom_data, monkeypatch
+    own_store, tiny, phantom_data, monkeypatch
 ):
     monkeypatch.setenv("ACRLLS_BANK_GB", "1e-6")
-    with pytest.raises(
-        UserError, match="pool of test would take.*at most 1e-06 GB.*ACRLLS_BANK_GB"
-    ):
+    with pytest.raises(UserError, match="pool of test would take.*at most 0.0 MB.*ACRLLS_BANK_GB"):
         FeatureBank(tiny, phantom_data, m.build_model(tiny, 4)).features("test", "pool")
-    with pytest.raises(UserError, match="a single view of the features pool"):
-        training.train(tiny, phantom_data, chunked.bank_folder().parent / "run")
-    assert chunked.used(chunked.bank_folder()) == 0
+    with pytest.raises(UserError, match="features pool of train, view 0 would take"):
+        training.train(tiny, phantom_data, stored.bank_folder().parent / "run")
+    assert stored.used(stored.bank_folder()) == 0
 
 
 # ---------------------------------------------------------------- the bank
 
 
-def test_the_bank_mends_itself_and_says_so(small_chunks, tiny, phantom_data, caplog):
+def test_the_bank_mends_itself_and_says_so(own_store, tiny, phantom_data, caplog):
     bank = FeatureBank(tiny, phantom_data, m.build_model(tiny, 4))
-    stored = np.array(bank.features("test", "pool"))
-    (file,) = chunked.bank_folder().rglob("test.npy")
+    kept = np.array(bank.features("test", "pool"))
+    (file,) = stored.bank_folder().rglob("test.npy")
     content = bytearray(file.read_bytes())
     content[-100] ^= 64
     file.write_bytes(content)
-    np.testing.assert_array_equal(bank.features("test", "pool"), stored)
-    assert "1 chunks are damaged" in caplog.text
+    np.testing.assert_array_equal(bank.features("test", "pool"), kept)
+    assert "test.npy is damaged and computed again" in caplog.text
 
 
 def test_filling_holds_a_few_images_at_a_time_however_many_there_are(
-    small_chunks, tiny, phantom_data, monkeypatch
+    own_store, tiny, phantom_data, monkeypatch
 ):
     make, made, most, rows = data.batch, [], [], []
 
@@ -186,7 +145,7 @@ def test_filling_holds_a_few_images_at_a_time_however_many_there_are(
         most.append(sum(batch() is not None for batch in made))
         return images
 
-    monkeypatch.setattr(features, "_PIECE", 3)  # does not divide the chunk of four
+    monkeypatch.setattr(features, "_PIECE", 3)  # does not divide their number
     monkeypatch.setattr(features, "batch", watched)
     bank = FeatureBank(tiny, phantom_data, m.build_model(tiny, 4))
     stored = bank.features("train", "pool", 1)
@@ -238,9 +197,7 @@ def test_keras_computes_one_layer_alone_as_with_others_and_in_batches_of_any_siz
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="openvino is not installed")
-def test_openvino_and_keras_agree_to_rounding(
-    tiny, phantom_data, monkeypatch, small_chunks, tmp_path
-):
+def test_openvino_and_keras_agree_to_rounding(own_store, tiny, phantom_data, monkeypatch, tmp_path):
     stored = {}
     for engine in engines.ENGINES:
         monkeypatch.setenv("ACRLLS_ENGINE", engine)
@@ -277,24 +234,23 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_on_passing_views_is_what_it_is_with_all_kept(
+def test_a_run_for_whose_views_there_is_no_room_is_what_it_is_with_all_kept(
     tiny, phantom_data, tmp_path, monkeypatch
 ):
-    """One view at a time on the disk; killed and resumed on the way."""
+    """About one view at a time on the disk; killed and resumed on the way."""
     config = tiny.replace(views=None, patience=1)
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "kept"))
     kept = runs.run(config)
-    assert len(list(chunked.bank_folder().rglob("train-view-*.npy"))) == 3
-    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "passing"))
+    assert len(list(stored.bank_folder().rglob("train-view-*.npy"))) == 3
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "little"))
     n, width = len(data.split_of(phantom_data, tiny).train), 1280
-    # the plain images and a view, not two
-    monkeypatch.setenv("ACRLLS_BANK_GB", str(n * width * 4 * 1.9 / 1e9))
+    bound = n * width * 4 * 1.9  # bytes: of the plain images and a view, not two
+    monkeypatch.setenv("ACRLLS_BANK_GB", str(bound / 1e9))
     fill, killed = FeatureBank._fill, []
 
     def watched(self, part, view, arrays):
-        views = chunked.bank_folder().rglob("pool/train-view-*.npy")
-        assert part != "train" or not list(views)
         fill(self, part, view, arrays)
+        assert stored.used(stored.bank_folder()) <= bound
         if view == 1 and not killed:
             killed.append(view)
             raise KeyboardInterrupt
@@ -302,12 +258,10 @@ def test_a_run_on_passing_views_is_what_it_is_with_all_kept(
     monkeypatch.setattr(FeatureBank, "_fill", watched)
     with pytest.raises(KeyboardInterrupt):
         runs.run(config)
-    assert list(chunked.bank_folder().rglob("pool/train-view-1.npy"))
-    monkeypatch.setattr(FeatureBank, "_fill", fill)
-    passing = runs.run(config)
-    assert not list(chunked.bank_folder().rglob("pool/train-view-*"))
+    found = runs.run(config)
+    assert len(list(stored.bank_folder().rglob("pool/train-view-*.npy"))) <= 1
     columns = ["phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
-    pd.testing.assert_frame_equal(kept.history[columns], passing.history[columns], rtol=1e-5)
+    pd.testing.assert_frame_equal(kept.history[columns], found.history[columns], rtol=1e-5)
 
 
 def test_what_another_process_trains_is_waited_for_after_all_else_is_done(
@@ -341,7 +295,7 @@ def test_what_another_process_trains_is_waited_for_after_all_else_is_done(
 
 
 @pytest.fixture
-def full_store(small_chunks, tiny, phantom_data):
+def full_store(own_store, tiny, phantom_data):
     """A store with features, a run, a run cut off, and drawn phantoms."""
     FeatureBank(tiny, phantom_data, m.build_model(tiny, 4)).features("test", "pool")
     home = store()
@@ -363,7 +317,7 @@ def kinds():
 def test_cache_lists_what_is_kept_how_large_and_for_which_settings(full_store, capsys):
     assert cli.main(["cache"]) == 0
     listed = capsys.readouterr().out
-    assert "pool (1280, float32), plain images, by " in listed
+    assert "/pool" in listed and "1 files by " in listed
     assert "data phantom" in listed and "image_size 48" in listed
     assert "variant proposed, profile quick" in listed and "seed 3" in listed
     assert "4 entries" in listed and "ACRLLS_BANK_GB" in listed
@@ -371,7 +325,7 @@ def test_cache_lists_what_is_kept_how_large_and_for_which_settings(full_store, c
 
 def test_clearing_takes_features_alone_unless_another_thing_is_named(full_store, capsys):
     assert cli.main(["cache", "--clear"]) == 0
-    assert kinds() == ["unfinished", "phantom", "runs"] and not any(chunked.bank_folder().iterdir())
+    assert kinds() == ["unfinished", "phantom", "runs"] and not any(stored.bank_folder().iterdir())
     assert cli.main(["cache", "unfinished", "--clear"]) == 0
     assert kinds() == ["phantom", "runs"]
     assert cli.main(["cache", "012345", "--clear"]) == 0
@@ -384,12 +338,3 @@ def test_clearing_takes_features_alone_unless_another_thing_is_named(full_store,
 def test_a_choice_that_is_not_clear_deletes_nothing(full_store, capsys, chosen, said):
     assert cli.main(["cache", chosen, "--clear"]) == 2
     assert said in capsys.readouterr().err and len(kinds()) == 4
-
-
-def test_cache_checks_the_digests(full_store, capsys):
-    assert cli.main(["cache", "--check"]) == 0
-    (file,) = chunked.bank_folder().rglob("test.npy")
-    with file.open("r+b") as f:
-        f.truncate(file.stat().st_size - 1)
-    assert cli.main(["cache", "--check"]) == 1
-    assert "not whole: test;" in capsys.readouterr().out

@@ -33,9 +33,8 @@ def run_phase(config, dataset, folder, number):
     """Train a phase; returns the backbone's weights before and after, and the model."""
     folder.mkdir(exist_ok=True)
     model = m.build_model(config, len(dataset.class_names))
-    m.freeze_backbone(model) if number == 1 else m.unfreeze_top(
-        model, config.unfrozen_layers, config.batchnorm
-    )
+    learning = config.unfrozen_layers if number == 2 else 0
+    m.unfreeze_top(model, learning, config.batchnorm)
     before = snapshot(model, "weights")
     bank = FeatureBank(config, dataset, model)
     Phase(phases(config)[number - 1], config, dataset, model, bank, folder).train()
@@ -93,32 +92,25 @@ def test_half_precision_rounds_views_but_never_the_plain_images(tiny, phantom_da
     assert bank.features("test", "pool").dtype == np.float32
 
 
-def test_a_killed_filling_goes_on_where_it_stopped(tiny, phantom_data, monkeypatch, tmp_path):
+def test_a_killed_filling_leaves_nothing_that_counts(tiny, phantom_data, monkeypatch, tmp_path):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    for module in ("chunked", "bank"):
-        monkeypatch.setattr(f"acrlls.training.{module}.CHUNK", 32)
-    model = m.build_model(tiny, 4)
-    whole_batch, asked = data.batch, []
-
-    def dies_after_two(dataset, indices, config, view):
-        asked.append(len(indices))
-        if len(asked) == 3:
-            raise KeyboardInterrupt
-        return whole_batch(dataset, indices, config, view)
-
-    monkeypatch.setattr(bank_module, "batch", dies_after_two)
-    with pytest.raises(KeyboardInterrupt):
-        FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
-    asked.clear()
-    monkeypatch.setattr(
-        bank_module, "batch", lambda d, i, c, v: (asked.append(len(i)), whole_batch(d, i, c, v))[1]
-    )
-    resumed = np.array(FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
-    assert sum(asked) == len(resumed) - 64  # two chunks were kept
+    model, asked = m.build_model(tiny, 4), []
+    whole = np.array(FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "other"))
-    np.testing.assert_array_equal(
-        resumed, FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
-    )
+    with monkeypatch.context() as patch:
+
+        def dies(*arguments):
+            asked.append(arguments)
+            if len(asked) == 2:
+                raise KeyboardInterrupt
+            return data.batch(*arguments)
+
+        patch.setattr(bank_module, "batch", dies)
+        with pytest.raises(KeyboardInterrupt):
+            FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
+    assert not list((tmp_path / "other").rglob("*.npy*"))
+    again = FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
+    np.testing.assert_array_equal(again, whole)
 
 
 def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
@@ -196,7 +188,7 @@ def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tm
     config, ends = tiny.replace(batch_size=16), []
     for by_fit in (False, True):
         model = m.build_model(config, len(phantom_data.class_names))
-        m.freeze_backbone(model)
+        m.unfreeze_top(model, 0)
         bank = FeatureBank(config, phantom_data, model)
         phase = Phase(phases(config)[0], config, phantom_data, model, bank, tmp_path)
         rng = np.random.default_rng(3)
@@ -301,9 +293,8 @@ def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(
 
 
 def test_early_stopping_waits_for_its_patience(tiny):
-    done = runs.run(
-        tiny.replace(phase1_epochs=6, phase2_epochs=0, patience=1, phase1_learning_rate=5.0)
-    )
+    short = {"phase1_epochs": 6, "phase2_epochs": 0, "patience": 1}
+    done = runs.run(tiny.replace(**short, phase1_learning_rate=5.0))
     best = int(done.best_epoch(1).epoch)
     assert len(done.history) == min(best + 1, 6)
 
@@ -326,7 +317,7 @@ def test_an_edit_of_any_file_that_trains_changes_the_digest(tiny, phantom_data, 
     trains = [*(home / "training").glob("*.py"), *(home / "data").glob("*.py")]
     trains += [home / "method" / "layers.py", home / "method" / "model.py"]
     trains += [home / "method" / "variants.py"]
-    left_out = {home / "training" / "__init__.py", home / "training" / "recipe.py"}
+    left_out = {home / "training" / "__init__.py"}
     base = runs.run_digest(tiny, phantom_data)
     for edited in trains:
         monkeypatch.setattr(Path, "read_bytes", lambda f, e=edited: read(f) + b"#" * (f == e))
@@ -347,12 +338,8 @@ def test_a_record_holds_no_weights_and_reads_back(tiny, tmp_path):
 
 def test_the_grid_is_every_pair_and_sorted_by_validation_loss(tiny):
     table = runs.tune(tiny.replace(grid_alpha=[0.08, 0.2], grid_tau=[0.15, 0.3]))
-    assert sorted(zip(table.alpha, table.tau, strict=True)) == [
-        (0.08, 0.15),
-        (0.08, 0.3),
-        (0.2, 0.15),
-        (0.2, 0.3),
-    ]
+    pairs = [(0.08, 0.15), (0.08, 0.3), (0.2, 0.15), (0.2, 0.3)]
+    assert sorted(zip(table.alpha, table.tau, strict=True)) == pairs
     assert table.val_loss.is_monotonic_increasing
     assert table.columns.tolist() == ["alpha", "tau", "val_accuracy", "val_loss", "epoch", "epochs"]
 
@@ -377,16 +364,8 @@ def test_the_real_sample_trains_with_the_given_imagenet_weights(real_folder, mon
     weights = next((real_folder.parent / "weights").glob("mobilenet_v2*no_top*.h5"), None)
     if weights is None:
         pytest.skip("no ImageNet weights beside the data")
-    done = runs.run(
-        configure(
-            "laptop",
-            data=str(real_folder / "kaggle-sample"),
-            backbone=str(weights),
-            phase1_epochs=8,
-            phase2_epochs=0,
-            views=1,
-        )
-    )
+    given = {"data": str(real_folder / "kaggle-sample"), "backbone": str(weights), "views": 1}
+    done = runs.run(configure("laptop", **given, phase1_epochs=8, phase2_epochs=0))
     assert done.history.loss.iloc[-1] < done.history.loss.iloc[0]
     assert (done.predictions().classes == done.predictions().labels).mean() > 0.25
 

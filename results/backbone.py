@@ -1,47 +1,28 @@
-"""The recipe of the shipped backbone: a small MobileNetV2 trained on the phantom's source task.
+"""How the shipped backbone was made: python results/backbone.py [FILE]
 
-What ImageNet is to the paper, the source task is to the phantom: other labels, the same kind of
-picture. Nothing of the target task (its classes, its findings, its label formula) takes part.
+A small MobileNetV2 is trained on the phantom's source task, of which nothing (classes, findings,
+label formula) is the target task's.  A JSON file beside the weights has the recipe and the accuracy
+on the phantoms that are held out, a tenth.
 """
 
-from __future__ import annotations
-
 import json
+import sys
 from importlib import resources
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from acrlls.config import configure
+from acrlls import configure
 from acrlls.data import Augmentation, render, to_input
 from acrlls.method import POOL, SHIPPED_WEIGHTS, build_backbone
 from acrlls.phantom import source_task
 from acrlls.store import digest
-from acrlls.training.batches import Batches
-from acrlls.training.engines import jit_compile
+from acrlls.training import Batches, jit_compile
 
 
-def pretrain(
-    output: str | Path | None = None,
-    *,
-    images: int = 24_000,
-    epochs: int = 15,
-    batch_size: int = 64,
-    learning_rate: float = 2e-3,
-    seed: int = 1,
-) -> Path:
-    """Train the backbone of profile ``quick`` on the source task and save its weights.
-
-    Args:
-        output: weights file to write; ``None`` for the place from which the package ships it.
-        images: phantoms to draw; a tenth of them is held out.
-        epochs: passes, each over fresh augmented views, the learning rate falling along a cosine.
-        seed: of the phantoms, the initial weights and the order; the target data use another seed.
-
-    Returns:
-        The weights file. A JSON file beside it has the recipe and the held-out accuracy.
-    """
+def main(output=None, images=24_000, epochs=15, batch_size=64, learning_rate=2e-3, seed=1):
+    """Train on fresh augmented views each epoch, the learning rate falling along a cosine."""
     recipe = {k: v for k, v in locals().items() if k != "output"}
     output = Path(output or str(resources.files("acrlls") / "weights" / SHIPPED_WEIGHTS))
     config = configure("quick", backbone="random", seed=seed)
@@ -88,3 +69,7 @@ def _network(config, classes: int, learning_rate: float, steps: int):
         jit_compile=jit_compile(),
     )
     return backbone, model
+
+
+if __name__ == "__main__":
+    print(main(*sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""Arrays of features on the disk, each with a digest, within a bound on the space of all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acrlls.config import UserError
+from acrlls.store import file_digest, read_json, store, write_text, writing
+
+LIMIT_VARIABLE = "ACRLLS_BANK_GB"
+_DEFAULT_LIMIT = 20e9  # bytes
+
+
+class StoredArray:
+    """An array `(n, ...)` in ``<name>.npy``, with its digest in ``<name>.json``.
+
+    It counts as there only if its bytes have the digest, so that one that was cut short or damaged
+    is never taken for whole.
+    """
+
+    def __init__(self, file: Path, shape: tuple[int, ...], dtype):
+        self.file, self.note_file = file, file.with_suffix(".json")
+        self.shape, self.dtype = tuple(shape), np.dtype(dtype)
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def note(self) -> dict[str, Any]:
+        """What is known of the file; nothing where it has another layout."""
+        note = read_json(self.note_file)
+        return note if note.get("layout") == self._layout else {}
+
+    def whole(self) -> bool:
+        with contextlib.suppress(OSError):
+            return "digest" in self.note and file_digest(self.file) == self.note["digest"]
+        return False
+
+    @contextlib.contextmanager
+    def filling(self, note: dict[str, Any]) -> Iterator[Callable[[np.ndarray], None]]:
+        """A function that takes the next rows; the file is there when the block has ended."""
+        with writing(self.file) as handle:
+            descr = np.lib.format.dtype_to_descr(self.dtype)
+            header = {"descr": descr, "fortran_order": False, "shape": self.shape}
+            np.lib.format.write_array_header_1_0(handle, header)
+            yield lambda rows: handle.write(np.ascontiguousarray(rows, self.dtype).tobytes())
+        note = {**note, "layout": self._layout, "digest": file_digest(self.file)}
+        write_text(self.note_file, json.dumps(note))
+
+    def open(self) -> np.ndarray:
+        """The array, memory-mapped and read-only."""
+        return np.load(self.file, mmap_mode="r")
+
+    @property
+    def _layout(self) -> list:
+        return [list(self.shape), self.dtype.name]
+
+
+def delete(file: Path) -> None:
+    """Delete a stored array, if it is there, and its note."""
+    for each in (file.with_suffix(".json"), file):
+        with contextlib.suppress(OSError):  # gone already, or on Windows still mapped
+            each.unlink()
+
+
+def bank_folder() -> Path:
+    """Where stored features lie."""
+    return store() / "bank"
+
+
+def used(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    sizes = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            sizes += file.stat().st_size if file.is_file() else 0
+    return sizes
+
+
+def readable(size: float) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def limit() -> int:
+    """Bytes that stored features may take together: what ``ACRLLS_BANK_GB`` says, or else 20 GB but
+    no more than half of what the disk would have free without them.
+    """
+    text = os.environ.get(LIMIT_VARIABLE)
+    if text:
+        with contextlib.suppress(ValueError):
+            if 0 < float(text) < math.inf:
+                return int(float(text) * 1e9)
+        raise UserError(
+            f"{LIMIT_VARIABLE} is {text!r}; it must be a number of gigabytes above 0, such as 20"
+        )
+    return int(min(_DEFAULT_LIMIT, (used(bank_folder()) + _free()) / 2))
+
+
+def room() -> int:
+    """Bytes that may still be stored, by the limit and by the disk."""
+    return max(0, min(limit() - used(bank_folder()), _free()))
+
+
+def require_room(needed: int, what: str) -> None:
+    """Delete the oldest views until there is room; a ``UserError`` says what else would help."""
+    views = {f: f.stat().st_mtime for f in bank_folder().glob("*/*/train-view-*.npy")}
+    for file in sorted(views, key=views.get):
+        if needed > room():
+            delete(file)
+    if needed > room():
+        raise UserError(
+            f"{what} would take {readable(needed)} in {bank_folder()}, where "
+            f"{readable(used(bank_folder()))} of at most {readable(limit())} are taken and the "
+            f"disk has {readable(_free())} free. Free space with `acrlls cache --clear`, raise "
+            f"{LIMIT_VARIABLE}, put ACRLLS_STORE on another disk, or ask for less: bank_dtype "
+            "float16 halves it, and fewer views take less"
+        )
+
+
+def _free() -> int:
+    folder = store()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
