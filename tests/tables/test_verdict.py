@@ -1,5 +1,7 @@
 """The verdict's sentences follow from the tables beside them, whatever these say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,7 +63,7 @@ def test_the_headline_joins_calibration_layers_and_step(step, mixed, helps, erro
 )
 def test_the_card_on_post_hoc_steps(row, said):
     text = verdict.needed(difference(row), difference(NEITHER))
-    assert said in text and "one seed" in text and "paper's class mix NLL +0.010" in text
+    assert said in text and "one seed" in text and "paper's mix NLL +0.010" in text
 
 
 def test_the_card_on_both_mixes_tells_them_apart_where_they_differ():
@@ -81,7 +83,7 @@ def test_the_card_on_calibration_counts_seeds_above_the_floor(errors, said):
 
 
 def test_the_card_on_seeds_says_so_where_there_is_one():
-    assert "one run of each" in verdict.repeated({"Baseline": [0.02], "Proposed": [0.01]})
+    assert "one run of a network" in verdict.repeated({"Baseline": [0.02], "Proposed": [0.01]})
     text = verdict.repeated({"Baseline": [0.02, 0.03], "Proposed": [0.01, 0.02]})
     assert "0.0100 below" in text and "0.0071" in text
 
@@ -149,3 +151,25 @@ def test_the_step_is_fitted_without_a_test_label(published):
     method = calibration.METHODS[recorded.STEP].make(np.ones(4))
     again = method.fit(run.predictions("validation")).predict_proba(test.logits)
     np.testing.assert_allclose(before, again)
+
+
+def test_dividing_out_equal_weights_changes_nothing():
+    run = recorded.setting(recorded.UNWEIGHTED).of("baseline")[0]
+    as_trained = run.predictions("test").probabilities
+    np.testing.assert_allclose(recorded.probabilities(run, "prior"), as_trained)
+
+
+def test_a_difference_turns_its_sign_with_the_sides(published):
+    sides = ("baseline", ""), ("proposed", "")
+    there, back = (compare.compare(published, *two, resamples=20) for two in (sides, sides[::-1]))
+    np.testing.assert_allclose(there.table.difference, -back.table.difference, atol=1e-12)
+    assert there.table.p[compare.ECE] == back.table.p[compare.ECE]
+
+
+def test_runs_on_other_test_images_cannot_be_compared(published):
+    run = published.of("baseline")[0]
+    names = run.predictions("test").names[::-1]
+    other = SimpleNamespace(predictions=lambda part: SimpleNamespace(names=names))
+    setting = recorded.Setting("x", {"baseline": {"a": run}, "proposed": {"a": other}})
+    with pytest.raises(ValueError, match="different images"):
+        compare.compare(setting, ("baseline", ""), ("proposed", ""))
