@@ -12,8 +12,8 @@ from acrlls import VARIANTS, paper, run_all
 from acrlls.paper import CLASSES
 from acrlls.tables import beside
 from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of
-from acrlls.tables.recorded import UNWEIGHTED, Setting, probabilities
-from acrlls.tables.words import listed, number, plural, signed
+from acrlls.tables.recorded import UNWEIGHTED, Setting
+from acrlls.tables.words import number, plural
 
 WEIGHTED = ("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls")
 PLAIN = WEIGHTED[:5]
@@ -66,29 +66,6 @@ def against_baseline(
     }
 
 
-def differences_shown(found: dict[tuple[str, str], Difference]) -> pd.DataFrame:
-    """Each difference with its interval in one cell, and the p-value of that in ECE."""
-    rows = {}
-    for key, difference in found.items():
-        ends, ece = difference.table[["difference", "low", "high"]], difference.table.loc[ECE]
-        rows[key] = {m: signed(*ends.loc[m], 3) for m in ("Accuracy", "NLL")}
-        rows[key] |= {"ECE": number(ece.difference, 4, signed=True), "p": number(ece.p)}
-    return pd.DataFrame(rows).T
-
-
-def predictions(pair: Pair, networks: Sequence[str], ways: Sequence[str]) -> dict:
-    """Test probabilities and labels of every run of some networks in some of the ``WAYS``, by
-    title, for ``figures.prepare_ablation``."""
-    found = {}
-    for network, way in product(networks, ways):
-        title = VARIANTS[network].title + (f", {way}" if len(ways) > 1 else "")
-        which, step = WAYS[way]
-        for run in pair[which].of(network):
-            said = probabilities(run, step), run.predictions("test").labels
-            found.setdefault(title, []).append(said)
-    return found
-
-
 def three_ways(pairs: Mapping[str, Pair], bins: int) -> pd.DataFrame:
     """Accuracy, NLL and mean class-wise ECE of each network with class weights, prior corrected,
     and trained without weights; a row a pair's title, network and way; means over the runs."""
@@ -99,20 +76,6 @@ def three_ways(pairs: Mapping[str, Pair], bins: int) -> pd.DataFrame:
             row = {"runs": len(runs), "accuracy": accuracy, "NLL": nll, ECE: ece}
             rows[title, VARIANTS[network].title, way] = row
     return pd.DataFrame(rows).T
-
-
-def correction(pair: Pair, resamples: int) -> dict[str, int]:
-    """The sign of what prior correction does to the NLL of each network trained with class weights,
-    0 where its interval holds zero."""
-    sides = {n: ((n, ""), (n, "prior")) for n in PLAIN if pair[0].of(n)}
-    found = {n: compare(pair[0], *two, resamples=resamples) for n, two in sides.items()}
-    return {VARIANTS[n].title: difference.shows("NLL") for n, difference in found.items()}
-
-
-def correction_sentence(signs: dict[str, int], where: str) -> str:
-    """In which networks prior correction lowers the NLL, and in which it raises it."""
-    lower, higher = (listed(n for n, s in signs.items() if s == sign) for sign in (-1, 1))
-    return f"{beside.on(where)}, prior correction lowers the NLL of: {lower}; it raises: {higher}."
 
 
 def finding(ways: pd.DataFrame, where: str) -> str:

@@ -21,6 +21,7 @@ from acrlls.tables.recorded import (
     probabilities,
     readings,
 )
+from acrlls.tables.words import number, signed
 
 ECE = "Mean class-wise ECE"
 MEASURES = ("Accuracy", "NLL", "Brier score", ECE)
@@ -144,9 +145,15 @@ def differences(
     return {s.title: compare(s, first, second, mix, resamples=resamples) for s in having}
 
 
-def difference_table(found: dict[str, Difference]) -> pd.DataFrame:
-    """A row a setting and measure: difference, its 95 % interval, for the ECE p, and the runs."""
-    return pd.concat({title: d.table.assign(runs=d.pairs) for title, d in found.items()})
+def difference_table(found: dict) -> pd.DataFrame:
+    """A row a key: each difference with its 95 % interval, that in ECE with its p, and the runs."""
+    rows = {}
+    for key, difference in found.items():
+        ends, ece = difference.table[["difference", "low", "high"]], difference.table.loc[ECE]
+        rows[key] = {m: signed(*ends.loc[m], 3) for m in ("Accuracy", "NLL")}
+        rows[key] |= {"ECE": number(ece.difference, 4, True), "p": number(ece.p)}
+        rows[key]["runs"] = difference.pairs
+    return pd.DataFrame(rows).T
 
 
 def mean_of(runs, step: str = "", mix: str = "own", bins: int = 15) -> np.ndarray:
@@ -158,16 +165,12 @@ def mean_of(runs, step: str = "", mix: str = "own", bins: int = 15) -> np.ndarra
 
 def in_both_mixes(setting: Setting) -> pd.DataFrame:
     """Means over the runs as trained; a row a network, a column a mix and measure."""
-    rows = {
-        VARIANTS[n].title: {
-            (title, name): value
-            for mix, title in MIXES.items()
-            for name, value in zip(MEASURES, mean_of(setting.of(n), "", mix), strict=True)
-        }
-        for n in NETWORKS
-        if setting.of(n)
+    runs = {VARIANTS[n].title: setting.of(n) for n in NETWORKS if setting.of(n)}
+    means = {
+        title: pd.DataFrame({n: mean_of(rs, "", mix) for n, rs in runs.items()}, list(MEASURES)).T
+        for mix, title in MIXES.items()
     }
-    return pd.DataFrame(rows).T
+    return pd.concat(means, axis=1)
 
 
 def errors_of_each(found: Sequence[Setting], bins: int = 15, resamples: int = 1000):

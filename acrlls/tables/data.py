@@ -112,12 +112,3 @@ def limit(dataset: Dataset, split) -> str:
         f"**{percent(best.mean(), 1)}**. Calling the class with the largest η would be right for "
         f"{percent(right, 1)} of the {len(split.test):,} test images."
     )
-
-
-def truth(dataset: Dataset) -> pd.DataFrame:
-    """Mean of η over all images, and where each label was drawn."""
-    names = list(dataset.class_names)
-    eta = pd.DataFrame(dataset.eta, columns=[f"η, {name}" for name in names])
-    rows = eta.groupby(dataset.labels).mean().set_axis(names).rename_axis("label drawn")
-    rows.loc["All"] = eta.mean()
-    return rows

@@ -79,19 +79,6 @@ def study(p, eta, sizes: Iterable[int], bins: int, repetitions: int = 50, seed: 
     return table.assign(bias=table["mean"] - table.truth)
 
 
-def population_sentence(known: Mapping[str, tuple], bins: int) -> str:
-    """What the populations are and how large their true errors are."""
-    errors = {k: calibration.true_calibration_error(*v, bins, of="mean") for k, v in known.items()}
-    said = [f"**{title}** with a true error of {error:.4f}" for title, error in errors.items()]
-    images = len(next(iter(known.values()))[0])
-    return (
-        f"There are {len(known)} populations of {images:,} images and four classes, one of them "
-        f"rare: {'; '.join(said)}. The true error, with {bins} bins, is the mean over the classes "
-        "of one class against the rest. A test set is drawn from a population with replacement, "
-        "and each label from the true probabilities of its image."
-    )
-
-
 def bias_table(tables: Mapping[str, pd.DataFrame], n: int) -> pd.DataFrame:
     """Bias and standard deviation of every estimator in each population at one size."""
     at = {title: table.xs(n, level="n")[["bias", "sd"]] for title, table in tables.items()}

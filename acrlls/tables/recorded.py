@@ -1,10 +1,9 @@
 """Recorded runs by setting, and what they say: as trained, after a post-hoc step, in two class
 mixes.
 
-A *step* is a post-hoc method fitted on the validation images of the same run, or ``REESTIMATED``,
-another reading of BatchNorm's statistics; no test label is used. A *mix* is a set of class shares:
-the test images' own, or the published one, for which each image is weighted by the published share
-of its class over the share here.
+A *step* is a post-hoc method fitted on the validation images of the same run. A *mix* is a set of
+class shares: the test images' own, or the published one, for which each image is weighted by the
+published share of its class over the share here.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from acrlls.runs import Run, records, training_weights
 
 # the post-hoc step that the findings name: one scale and one shift a class, so it contains LLS
 STEP = "vector"
-REESTIMATED = "reestimated"
 NETWORKS = ("baseline", "single_dense", "proposed")
 Side = tuple[str, str]  # a network and a step, "" for none
 AS_PUBLISHED = "as published"
@@ -47,9 +45,7 @@ class Setting:
 
     def common(self, *sides: Side) -> list[str]:
         """The groups of runs in which every side can be had."""
-        groups = set.intersection(*[set(self.runs.get(n, ())) for n, _ in sides])
-        fresh = [network for network, step in sides if step == REESTIMATED]
-        return sorted(g for g in groups if all(len(readings(self.runs[n][g])) > 1 for n in fresh))
+        return sorted(set.intersection(*[set(self.runs.get(n, ())) for n, _ in sides]))
 
 
 def settings(runs: Iterable[Run]) -> list[Setting]:
@@ -110,12 +106,10 @@ def _title(config: Config) -> str:
 
 def probabilities(run: Run, step: str = "", mix: str = "own") -> np.ndarray:
     """Test probabilities ``(n, classes)`` of a run, as trained or after a step: a name in
-    ``calibration.METHODS``, fitted on validation images weighted to a mix, or ``REESTIMATED``."""
+    ``calibration.METHODS``, fitted on validation images weighted to a mix."""
     test = run.predictions("test")
     if not step:
         return test.probabilities
-    if step == REESTIMATED:
-        return readings(run)[step]
     weights = mix_weights(run, mix, "validation")
     method = calibration.METHODS[step].make(training_weights(run))
     return method.fit(run.predictions("validation"), sample_weight=weights).predict_proba(test)
@@ -145,8 +139,6 @@ def mix_weights(run: Run, mix: str, part: str = "test") -> np.ndarray:
 
 def step_title(step: str) -> str:
     """Such as "after vector scaling", or "as trained"."""
-    if step == REESTIMATED:
-        return f"with statistics {step}"
     return f"after {calibration.METHODS[step].title}" if step else "as trained"
 
 

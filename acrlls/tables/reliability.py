@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from acrlls import calibration, paper
+from acrlls import calibration
 from acrlls.calibration import METHODS
 from acrlls.data import batch, load_data
 from acrlls.tables.recorded import probabilities
@@ -37,12 +37,6 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
         f"**Of {len(right):,} images with a confidence of {low} to {high}, "
         f"{percent(right.mean(), 1)} were classified rightly**, over {plural(len(tests), 'run')}."
     )
-
-
-def floor_shown(table: pd.DataFrame, caption: str):
-    """A table of :meth:`acrlls.calibration.NoiseFloor.table` under headings for a reader."""
-    named = table[[c for c in HEADINGS if c in table]].rename(columns=HEADINGS)
-    return paper.show(named, {"p, larger": 3, "p, smaller": 3}, caption)
 
 
 def floors(run, several_bins, resamples: int) -> dict[int, pd.DataFrame]:

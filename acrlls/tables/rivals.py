@@ -124,37 +124,18 @@ def differences(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
 
 def answer(table: pd.DataFrame, weighted: bool = True) -> str:
     """Whether the raw ECE of most rival losses is above that of cross-entropy, as was predicted,
-    and which differences from it are shown."""
+    and how many differences from it are shown."""
     raw = paired(table, weighted, "", ECE).drop(OURS, errors="ignore")
     if raw.empty:
         return NONE
     usual = table[(table.method == USUAL) & (table.weighted == weighted) & (table.step == "")]
     above, surplus = raw.index[raw.difference > 0], usual[SURPLUS].mean()
+    shown = (raw["p (Holm)"] < 0.05).sum()
     held = "holds" if len(above) > len(raw) / 2 else "does not hold"
     return (
         f"**The prediction {held}: the mean ECE as trained is above that of cross-entropy for "
         f"{len(above)} of {plural(len(raw), 'loss', 'losses')}** ({listed(above)}). "
         f"Cross-entropy's mean confidence minus its accuracy is {number(100 * surplus, 1, True)} "
-        f"percentage points. {_shown(table, weighted)}"
-    )
-
-
-def _shown(table: pd.DataFrame, weighted: bool) -> str:
-    """Which methods' ECE is shown to differ from that of cross-entropy, by step."""
-    found = {step_title(step): paired(table, weighted, step, ECE) for step in ("", STEP)}
-    first = found[step_title("")]
-    count, seeds = len(first), int(first.seeds.min())
-    if (least := count * 2 / 2**seeds) >= 0.05:
-        return (
-            f"Over {plural(seeds, 'seed')} no difference could pass Holm's correction: the least p "
-            f"that {plural(count, 'comparison')} can give is {number(min(1, least), 2)}."
-        )
-    said = []
-    for title, rows in found.items():
-        passed = rows[rows["p (Holm)"] < 0.05]
-        lower, higher = (listed(passed.index[s * passed.difference > 0]) for s in (-1, 1))
-        said.append(f"{title} it is lower for {lower} and higher for {higher}")
-    return (
-        f"Over {plural(seeds, 'seed')} these differences in ECE from cross-entropy are shown "
-        f"(Holm's p < 0.05): {'; '.join(said)}."
+        f"percentage points. Over {plural(int(raw.seeds.min()), 'seed')}, {shown or 'none'} of "
+        "these differences is shown (Holm's p < 0.05)."
     )

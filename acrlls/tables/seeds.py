@@ -112,14 +112,3 @@ def needed_sentence(table: pd.DataFrame, seeds: int) -> str:
         f"network**, for the mean over the classes {table.loc[ALL, 'runs needed']:.0f}; the paper "
         f"has one. The spread is that of {plural(seeds, 'seed')} of Phase 1, itself a rough guide."
     )
-
-
-def provenance(runs: Iterable[Run]) -> pd.DataFrame:
-    """Where each record comes from; a row a folder."""
-    rows = {f"{r.folder.parent.name}/{r.folder.name}": vars(r.config) | r.manifest for r in runs}
-    epochs = {f"phase{k}_epochs": f"epochs of Phase {k}" for k in (1, 2)}
-    return (
-        pd.DataFrame(rows)
-        .T[["seed", *epochs, "images", "backend", "commit"]]
-        .rename(columns=epochs)
-    )

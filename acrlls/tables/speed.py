@@ -9,7 +9,7 @@ from acrlls.config import PROJECT, UserError
 from acrlls.paper import show
 from acrlls.runs import records
 from acrlls.tables.compare import ECE, MEASURES, mean_of
-from acrlls.tables.words import listed, number, plural
+from acrlls.tables.words import listed
 
 RECORDS = PROJECT / "results" / "bench"
 _HEADINGS = {"plain": "plain Keras", "bank": "feature bank", TUNED: "plain Keras, oneDNN"}
@@ -94,18 +94,6 @@ def views() -> pd.DataFrame:
     table = groups.agg(["mean", "std"]).rename(columns={"std": "sd"}, level=1)
     table["seeds", ""] = groups.size()
     return table.rename_axis("views")
-
-
-def views_sentence(table: pd.DataFrame) -> str:
-    """What recycling views costs in NLL, beside what the seed alone changes."""
-    values, spread = table["NLL", "mean"], table["NLL", "sd"].max()
-    change, (few, many) = values.iloc[-1] - values.iloc[0], values.index[[0, -1]]
-    verdict = "more than" if abs(change) > spread else "no more than"
-    return (
-        f"Recycling views moves the NLL by {verdict} the seed does: from {plural(few, 'view')} "
-        f"to {many} the mean NLL changes by {number(change, signed=True)}; its standard deviation "
-        f"over {table['seeds', ''].min()} seeds is up to {spread:.3f}."
-    )
 
 
 def finding(table: pd.DataFrame, batchnorm: str) -> str:

@@ -90,14 +90,3 @@ def backbone(config: Config, both_phases: bool) -> pd.DataFrame:
                 "high": gain.high,
             }
     return pd.DataFrame(rows).T
-
-
-def transfer(table: pd.DataFrame, classes: int) -> str:
-    """What the table of :func:`backbone` shows of Phase 1, for a number of classes."""
-    start, better = table.loc["NLL, Phase 1", "random start"], table.low["Accuracy, Phase 1"] > 0
-    return (
-        "By accuracy after Phase 1, with one seed, the pretrained backbone "
-        f"{'**beats**' if better else 'does not clearly beat'} the random start. The NLL of the "
-        f"random start is {number(start)}; a network that has learnt nothing, and gives each class "
-        f"the same probability, has ln {classes} = {number(np.log(classes))}."
-    )

@@ -49,23 +49,23 @@ def headline(step: Difference, mixed: Difference, layers: Difference, errors, fl
     """
     above = np.mean(np.array(errors) > floor)
     trained = {1: "is not calibrated", 0: "shows no miscalibration"}.get(above, "is not always so")
-    gain = {
-        -1: "predicts better than the network without the two layers",
-        1: "predicts worse than the network without the two layers",
-        0: "cannot be told from the network without the two layers by its predictions",
-    }[layers.shows("NLL")]
-    helps = {
-        -1: "helps that network more than the layers do",
-        1: "helps that network less than the layers do",
-        0: "cannot be told from the layers in what it brings",
-    }
-    here, there = (helps[d.shows("NLL")] for d in (step, mixed))
-    mixes = f"{here} in the class mix of these images, and {there} in the paper's"
     return (
-        f"**Trained with ACR and LLS, the network {trained}, and it {gain}. One step after "
-        f"training {mixes if here != there else f'{here} in either class mix'}.** All "
-        "numbers are from the real images."
+        f"**Trained with ACR and LLS, the network {trained}, and it predicts {_sign(layers)} the "
+        f"network without the two layers. After one step, that network predicts "
+        f"{_mixes(step, mixed, 'it')}.** All numbers are from the real images."
     )
+
+
+def _sign(found: Difference) -> str:
+    words = {-1: "better than", 1: "worse than", 0: "no differently from"}
+    return words[found.shows("NLL")]
+
+
+def _mixes(own: Difference, paper: Difference, other: str) -> str:
+    here, there = _sign(own), _sign(paper)
+    if here == there:
+        return f"{here} {other} in either class mix"
+    return f"{here} {other} in the class mix of these images, and {there} it in the paper's"
 
 
 # --- Four answers for the front page
@@ -87,23 +87,13 @@ def calibrated(errors, floor: float) -> str:
 
 def better(own: Difference, paper: Difference) -> str:
     """Does Proposed predict better than Baseline, in both class mixes?"""
-    say = {-1: "better than", 1: "worse than", 0: "no differently from"}
-    here, there = (say[d.shows("NLL")] for d in (own, paper))
-    mixes = f"the class mix of these images and {there} it in the paper's"
-    return (
-        f"**Better?** Proposed predicts {here} Baseline in "
-        f"{mixes if here != there else 'either class mix'}: {_both(own, paper)}."
-    )
+    return f"**Better?** Proposed predicts {_mixes(own, paper, 'Baseline')}: {_both(own, paper)}."
 
 
 def needed(step: Difference, mixed: Difference) -> str:
     """Does Proposed make a step after training unnecessary? As in :func:`headline`."""
-    answer = {
-        -1: "No. Baseline with one post-hoc step predicts better than Proposed as trained",
-        1: "Yes, of the step tried. Baseline with it predicts worse than Proposed as trained",
-        0: "Proposed as trained and Baseline with one post-hoc step cannot be told apart",
-    }[step.shows("NLL")]
-    return f"**Post-hoc unnecessary?** {answer}: {_both(step, mixed)}."
+    said = f"{_mixes(step, mixed, 'Proposed as trained')}: {_both(step, mixed)}"
+    return f"**Post-hoc unnecessary?** Baseline with one post-hoc step predicts {said}."
 
 
 def _both(own: Difference, paper: Difference) -> str:

@@ -76,11 +76,6 @@ def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibrat
 # Section 7
 
 
-def test_what_prior_correction_does_to_which_network():
-    text = ablation.correction_sentence({"A": -1, "B": 1, "C": 0, "D": 1}, "phantom")
-    assert text == "On the phantom, prior correction lowers the NLL of: A; it raises: B, D."
-
-
 def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
     keys = [("phantom", n, w) for n in ("Baseline", "Proposed") for w in ablation.WAYS]
     values = {compare.ECE: [0.05, 0.06, 0.04, 0.03, 0.03, 0.03], "runs": 1}

@@ -43,22 +43,6 @@ def test_agreement_is_told_for_grid_and_phase_1(paper):
     assert "4.2e−07 in the grid and 9.8e−07 in Phase 1." in said
 
 
-def recycled(first, last, sd):
-    columns = pd.MultiIndex.from_tuples([("NLL", "mean"), ("NLL", "sd"), ("seeds", "")])
-    return pd.DataFrame([[first, sd, 3], [last, sd, 3]], index=[1, 20], columns=columns)
-
-
-@pytest.mark.parametrize(
-    ("last", "said"),
-    [
-        (0.74, "no more than the seed does: from 1 view to 20 the mean NLL changes by −0.010"),
-        (0.80, "moves the NLL by more than the seed does"),
-    ],
-)
-def test_what_recycled_views_cost_is_told_beside_the_seeds(last, said):
-    assert said in speed.views_sentence(recycled(0.75, last, 0.02))
-
-
 def test_the_recorded_views_give_a_row_for_each_number_of_views():
     table = speed.views()
     assert table.index.tolist() == [1, 2, 5, 20] and (table["seeds", ""] == 3).all()

@@ -20,18 +20,6 @@ def test_the_finding_of_training_follows_the_interval(second, verdict):
     assert "-" not in said
 
 
-def rivals(low, high):
-    rows = [[0.7, 0.5, 0.2, low, high], [0.6, 0.65, -0.05, -0.06, -0.04]]
-    columns = ["pretrained", "random start", "difference", "low", "high"]
-    return pd.DataFrame(rows, ["Accuracy, Phase 1", "NLL, Phase 1"], columns)
-
-
-@pytest.mark.parametrize("low, said", [(0.1, "**beats** the"), (-0.1, "does not clearly beat the")])
-def test_the_backbone_is_judged_by_its_interval(low, said):
-    sentence = training.transfer(rivals(low, 0.3), 2)
-    assert said in sentence and "start is 0.650; a" in sentence and "ln 2 = 0.693" in sentence
-
-
 NAMES = ["COVID", "Lung Opacity", "Normal", "Viral Pneumonia"]
 
 
