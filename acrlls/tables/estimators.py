@@ -96,16 +96,16 @@ def coverage(file: Path = PROJECT / "results" / "coverage" / "coverage.csv") -> 
     record["of"] = record.of.where(~record.of.str.startswith("class "), "a class")
     error = np.sqrt(0.95 * 0.05 / record.repetitions)
     record["near"] = record.coverage.between(0.93 - 2 * error, 0.97 + 2 * error)
-    groups = record.groupby(["interval", "of"], sort=False)
     columns = {
-        "cells": groups.size(),
-        "test sets a cell": groups.repetitions.first(),
-        "lowest": groups.coverage.min(),
-        "mean": groups.coverage.mean(),
-        "highest": groups.coverage.max(),
-        "near 0.95": groups.near.mean(),
+        "cells": ("coverage", "size"),
+        "test sets a cell": ("repetitions", "first"),
+        "lowest": ("coverage", "min"),
+        "mean": ("coverage", "mean"),
+        "highest": ("coverage", "max"),
+        "near 0.95": ("near", "mean"),
     }
-    return pd.DataFrame(columns).rename_axis(["interval", "for"])
+    groups = record.groupby(["interval", "of"], sort=False)
+    return groups.agg(**columns).rename_axis(["interval", "for"])
 
 
 def finding(tables: Mapping[str, pd.DataFrame], n: int) -> str:

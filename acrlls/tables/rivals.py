@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -73,17 +74,12 @@ def scores(runs: Iterable[Run], bins: int = 15) -> pd.DataFrame:
 def summary(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
     """Mean and standard deviation over the seeds, as text, of the runs of :func:`scores` with or
     without class weights; a row a step and method."""
-    groups = table[table.weighted == weighted].groupby(["step", "method"])
-    counts, mean, sd = groups.size(), groups[list(MEASURES)].mean(), groups[list(MEASURES)].std()
-    rows = {}
-    for step, method in [(s, m) for s in STEPS for m in METHODS if (s, m) in counts]:
-        key = step, method
-        rows[step_title(step), method] = {"seeds": str(counts[key])} | {
-            name: number(mean[name][key])
-            + (f" ± {number(sd[name][key])}" if counts[key] > 1 else "")
-            for name in MEASURES
-        }
-    return pd.DataFrame(rows, index=["seeds", *MEASURES]).T.rename(columns={ECE: "mean ECE"})
+    groups = table[table.weighted == weighted].groupby(["step", "method"])[list(MEASURES)]
+    spread = groups.std().map(lambda sd: "" if np.isnan(sd) else f" ± {number(sd)}")
+    text = groups.mean().map(number) + spread
+    text.insert(0, "seeds", groups.size().astype(str))
+    text = text.reindex([key for key in product(STEPS, METHODS) if key in text.index])
+    return text.rename(index=step_title, level=0).rename(columns={ECE: "mean ECE"})
 
 
 def paired(table: pd.DataFrame, weighted: bool, step: str, measure: str) -> pd.DataFrame:
@@ -113,12 +109,10 @@ def _sign_flip(gap: np.ndarray) -> float:
 def differences(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
     """:func:`paired` as text, the difference and Holm's p; a column a measure and step."""
     columns = {}
-    for measure in ("NLL", ECE, "AUGRC"):
-        for step in ("", STEP):
-            columns[measure, step_title(step)] = {
-                method: f"{number(row.difference, 3, True)} ({number(row['p (Holm)'], 2)})"
-                for method, row in paired(table, weighted, step, measure).iterrows()
-            }
+    for measure, step in product(("NLL", ECE, "AUGRC"), ("", STEP)):
+        rows = paired(table, weighted, step, measure)
+        gaps = rows.difference.map(lambda gap: number(gap, 3, True))
+        columns[measure, step_title(step)] = gaps + rows["p (Holm)"].map(" ({:.2f})".format)
     return pd.DataFrame(columns)
 
 

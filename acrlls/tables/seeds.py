@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,13 +30,12 @@ def heads(runs: Iterable[Run]) -> list[Run]:
 def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
     """The measures of each run as trained; a row a setting, network and run."""
     rows = {}
-    for setting in found:
-        for network in NETWORKS:
-            for group, run in setting.runs.get(network, {}).items():
-                row = dict(zip(MEASURES, mean_of([run], bins=bins), strict=True))
-                epoch = run.best_epoch(run.manifest["selected_phase"]).epoch
-                row |= {"kept epoch": epoch, "minutes": run.history.seconds.sum() / 60}
-                rows[setting.title, VARIANTS[network].title, group] = row
+    for setting, network in product(found, NETWORKS):
+        for group, run in setting.runs.get(network, {}).items():
+            row = dict(zip(MEASURES, mean_of([run], bins=bins), strict=True))
+            epoch = run.best_epoch(run.manifest["selected_phase"]).epoch
+            row |= {"kept epoch": epoch, "minutes": run.history.seconds.sum() / 60}
+            rows[setting.title, VARIANTS[network].title, group] = row
     return pd.DataFrame(rows).T
 
 

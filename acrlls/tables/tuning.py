@@ -10,7 +10,7 @@ from acrlls.runs import Run, grid
 from acrlls.tables.words import number, percent
 
 Pair = tuple[float, float]
-TITLES = {"val_accuracy": "accuracy", "val_loss": "loss"}
+TITLES = {"rank": "rank", "val_loss": "loss", "val_accuracy": "accuracy"}
 
 
 def name(pair: Pair | float) -> str:
@@ -24,22 +24,17 @@ def table_1(grids: dict[str, pd.DataFrame | None], published: bool = True):
     of :func:`acrlls.tune` by title or None; the five best pairs of the first where the images are
     not the paper's."""
     grids = ({"published": table("I")} if published else {}) | grids
-    grids = {title: found for title, found in grids.items() if found is not None}
-    both = pd.concat(
-        {
-            title: found.assign(rank=np.arange(1.0, len(found) + 1))
-            .set_index(["alpha", "tau"])[["rank", "val_loss", "val_accuracy"]]
-            .rename(columns=TITLES)
-            for title, found in grids.items()
-        },
-        axis=1,
-    )
-    first = next(iter(grids.values()))[["alpha", "tau"]][:5].itertuples(index=False)
-    both = both.loc[[tuple(pair) for pair in first]]
+    ranked = {
+        title: found.assign(rank=np.arange(1.0, len(found) + 1)).set_index(["alpha", "tau"])
+        for title, found in grids.items()
+        if found is not None
+    }
+    both = pd.concat({t: rows[list(TITLES)] for t, rows in ranked.items()}, axis=1)
+    both = both.loc[next(iter(ranked.values())).index[:5]].rename(columns=TITLES, level=1)
     both.index = [name(pair) for pair in both.index]
     which = "published" if published else "five best"
     styled = show(both, 4, f"The {which} pairs, by their rank and validation loss")
-    return styled.format("{:.0f}", subset=[(title, "rank") for title in grids], na_rep="–")
+    return styled.format("{:.0f}", subset=[(title, "rank") for title in ranked], na_rep="–")
 
 
 def grid_sentence(grid: pd.DataFrame) -> str:
