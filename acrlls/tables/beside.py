@@ -1,9 +1,5 @@
-"""The columns of the tables of the paper: published, the real images, their difference with its
-interval, and this build.
-
-Real numbers are means over recorded runs, in the paper's class mix. The interval is that of our
-number alone, over our runs and test images: the noise of the published number is not known.
-"""
+"""The columns published, real images (means over recorded runs, in the paper's class mix), their
+difference with the interval of our number over runs and test images, and this build."""
 
 from __future__ import annotations
 
@@ -85,11 +81,9 @@ def _applied(statistic, run: Run, phases, weights):
 
 
 def estimate(statistic, runs, phases=(None,), resamples: int = 1000) -> tuple[np.ndarray, ...]:
-    """Mean over the runs of a statistic, and the ends of its 95 % interval, each ``(values,)``.
-
-    The interval has the spread of the statistic over runs and images drawn again, around the
-    estimate itself: a calibration error drawn again has the noise of both drawings.
-    """
+    """Mean over the runs of a statistic, and the ends of its 95 % interval, each ``(values,)``: the
+    spread over runs and images drawn again, around the estimate itself, because a calibration error
+    drawn again has the noise of both drawings."""
     labels = runs[0].predictions("test").labels
     weights = mix_weights(runs[0], "paper" if is_paper(runs[0].class_names) else "own")
     p = np.array([[r.predictions("test", k).probabilities for k in phases] for r in runs])

@@ -92,13 +92,10 @@ def compare(
     bins: int = 15,
     resamples: int = 1000,
 ) -> Difference:
-    """Paired over the groups of runs that have both sides, and over the test images.
-
-    In the paper's mix, test images are weighted to it, and so are the validation images to which a
-    step is fitted. The interval resamples the groups, and the images within each class, the same
-    for both sides. No such interval of an ECE is trustworthy near zero, so its difference has the
-    p-value of :func:`exchanged`. Runs on different test images raise a ValueError.
-    """
+    """Paired over the groups of runs that have both sides, and over the test images, which must be
+    the same; in the paper's mix, test and validation images are weighted to it. The interval is of
+    :func:`crossed`. No such interval of an ECE is trustworthy near zero, so its difference has the
+    p-value of :func:`exchanged`."""
     groups = setting.common(first, second)
     runs = [[setting.runs[network][g] for network, _ in (first, second)] for g in groups]
     test, weights = runs[0][0].predictions("test"), mix_weights(runs[0][0], mix)

@@ -1,8 +1,5 @@
-"""Section 10: how far estimates of the calibration error are from the truth.
-
-Every estimate is the mean over the classes of one class against the rest. Test sets are drawn from
-a population ``(p, eta)`` of :mod:`acrlls.calibration.populations`, whose true error is a sum.
-"""
+"""Section 10: how far estimates of the calibration error, means over the classes, are from the
+truth, in test sets drawn from a population ``(p, eta)`` whose true error is a sum."""
 
 from __future__ import annotations
 
@@ -62,11 +59,8 @@ def known_populations() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def study(p, eta, sizes: Iterable[int], bins: int, repetitions: int = 50, seed: int = 0):
-    """The estimators on so many test sets of each size from a population, the same for all.
-
-    Index ``(estimator, n)``; columns ``truth``, ``mean`` and ``sd`` of the estimates, their
-    quantiles ``q05`` and ``q95``, and ``bias`` (mean minus truth).
-    """
+    """The estimators on so many test sets of each size from a population, the same for all: a row
+    an estimator and size; truth, mean, sd, quantiles and bias (mean minus truth)."""
     rng, rows = np.random.default_rng(seed), {}
     for n in sizes:
         sets = [populations.draw(p, eta, n, rng) for _ in range(repetitions)]
@@ -86,12 +80,9 @@ def bias_table(tables: Mapping[str, pd.DataFrame], n: int) -> pd.DataFrame:
 
 
 def coverage(file: Path = PROJECT / "results" / "coverage" / "coverage.csv") -> pd.DataFrame:
-    """How often the 95 % intervals held the truth, as recorded, by kind of interval.
-
-    ``cells`` (a quantity, population, number of images and of bins), the test sets of each, the
-    lowest, mean and highest coverage, and the share of cells within two standard errors of 93 to
-    97 %.
-    """
+    """How often the 95 % intervals held the truth, by kind of interval: cells (a quantity, a
+    population, a number of images and of bins), their test sets and their coverage, and the share
+    of cells within two standard errors of 93 to 97 %."""
     record = pd.read_csv(file).query("interval in @INTERVALS").replace({"interval": INTERVALS})
     record["of"] = record.of.where(~record.of.str.startswith("class "), "a class")
     error = np.sqrt(0.95 * 0.05 / record.repetitions)

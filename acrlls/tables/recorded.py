@@ -1,10 +1,6 @@
-"""Recorded runs by setting, and what they say: as trained, after a post-hoc step, in two class
-mixes.
-
-A *step* is a post-hoc method fitted on the validation images of the same run. A *mix* is a set of
-class shares: the test images' own, or the published one, for which each image is weighted by the
-published share of its class over the share here.
-"""
+"""Recorded runs by setting, and what they say: as trained, or after a *step*, a post-hoc method
+fitted on the validation images of the same run; in a *mix* of classes, the images' own or the
+published one, for which each image is weighted by the published share of its class."""
 
 from __future__ import annotations
 
@@ -32,9 +28,9 @@ UNWEIGHTED = "without class weights"
 
 @dataclass(frozen=True)
 class Setting:
-    """Runs that differ in network and seed alone, by network and by the name of the record's group,
-    such as ``"laptop-seed-1"``: runs of one group share seed, code and machine, so a pair is taken
-    from one group. ``title`` is as tables show it."""
+    """Runs that differ in network and seed alone, by network and by the record's group, such as
+    ``"laptop-seed-1"``: runs of one group share seed, code and machine, so a pair is of one group.
+    """
 
     title: str
     runs: dict[str, dict[str, Run]]
@@ -49,8 +45,7 @@ class Setting:
 
 
 def settings(runs: Iterable[Run]) -> list[Setting]:
-    """Runs through both phases by setting: the published reading first, then what was changed, by
-    its name."""
+    """Runs through both phases by setting, the published reading first."""
     found: dict[str, dict] = {}
     for run in runs:
         if run.config.phase2_epochs:
@@ -73,8 +68,7 @@ def setting(
 
 
 def like(config: Config, profile: str = "laptop") -> list[Run]:
-    """The recorded runs of a config's network and setting on the real images; none if there are
-    none, or if the config's images have other classes."""
+    """The recorded runs of a config's network and setting, as in :func:`setting`."""
     return setting(_title(config), profile, config).of(config.variant)
 
 
@@ -128,8 +122,8 @@ def readings(run: Run) -> dict[str, np.ndarray]:
 
 
 def mix_weights(run: Run, mix: str, part: str = "test") -> np.ndarray:
-    """A weight for each image of a part ``(n,)``, of mean one: all one in the mix ``"own"``, and in
-    ``"paper"`` such that the classes, which must be the paper's, have their published shares."""
+    """A weight for each image of a part ``(n,)``: one in the mix ``"own"``, in ``"paper"`` such
+    that the classes, which must be the paper's, have their published shares."""
     labels = run.predictions(part).labels
     if mix == "own":
         return np.ones(len(labels))

@@ -79,11 +79,8 @@ def post_hoc(run) -> dict[str, np.ndarray]:
 
 
 def scores(ways: dict, labels, bins: int, resamples: int) -> pd.DataFrame:
-    """Accuracy, NLL, Brier score, ECE with its noise floor and interval of probabilities by way.
-
-    ``ECE`` is the mean over the classes; ``low`` and ``high`` are the ends of the 95 % interval
-    of the true one, above which the ECE itself may lie.
-    """
+    """Accuracy, NLL, Brier score, ECE (the mean over the classes) with its noise floor, and the
+    ends of the 95 % interval of the true ECE, a row a way."""
     rows = {}
     for way, p in ways.items():
         floor = calibration.noise_floor(p, labels, bins, resamples)

@@ -83,11 +83,9 @@ def summary(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
 
 
 def paired(table: pd.DataFrame, weighted: bool, step: str, measure: str) -> pd.DataFrame:
-    """Each method minus cross-entropy over the seeds that both have; a row a method.
-
-    Columns: seeds, difference (mean), p of the exact two-sided test in which each seed's difference
-    may change its sign, and Holm's p over the methods.
-    """
+    """Each method minus cross-entropy over the seeds that both have, a row a method: seeds, mean
+    difference, p of the exact two-sided test in which each seed's difference may change its sign,
+    and Holm's p over the methods."""
     of = table[(table.weighted == weighted) & (table.step == step)]
     wide = of.pivot(index="seed", columns="method", values=measure).reindex(columns=METHODS)
     gaps, rows = wide.drop(columns=USUAL).sub(wide[USUAL], axis=0), {}

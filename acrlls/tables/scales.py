@@ -66,10 +66,8 @@ def moves(run: Run, again: pd.DataFrame) -> pd.DataFrame:
 
 def fold(model, images) -> tuple[np.ndarray, np.ndarray, float]:
     """Move the learned scales of a model into the dense layer before them; LLS is then all ones.
-
     Returns the kernel ``(features, classes)`` and scales ``(classes,)`` as they were learned, and
-    the largest change of any probability of the images ``(n, size, size, 3)``.
-    """
+    the largest change of any probability of the images ``(n, size, size, 3)``."""
     dense, lls = model.get_layer("logits"), model.get_layer("lls")
     (kernel, bias), (scales,) = dense.get_weights(), lls.get_weights()
     before = np.asarray(model.predict_on_batch(images))

@@ -84,8 +84,7 @@ def seeds_sentence(table: pd.DataFrame) -> str:
 
 
 def needed(runs: Iterable[Run], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
-    """How many runs of each network would show the published difference in ECE, by class.
-
+    """How many runs of each network would show the published difference in ECE, by class:
     2 ((z(1 − level/2) + z(power)) · sd / difference)² + z(1 − level/2)² / 4, rounded up (the normal
     approximation to a t-test), where sd is the standard deviation of one run's class-wise ECE from
     seed to seed, pooled over Baseline and Proposed, and the published difference is taken as true.

@@ -1,7 +1,5 @@
-"""What recorded runs say of images that their test set does not have, and where their heat lies.
-
-``outside.csv.gz`` and ``heat.csv.gz`` beside a record are made by ``results/outside.py``.
-"""
+"""What recorded runs say of images that their test set does not have, and where their heat lies:
+``outside.csv.gz`` and ``heat.csv.gz`` beside a record, which ``results/outside.py`` makes."""
 
 from __future__ import annotations
 
@@ -83,10 +81,8 @@ def sure_of_the_unseen(runs: Sequence[Run]) -> str:
 
 def twins(runs: Sequence[Run]) -> pd.DataFrame:
     """Accuracy and mean confidence on test images with a near copy among the training images, on
-    the others, and on all; a row a network and group, means over the runs.
-
-    The nearest training image of each is recorded by ``results/twins.py``.
-    """
+    the others, and on all; a row a network and group, means over the runs. The nearest training
+    image of each is recorded by ``results/twins.py``."""
     nearest = pd.read_csv(RESULTS / "twins.csv.gz", index_col="name").correlation
     rows = []
     for run in runs:

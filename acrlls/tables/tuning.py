@@ -57,10 +57,8 @@ def image_losses(runs: dict[Pair, Run], pairs: list[Pair]) -> tuple[pd.DataFrame
 
 
 def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
-    """Mean loss of each row of losses but the first, minus that of the first row.
-
-    ``low`` and ``high`` are its 95 % interval over validation images drawn again within each class,
-    ``wins`` is the share of draws in which the row has the lowest loss.
+    """Mean loss of each row of losses but the first, minus that of the first row, its 95 % interval
+    over validation images drawn again within each class, and the share of draws that the row wins.
     """
     means = bootstrap_means(losses.to_numpy(), labels, resamples)
     low, high = np.quantile(means - means[0], [0.025, 0.975], axis=1)

@@ -41,12 +41,10 @@ def _seeds(found: Difference) -> str:
 
 
 def headline(step: Difference, mixed: Difference, layers: Difference, errors, floor: float) -> str:
-    """The verdict in one sentence.
-
-    ``step`` is Baseline with a post-hoc step minus Proposed as trained, ``mixed`` the same in the
-    paper's class mix, ``layers`` Proposed minus Baseline as trained; ``errors`` are the mean
-    class-wise ECEs of Proposed's runs, and 95 % of calibrated ones would lie below ``floor``.
-    """
+    """The verdict in short. ``step`` is Baseline with a post-hoc step minus Proposed as trained,
+    ``mixed`` the same in the paper's class mix, ``layers`` Proposed minus Baseline as trained;
+    ``errors`` are the mean class-wise ECEs of Proposed's runs, and 95 % of calibrated ones would
+    lie below ``floor``."""
     above = np.mean(np.array(errors) > floor)
     trained = {1: "is not calibrated", 0: "shows no miscalibration"}.get(above, "is not always so")
     return (
