@@ -149,7 +149,7 @@ def difference_table(found: dict) -> pd.DataFrame:
         ends, ece = difference.table[["difference", "low", "high"]], difference.table.loc[ECE]
         rows[key] = {m: signed(*ends.loc[m], 3) for m in ("Accuracy", "NLL")}
         rows[key] |= {"ECE": number(ece.difference, 4, True), "p": number(ece.p)}
-        rows[key]["runs"] = difference.pairs
+        rows[key]["runs"] = str(difference.pairs)
     return pd.DataFrame(rows).T
 
 
