@@ -1,10 +1,5 @@
-"""The columns of every table of the paper: published, the real images, their difference with its
-interval, and this build.
-
-Real numbers are means over recorded runs, where they depend on the class mix in the paper's mix.
-The interval is that of our number alone, over our runs and test images: the noise of the published
-number is not known, and is likely to be as large.
-"""
+"""The columns published, real images (means over recorded runs, in the paper's class mix), their
+difference with the interval of our number over runs and test images, and this build."""
 
 from __future__ import annotations
 
@@ -19,15 +14,22 @@ from acrlls.config import Config
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables.compare import classwise_ece, crossed
-from acrlls.tables.recorded import has_paper_classes, mix_weights
-from acrlls.tables.words import plural, signed
+from acrlls.tables.recorded import has_paper_classes, is_paper, mix_weights
+from acrlls.tables.words import signed
 
+REAL = "real images"
 SCORES = ("Precision", "Recall", "F1")
+ONE_CLASS = ("AUC", "Brier score", "ECE")
 
 
-def here(config) -> str:
+def here(config: Config) -> str:
     """Heading of the column of this build."""
     return "phantom" if config.data == "phantom" else "this run"
+
+
+def on(title: str) -> str:
+    """How a sentence about the images of a column begins."""
+    return "In this run" if title == "this run" else f"On the {title}"
 
 
 def alone(config: Config) -> Markdown | None:
@@ -41,69 +43,58 @@ def alone(config: Config) -> Markdown | None:
     )
 
 
-def on(title: str) -> str:
-    """How a sentence about the images of a column begins."""
-    return {"phantom": "On the phantom", "this run": "In this run"}.get(title, f"On the {title}")
-
-
 def columns(
-    published: pd.Series,
     statistic: Callable,
-    runs: Sequence[Run],
-    ours: pd.Series,
-    title: str,
-    classes: Sequence[str],
+    index: Callable | list,
+    published,
+    real: Sequence[Run],
+    run: Run,
     phases: Sequence[int | None] = (None,),
     resamples: int = 1000,
 ) -> pd.DataFrame:
-    """A row a quantity: published, real images, difference with interval (text), this build.
+    """A row a quantity: published, real images, difference with interval (text), this build alone
+    where its classes are not the paper's.
 
-    Args:
-        published, ours: by quantity, with the same index where the classes are the paper's.
-        classes: of this build's images; where they are not the paper's, ``ours`` stands alone.
-        statistic: of probabilities ``(n, classes)``, or with several phases ``(phases, n,
-            classes)``, labels and weights ``(n,)``; in the order of ``published``.
-        title: heading of this build's column.
-        phases: of the runs, whose test probabilities the statistic takes.
+    ``statistic`` takes probabilities ``(n, classes)``, or with several phases ``(phases, n,
+    classes)``, labels and weights ``(n,)``; ``index``, of the class names if it is a function,
+    names what it gives, and ``published`` has the same for the paper's. ``run`` is this build's.
     """
-    if not is_paper(classes):
-        return pd.DataFrame({title: ours})
-    table = pd.DataFrame({"published": published})
-    if runs:
-        real, low, high = estimate(statistic, runs, phases, resamples)
-        gap = zip(real - published, low - published, high - published, strict=True)
-        table[real_title(runs)] = real
-        table["difference"] = [signed(*three, 3) if three[0] == three[0] else "–" for three in gap]
+    title, names = here(run.config), run.class_names
+    ones = np.ones(len(run.predictions("test").labels))
+    named = index if callable(index) else lambda _: index
+    ours = pd.Series(_applied(statistic, run, phases, ones), named(names), name=title)
+    if not is_paper(names):
+        return ours.to_frame()
+    table = pd.DataFrame({"published": np.ravel(published)}, named(CLASSES))
+    if real:
+        value, *ends = estimate(statistic, real, phases, resamples)
+        gaps = np.transpose([value, *ends]) - table[["published"]].to_numpy()
+        table[REAL] = value
+        table["difference"] = ["–" if np.isnan(g[0]) else signed(*g, 3) for g in gaps]
     return table.assign(**{title: ours.reindex(table.index)})
 
 
-def real_title(runs: Sequence[Run]) -> str:
-    """Heading of the real images' column, with the number of runs."""
-    return f"real images, {plural(len(runs), 'run')}"
+def _applied(statistic, run: Run, phases, weights):
+    said = [run.predictions("test", phase) for phase in phases]
+    p = [s.probabilities for s in said]
+    return statistic(p[0] if len(p) == 1 else p, said[0].labels, weights)
 
 
 def estimate(statistic, runs, phases=(None,), resamples: int = 1000) -> tuple[np.ndarray, ...]:
-    """Mean over the runs of a statistic, and the ends of its 95 % interval, each ``(values,)``.
-
-    The interval has the spread of the statistic over runs and images drawn again, around the
-    estimate itself: a calibration error drawn again has the noise of both drawings.
-    """
-    mix = "paper" if is_paper(runs[0].class_names) else "own"
-    labels, weights = runs[0].predictions("test").labels, mix_weights(runs[0], mix)
+    """Mean over the runs of a statistic, and the ends of its 95 % interval, each ``(values,)``: the
+    spread over runs and images drawn again, around the estimate itself, because a calibration error
+    drawn again has the noise of both drawings."""
+    labels = runs[0].predictions("test").labels
+    weights = mix_weights(runs[0], "paper" if is_paper(runs[0].class_names) else "own")
     p = np.array([[r.predictions("test", k).probabilities for k in phases] for r in runs])
     p = p[:, 0] if len(phases) == 1 else p
-    real = np.mean([statistic(q, labels, weights) for q in p], axis=0)
+    real = np.mean([_applied(statistic, r, phases, weights) for r in runs], axis=0)
     drawn = crossed(statistic, p, labels, weights, resamples)
     low, high = np.quantile(drawn - drawn.mean(axis=0), [0.025, 0.975], axis=0)
     return real, real + low, real + high
 
 
-# --- statistics, in one order of the classes ---------------------------------------------------
-
-
-def by_class(names: Sequence[str], measures: Sequence[str]) -> list[tuple[str, str]]:
-    """The index of what class-wise statistics give: class by class, measure by measure."""
-    return [(name, measure) for name in names for measure in measures]
+# --- statistics and the index of what they give -------------------------------------------------
 
 
 def confusion_scores(p, labels, weights) -> np.ndarray:
@@ -116,15 +107,21 @@ def confusion_scores(p, labels, weights) -> np.ndarray:
         return np.array([right / said, right / true, 2 * right / (said + true)]).T
 
 
-def table_3(p, labels, weights) -> np.ndarray:
-    """Table III: by class precision, recall and F1, then accuracy and macro F1."""
-    each = confusion_scores(p, labels, weights)
-    return np.array([*each.ravel(), accuracy(p, labels, weights), np.nanmean(each[:, 2])])
-
-
 def accuracy(p, labels, weights) -> float:
     """Weighted share of right predictions."""
     return np.average(p.argmax(axis=1) == labels, weights=weights)
+
+
+def scores(p, labels, weights) -> np.ndarray:
+    """Table IV: accuracy and macro F1."""
+    each = confusion_scores(p, labels, weights)
+    return np.array([accuracy(p, labels, weights), np.nanmean(each[:, 2])])
+
+
+def table_3(p, labels, weights) -> np.ndarray:
+    """Table III: by class precision, recall and F1, then accuracy and macro F1."""
+    each = confusion_scores(p, labels, weights)
+    return np.array([*each.ravel(), *scores(p, labels, weights)])
 
 
 def one_against_rest(p, labels, weights) -> np.ndarray:
@@ -134,17 +131,17 @@ def one_against_rest(p, labels, weights) -> np.ndarray:
     return np.array([classwise_auc(p, labels), brier, ece]).T.ravel()
 
 
-def scores(p, labels, weights) -> np.ndarray:
-    """Table IV: accuracy and macro F1."""
-    return table_3(p, labels, weights)[-2:]
-
-
 def phases(p, labels, weights) -> np.ndarray:
     """Accuracy of two models ``(2, n, classes)``, and the gain of the second."""
     one, two = (accuracy(q, labels, weights) for q in p)
     return np.array([one, two, two - one])
 
 
-def is_paper(class_names) -> bool:
-    """Whether some images have the paper's classes, so that published numbers belong beside."""
-    return set(class_names) == set(CLASSES)
+def by_class(measures: Sequence[str], extra=()) -> Callable:
+    """The index of class-wise statistics: class by class, measure by measure, then ``extra``."""
+
+    def index(names):
+        pairs = [(name, measure) for name in names for measure in measures]
+        return pd.MultiIndex.from_tuples([*pairs, *extra], names=["class", ""])
+
+    return index

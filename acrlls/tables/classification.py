@@ -1,4 +1,4 @@
-"""Section 5: Table III, the confusion matrix, and AUC, Brier score and ECE of each class."""
+"""Section 5: Table III, AUC, Brier score and ECE of each class, and the commonest mistake."""
 
 from __future__ import annotations
 
@@ -16,58 +16,20 @@ from acrlls.tables.words import number, percent, plural
 OVERALL = [("All", "Accuracy"), ("All", "Macro F1")]
 
 
-def table_3(runs: Sequence[Run], p, labels, classes, title: str, resamples: int) -> pd.DataFrame:
-    """Table III in the columns of :mod:`acrlls.tables.beside`, a row a class and score.
-
-    Args:
-        runs: on the real images.
-        p, labels: of this build, ``(n, classes)`` and ``(n,)``.
-        title: heading of this build's column.
-    """
+def table_3(real: Sequence[Run], run: Run, resamples: int) -> pd.DataFrame:
+    """Table III in the columns of :mod:`acrlls.tables.beside`, a row a class and score."""
     table = paper.table("III")
-    published = table.loc[list(CLASSES), list(beside.SCORES)].to_numpy().ravel()
-    overall = table.F1["Accuracy"], table.F1["Macro Avg"]
-    index = [*beside.by_class(CLASSES, beside.SCORES), *OVERALL]
-    published = pd.Series([*published, *overall], _index(index))
-    ours = beside.table_3(p, labels, np.ones(len(labels)))
-    ours = pd.Series(ours, _index([*beside.by_class(classes, beside.SCORES), *OVERALL]))
-    return beside.columns(
-        published, beside.table_3, runs, ours, title, classes, resamples=resamples
-    )
+    each = table.loc[list(CLASSES), list(beside.SCORES)].to_numpy().ravel()
+    published = [*each, table.F1["Accuracy"], table.F1["Macro Avg"]]
+    index = beside.by_class(beside.SCORES, OVERALL)
+    return beside.columns(beside.table_3, index, published, real, run, resamples=resamples)
 
 
-def by_class(runs: Sequence[Run], p, labels, classes, title: str, resamples: int) -> pd.DataFrame:
+def by_class(real: Sequence[Run], run: Run, resamples: int) -> pd.DataFrame:
     """AUC, Brier score and ECE of each class against the rest, as in :func:`table_3`."""
-    names = ["AUC", "Brier score", "ECE"]
-    published = pd.DataFrame({n: paper.by_class(n.split()[0].lower()) for n in names})
-    published = published.loc[list(CLASSES)].to_numpy().ravel()
-    published = pd.Series(published, _index(beside.by_class(CLASSES, names)))
-    ours = beside.one_against_rest(p, labels, np.ones(len(labels)))
-    ours = pd.Series(ours, _index(beside.by_class(classes, names)))
-    return beside.columns(
-        published, beside.one_against_rest, runs, ours, title, classes, resamples=resamples
-    )
-
-
-def _index(pairs) -> pd.MultiIndex:
-    return pd.MultiIndex.from_tuples(pairs, names=["class", ""])
-
-
-def called(counts, classes) -> pd.Series:
-    """How often each class was called for each of its images.
-
-    Args:
-        counts: confusion matrix ``(classes, classes)``, a row a true class.
-    """
-    return pd.Series(np.sum(counts, axis=0) / np.sum(counts, axis=1), index=classes)
-
-
-def called_beside(real, ours, classes, title: str) -> pd.DataFrame:
-    """:func:`called` as published, on the real images and in this build."""
-    margins = confusion_margins()
-    columns = {"published": margins.predicted / margins.support, "real images": real}
-    both = pd.DataFrame(columns | {title: called(ours, classes)})
-    return both if beside.is_paper(classes) else both[[title]].dropna()
+    published = np.transpose([paper.by_class(name) for name in ("auc", "brier", "ece")])
+    index = beside.by_class(beside.ONE_CLASS)
+    return beside.columns(beside.one_against_rest, index, published, real, run, resamples=resamples)
 
 
 def commonest_mistake(counts, classes) -> str:
@@ -76,47 +38,30 @@ def commonest_mistake(counts, classes) -> str:
     if not wrong.any():
         return "Every test image is classified rightly."
     true, said = np.unravel_index(wrong.argmax(), wrong.shape)
-    ours = (
+    text = (
         f"The commonest mistake is {classes[true]} called {classes[said]}: {wrong.max()} of "
         f"{plural(int(wrong.sum()), 'mistake')}."
     )
     if not beside.is_paper(classes):
-        return ours
+        return text
     least = confusion_bounds().loc[("Lung Opacity", "Normal"), "low"]
     missed = confusion_margins().loc["Lung Opacity", "missed"]
     return (
-        f"{ours} The paper prints no confusion matrix, but the margins that Table III fixes imply "
+        f"{text} The paper prints no confusion matrix, but the margins that Table III fixes imply "
         f"that at least {least} of the {missed} missed Lung Opacity images were called Normal."
     )
 
 
-def finding(table: pd.DataFrame, runs: Sequence[Run], title: str) -> str:
-    """The section's finding, from :func:`table_3`.
-
-    Args:
-        title: of the network.
-    """
-    if "published" not in table:
-        right = table.loc[("All", "Accuracy")].iloc[0]
+def finding(table: pd.DataFrame, real: Sequence[Run], title: str) -> str:
+    """The section's finding on a network of this title, from :func:`table_3`."""
+    if not real:
+        right = table.iloc[:, -1][OVERALL[0]]
         return f"{title} classifies {percent(right, 1)} of the test images rightly, with one seed."
-    real = table[beside.real_title(runs)]
-    recall = real.xs("Recall", level=1)
-    published, gap = table.published, table.difference[OVERALL[0]]
+    accuracy, recall = table.loc[OVERALL[0]], table[beside.REAL].xs("Recall", level=1)
     return (
-        f"**On the real images {title} is right on {percent(real[OVERALL[0]], 1)}, weighted to the "
-        f"paper's class mix; published are {percent(published[OVERALL[0]], 1)}.** The difference "
-        f"is {gap}. The class with the lowest recall is {recall.idxmin()}, "
-        f"{number(recall.min())} (published: {number(published[recall.idxmin(), 'Recall'])}), over "
-        f"{plural(len(runs), 'run')}."
+        f"**On the real images {title} is right on {percent(accuracy[beside.REAL], 1)}, weighted "
+        f"to the paper's class mix; published are {percent(accuracy.published, 1)}.** The "
+        f"difference is {accuracy.difference}. The class with the lowest recall is "
+        f"{recall.idxmin()}, {number(recall.min())} (published: "
+        f"{number(table.published[recall.idxmin(), 'Recall'])}), over {plural(len(real), 'run')}."
     )
-
-
-def score_intervals(runs: Sequence[Run], resamples: int) -> pd.DataFrame:
-    """Precision, recall and F1 on the real images for ``figures.plot_intervals``: ``estimate``,
-    ``low``, ``high`` and ``published``, a row a class and score."""
-    real, low, high = beside.estimate(beside.table_3, runs, resamples=resamples)
-    published = paper.table("III").loc[list(CLASSES), list(beside.SCORES)].to_numpy().ravel()
-    index = [f"{name}, {score}" for name, score in beside.by_class(CLASSES, beside.SCORES)]
-    rows = {"estimate": real, "low": low, "high": high}
-    rows = {name: values[: len(index)] for name, values in rows.items()}
-    return pd.DataFrame(rows | {"published": published}, index=index)

@@ -15,26 +15,24 @@ from acrlls.tables.recorded import (
     STEP,
     Setting,
     Side,
+    averaged,
     mix_weights,
     name_of,
     probabilities,
     readings,
-    step_title,
 )
+from acrlls.tables.words import number, signed
 
 ECE = "Mean class-wise ECE"
 MEASURES = ("Accuracy", "NLL", "Brier score", ECE)
 SIDES = [(n, "") for n in NETWORKS] + [("baseline", STEP), ("proposed", STEP)]
+MIXES = {"own": "in the images' own mix", "paper": "in the paper's mix"}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """``second`` minus ``first`` over pairs of runs and test images.
-
-    Attributes:
-        table: a row a measure; columns difference, low, high (95 %) and, for the ECE alone, p.
-        seeds: how many different seeds the pairs of runs have.
-        pairs: how many pairs of runs.
+    """``second`` minus ``first`` over ``pairs`` of runs, which have so many ``seeds``, and test
+    images. ``table``: a row a measure; columns difference, low, high (95 %), for the ECE alone p.
     """
 
     table: pd.DataFrame
@@ -52,13 +50,11 @@ class Difference:
 
 def measures(p, labels, weights=None, bins: int = 15) -> np.ndarray:
     """The ``MEASURES`` of probabilities ``(n, classes)``, each image by its weight ``(n,)``."""
-    n, classes = p.shape
-    weights = np.ones(n) if weights is None else weights
-    truth = np.eye(classes)[labels]
+    weights = np.ones(len(p)) if weights is None else weights
+    truth = np.eye(p.shape[1])[labels]
     each = p.argmax(axis=1) == labels, -np.log(p[truth > 0].clip(1e-15)), ((p - truth) ** 2).sum(1)
-    return np.array(
-        [*np.average(each, axis=1, weights=weights), classwise_ece(p, labels, weights, bins).mean()]
-    )
+    means = np.average(each, axis=1, weights=weights)
+    return np.array([*means, classwise_ece(p, labels, weights, bins).mean()])
 
 
 def classwise_ece(p, labels, weights, bins: int = 15) -> np.ndarray:
@@ -71,14 +67,9 @@ def classwise_ece(p, labels, weights, bins: int = 15) -> np.ndarray:
 
 
 def crossed(statistic: Callable, p, labels, weights, resamples: int, seed: int = 0) -> np.ndarray:
-    """A statistic over runs and images drawn again, ``(resamples, values)``.
-
-    Args:
-        statistic: of what one run says ``p[run]``, labels and weights; its mean over the drawn runs
-            is taken.
-        p: ``(runs, n, classes)``, or with several models a run ``(runs, models, n, classes)``.
-        labels, weights: ``(n,)``; images are drawn within each class.
-    """
+    """A statistic over runs and, within each class, images drawn again, ``(resamples, values)``:
+    the mean over the drawn runs of ``statistic(p[run], labels, weights)``. ``p`` is ``(runs, n,
+    classes)``, or with several models a run ``(runs, models, n, classes)``."""
     rng, runs = np.random.default_rng(seed), len(p)
     members = [np.flatnonzero(labels == k) for k in np.unique(labels)]
     drawn = []
@@ -86,9 +77,8 @@ def crossed(statistic: Callable, p, labels, weights, resamples: int, seed: int =
         images = np.concatenate([rng.choice(rows, len(rows)) for rows in members])
         times = np.bincount(rng.integers(runs, size=runs), minlength=runs)
         each = [
-            t * statistic(p[r][..., images, :], labels[images], weights[images])
-            for r, t in enumerate(times)
-            if t
+            times[r] * statistic(p[r][..., images, :], labels[images], weights[images])
+            for r in np.flatnonzero(times)
         ]
         drawn.append(np.sum(each, axis=0) / runs)
     return np.array(drawn)
@@ -102,27 +92,16 @@ def compare(
     bins: int = 15,
     resamples: int = 1000,
 ) -> Difference:
-    """Paired over the groups of runs that have both sides, and over the test images.
-
-    In the paper's mix, test images are weighted to it, and so are the validation images to which a
-    step is fitted.  The interval resamples the groups, where there are several, and the images
-    within each class, the same for both sides.  No such interval of an ECE is trustworthy near
-    zero, so its difference has the p-value of a permutation instead: the two sides exchanged image
-    by image.
-
-    Raises:
-        ValueError: no group has both sides, or two runs were tested on different images.
-    """
+    """Paired over the groups of runs that have both sides, and over the test images, which must be
+    the same; in the paper's mix, test and validation images are weighted to it. The interval is of
+    :func:`crossed`. No such interval of an ECE is trustworthy near zero, so its difference has the
+    p-value of :func:`exchanged`."""
     groups = setting.common(first, second)
-    if not groups:
-        raise ValueError(f"no group of {setting.title!r} has both {first} and {second}")
     runs = [[setting.runs[network][g] for network, _ in (first, second)] for g in groups]
-    test = runs[0][0].predictions("test")
-    if any(
-        not np.array_equal(test.names, r.predictions("test").names) for two in runs for r in two
-    ):
+    test, weights = runs[0][0].predictions("test"), mix_weights(runs[0][0], mix)
+    if any(list(r.predictions("test").names) != list(test.names) for two in runs for r in two):
         raise ValueError("the runs were tested on different images")
-    steps, weights = (first[1], second[1]), mix_weights(runs[0][0], mix)
+    steps = first[1], second[1]
     p = [[probabilities(r, s, mix) for r, s in zip(two, steps, strict=True)] for two in runs]
     p = np.array(p)
 
@@ -132,10 +111,10 @@ def compare(
 
     estimate = np.mean([gain(two, test.labels, weights) for two in p], axis=0)
     low, high = np.quantile(crossed(gain, p, test.labels, weights, resamples), [0.025, 0.975], 0)
-    rows = pd.DataFrame({"difference": estimate, "low": low, "high": high}, index=list(MEASURES))
-    rows.loc[ECE, ["low", "high"]] = np.nan
-    rows["p"] = np.nan
-    rows.loc[ECE, "p"] = exchanged(p, test.labels, weights, bins, resamples)
+    rows = {"difference": estimate, "low": low, "high": high, "p": np.nan}
+    rows = pd.DataFrame(rows, index=list(MEASURES))
+    p_value = exchanged(p, test.labels, weights, bins, resamples)
+    rows.loc[ECE, ["low", "high", "p"]] = np.nan, np.nan, p_value
     return Difference(rows, len({two[0].config.seed for two in runs}), len(groups))
 
 
@@ -159,58 +138,36 @@ def differences(
     found: Sequence[Setting], first: Side, second: Side, mix: str = "own", resamples: int = 1000
 ) -> dict[str, Difference]:
     """:func:`compare` in every setting that has both sides."""
-    return {
-        s.title: compare(s, first, second, mix, resamples=resamples)
-        for s in found
-        if s.common(first, second)
-    }
+    having = [s for s in found if s.common(first, second)]
+    return {s.title: compare(s, first, second, mix, resamples=resamples) for s in having}
 
 
-def difference_table(found: dict[str, Difference]) -> pd.DataFrame:
-    """A row a setting and measure: difference, its 95 % interval, for the ECE p, and the runs."""
-    rows = pd.concat({title: d.table for title, d in found.items()})
-    return rows.assign(runs=[d.pairs for d in found.values() for _ in MEASURES])
-
-
-def networks(
-    found: Sequence[Setting],
-    steps: Sequence[str] = ("", STEP),
-    mix: str = "own",
-    bins: int = 15,
-    names: Sequence[str] = NETWORKS,
-) -> pd.DataFrame:
-    """Mean over the runs of each measure; a row a setting and network, a column a step and measure,
-    the first column how many runs."""
+def difference_table(found: dict) -> pd.DataFrame:
+    """A row a key: each difference with its 95 % interval, that in ECE with its p, and the runs."""
     rows = {}
-    for setting in found:
-        for network in names:
-            if runs := setting.of(network):
-                rows[setting.title, VARIANTS[network].title] = {("", "runs"): len(runs)} | {
-                    (step_title(step), name): value
-                    for step in steps
-                    for name, value in zip(MEASURES, mean_of(runs, step, mix, bins), strict=True)
-                }
+    for key, difference in found.items():
+        ends, ece = difference.table[["difference", "low", "high"]], difference.table.loc[ECE]
+        rows[key] = {m: signed(*ends.loc[m], 3) for m in ("Accuracy", "NLL")}
+        rows[key] |= {"ECE": number(ece.difference, 4, True), "p": number(ece.p)}
+        rows[key]["runs"] = str(difference.pairs)
     return pd.DataFrame(rows).T
 
 
 def mean_of(runs, step: str = "", mix: str = "own", bins: int = 15) -> np.ndarray:
     """Mean over some runs of the ``MEASURES``."""
-    return np.mean(
-        [
-            measures(
-                probabilities(r, step, mix), r.predictions("test").labels, mix_weights(r, mix), bins
-            )
-            for r in runs
-        ],
-        axis=0,
-    )
+    said = [(probabilities(r, step, mix), r.predictions("test").labels) for r in runs]
+    weights = [mix_weights(r, mix) for r in runs]
+    return np.mean([measures(*s, w, bins) for s, w in zip(said, weights, strict=True)], axis=0)
 
 
-def in_both_mixes(found: Sequence[Setting]) -> pd.DataFrame:
-    """:func:`networks` as trained; a column a mix and measure."""
-    titles = {"own": "in the images' own mix", "paper": "in the paper's mix"}
-    tables = {titles[mix]: networks(found, ("",), mix)["as trained"] for mix in titles}
-    return pd.concat(tables, axis=1)
+def in_both_mixes(setting: Setting) -> pd.DataFrame:
+    """Means over the runs as trained; a row a network, a column a mix and measure."""
+    runs = {VARIANTS[n].title: setting.of(n) for n in NETWORKS if setting.of(n)}
+    means = {
+        title: pd.DataFrame({n: mean_of(rs, "", mix) for n, rs in runs.items()}, list(MEASURES)).T
+        for mix, title in MIXES.items()
+    }
+    return pd.concat(means, axis=1)
 
 
 def errors_of_each(found: Sequence[Setting], bins: int = 15, resamples: int = 1000):
@@ -219,11 +176,9 @@ def errors_of_each(found: Sequence[Setting], bins: int = 15, resamples: int = 10
     values, floors = {}, {}
     for setting in found:
         values[setting.title] = {
-            name_of((network, step)): [
-                mean_of([run], step, bins=bins)[-1] for run in setting.of(network)
-            ]
-            for network, step in SIDES
-            if setting.of(network)
+            name_of((n, step)): [mean_of([run], step, bins=bins)[-1] for run in setting.of(n)]
+            for n, step in SIDES
+            if setting.of(n)
         }
         p = probabilities(setting.of("baseline")[0], STEP)
         floor = calibration.noise_floor(p, bins=bins, resamples=resamples)
@@ -232,14 +187,12 @@ def errors_of_each(found: Sequence[Setting], bins: int = 15, resamples: int = 10
 
 
 def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:
-    """Mean over the runs of each measure; a row a reading of BatchNorm's statistics and network.
-    Runs without further readings are left out."""
-    rows = {}
-    for network in NETWORKS:
-        for run in setting.of(network):
-            found, labels = readings(run), run.predictions("test").labels
-            for name, p in found.items() if len(found) > 1 else ():
-                key = name, VARIANTS[network].title
-                rows.setdefault(key, []).append(measures(p, labels, None, bins))
-    means = {key: np.mean(each, axis=0) for key, each in rows.items()}
-    return pd.DataFrame(means, index=list(MEASURES)).T
+    """Means over the runs that have further readings of BatchNorm's statistics; a row a reading and
+    network."""
+    runs = [(n, r) for n in NETWORKS for r in setting.of(n) if len(readings(r)) > 1]
+    return averaged(
+        ((reading, VARIANTS[n].title), dict(zip(MEASURES, values, strict=True)))
+        for n, run in runs
+        for reading, p in readings(run).items()
+        for values in [measures(p, run.predictions("test").labels, None, bins)]
+    )

@@ -10,7 +10,7 @@ from acrlls.config import Config
 from acrlls.data import Augmentation, Dataset, class_weights, duplicates, render, split_counts
 from acrlls.paper import CLASSES, NUMBERS, beside, by_class, show, table
 from acrlls.runs import Run
-from acrlls.tables.beside import is_paper
+from acrlls.tables.recorded import is_paper
 from acrlls.tables.words import percent
 
 PARTS = ("train", "validation", "test")
@@ -23,9 +23,11 @@ def _counts(dataset: Dataset, members=slice(None)) -> pd.Series:
 
 def images(dataset: Dataset, real: Sequence[Run], title: str):
     """Images of each class and their share: published, in the records, and in this build."""
-    counts = {"published": by_class("images")} if is_paper(dataset.class_names) else {}
-    if counts and real:
-        counts["real images"] = pd.Series(real[0].manifest["class_counts"], real[0].class_names)
+    counts = {}
+    if is_paper(dataset.class_names):
+        counts["published"] = by_class("images")
+        if real:
+            counts["real images"] = pd.Series(real[0].manifest["class_counts"], real[0].class_names)
     counts[title] = _counts(dataset)
     columns = {t: pd.DataFrame({"images": c, "share": c / c.sum()}) for t, c in counts.items()}
     both = pd.concat(columns, axis=1).loc[list(dataset.class_names)]
@@ -33,22 +35,21 @@ def images(dataset: Dataset, real: Sequence[Run], title: str):
     return styled.format("{:,.0f}", subset=[(t, "images") for t in counts])
 
 
-def rule():
+def rule() -> pd.DataFrame:
     """The rule of the split on the published counts: images in each part, test images by class."""
     parts = split_counts(by_class("images").astype(int))
-    ours = dict(zip(PARTS, parts.sum(axis=1), strict=True))
-    published = {part: NUMBERS[f"split.{part}"].value for part in PARTS}
-    ours |= {f"test, {c}": n for c, n in zip(CLASSES, parts[2], strict=True)}
-    published |= {f"test, {c}": n for c, n in table("III")["Support"].dropna().items()}
-    return beside(pd.Series(ours), pd.Series(published)).rename(columns={"ours": "by the rule"})
+    ours = pd.Series([*parts.sum(axis=1), *parts[2]], [*PARTS, *(f"test, {c}" for c in CLASSES)])
+    totals = [NUMBERS[f"split.{part}"].value for part in PARTS]
+    published = pd.Series([*totals, *table("III").loc[list(CLASSES), "Support"]], ours.index)
+    return beside(ours, published).rename(columns={"ours": "by the rule"})
 
 
-def parts(dataset: Dataset, split):
+def parts(dataset: Dataset, split) -> pd.DataFrame:
     """Images of each class in each part of a split."""
     rows = {part: _counts(dataset, getattr(split, part)) for part in PARTS}
     ours = pd.DataFrame(rows).rename_axis("class")
     ours.loc["All"] = ours.sum()
-    return show(ours, 0, "Our images by class and part")
+    return ours
 
 
 def repeated(dataset: Dataset, split) -> str:
@@ -62,13 +63,11 @@ def repeated(dataset: Dataset, split) -> str:
     )
 
 
-def weights(dataset: Dataset, split):
+def weights(dataset: Dataset, split) -> pd.DataFrame:
     """Class weights of the training part, published and ours."""
     names = list(dataset.class_names)
-    ours = pd.Series(class_weights(dataset.labels[split.train], len(names)), index=names)
-    if not is_paper(names):
-        return show(pd.DataFrame({"ours": ours}), 2, "Class weights")
-    return show(beside(ours, by_class("class_weight")), 2, "Class weights, published and ours")
+    ours = pd.Series(class_weights(dataset.labels[split.train], len(names)), names, name="ours")
+    return beside(ours, by_class("class_weight")) if is_paper(names) else ours.to_frame()
 
 
 def finding() -> str:
@@ -83,12 +82,10 @@ def finding() -> str:
     )
 
 
-def augmentation(config: Config):
+def augmentation(config: Config) -> pd.DataFrame:
     """Ranges of the augmentation, published and ours."""
-    ours = dataclasses.asdict(Augmentation.from_config(config))
-    published = {name: NUMBERS[f"augmentation.{name}"].value for name in ours}
-    caption = "Rotation in degrees; flip as a probability; shift, shear and zoom as shares"
-    return show(beside(pd.Series(ours), pd.Series(published)), 2, caption)
+    ours = pd.Series(dataclasses.asdict(Augmentation.from_config(config)))
+    return beside(ours, pd.Series({n: NUMBERS[f"augmentation.{n}"].value for n in ours.index}))
 
 
 def views(dataset: Dataset, config: Config, count: int = 11) -> np.ndarray:
@@ -113,16 +110,5 @@ def limit(dataset: Dataset, split) -> str:
     return (
         f"Nobody can be right more often, on average, than the mean of the largest η, which is "
         f"**{percent(best.mean(), 1)}**. Calling the class with the largest η would be right for "
-        f"{percent(right, 1)} of the {len(split.test):,} test images. "
-        f"{percent((best < 0.9).mean())} of all images leave room for doubt (no class above 0.9)."
+        f"{percent(right, 1)} of the {len(split.test):,} test images."
     )
-
-
-def truth(dataset: Dataset):
-    """Share of labels and mean of η for each class, and the mean η where each label was drawn."""
-    names = list(dataset.class_names)
-    rows = pd.DataFrame(dataset.eta, columns=[f"η, {name}" for name in names])
-    rows = rows.groupby(dataset.labels).mean().set_axis(names)
-    rows.insert(0, "share of labels", _counts(dataset) / len(dataset))
-    rows.insert(1, "mean of η", dataset.eta.mean(axis=0))
-    return show(rows.rename_axis("label drawn"), 3, "Labels and true probabilities")

@@ -10,16 +10,13 @@ from acrlls.data import batch, render, split_of
 
 
 def explain(dataset, config, model, positions) -> tuple[np.ndarray, ...]:
-    """Grey images, heat, and masks of lungs and findings, each ``(n, h, w)``.
-
-    Args:
-        positions: among the test images, ``(n,)``.
-    """
+    """Grey images, heat, and masks of lungs and findings, each ``(n, h, w)``, of the test images at
+    some positions ``(n,)``."""
     images, size = split_of(dataset, config).test[positions], config.image_size
     warm = method.gradcam(model, batch(dataset, images, config), config.gradcam_layer)
     lungs, findings = ([find(int(i)) for i in images] for find in (dataset.mask, dataset.findings))
     grey = np.stack([render(dataset.image(int(i)), size) for i in images])
-    return (grey, warm, method.at_input_size(lungs, size), method.at_input_size(findings, size))
+    return grey, warm, method.at_input_size(lungs, size), method.at_input_size(findings, size)
 
 
 def plot_examples(dataset, config, model, predictions, seed: int):
@@ -31,8 +28,8 @@ def plot_examples(dataset, config, model, predictions, seed: int):
     grey, warm, lungs, _ = explain(dataset, config, model, shown)
     known = lungs.any(axis=(1, 2))
     share = np.where(known, method.lung_share(warm, lungs), np.nan)
-    outline = lungs if known.all() else None
     said, confidence = predictions.classes[shown], p[shown].max(axis=1)
+    outline = lungs if known.all() else None
     return figures.plot_gradcam(grid, grey, warm, said, confidence, classes, outline, share)
 
 
@@ -44,22 +41,19 @@ def sample(labels, per_class: int, seed: int) -> np.ndarray:
 
 
 def shares(warm, masks, labels, predicted, classes, resamples: int, seed: int) -> pd.DataFrame:
-    """Share of heat inside the masks, a row a class, the right and the wrong predictions.
-
-    Columns as in :func:`acrlls.method.share_table`; no rows where no mask is known.
-    """
+    """Share of heat inside the masks, a row a class, the right and the wrong predictions; columns
+    of :func:`acrlls.method.share_table`, no rows where no mask is known."""
     groups = {name: labels == k for k, name in enumerate(classes)}
     groups |= {"right predictions": predicted == labels, "wrong predictions": predicted != labels}
     partner = method.of_another(labels, seed)
     return method.share_table(warm, masks, groups, partner, resamples)
 
 
-def shares_shown(table: pd.DataFrame):
+def shares_shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table of :func:`shares` for a reader."""
     leads = ["more than area", "more than another"]
-    shown = table.rename(columns={"estimate": "share"})
-    shown[leads] = shown[leads].astype(bool).replace({True: "yes", False: "not clearly"})
-    return shown.style.format("{:.3f}", subset=["share", "low", "high", "area", "another image"])
+    words = table[leads].astype(bool).replace({True: "yes", False: "not clearly"})
+    return table.assign(**words).rename(columns={"estimate": "share"})
 
 
 def finding(table: pd.DataFrame, classes) -> str:
@@ -75,13 +69,3 @@ def finding(table: pd.DataFrame, classes) -> str:
         f"{outside:.0f} % of the heat lies outside the lungs, where evenly spread heat would have "
         f"{evenly:.0f} %. One seed."
     )
-
-
-def left_out_sentence(findings, labels, classes) -> str:
-    """How many images of each class have no finding for the heat to lie upon."""
-    empty = ~findings.any(axis=(1, 2))
-    if empty.all():
-        return "Where the findings lie is not known for these images; on the phantom it is."
-    counts = {name: int(empty[labels == k].sum()) for k, name in enumerate(classes)}
-    said = ", ".join(f"{count} of {name}" for name, count in counts.items() if count)
-    return f"Images without any finding are left out: {said}." if said else "No image is left out."

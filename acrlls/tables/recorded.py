@@ -1,11 +1,6 @@
-"""Recorded runs by setting, and what they say: as trained, after a post-hoc step, by another
-reading of BatchNorm's statistics, in two class mixes.
-
-A *step* is a post-hoc method fitted on the validation images of the same run; those images also
-chose the kept epoch, so no side saw a test label.  A *mix* is a set of class shares: the test
-images' own, or the published one, for which each image is weighted by the published share of its
-class over the share here.
-"""
+"""Recorded runs by setting, and what they say: as trained, or after a *step*, a post-hoc method
+fitted on the validation images of the same run; in a *mix* of classes, the images' own or the
+published one, for which each image is weighted by the published share of its class."""
 
 from __future__ import annotations
 
@@ -27,20 +22,14 @@ from acrlls.runs import Run, records, training_weights
 STEP = "vector"
 NETWORKS = ("baseline", "single_dense", "proposed")
 Side = tuple[str, str]  # a network and a step, "" for none
-READING = "with statistics "  # a step: prediction by another reading of BatchNorm's statistics
-REESTIMATED = READING + "reestimated"
 AS_PUBLISHED = "as published"
 UNWEIGHTED = "without class weights"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Runs that differ in network and seed alone.
-
-    Attributes:
-        title: as tables show it.
-        runs: by network and by the name of the record's group, such as ``"laptop-seed-1"``: runs
-            of one group share seed, code and machine, so a pair is taken from one group.
+    """Runs that differ in network and seed alone, by network and by the record's group, such as
+    ``"laptop-seed-1"``: runs of one group share seed, code and machine, so a pair is of one group.
     """
 
     title: str
@@ -52,13 +41,11 @@ class Setting:
 
     def common(self, *sides: Side) -> list[str]:
         """The groups of runs in which every side can be had."""
-        groups = set.intersection(*[set(self.runs.get(n, ())) for n, _ in sides])
-        return sorted(g for g in groups if all(_offers(self.runs[n][g], s) for n, s in sides))
+        return sorted(set.intersection(*[set(self.runs.get(n, ())) for n, _ in sides]))
 
 
 def settings(runs: Iterable[Run]) -> list[Setting]:
-    """Runs through both phases by setting: the published reading first, then what was changed, by
-    its name."""
+    """Runs through both phases by setting, the published reading first."""
     found: dict[str, dict] = {}
     for run in runs:
         if run.config.phase2_epochs:
@@ -68,32 +55,31 @@ def settings(runs: Iterable[Run]) -> list[Setting]:
     return [Setting(title, found[title]) for title in order]
 
 
-def has_paper_classes(config: Config) -> bool:
-    """Whether a config's images have the paper's classes, so that published numbers and recorded
-    runs belong beside theirs."""
-    return set(load_data(config).class_names) == set(CLASSES)
-
-
 def setting(
     title: str = AS_PUBLISHED, profile: str = "laptop", config: Config | None = None
 ) -> Setting:
     """One setting of a profile's records; without runs where it was not recorded, or where the
     images of ``config`` have other classes."""
-    every = {s.title: s for s in settings(records(profile).values())}
-    if config is not None and not has_paper_classes(config):
-        every = {}
-    return every.get(title, Setting(title, {}))
+    if config is None or has_paper_classes(config):
+        for found in settings(records(profile).values()):
+            if found.title == title:
+                return found
+    return Setting(title, {})
 
 
-def like(config, profile: str = "laptop") -> list[Run]:
-    """The recorded runs of a config's network and setting on the real images; none if there are
-    none, or if the config's images have other classes."""
+def like(config: Config, profile: str = "laptop") -> list[Run]:
+    """The recorded runs of a config's network and setting, as in :func:`setting`."""
     return setting(_title(config), profile, config).of(config.variant)
 
 
-def titles(runs: list[Run]) -> list[str]:
-    """A title for each of some runs: its number and its seed."""
-    return [f"run {k}, seed {run.config.seed}" for k, run in enumerate(runs, 1)]
+def is_paper(class_names) -> bool:
+    """Whether some images have the paper's classes, so that published numbers belong beside."""
+    return set(class_names) == set(CLASSES)
+
+
+def has_paper_classes(config: Config) -> bool:
+    """Whether the images of a config have the paper's classes."""
+    return is_paper(load_data(config).class_names)
 
 
 def shown(run: Run, real: list[Run]) -> Run:
@@ -102,7 +88,7 @@ def shown(run: Run, real: list[Run]) -> Run:
     return real[0] if real and run.config.data == "phantom" else run
 
 
-def _title(config) -> str:
+def _title(config: Config) -> str:
     changes = {
         UNWEIGHTED: not config.class_weights,
         "BatchNorm frozen": config.batchnorm == "frozen",
@@ -112,22 +98,14 @@ def _title(config) -> str:
     return ", ".join(name for name, changed in changes.items() if changed) or AS_PUBLISHED
 
 
-def _offers(run: Run, step: str) -> bool:
-    """Whether a step can be had of a run: any method can, a reading where it was recorded."""
-    return not step.startswith(READING) or step.removeprefix(READING) in readings(run)
-
-
 def probabilities(run: Run, step: str = "", mix: str = "own") -> np.ndarray:
     """Test probabilities ``(n, classes)`` of a run, as trained or after a step: a name in
-    ``calibration.METHODS``, fitted on validation images weighted to a mix, or ``READING`` and a
-    reading of BatchNorm's statistics."""
+    ``calibration.METHODS``, fitted on validation images weighted to a mix."""
     test = run.predictions("test")
     if not step:
         return test.probabilities
-    if step.startswith(READING):
-        return readings(run)[step.removeprefix(READING)]
+    weights = mix_weights(run, mix, "validation")
     method = calibration.METHODS[step].make(training_weights(run))
-    weights = None if mix == "own" else mix_weights(run, mix, "validation")
     return method.fit(run.predictions("validation"), sample_weight=weights).predict_proba(test)
 
 
@@ -137,37 +115,24 @@ def readings(run: Run) -> dict[str, np.ndarray]:
     found = {str(run.config.batchnorm_statistics[0]): run.predictions("test").probabilities}
     file = run.folder / "statistics_predictions.csv.gz"
     if file.exists():
-        every = pd.read_csv(file, dtype={"statistics": str})
-        for name, rows in every[every.part == "test"].groupby("statistics", sort=False):
-            logits = rows[[f"logit_{c}" for c in run.class_names]].to_numpy()
-            found[name] = softmax(logits, axis=1)
+        every = pd.read_csv(file, dtype={"statistics": str}).query("part == 'test'")
+        for name, rows in every.groupby("statistics", sort=False):
+            found[name] = softmax(rows[[f"logit_{c}" for c in run.class_names]].to_numpy(), axis=1)
     return found
 
 
 def mix_weights(run: Run, mix: str, part: str = "test") -> np.ndarray:
-    """A weight for each image of a part ``(n,)``, of mean one: all one in the mix ``"own"``, and in
-    ``"paper"`` such that the classes have their published shares.
-
-    Raises:
-        ValueError: another mix, or classes that are not the paper's.
-    """
+    """A weight for each image of a part ``(n,)``: one in the mix ``"own"``, in ``"paper"`` such
+    that the classes, which must be the paper's, have their published shares."""
     labels = run.predictions(part).labels
     if mix == "own":
         return np.ones(len(labels))
-    if mix != "paper":
-        raise ValueError(f"mix is {mix!r}; choose one of: own, paper")
-    if run.class_names != CLASSES:
-        raise ValueError(
-            f"the published mix is of {', '.join(CLASSES)}, not of {', '.join(run.class_names)}"
-        )
-    published = table("III").loc[list(CLASSES), "Support"].to_numpy(float)
+    published = table("III").loc[list(run.class_names), "Support"].to_numpy(float)
     return (published / published.sum() * len(labels) / np.bincount(labels))[labels]
 
 
 def step_title(step: str) -> str:
     """Such as "after vector scaling", or "as trained"."""
-    if step.startswith(READING):
-        return step
     return f"after {calibration.METHODS[step].title}" if step else "as trained"
 
 
@@ -175,3 +140,11 @@ def name_of(side: Side) -> str:
     """Such as "Baseline after vector scaling", or "Proposed"."""
     network, step = side
     return VARIANTS[network].title + (f" {step_title(step)}" if step else "")
+
+
+def averaged(rows: Iterable[tuple[tuple, dict]]) -> pd.DataFrame:
+    """The mean of the rows that have the same key, in the order of the keys' first appearance."""
+    keys, values = zip(*rows, strict=True)
+    index = pd.MultiIndex.from_tuples(keys)
+    levels = list(range(index.nlevels))
+    return pd.DataFrame(values, index).groupby(level=levels, sort=False).mean()

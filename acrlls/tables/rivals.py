@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
 from acrlls.tables.compare import ECE, measures
 from acrlls.tables.recorded import STEP, probabilities, step_title
-from acrlls.tables.words import number, plural
+from acrlls.tables.words import listed, number, plural
 
 STEPS = ("", "temperature", STEP)
 LOSSES = {
@@ -29,6 +30,7 @@ LOSSES = {
     "mixup": "Mixup of pooled features",
 }
 USUAL, OURS = LOSSES["cross_entropy"], VARIANTS["proposed"].title
+METHODS = [*LOSSES.values(), OURS]
 SURPLUS = "Confidence − accuracy"
 MEASURES = ("NLL", "Accuracy", ECE, "AUGRC", SURPLUS)
 NONE = "The runs that would answer this are not recorded; `results/rivals.sh` records them."
@@ -43,15 +45,10 @@ def recorded(name: str = "rivals") -> list[Run]:
 
 
 def augrc(p, y) -> float:
-    """Area under the generalised risk-coverage curve, in [0, 1/2]: the mean over all coverages of
-    the share of images that are accepted, those of the largest confidence first, and wrong.
-
-    Args:
-        p: probabilities ``(n, classes)``; y: labels ``(n,)``.
-
-    References:
-        - J. Traub et al., "Overcoming common flaws in the evaluation of selective classification
-          systems", NeurIPS 2024.
+    """Area under the generalised risk-coverage curve, in [0, 1/2], of probabilities ``(n,
+    classes)`` and labels ``(n,)``: the mean over all coverages of the share of images that are
+    accepted, those of the largest confidence first, and wrong. Reference: J. Traub et al.,
+    "Overcoming common flaws in the evaluation of selective classification systems", NeurIPS 2024.
     """
     right = p.argmax(axis=1) == y
     e = 1 - right.mean()
@@ -70,45 +67,30 @@ def scores(runs: Iterable[Run], bins: int = 15) -> pd.DataFrame:
             p = probabilities(run, step)
             accuracy, nll, _, ece = measures(p, y, bins=bins)
             values = nll, accuracy, ece, augrc(p, y), p.max(axis=1).mean() - accuracy
-            about = {"weighted": c.class_weights, "step": step, "method": method, "seed": c.seed}
-            rows.append(about | dict(zip(MEASURES, values, strict=True)))
+            rows.append([c.class_weights, step, method, c.seed, *values])
     return pd.DataFrame(rows, columns=["weighted", "step", "method", "seed", *MEASURES])
 
 
 def summary(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
-    """Mean and standard deviation over the seeds, as text; a row a step and method.
-
-    Args:
-        table: of :func:`scores`.
-        weighted: whether of runs with class weights.
-    """
-    rows = {}
-    for step in STEPS:
-        for method in (*LOSSES.values(), OURS):
-            of = table[(table.weighted == weighted) & (table.step == step)]
-            of = of[of.method == method]
-            if len(of):
-                row = {"seeds": str(len(of))}
-                for name in MEASURES:
-                    sd = f" ± {number(of[name].std())}" if len(of) > 1 else ""
-                    row[name] = number(of[name].mean()) + sd
-                rows[step_title(step), method] = row
-    return pd.DataFrame(rows, index=["seeds", *MEASURES]).T.rename(columns={ECE: "mean ECE"})
+    """Mean and standard deviation over the seeds, as text, of the runs of :func:`scores` with or
+    without class weights; a row a step and method."""
+    groups = table[table.weighted == weighted].groupby(["step", "method"])[list(MEASURES)]
+    spread = groups.std().map(lambda sd: "" if np.isnan(sd) else f" ± {number(sd)}")
+    text = groups.mean().map(number) + spread
+    text.insert(0, "seeds", groups.size().astype(str))
+    text = text.reindex([key for key in product(STEPS, METHODS) if key in text.index])
+    return text.rename(index=step_title, level=0).rename(columns={ECE: "mean ECE"})
 
 
 def paired(table: pd.DataFrame, weighted: bool, step: str, measure: str) -> pd.DataFrame:
-    """Each method minus cross-entropy over the seeds that both have; a row a method.
-
-    Columns: seeds, difference (mean), p of the exact two-sided test in which each seed's difference
-    may change its sign, and Holm's p over the methods.
-    """
+    """Each method minus cross-entropy over the seeds that both have, a row a method: seeds, mean
+    difference, p of the exact two-sided test in which each seed's difference may change its sign,
+    and Holm's p over the methods."""
     of = table[(table.weighted == weighted) & (table.step == step)]
-    wide = of.pivot(index="seed", columns="method", values=measure)
-    rows = {}
-    for method in [m for m in (*LOSSES.values(), OURS) if m in wide and USUAL in wide]:
-        both = wide[[USUAL, method]].dropna().to_numpy().T
-        if method != USUAL and both.size:
-            gap = both[1] - both[0]
+    wide = of.pivot(index="seed", columns="method", values=measure).reindex(columns=METHODS)
+    gaps, rows = wide.drop(columns=USUAL).sub(wide[USUAL], axis=0), {}
+    for method, gap in gaps.items():
+        if len(gap := gap.dropna().to_numpy()):
             rows[method] = {"seeds": len(gap), "difference": gap.mean(), "p": _sign_flip(gap)}
     found = pd.DataFrame(rows, index=["seeds", "difference", "p"]).T
     return found.assign(**{"p (Holm)": holm(found.p)})
@@ -125,53 +107,27 @@ def _sign_flip(gap: np.ndarray) -> float:
 def differences(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
     """:func:`paired` as text, the difference and Holm's p; a column a measure and step."""
     columns = {}
-    for measure in ("NLL", ECE, "AUGRC"):
-        for step in ("", STEP):
-            rows = paired(table, weighted, step, measure)
-            columns[measure, step_title(step)] = {
-                method: f"{number(row.difference, 3, True)} ({number(row['p (Holm)'], 2)})"
-                for method, row in rows.iterrows()
-            }
+    for measure, step in product(("NLL", ECE, "AUGRC"), ("", STEP)):
+        rows = paired(table, weighted, step, measure)
+        gaps = rows.difference.map(lambda gap: number(gap, 3, True))
+        columns[measure, step_title(step)] = gaps + rows["p (Holm)"].map(" ({:.2f})".format)
     return pd.DataFrame(columns)
 
 
 def answer(table: pd.DataFrame, weighted: bool = True) -> str:
     """Whether the raw ECE of most rival losses is above that of cross-entropy, as was predicted,
-    and which differences from it are shown."""
+    and how many differences from it are shown."""
     raw = paired(table, weighted, "", ECE).drop(OURS, errors="ignore")
     if raw.empty:
         return NONE
     usual = table[(table.method == USUAL) & (table.weighted == weighted) & (table.step == "")]
     above, surplus = raw.index[raw.difference > 0], usual[SURPLUS].mean()
+    shown = (raw["p (Holm)"] < 0.05).sum()
     held = "holds" if len(above) > len(raw) / 2 else "does not hold"
     return (
         f"**The prediction {held}: the mean ECE as trained is above that of cross-entropy for "
-        f"{len(above)} of {plural(len(raw), 'loss', 'losses')}**"
-        f"{f' ({_listed(above)})' if len(above) else ''}. Cross-entropy's mean confidence lies "
-        f"{number(100 * abs(surplus), 1)} percentage points {'above' if surplus > 0 else 'below'} "
-        f"its accuracy. {_shown(table, weighted)}"
+        f"{len(above)} of {plural(len(raw), 'loss', 'losses')}** ({listed(above)}). "
+        f"Cross-entropy's mean confidence minus its accuracy is {number(100 * surplus, 1, True)} "
+        f"percentage points. Over {plural(int(raw.seeds.min()), 'seed')}, {shown or 'none'} of "
+        "these differences is shown (Holm's p < 0.05)."
     )
-
-
-def _shown(table: pd.DataFrame, weighted: bool) -> str:
-    """Which methods' ECE is shown to differ from that of cross-entropy, by step."""
-    found = {step: paired(table, weighted, step, ECE) for step in ("", STEP)}
-    count, seeds = len(found[""]), int(found[""].seeds.min())
-    if (least := count * 2 / 2**seeds) >= 0.05:
-        return (
-            f"Over {plural(seeds, 'seed')} no difference could pass Holm's correction: the least p "
-            f"that {plural(count, 'comparison')} can give is {number(min(1, least), 2)}."
-        )
-    said = []
-    for step, rows in found.items():
-        passed = rows[rows["p (Holm)"] < 0.05]
-        lower, higher = (_listed(passed.index[s * passed.difference > 0]) for s in (-1, 1))
-        said.append(f"{step_title(step)} it is lower for {lower} and higher for {higher}")
-    return (
-        f"Over {plural(seeds, 'seed')} these differences in ECE from cross-entropy are shown "
-        f"(Holm's p < 0.05): {'; '.join(said)}."
-    )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"

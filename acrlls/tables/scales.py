@@ -1,27 +1,23 @@
 """Section 4: Table II, and what scales of logits can and cannot do."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
-from scipy.stats import spearmanr
 
 import acrlls
 from acrlls.config import Config, UserError
-from acrlls.data import class_weights, load_data, split_of
-from acrlls.paper import by_class, table
+from acrlls.paper import table
 from acrlls.runs import Run, grid
-from acrlls.tables.beside import is_paper, real_title
+from acrlls.tables.beside import REAL, here, is_paper
 from acrlls.tables.words import number
 
 
 def run_with_lls(config: Config) -> Run:
     """The run of a config; a UserError where its variant has no LLS."""
-    with_lls = [name for name, variant in acrlls.VARIANTS.items() if variant.lls]
-    if config.variant not in with_lls:
-        raise UserError(f"variant {config.variant!r} has no LLS; take {', '.join(with_lls)}")
+    if not acrlls.VARIANTS[config.variant].lls:
+        raise UserError(f"variant {config.variant!r} has no LLS; take another")
     return acrlls.run(config)
 
 
@@ -30,20 +26,17 @@ def _ours(run: Run) -> pd.DataFrame:
     return pd.DataFrame({f"Phase {phase}": run.best_scales(phase) for phase in phases})
 
 
-def table_2(run: Run, real: Sequence[Run], title: str) -> pd.DataFrame:
+def table_2(run: Run, real: Sequence[Run]) -> pd.DataFrame:
     """Table II: published, mean, least and largest over the runs on the real images, and ours; a
     row a class and phase."""
-    ours = pd.DataFrame({title: _ours(run).stack()})
+    ours, title = _ours(run).stack(), here(run.config)
     if not is_paper(run.class_names):
-        return ours
+        return pd.DataFrame({title: ours})
     columns = {("published", ""): table("II").stack()}
     if real:
         every = pd.concat([_ours(r).stack() for r in real], axis=1)
-        columns |= {
-            (real_title(real), how): every.agg(how, axis=1) for how in ("mean", "min", "max")
-        }
-    columns[title, ""] = ours[title]
-    return pd.DataFrame(columns).rename_axis(["class", "phase"])
+        columns |= {(REAL, how): every.agg(how, axis=1) for how in ("mean", "min", "max")}
+    return pd.DataFrame(columns | {(title, ""): ours}).rename_axis(["class", "phase"])
 
 
 def over_seeds(config: Config, repeats: int) -> pd.DataFrame:
@@ -58,27 +51,23 @@ def over_seeds(config: Config, repeats: int) -> pd.DataFrame:
 
 def moves(run: Run, again: pd.DataFrame) -> pd.DataFrame:
     """Change of each scale between the phases, published and ours, beside two yardsticks of noise;
-    ``again`` is from :func:`over_seeds`.
-    """
-    names, scales, published = list(run.class_names), _ours(run), table("II")
+    ``again`` is from :func:`over_seeds`."""
+    names, scales = list(run.class_names), _ours(run)
     last = run.scales[run.scales.phase == run.scales.phase.max()][names]
     columns = {
-        "published change": (published["Phase 2"] - published["Phase 1"]).reindex(names),
         "our change": scales.iloc[:, -1] - scales.iloc[:, 0],
         "epoch to epoch": last.diff().abs().mean(),
         "seed to seed": again.std(ddof=1),
     }
-    if not is_paper(names):
-        del columns["published change"]
+    if is_paper(names):
+        columns = {"published change": table("II").diff(axis=1)["Phase 2"]} | columns
     return pd.DataFrame(columns)
 
 
 def fold(model, images) -> tuple[np.ndarray, np.ndarray, float]:
     """Move the learned scales of a model into the dense layer before them; LLS is then all ones.
-
     Returns the kernel ``(features, classes)`` and scales ``(classes,)`` as they were learned, and
-    the largest change of any probability of the images ``(n, size, size, 3)``.
-    """
+    the largest change of any probability of the images ``(n, size, size, 3)``."""
     dense, lls = model.get_layer("logits"), model.get_layer("lls")
     (kernel, bias), (scales,) = dense.get_weights(), lls.get_weights()
     before = np.asarray(model.predict_on_batch(images))
@@ -99,67 +88,22 @@ def effective(config: Config, kernel, scales, names) -> pd.DataFrame:
     return rows
 
 
-def orders(lengths: pd.DataFrame) -> str:
-    """The classes of :func:`effective` by scale and by effective weight, and who grew."""
-    by_scale, by_effect = (
-        " < ".join(lengths[by].sort_values().index) for by in ("scale", "effective")
-    )
-    low = lengths[lengths.scale < 1]
-    grown = low.index[low["growth of effective"] > 1]
-    return (
-        f"By scale the order is {by_scale}; by effective weight it is {by_effect}. Scales below "
-        f"one: {', '.join(low.index) or 'none'}; of these, with more effective weight than before "
-        f"the training: {', '.join(grown) or 'none'}."
-    )
-
-
 def one_by_one(run: Run) -> pd.DataFrame:
     """What happens on the test images if the scale of one class is put back to one."""
     scales = run.best_scales(run.manifest["selected_phase"]).to_numpy()
     test = run.predictions("test")
     before = test.logits / scales
     ones = np.where(np.eye(len(scales)), 1, scales)
-    put_back = [softmax(before * ones[k], axis=1)[:, k].mean() for k in range(len(scales))]
     rows = {
         "scale": scales,
         "negative logits": (before < 0).mean(axis=0),
-        "mean probability, scale one": put_back,
+        "mean probability, scale one": [
+            softmax(before * s, axis=1)[:, k].mean() for k, s in enumerate(ones)
+        ],
         "mean probability, learned": test.probabilities.mean(axis=0),
         "share of labels": np.bincount(test.labels, minlength=len(scales)) / len(test.labels),
     }
     return pd.DataFrame(rows, index=list(run.class_names))
-
-
-def beside_weights(run: Run, lengths: pd.DataFrame) -> pd.DataFrame:
-    """Class weights and scales, published and ours."""
-    dataset, names = load_data(run.config), list(run.class_names)
-    weights = class_weights(dataset.labels[split_of(dataset, run.config).train], len(names))
-    columns = {
-        ("published", "class weight"): by_class("class_weight").reindex(names),
-        ("published", "scale"): table("II")["Phase 2"].reindex(names),
-        ("ours", "class weight"): weights if run.config.class_weights else np.ones(len(names)),
-        ("ours", "scale"): lengths["scale"],
-        ("ours", "effective"): lengths["effective"],
-    }
-    shown = pd.DataFrame(columns, index=names)
-    return shown if is_paper(names) else shown[["ours"]]
-
-
-def rank_correlation(side: pd.DataFrame) -> str:
-    """Rank correlation of class weight and scale in :func:`beside_weights`."""
-    each = {who: side[who].dropna() for who in side.columns.unique(0)}
-    said = [
-        f"{number(spearmanr(rows['class weight'], rows['scale']).statistic, 2, True)} ({who})"
-        for who, rows in each.items()
-        if len(rows) > 2 and rows["class weight"].nunique() > 1
-    ]
-    if not said:
-        return "These classes, or a training without class weights, leave nothing to correlate."
-    chance = 2 / math.factorial(len(side))
-    return (
-        f"The rank correlation of class weight and scale is {' and '.join(said)}. With {len(side)} "
-        f"classes, even a perfect one has p = {number(chance, 2)}."
-    )
 
 
 def finding(scales, largest: float, moved: pd.DataFrame) -> str:

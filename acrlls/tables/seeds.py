@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +19,7 @@ from acrlls.tables.recorded import NETWORKS, Setting
 from acrlls.tables.words import number, plural
 
 WAYS = {"": "as trained", "prior": "prior corrected"}
+ALL = "mean of the classes"
 
 
 def heads(runs: Iterable[Run]) -> list[Run]:
@@ -28,35 +30,13 @@ def heads(runs: Iterable[Run]) -> list[Run]:
 def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
     """The measures of each run as trained; a row a setting, network and run."""
     rows = {}
-    for setting in found:
-        for network in NETWORKS:
-            for group, run in setting.runs.get(network, {}).items():
-                row = dict(zip(MEASURES, mean_of([run], bins=bins), strict=True))
-                epoch = run.best_epoch(run.manifest["selected_phase"]).epoch
-                row |= {"kept epoch": epoch, "minutes": run.history.seconds.sum() / 60}
-                rows[setting.title, VARIANTS[network].title, group] = row
+    for setting, network in product(found, NETWORKS):
+        for group, run in setting.runs.get(network, {}).items():
+            row = dict(zip(MEASURES, mean_of([run], bins=bins), strict=True))
+            epoch = run.best_epoch(run.manifest["selected_phase"]).epoch
+            row |= {"kept epoch": epoch, "minutes": run.history.seconds.sum() / 60}
+            rows[setting.title, VARIANTS[network].title, group] = row
     return pd.DataFrame(rows).T
-
-
-def twice(every: pd.DataFrame, first: str = "laptop", second: str = "laptop-seed-0") -> str:
-    """What the repetition of runs with the same seed, by later code on another processor, changed.
-
-    Args:
-        every: of :func:`every_run`.
-    """
-    ece = every[ECE].unstack()
-    if not {first, second} <= set(ece):
-        return "No run was recorded twice with the same seed."
-    both = ece[[first, second]].dropna()
-    said = [
-        f"{name}'s mean class-wise ECE went from {number(row[first], 4)} to "
-        f"{number(row[second], 4)}"
-        for (_, name), row in both.iterrows()
-    ]
-    return (
-        "**The same seed, with later code on another processor, does not give the same network**: "
-        f"{', '.join(said)}. Nothing that the paper describes differs between the two."
-    )
 
 
 def plot_validation(found: Sequence[Setting]):
@@ -75,38 +55,19 @@ def plot_validation(found: Sequence[Setting]):
     return axis
 
 
-def swing(found: Sequence[Setting]) -> str:
-    """By which factor the validation loss of Phase 2 goes up and down, by setting."""
-    said = []
-    for setting in found:
-        runs = [r for n in NETWORKS for r in setting.of(n)]
-        losses = [r.history[r.history.phase == 2].val_loss for r in runs]
-        factors = [loss.max() / loss.min() for loss in losses]
-        if factors:
-            said.append(f"{number(np.median(factors), 1)} ({setting.title})")
-    return (
-        "Within one run of Phase 2, the largest validation loss exceeds the smallest by a factor "
-        f"of, in the median, {', '.join(said)}."
-    )
-
-
 def over_seeds(runs: Iterable[Run], bins: int = 15) -> pd.DataFrame:
     """Mean and standard deviation over seeds of the measures; a row a network, training and way."""
     rows = {}
     for run in runs:
         weights = "yes" if run.config.class_weights else "no"
-        for step, way in WAYS.items() if weights == "yes" else [("", "as trained")]:
-            key = VARIANTS[run.config.variant].title, weights, way
-            rows.setdefault(key, []).append(mean_of([run], step, bins=bins))
-    columns = {("seeds", ""): {key: len(each) for key, each in rows.items()}}
-    for k, name in enumerate(MEASURES):
-        columns[name, "mean"] = {key: np.mean(each, axis=0)[k] for key, each in rows.items()}
-        columns[name, "sd"] = {
-            key: np.std(each, axis=0, ddof=1)[k] if len(each) > 1 else np.nan
-            for key, each in rows.items()
-        }
-    table = pd.DataFrame(columns)
-    return table.rename_axis(["network", "class weights", ""])
+        for step, way in list(WAYS.items())[: 1 + run.config.class_weights]:
+            row = dict(zip(MEASURES, mean_of([run], step, bins=bins), strict=True))
+            rows[VARIANTS[run.config.variant].title, weights, way, run.folder] = row
+    names = ["network", "class weights", ""]
+    groups = pd.DataFrame(rows).T.rename_axis([*names, "run"]).groupby(names, sort=False)
+    table = groups.agg(["mean", "std"]).rename(columns={"std": "sd"}, level=1)
+    table.insert(0, ("seeds", ""), groups.size())
+    return table
 
 
 def seeds_sentence(table: pd.DataFrame) -> str:
@@ -123,8 +84,7 @@ def seeds_sentence(table: pd.DataFrame) -> str:
 
 
 def needed(runs: Iterable[Run], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
-    """How many runs of each network would show the published difference in ECE, by class.
-
+    """How many runs of each network would show the published difference in ECE, by class:
     2 ((z(1 − level/2) + z(power)) · sd / difference)² + z(1 − level/2)² / 4, rounded up (the normal
     approximation to a t-test), where sd is the standard deviation of one run's class-wise ECE from
     seed to seed, pooled over Baseline and Proposed, and the published difference is taken as true.
@@ -133,42 +93,21 @@ def needed(runs: Iterable[Run], power: float = 0.8, level: float = 0.05) -> pd.D
     for run in runs:
         if run.config.class_weights and run.config.variant in drawn:
             test = run.predictions("test")
-            about = test.probabilities, test.labels, np.ones(len(test.labels))
-            ece = classwise_ece(*about)
+            ece = classwise_ece(test.probabilities, test.labels, np.ones(len(test.labels)))
             drawn[run.config.variant].append([*ece, ece.mean()])
-    table, names = paper.table("V"), [*CLASSES, "mean of the classes"]
-    gap = table.loc["Proposed"] - table.loc["Baseline"]
-    gap = np.array([*gap[list(CLASSES)], gap.mean()])
-    variances = [np.var(each, axis=0, ddof=1) for each in drawn.values()]
-    sd = np.sqrt(np.mean(variances, axis=0))
+    gap = paper.table("V").loc[["Baseline", "Proposed"], list(CLASSES)].diff().iloc[-1]
+    gap[ALL] = gap.mean()
+    sd = np.sqrt(np.mean([np.var(each, axis=0, ddof=1) for each in drawn.values()], axis=0))
     z = norm.isf(level / 2)
     count = np.ceil(2 * ((z + norm.ppf(power)) * sd / gap) ** 2 + z**2 / 4)
-    rows = {"published difference": gap, "sd of a run": sd, "runs needed": count}
-    return pd.DataFrame(rows, index=names)
+    return pd.DataFrame({"published difference": gap, "sd of a run": sd, "runs needed": count})
 
 
 def needed_sentence(table: pd.DataFrame, seeds: int) -> str:
     """The table of :func:`needed` in words."""
-    most = table["runs needed"].drop("mean of the classes")
+    most = table["runs needed"].drop(ALL)
     return (
         f"**To show the published gain in {most.idxmax()} would take {most.max():.0f} runs of each "
-        f"network**, for the mean over the classes "
-        f"{table.loc['mean of the classes', 'runs needed']:.0f}; the paper has one. The spread is "
-        f"that of {plural(seeds, 'seed')} of Phase 1, itself a rough guide."
+        f"network**, for the mean over the classes {table.loc[ALL, 'runs needed']:.0f}; the paper "
+        f"has one. The spread is that of {plural(seeds, 'seed')} of Phase 1, itself a rough guide."
     )
-
-
-def provenance(runs: Iterable[Run]) -> pd.DataFrame:
-    """Where each record comes from; a row a folder."""
-    rows = {}
-    for run in runs:
-        manifest = run.manifest
-        rows[f"{run.folder.parent.name}/{run.folder.name}"] = {
-            "seed": run.config.seed,
-            "epochs": f"{run.config.phase1_epochs} + {run.config.phase2_epochs}",
-            "images": f"{manifest['images']:,}",
-            "backend": manifest["backend"],
-            "Keras": manifest["versions"]["keras"],
-            "commit": manifest["commit"],
-        }
-    return pd.DataFrame(rows).T

@@ -5,12 +5,12 @@ import pandas as pd
 
 from acrlls.calibration import bootstrap_means
 from acrlls.config import Config
-from acrlls.paper import NUMBERS, show, table
+from acrlls.paper import show, table
 from acrlls.runs import Run, grid
 from acrlls.tables.words import number, percent
 
 Pair = tuple[float, float]
-TITLES = {"val_accuracy": "accuracy", "val_loss": "loss"}
+TITLES = {"rank": "rank", "val_loss": "loss", "val_accuracy": "accuracy"}
 
 
 def name(pair: Pair | float) -> str:
@@ -20,39 +20,31 @@ def name(pair: Pair | float) -> str:
 
 
 def table_1(grids: dict[str, pd.DataFrame | None], published: bool = True):
-    """The pairs of Table I with their rank and validation loss, published and in some grids.
-
-    Args:
-        grids: tables of :func:`acrlls.tune` by title; None where there is none.
-        published: whether the images are the paper's; if not, the five best pairs of the first.
-    """
-    first = {"published": table("I")} if published else {}
-    grids = first | {k: g for k, g in grids.items() if g is not None}
-    columns = {}
-    for title, grid_ in grids.items():
-        ranked = grid_.assign(rank=np.arange(1.0, len(grid_) + 1)).set_index(["alpha", "tau"])
-        columns[title] = ranked[["rank", "val_loss", "val_accuracy"]].rename(columns=TITLES)
-    both = pd.concat(columns, axis=1).reindex(next(iter(columns.values())).index[:5])
+    """The pairs of Table I with their rank and validation loss, published and in some grids, tables
+    of :func:`acrlls.tune` by title or None; the five best pairs of the first where the images are
+    not the paper's."""
+    grids = ({"published": table("I")} if published else {}) | grids
+    ranked = {
+        title: found.assign(rank=np.arange(1.0, len(found) + 1)).set_index(["alpha", "tau"])
+        for title, found in grids.items()
+        if found is not None
+    }
+    both = pd.concat({t: rows[list(TITLES)] for t, rows in ranked.items()}, axis=1)
+    both = both.loc[next(iter(ranked.values())).index[:5]].rename(columns=TITLES, level=1)
     both.index = [name(pair) for pair in both.index]
     which = "published" if published else "five best"
     styled = show(both, 4, f"The {which} pairs, by their rank and validation loss")
-    return styled.format("{:.0f}", subset=[(title, "rank") for title in columns], na_rep="–")
+    return styled.format("{:.0f}", subset=[(title, "rank") for title in ranked], na_rep="–")
 
 
-def grid_sentence(grid: pd.DataFrame | None) -> str:
+def grid_sentence(grid: pd.DataFrame) -> str:
     """Rank of the published pair in a recorded grid on the real images."""
-    if grid is None:
-        return (
-            "No recorded grid belongs beside this one; `acrlls reproduce --profile laptop --tune` "
-            "records one."
-        )
     alpha, tau = table("I").loc[1, ["alpha", "tau"]]
-    place = np.flatnonzero((grid.alpha == alpha) & (grid.tau == tau))
-    rank = f"has rank {place[0] + 1} of {len(grid)}" if len(place) else "is not in the grid"
+    rank = 1 + np.flatnonzero((grid.alpha == alpha) & (grid.tau == tau))[0]
     return (
-        f"**The pair that the paper chose, {name((alpha, tau))}, {rank} on the real images.** The "
-        f"best there is {name((grid.alpha[0], grid.tau[0]))}. The losses of the pairs spread over "
-        f"{number(grid.val_loss.max() - grid.val_loss.min())}. One seed."
+        f"**The pair that the paper chose, {name((alpha, tau))}, has rank {rank} of {len(grid)} on "
+        f"the real images.** The best there is {name((grid.alpha[0], grid.tau[0]))}. The losses of "
+        f"the pairs spread over {number(grid.val_loss.max() - grid.val_loss.min())}. One seed."
     )
 
 
@@ -65,10 +57,8 @@ def image_losses(runs: dict[Pair, Run], pairs: list[Pair]) -> tuple[pd.DataFrame
 
 
 def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
-    """Mean loss of each row of losses but the first, minus that of the first row.
-
-    ``low`` and ``high`` are its 95 % interval over validation images drawn again within each class,
-    ``wins`` is the share of draws in which the row has the lowest loss.
+    """Mean loss of each row of losses but the first, minus that of the first row, its 95 % interval
+    over validation images drawn again within each class, and the share of draws that the row wins.
     """
     means = bootstrap_means(losses.to_numpy(), labels, resamples)
     low, high = np.quantile(means - means[0], [0.025, 0.975], axis=1)
@@ -80,14 +70,11 @@ def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
 
 def finding(noise: pd.DataFrame, best: str, n: int) -> str:
     """How many pairs cannot be told from the best one, of one training of each."""
-    alike, first = (noise.low <= 0).sum(), 1 - noise.wins.sum()
-    verdict = f"**{alike} of the other {len(noise)} pairs cannot be told from the best one**"
-    if not alike:
-        verdict = f"**The best pair can be told from each of the other {len(noise)}**"
     return (
-        f"{verdict} on these {n:,} images and with one seed: for such a pair, the 95 % interval of "
-        f"the difference holds zero. The best one, {best}, wins in {percent(first)} of the redrawn "
-        "validation sets."
+        f"**{(noise.low <= 0).sum()} of the other {len(noise)} pairs cannot be told from the best "
+        f"one** on these {n:,} images and with one seed: for such a pair, the 95 % interval of the "
+        f"difference holds zero. The best one, {best}, wins in {percent(1 - noise.wins.sum())} of "
+        "the redrawn validation sets."
     )
 
 
@@ -106,8 +93,6 @@ def over_seeds(config: Config, pairs: list[Pair], repeats: int) -> pd.DataFrame:
 
 def seed_finding(again: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """Whether the best pair stays ahead of the worst one from other seeds."""
-    if len(again) < 3:
-        return "With fewer than two other seeds, nothing can be said about the noise of seeds."
     new, first = again["worst − best"].iloc[1:], again["worst − best"].iloc[0]
     return (
         f"From {len(new)} other seeds, the grid's best pair stays ahead of its worst in "
@@ -116,23 +101,4 @@ def seed_finding(again: pd.DataFrame, tuned: pd.DataFrame) -> str:
         f"The loss of the best pair spreads over {number(np.ptp(again.best), 4)} from seed to "
         f"seed; the losses of the {len(tuned)} pairs of one seed spread over "
         f"{number(np.ptp(tuned.val_loss), 4)}."
-    )
-
-
-def published_noise(losses: pd.DataFrame, again: pd.DataFrame) -> str:
-    """The published gaps against a guide to their noise, borrowed from our own runs."""
-    n = int(NUMBERS["split.validation"].value)
-    spread = np.std(losses.iloc[1:] - losses.iloc[0], axis=1, ddof=1).mean()
-    error = spread / np.sqrt(n)
-    gaps = table("I")["val_loss"].iloc[1:] - table("I")["val_loss"].iloc[0]
-    seeds = again["worst − best"].iloc[1:].std()
-    within = int((gaps < 1.96 * error).sum())
-    return (
-        f"**{within or 'None'} of the {len(gaps)} published gaps would lie within the sampling "
-        f"noise of {n:,} images.** The gaps are {number(gaps.min(), 4)} to "
-        f"{number(gaps.max(), 4)}. If two published runs differ, image by image, as much as ours "
-        f"do (standard deviation {number(spread)}), the standard error of a difference is "
-        f"{number(error, 4)}, and noise reaches 1.96 times as far. The noise of seeds comes on "
-        "top: in our trainings, the difference of two pairs had a standard deviation of "
-        f"{number(seeds, 4)} over {len(again) - 1} seeds."
     )

@@ -1,6 +1,4 @@
-"""The verdict in sentences, each computed from the tables beside it
-(:mod:`acrlls.tables.compare`).
-"""
+"""The verdict in sentences, each computed from :mod:`acrlls.tables.compare`."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ import numpy as np
 from acrlls.method import VARIANTS
 from acrlls.tables.compare import ECE, Difference
 from acrlls.tables.recorded import Side, name_of
-from acrlls.tables.words import number
+from acrlls.tables.words import number, plural
 
 
 def tell(found: Difference, first: Side, second: Side) -> str:
@@ -21,26 +19,20 @@ def tell(found: Difference, first: Side, second: Side) -> str:
         0: f"{b} and {a} cannot be told apart by their NLL",
     }[found.shows("NLL")]
     parts = [_change(found, "NLL", 3), _change(found, "Accuracy", 1, 100, " points")]
-    parts.append(_change(found, ECE, 4))
+    ece = found.table.loc[ECE]
+    parts.append(f"mean class-wise ECE {number(ece.difference, 4, True)} (p = {number(ece.p)})")
     return f"**{verdict}**: {', '.join(parts)} ({_seeds(found)})."
 
 
 def _change(found: Difference, measure: str, digits: int, factor: float = 1, unit: str = "") -> str:
     """Such as "NLL lower by 0.045 (95 % interval 0.022 to 0.068)"."""
-    row = found.table.loc[measure]
-    value, low, high = factor * row[["difference", "low", "high"]]
-    name = measure[0].lower() + measure[1:] if not measure.isupper() else measure
-    if measure == ECE:
-        return f"{name} {number(value, digits, signed=True)} (p = {number(row.p)})"
-    if not found.shows(measure):
-        numbers = [number(v, digits, signed=True) for v in (value, low, high)]
-        return f"{name} {numbers[0]}{unit} (95 % interval {numbers[1]} to {numbers[2]})"
-    side = "higher" if value > 0 else "lower"
-    ends = sorted((abs(low), abs(high)))
-    return (
-        f"{name} {side} by {abs(value):.{digits}f}{unit} "
-        f"(95 % interval {ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
-    )
+    value, low, high = factor * found.table.loc[measure, ["difference", "low", "high"]]
+    name, signed = measure if measure.isupper() else measure.lower(), not found.shows(measure)
+    if not signed:
+        name += " higher by" if value > 0 else " lower by"
+        value, (low, high) = abs(value), sorted((abs(low), abs(high)))
+    value, low, high = (number(v, digits, signed) for v in (value, low, high))
+    return f"{name} {value}{unit} (95 % interval {low} to {high})"
 
 
 def _seeds(found: Difference) -> str:
@@ -49,108 +41,69 @@ def _seeds(found: Difference) -> str:
 
 
 def headline(step: Difference, mixed: Difference, layers: Difference, errors, floor: float) -> str:
-    """The verdict in one sentence.
-
-    Args:
-        step: Baseline with a post-hoc step minus Proposed as trained.
-        mixed: the same in the paper's class mix.
-        layers: Proposed minus Baseline, as trained.
-        errors: mean class-wise ECE of each run of Proposed.
-        floor: what perfect calibration stays below in 95 % of test sets.
-    """
+    """The verdict in short. ``step`` is Baseline with a post-hoc step minus Proposed as trained,
+    ``mixed`` the same in the paper's class mix, ``layers`` Proposed minus Baseline as trained;
+    ``errors`` are the mean class-wise ECEs of Proposed's runs, and 95 % of calibrated ones would
+    lie below ``floor``."""
     above = np.mean(np.array(errors) > floor)
     trained = {1: "is not calibrated", 0: "shows no miscalibration"}.get(above, "is not always so")
-    gain = {
-        -1: "predicts better than the network without the two layers",
-        1: "predicts worse than the network without the two layers",
-        0: "cannot be told from the network without the two layers by its predictions",
-    }[layers.shows("NLL")]
-    helps = {
-        -1: "helps that network more than the layers do",
-        1: "helps that network less than the layers do",
-        0: "cannot be told from the layers in what it brings",
-    }
-    here, there = (helps[d.shows("NLL")] for d in (step, mixed))
-    needed = f"{here} in either class mix"
-    if here != there:
-        needed = f"{here} in the class mix of these images, and {there} in the paper's"
     return (
-        f"**Trained with ACR and LLS, the network {trained}, and it {gain}. One step after "
-        f"training {needed}.** The numbers, from the real images:"
+        f"**Trained with ACR and LLS, the network {trained}, and it predicts {_sign(layers)} the "
+        f"network without the two layers. After one step, that network predicts "
+        f"{_mixes(step, mixed, 'it')}.** All numbers are from the real images."
     )
+
+
+def _sign(found: Difference) -> str:
+    words = {-1: "better than", 1: "worse than", 0: "no differently from"}
+    return words[found.shows("NLL")]
+
+
+def _mixes(own: Difference, paper: Difference, other: str) -> str:
+    here, there = _sign(own), _sign(paper)
+    if here == there:
+        return f"{here} {other} in either class mix"
+    return f"{here} {other} in the class mix of these images, and {there} it in the paper's"
 
 
 # --- Four answers for the front page
 
 
 def calibrated(errors, floor: float) -> str:
-    """Does Proposed, as trained, show miscalibration?
-
-    Args:
-        errors: mean class-wise ECE of each seed.
-        floor: what perfect calibration stays below in 95 % of test sets.
-    """
+    """Does Proposed, as trained, show miscalibration? ``errors`` and ``floor`` as in
+    :func:`headline`."""
     above = sum(e > floor for e in errors)
-    if above == len(errors):
-        verdict = "No."
-    elif above:
-        verdict = f"Not always: {above} of {len(errors)} runs lie above the noise floor."
-    else:
-        verdict = "These images show no miscalibration."
+    verdict = {len(errors): "No.", 0: "These images show no miscalibration."}.get(
+        above, f"Not always: {above} of {len(errors)} runs lie above the noise floor."
+    )
     return (
         f"**Calibrated?** {verdict} The mean class-wise ECE of Proposed as trained is "
         f"{np.mean(errors):.4f}; perfect calibration would stay below {floor:.4f} in 95 % of "
-        f"test sets ({_runs(len(errors))})."
+        f"test sets ({plural(len(errors), 'run')})."
     )
 
 
 def better(own: Difference, paper: Difference) -> str:
     """Does Proposed predict better than Baseline, in both class mixes?"""
-    say = {-1: "better than", 1: "worse than", 0: "no differently from"}
-    here, there = (say[d.shows("NLL")] for d in (own, paper))
-    mixes = (
-        f"{here} Baseline in either class mix"
-        if here == there
-        else f"{here} Baseline in the class mix of these images and {there} it in the paper's"
-    )
-    numbers = f"{_change(own, 'NLL', 3)}; in the paper's mix {_change(paper, 'NLL', 3)}"
-    return f"**Better?** Proposed predicts {mixes}: {numbers} ({_seeds(own)})."
+    return f"**Better?** Proposed predicts {_mixes(own, paper, 'Baseline')}: {_both(own, paper)}."
 
 
 def needed(step: Difference, mixed: Difference) -> str:
-    """Does Proposed make a step after training unnecessary?
-
-    Args:
-        step: Baseline with a post-hoc step minus Proposed as trained.
-        mixed: the same in the paper's class mix.
-    """
-    answer = {
-        -1: "No. Baseline with one post-hoc step predicts better than Proposed as trained",
-        1: "Yes, of the step tried. Baseline with it predicts worse than Proposed as trained",
-        0: "Proposed as trained and Baseline with one post-hoc step cannot be told apart",
-    }[step.shows("NLL")]
-    return (
-        f"**Post-hoc unnecessary?** {answer}: {_change(step, 'NLL', 3)}; in the paper's class mix "
-        f"{_change(mixed, 'NLL', 3)} ({_seeds(step)})."
-    )
+    """Does Proposed make a step after training unnecessary? As in :func:`headline`."""
+    said = f"{_mixes(step, mixed, 'Proposed as trained')}: {_both(step, mixed)}"
+    return f"**Post-hoc unnecessary?** Baseline with one post-hoc step predicts {said}."
 
 
-def _runs(n: int) -> str:
-    return "one run" if n == 1 else f"{n} runs"
+def _both(own: Difference, paper: Difference) -> str:
+    there = _change(paper, "NLL", 3)
+    return f"{_change(own, 'NLL', 3)}; in the paper's mix {there} ({_seeds(own)})"
 
 
 def repeated(errors) -> str:
-    """Does another run give the same?
-
-    Args:
-        errors: by network, the mean class-wise ECE of each run.
-    """
+    """Does another run give the same? ``errors``: by network, the mean class-wise ECE of runs."""
     first, second = (np.array(errors[VARIANTS[n].title]) for n in ("baseline", "proposed"))
     if min(len(first), len(second)) < 2:
-        return (
-            "**Repeated?** Not yet: one run of each network went through both phases here, and "
-            "one in the paper."
-        )
+        return "**Repeated?** Not yet: one run of a network is recorded, and one is in the paper."
     gap = first.mean() - second.mean()
     spread = np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)
     return (

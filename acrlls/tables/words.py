@@ -12,12 +12,16 @@ def percent(share: float, places: int = 0) -> str:
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
-    """The count with its noun: ``"1 image"``, ``"2 images"``, ``"no image"``."""
-    noun = one if count < 2 else many or f"{one}s"
-    return f"{count:,} {noun}" if count else f"no {noun}"
+    """The count with its noun: ``"1 image"``, ``"2 images"``."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def signed(estimate: float, low: float, high: float, digits: int = 4) -> str:
     """A difference with its interval: ``+0.015 (+0.000 to +0.032)``."""
     text = f"{estimate:+z.{digits}f} ({low:+z.{digits}f} to {high:+z.{digits}f})"
     return text.replace("-", "−")
+
+
+def listed(names) -> str:
+    """Names with commas between them, or ``"none"``."""
+    return ", ".join(names) or "none"

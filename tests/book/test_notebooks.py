@@ -110,13 +110,7 @@ def tiny_profile(tmp_path_factory):
 QUICKER = {
     "ablation": {"phase2_epochs": 0},
     "tuning": {"repeats": 2},
-    "estimators": {
-        "sizes": [100, 1000],
-        "several_bins": [5, 15],
-        "size": 300,
-        "repetitions": 3,
-        "shown": 4,
-    },
+    "estimators": {"sizes": [100, 1000], "size": 1000, "repetitions": 3},
     "ledger": {"resamples": 50, "search": "table_III"},
 }
 

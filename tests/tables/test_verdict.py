@@ -1,5 +1,7 @@
 """The verdict's sentences follow from the tables beside them, whatever these say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,36 +42,25 @@ def test_the_sentence_says_what_the_interval_of_the_nll_says(row, said):
 
 
 @pytest.mark.parametrize(
-    "step, mixed, helps",
+    "own, paper, said",
     [
-        (BETTER, BETTER, "more than the layers do in either class mix"),
-        (BETTER, NEITHER, "these images, and cannot be told from the layers in what it brings in"),
-        (WORSE, WORSE, "less than the layers do in either"),
+        (BETTER, BETTER, "better than {} in either class mix"),
+        (BETTER, NEITHER, "better than {} in the class mix of these images, and no differently"),
+        (WORSE, WORSE, "worse than {} in either class mix"),
     ],
 )
 @pytest.mark.parametrize("errors, trained", [([0.02], "is not calibrated"), ([0.001], "shows no")])
-def test_the_headline_joins_calibration_layers_and_step(step, mixed, helps, errors, trained):
-    steps = difference(step), difference(mixed)
-    text = verdict.headline(*steps, difference(NEITHER), errors, 0.01)
-    assert helps in text and trained in text and "cannot be told from the network" in text
-    text = verdict.headline(*steps, difference(WORSE), [*errors, 0.005], 0.01)
-    assert "predicts worse than the network without" in text
-
-
-@pytest.mark.parametrize(
-    "row, said", [(BETTER, "No."), (WORSE, "Yes"), (NEITHER, "cannot be told apart")]
-)
-def test_the_card_on_post_hoc_steps(row, said):
-    text = verdict.needed(difference(row), difference(NEITHER))
-    assert said in text and "one seed" in text and "paper's class mix NLL +0.010" in text
-
-
-def test_the_card_on_both_mixes_tells_them_apart_where_they_differ():
-    assert "better than Baseline in either class mix" in verdict.better(
-        difference(BETTER), difference(BETTER)
-    )
-    mixed = verdict.better(difference(BETTER), difference(WORSE))
-    assert "better than Baseline in the class mix of these images and worse than it" in mixed
+def test_headline_and_cards_say_what_the_intervals_of_both_mixes_say(
+    own, paper, said, errors, trained
+):
+    both = difference(own), difference(paper)
+    text = verdict.headline(*both, difference(NEITHER), errors, 0.01)
+    assert said.format("it") in text and trained in text
+    assert "predicts no differently from the network without" in text
+    assert "is not always so" in verdict.headline(*both, both[0], [0.02, 0.005], 0.01)
+    assert said.format("Baseline") in verdict.better(*both)
+    text = verdict.needed(*both)
+    assert said.format("Proposed as trained") in text and "one seed" in text
 
 
 @pytest.mark.parametrize(
@@ -81,7 +72,7 @@ def test_the_card_on_calibration_counts_seeds_above_the_floor(errors, said):
 
 
 def test_the_card_on_seeds_says_so_where_there_is_one():
-    assert "one run of each" in verdict.repeated({"Baseline": [0.02], "Proposed": [0.01]})
+    assert "one run of a network" in verdict.repeated({"Baseline": [0.02], "Proposed": [0.01]})
     text = verdict.repeated({"Baseline": [0.02, 0.03], "Proposed": [0.01, 0.02]})
     assert "0.0100 below" in text and "0.0071" in text
 
@@ -149,3 +140,25 @@ def test_the_step_is_fitted_without_a_test_label(published):
     method = calibration.METHODS[recorded.STEP].make(np.ones(4))
     again = method.fit(run.predictions("validation")).predict_proba(test.logits)
     np.testing.assert_allclose(before, again)
+
+
+def test_dividing_out_equal_weights_changes_nothing():
+    run = recorded.setting(recorded.UNWEIGHTED).of("baseline")[0]
+    as_trained = run.predictions("test").probabilities
+    np.testing.assert_allclose(recorded.probabilities(run, "prior"), as_trained)
+
+
+def test_a_difference_turns_its_sign_with_the_sides(published):
+    sides = ("baseline", ""), ("proposed", "")
+    there, back = (compare.compare(published, *two, resamples=20) for two in (sides, sides[::-1]))
+    np.testing.assert_allclose(there.table.difference, -back.table.difference, atol=1e-12)
+    assert there.table.p[compare.ECE] == back.table.p[compare.ECE]
+
+
+def test_runs_on_other_test_images_cannot_be_compared(published):
+    run = published.of("baseline")[0]
+    names = run.predictions("test").names[::-1]
+    other = SimpleNamespace(predictions=lambda part: SimpleNamespace(names=names))
+    setting = recorded.Setting("x", {"baseline": {"a": run}, "proposed": {"a": other}})
+    with pytest.raises(ValueError, match="different images"):
+        compare.compare(setting, ("baseline", ""), ("proposed", ""))

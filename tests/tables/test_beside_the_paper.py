@@ -1,0 +1,134 @@
+"""Published, real, difference, this build: the columns, their statistics, and other classes."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import random_case
+from PIL import Image
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    f1_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+import acrlls
+from acrlls import calibration
+from acrlls.paper import CLASSES, table
+from acrlls.runs import Predictions
+from acrlls.tables import beside, classification, recorded, scales, training, tuning
+
+
+@pytest.fixture(scope="module")
+def case():
+    return random_case()
+
+
+def fake(classes, logits=None, labels=None):
+    """A run of both phases on some classes, as far as tables ask."""
+    p, y = random_case(60, len(classes)) if logits is None else (np.exp(logits), labels)
+    test = Predictions(np.arange(len(y)).astype(str), y, np.log(p), tuple(classes), "test")
+    return SimpleNamespace(
+        class_names=tuple(classes),
+        predictions=lambda *_, **__: test,
+        manifest={"selected_phase": 2},
+        config=SimpleNamespace(data="folder"),
+    )
+
+
+def test_scores_by_class_are_scikit_learns(case):
+    p, y = case
+    ones = np.ones(len(y))
+    each = beside.table_3(p, y, ones)
+    theirs = precision_recall_fscore_support(y, p.argmax(axis=1), zero_division=0)
+    np.testing.assert_allclose(each[:12].reshape(4, 3), np.transpose(theirs[:3]))
+    assert each[12] == pytest.approx(accuracy_score(y, p.argmax(axis=1)))
+    assert each[13] == pytest.approx(f1_score(y, p.argmax(axis=1), average="macro"))
+    auc, brier, ece = beside.one_against_rest(p, y, ones).reshape(4, 3).T
+    for k in range(4):
+        assert auc[k] == pytest.approx(roc_auc_score(y == k, p[:, k]))
+        assert brier[k] == pytest.approx(brier_score_loss(y == k, p[:, k]))
+    np.testing.assert_allclose(ece, calibration.classwise_ece(p, y))
+
+
+def test_weighted_scores_are_those_of_repeated_images(case):
+    p, y = case
+    weights = np.random.default_rng(0).integers(1, 4, len(y))
+    twice = np.repeat(np.arange(len(y)), weights)
+    expected = beside.table_3(p[twice], y[twice], np.ones(len(twice)))
+    np.testing.assert_allclose(beside.table_3(p, y, weights), expected)
+
+
+def test_an_interval_over_runs_and_images_holds_the_estimate_and_widens_with_the_spread_of_runs():
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 4, 400)
+
+    def run(right):
+        said = np.where(rng.random(400) < right, y, (y + 1) % 4)
+        return fake(CLASSES, np.log(np.where(np.eye(4)[said], 0.7, 0.1)), y)
+
+    widths = []
+    for levels in ((0.8, 0.8), (0.6, 0.95)):
+        real, low, high = beside.estimate(beside.scores, [run(x) for x in levels], (None,), 200)
+        assert (low < real).all() and (real < high).all()
+        widths.append((high - low)[0])
+    assert widths[1] > 2 * widths[0]
+
+
+def test_the_columns_hold_the_real_runs_and_their_difference_from_the_published_number():
+    real = recorded.setting().of("proposed")
+    found = classification.table_3(real, real[0], 50)
+    assert list(found.columns) == ["published", "real images", "difference", "this run"]
+    row = found.loc[("COVID", "Recall")]
+    gap = f"{row['real images'] - row.published:+.3f}".replace("-", "−")
+    assert row.difference.startswith(gap)
+    text = classification.finding(found, real, "Proposed")
+    assert f"{100 * found['real images']['All', 'Accuracy']:.1f} %" in text and "94.7 %" in text
+    two = scales.table_2(real[0], real)
+    each = [r.best_scales(2)["COVID"] for r in real]
+    expected = [table("II").loc["COVID", "Phase 2"], np.mean(each), min(each), max(each), each[0]]
+    assert two.loc[("COVID", "Phase 2")].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("classes", "same"), [(["Normal", "Ill"], False), (CLASSES, True)])
+def test_nothing_published_stands_beside_other_classes(tmp_path, classes, same):
+    for name in classes:
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tmp_path / name / f"{name}.png")
+    config = acrlls.configure("quick", data=str(tmp_path))
+    assert bool(recorded.like(config)) == same == (beside.alone(config) is None)
+    run = fake(classes)
+    for of in (training.accuracies, classification.by_class, classification.table_3):
+        found = of([], run, 20)
+        assert ("published" in found) == same and "this run" in found
+    assert ("Published: from 0.876 to 0.947." in training.finding([run], 20, "this run")) == same
+    assert classification.finding(found, [], "Proposed").endswith("with one seed.")
+    rows = [{"phase": p, "epoch": e, **dict.fromkeys(classes, 1.0)} for p in (1, 2) for e in (1, 2)]
+    run.scales, run.best_scales = pd.DataFrame(rows), lambda phase: pd.Series(1.0, list(classes))
+    moves = scales.moves(run, pd.DataFrame(np.eye(2, len(classes)), columns=list(classes)))
+    assert ("published change" in moves) == same and not moves.isna().any(axis=None)
+    assert ("published" in scales.finding([0.9, 1.1], 1e-7, moves)) == same
+
+
+def test_the_grid_of_other_images_shows_its_own_best_pairs():
+    grid = table("I")[["alpha", "tau", "val_accuracy", "val_loss"]].iloc[::-1]
+    shown = tuning.table_1({"real images": None, "this run": grid}, published=False).data
+    assert list(shown.columns.unique(0)) == ["this run"] and len(shown) == 5
+    assert shown["this run", "rank"].tolist() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (0, "Every test image is classified rightly."),
+        (3, "COVID called Lung Opacity: 3 of 9 mistakes"),
+    ],
+)
+def test_the_commonest_mistake(wrong, said):
+    counts = np.diag([5, 6, 7, 8]) + wrong * np.eye(4, k=1, dtype=int)
+    text = classification.commonest_mistake(counts, CLASSES)
+    assert said in text and ("at least 87 of the 100 missed" in text) == bool(wrong)
+    assert "87" not in classification.commonest_mistake(counts, list("ABCD"))

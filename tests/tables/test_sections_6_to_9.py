@@ -1,0 +1,132 @@
+"""Sentences of sections 6 to 9, and the tables behind them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import labels_of, random_case
+from scipy.stats import ttest_ind
+from sklearn.metrics import log_loss
+
+from acrlls import paper
+from acrlls.runs import records
+from acrlls.tables import ablation, compare, heat, recorded, reliability, seeds
+
+CLASSES = list(paper.CLASSES)
+
+
+class Run:
+    """A run that says these probabilities of test images with these labels."""
+
+    class_names = CLASSES
+
+    def __init__(self, p, labels):
+        self.probabilities, self.labels, self.classes = p, labels, p.argmax(axis=1)
+
+    def predictions(self, part):
+        return self
+
+
+# Section 6
+
+
+def test_whether_the_verdict_depends_on_the_bins():
+    p = pd.DataFrame({"a": [0.01, 0.02], "b": [0.5, 0.6], "c": [0.01, 0.6]})
+    tables = {bins: pd.DataFrame({"p_above": row}) for bins, row in p.iterrows()}
+    assert reliability.bins_sentence(tables) == (
+        "Above the floor (p < 0.05) with every number of bins: a. With no number of bins: b. "
+        "Depending on the number of bins: c."
+    )
+
+
+def test_a_change_of_nll_is_scikit_learns():
+    p, y = random_case()
+    q = p**0.6 / (p**0.6).sum(axis=1, keepdims=True)
+    row = reliability.nll_changes({"as trained": p, "temperature": q}, y, 50).loc["temperature"]
+    assert row.estimate == pytest.approx(log_loss(y, q) - log_loss(y, p))
+    assert row.low <= row.estimate <= row.high < 0  # the labels were drawn from flatter scores
+
+
+def test_the_finding_of_calibration_holds_its_numbers():
+    rows = {"as trained": [0.05, 0.03], "temperature": [0.04, 0.03]}
+    scores = pd.DataFrame(rows, ["ECE", "floor, mean"]).T
+    floor = pd.DataFrame({"p_above": [0.01, 0.01, 0.5, 0.5, 0.01]}, [*CLASSES, "Top label"])
+    text = reliability.finding(scores, floor, "Proposed", 7)
+    assert "0.0500" in text and "0.0300" in text and "2 of 4 classes" in text
+    assert "0.0400, has the network after temperature" in text and "seed 7" in text
+
+
+def test_images_near_a_confidence_are_counted():
+    run = recorded.setting().of("proposed")[0]
+    test = run.predictions("test")
+    top = test.probabilities.max(axis=1)
+    right = (test.classes == test.labels)[(top > 0.96) & (top <= 0.98)]
+    text = reliability.near([run, run])
+    assert f"Of {2 * len(right)} images" in text and f"{100 * right.mean():.1f} %" in text
+    assert reliability.near([run], 2, 3).startswith("No image")
+
+
+def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibration():
+    p, y = random_case()
+    seen = reliability.measures(Run(p, y), 10, 99)
+    assert (seen.loc[["ECE", "Smooth ECE"]] < 0.1).all(axis=None)
+    perfect = Run(p, labels_of(p, np.random.default_rng(1)))
+    assert (reliability.measures(perfect, 10, 99) > 0.001).all(axis=None)
+
+
+# Section 7
+
+
+def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
+    keys = [("phantom", n, w) for n in ("Baseline", "Proposed") for w in ablation.WAYS]
+    values = {compare.ECE: [0.05, 0.06, 0.04, 0.03, 0.03, 0.03], "runs": 1}
+    table = pd.DataFrame(values, pd.MultiIndex.from_tuples(keys))
+    text = ablation.finding(table, "phantom")
+    assert "On the phantom" in text and "0.0500" in text and "change it by −0.0200" in text
+    assert "out by +0.0100" in text and "without them by −0.0100" in text
+    text = ablation.finding(table.drop(index="without class weights", level=2), "phantom")
+    assert "without them" not in text
+
+
+# Section 8
+
+
+def test_the_finding_of_the_heat():
+    columns = {"estimate": 0.4, "area": 0.25, "more than area": [True, False]}
+    table = pd.DataFrame(columns | {"more than another": False}, index=["COVID", "right"])
+    text = heat.finding(table, CLASSES)
+    assert "in 1 of 1 classes" in text and "in 0 of 1" in text
+    assert "60 % of the heat lies outside" in text and "75 %" in text
+    assert heat.finding(table.iloc[:0], CLASSES).startswith("No lung masks are known")
+
+
+def test_a_sample_has_at_most_so_many_images_of_each_class():
+    labels = np.repeat([0, 1, 2], [50, 5, 20])
+    chosen = heat.sample(labels, 10, seed=0)
+    assert np.bincount(labels[chosen]).tolist() == [10, 5, 10] and len(set(chosen)) == 25
+
+
+# Section 9
+
+
+@pytest.fixture(scope="module")
+def heads():
+    return seeds.heads(records("laptop").values())
+
+
+def test_seeds_are_grouped_by_network_and_class_weights(heads):
+    table = seeds.over_seeds(heads)
+    assert set(table["seeds", ""]) == {3} and len(table) == 6
+    text = seeds.seeds_sentence(table)
+    assert "0.0419 for Baseline and 0.0382 for Proposed" in text and "over 3 seeds" in text
+
+
+def test_as_many_runs_are_needed_as_a_simulation_says(heads):
+    table = seeds.needed(heads)
+    row = table.loc["Lung Opacity"]
+    rng, n = np.random.default_rng(0), int(row["runs needed"])
+    shape = (4000, n)
+    first = rng.normal(0, row["sd of a run"], shape)
+    second = rng.normal(row["published difference"], row["sd of a run"], shape)
+    power = (ttest_ind(first, second, axis=1).pvalue < 0.05).mean()
+    assert 0.78 < power < 0.86
+    assert f"{table['runs needed'].max():.0f} runs" in seeds.needed_sentence(table, 3)
