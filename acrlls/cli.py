@@ -159,32 +159,27 @@ def claims(options) -> None:
 
 
 def bench(options) -> None:
-    """Time the whole job, scaled down, in plain Keras and through the feature bank.
+    """Time the paper's training, scaled down, in plain Keras and through the feature bank.
 
-    Two epochs a phase and a grid point, with fresh views; 1,000 images of 224 px take about 40
-    minutes on two cores.
+    Two epochs a phase, with fresh views; 1,000 images of 224 px take about 40 minutes on two cores.
     """
-    from acrlls.bench import Task, load
-    from acrlls.bench import bench as side_by_side
+    from acrlls import bench as room
     from acrlls.tables import speed
 
-    given = {"grid_epochs": 2, "phase1_epochs": 2, "phase2_epochs": 2, "views": None}
+    given = {"phase1_epochs": 2, "phase2_epochs": 2, "views": None}
     profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
-    images, points = options.images, options.points
-    if images < 40 or points < 1:
-        raise UsageError(f"{images} images and {points} points; it takes 40 and 1 at least")
+    if (images := options.images) < 40:
+        raise UsageError(f"{images} images; it takes 40 at least")
     if options.quick:
-        profile, images, points = "quick", 160, 1
-        given |= {"data": "phantom", "phantom_images": 160, "grid_alpha": [0.08]}
+        profile, images = "quick", 160
+        given |= {"data": "phantom", "phantom_images": 160}
     given |= _values(options.parameters, SETTINGS, "bench")
     # None asks for a fresh view every epoch here
     config = _usage(configure, profile, **given).replace(views=given["views"])
-    folder = options.output or speed.RECORDS / profile
-    side_by_side(Task(config, images, points), folder)
-    result, epochs = load(folder)
-    hours = speed.projections(result, epochs)
-    print(speed.measured(result).to_string(), speed.projected(hours).to_string(), sep="\n")
-    print(speed.finding(hours[config.batchnorm], config.batchnorm))
+    folder = (options.output or speed.RECORDS / profile).absolute()
+    room.bench(config, images, folder)
+    hours = speed.hours(*speed.load(folder))
+    print(speed.shown(hours).to_string(), speed.finding(hours, config.batchnorm), sep="\n")
 
 
 def doctor(options) -> int:
@@ -252,7 +247,6 @@ def _arguments(add) -> None:
     add(bench, "--profile", help="default: paper where ACRLLS_DATA is set, else quick")
     add(bench, "--quick", **flag, help="a few phantoms, to see that it works; some minutes")
     add(bench, "--images", type=int, default=1000, help="images that are drawn; default: 1000")
-    add(bench, "--points", type=int, default=2, help="grid points in plain Keras; default: 2")
     add(bench, "-o", "--output", type=Path, help="folder; default: results/bench/<profile>")
     add(doctor, "--profile", help="profile to look at; default: quick, or ACRLLS_PROFILE")
 
