@@ -212,7 +212,12 @@ def _profile_path(profile: str, start: Path = Path()) -> str:
 
 def _absolute(path: str, words=(), start: Path = Path()) -> str:
     """A path with ``~`` expanded and links followed, from ``start`` or the current folder."""
-    return path if path in words else str((start / Path(str(path)).expanduser()).resolve())
+    if path in words:
+        return path
+    try:
+        return str((start / Path(str(path)).expanduser()).resolve())
+    except (ValueError, OSError, RuntimeError) as error:  # a zero byte, a loop, an unknown ~user
+        raise UserError(f"{path!r} is no path: {error}") from error
 
 
 def _entered(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the project finds here: versions, machine, backend, data, weights, the store."""
+"""What the project finds here: versions, machine, backend, data, weights, the store, the speed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from acrlls.backend import import_keras
 from acrlls.book import versions
 from acrlls.config import Config, UserError
 from acrlls.data import duplicates, load_data, split_of
+from acrlls.paper import CLASSES, by_class
 from acrlls.store import store
 
 
 def examine(config: Config) -> Iterator[tuple[str, bool, str]]:
     """Each check of a config in turn: its title, whether all is well, and what there is to say."""
-    for check in (_versions, _backend, _data, _weights, _store):
+    for check in (_versions, _backend, _data, _weights, _store, _time):
         title = check.__name__.lstrip("_")
         try:
             yield title, True, check(config)
@@ -33,7 +35,10 @@ def _versions(config: Config) -> str:
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         raise UserError(f"Python {sys.version.split()[0]}; the project is for 3.11 to 3.13")
     found = ", ".join(f"{name} {version}" for name, version in versions().items())
-    return f"{found}; {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    known = "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ())
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9 if known else np.nan
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB"
+    return f"{found}; {machine}"
 
 
 def _backend(config: Config) -> str:
@@ -53,6 +58,9 @@ def _data(config: Config) -> str:
     data = load_data(config)
     counts = zip(data.class_names, np.bincount(data.labels), strict=True)
     each = [f"{name} {count:,}" for name, count in counts]
+    if set(data.class_names) == set(CLASSES):
+        published = by_class("images")[list(data.class_names)]
+        each = [f"{one} (published {n:,.0f})" for one, n in zip(each, published, strict=True)]
     equal, across = duplicates(data, split_of(data, config))
     return (
         f"{len(data):,} images: {', '.join(each)}; {equal:,} files equal another, {across:,} of "
@@ -78,3 +86,24 @@ def _store(config: Config) -> str:
         pass
     kept, most, free = map(readable, (used(folder), limit(), shutil.disk_usage(folder).free))
     return f"{folder}, writable, {kept} kept, {free} free; stored features may take {most} of it"
+
+
+def _time(config: Config) -> str:
+    """Measured on noise, as the content of an image does not matter."""
+    from acrlls.method import POOL
+    from acrlls.training import frozen_forward, phases
+
+    forward = frozen_forward(config, (POOL,))
+    noise = np.random.default_rng(0).random((32, config.image_size, config.image_size, 3), "f4")
+    forward(noise)  # the first call compiles
+    start = time.perf_counter()
+    forward(noise)
+    rate = len(noise) / (time.perf_counter() - start)
+    n = int(by_class("images").sum()) if config.data in (None, "kaggle") else len(load_data(config))
+    views = len(set().union(*(plan.views(config) for plan in phases(config))))
+    minutes = n * (config.train_fraction * views + 1) / rate / 60
+    return (
+        f"{rate:.0f} images a second through the frozen part: {minutes:,.0f} minutes for {n:,} "
+        f"images in {views} views by profile {Path(config.profile).name}; the training comes on "
+        "top, and `acrlls bench` measures all of it"
+    )

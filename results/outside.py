@@ -24,7 +24,7 @@ import pandas as pd
 
 import acrlls
 from acrlls import data, method, runs
-from acrlls.data import decode
+from acrlls.data.folder import decode
 from acrlls.method import build_model
 
 PIECE = 512  # Grad-CAM compiles its step anew at every call

@@ -1,8 +1,8 @@
 """What sampling noise alone would show, for published numbers whose scores nobody has.
 
-Would perfect calibration show an ECE as large, or as small (:func:`floors`)?  Would two perfectly
-calibrated models differ by as much on the same images (:func:`gap_floors`)?  Would two equally good
-models (:func:`mcnemar_curve`)?  Published summaries leave the scores of a class open, so the first
+Would perfect calibration show an ECE as large, or as small, and would two perfectly calibrated
+models differ by as much on the same images (:func:`simulate`)?  Would two equally good models
+(:func:`mcnemar_curve`)?  Published summaries leave the scores of a class open, so the first
 two are asked of several *shapes*: arrays of :data:`POOL` scores in ascending order, each as likely
 as the next, and perfectly calibrated by the way in which labels are drawn.
 
@@ -36,6 +36,7 @@ POOL = 2**15
 BINNINGS = tuple(
     (kind, bins) for kind in ("uniform", "quantile") for bins in (5, 10, 15, 20, 30, 50)
 )
+ALIKE = 4  # models that are simulated on the same images; every two of them are a draw of a pair
 
 
 # --- Shapes of calibrated scores ---------------------------------------------------------------
@@ -136,54 +137,32 @@ def binned_gaps(shape, places, labels, binnings=BINNINGS) -> np.ndarray:
     return np.column_stack(errors)
 
 
-def floors(shape, n: int, resamples: int = 1000, seed=0, binnings=BINNINGS) -> np.ndarray:
-    """ECE of ``n`` images whose scores have this shape and whose labels are drawn from the scores
-    [1], ``(resamples, binnings)``."""
-    rng = np.random.default_rng(seed)
-    places = rng.integers(0, len(shape), (resamples, n), dtype=np.uint16)
-    labels = rng.random((resamples, n), dtype=np.float32) < shape.astype(np.float32)[places]
-    return binned_gaps(shape, places, labels, binnings)
-
-
-def gap_floors(
-    shapes: Mapping[str, np.ndarray],
-    correlations: tuple[float, float],
-    n: int,
-    resamples: int = 1000,
-    seed=0,
-    binnings=BINNINGS,
+def simulate(
+    shapes: Mapping[str, np.ndarray], alike, n: int, draws: int, seed=0, binnings=BINNINGS
 ) -> dict[str, np.ndarray]:
-    """Difference in ECE of two perfectly calibrated models on the same ``n`` images, by the shape
-    of their scores; each ``(resamples, binnings)`` and symmetric about 0.
+    """ECE of several perfectly calibrated models on the same ``n`` images, by the shape of their
+    scores; each ``(models, draws, binnings)``.
 
-    Labels are drawn first, then each model's score given the label, which makes either calibrated;
-    the two scores of an image hang together by a normal copula within each label.
-
-    Args:
-        shapes: of one class; they must have the same mean.
-        correlations: of the two models' scores within the label 0 and 1, from
-            :func:`score_correlations`.
+    Labels are drawn first, then each model's score given the label, which makes all calibrated; the
+    scores of an image hang together by a normal copula, whose correlation ``alike`` is that of
+    :func:`score_correlations` for the label 0 and 1.  The shapes must have the same mean.
     """
     rng = np.random.default_rng(seed)
     prevalence = np.mean([shape.mean() for shape in shapes.values()])
-    labels = rng.random((resamples, n), dtype=np.float32) < prevalence
-    rho = np.asarray(correlations, np.float32)[labels.astype(np.uint8)]
-    common, alone = np.sqrt(rho), np.sqrt(1 - rho)
-    common *= rng.standard_normal((resamples, n), dtype=np.float32)
-    cells, ranks = 2**16, []
-    for _ in range(2):
-        score = common + alone * rng.standard_normal((resamples, n), dtype=np.float32)
-        ranks.append(np.minimum(ndtr(score) * cells, cells - 1).astype(np.uint16))
-    found = {}
+    labels = rng.random((draws, n), dtype=np.float32) < prevalence
+    rho = np.asarray(alike, np.float32)[labels.astype(np.uint8)]
+    common, alone = np.sqrt(rho) * rng.standard_normal((draws, n), np.float32), np.sqrt(1 - rho)
+    cells, given, found = 2**16, {}, {name: [] for name in shapes}
     for name, shape in shapes.items():
         # Quantiles of the scores given the label: a score p goes with a label 1 in proportion to p.
-        given = [np.searchsorted(w.cumsum() / w.sum(), _middles(cells)) for w in (1 - shape, shape)]
-        given = np.minimum(given, len(shape) - 1).astype(np.uint16)
-        first, second = (
-            binned_gaps(shape, given[labels.astype(np.uint8), r], labels, binnings) for r in ranks
-        )
-        found[name] = first - second
-    return found
+        each = [np.searchsorted(w.cumsum() / w.sum(), _middles(cells)) for w in (1 - shape, shape)]
+        given[name] = np.concatenate(each).clip(max=len(shape) - 1).astype(np.uint16)
+    for _ in range(ALIKE):
+        rank = cells * ndtr(common + alone * rng.standard_normal((draws, n), np.float32))
+        rank = rank.clip(max=cells - 1).astype(np.uint32) + labels * np.uint32(cells)
+        for name, shape in shapes.items():
+            found[name].append(binned_gaps(shape, given[name][rank], labels, binnings))
+    return {name: np.array(errors) for name, errors in found.items()}
 
 
 def score_correlations(first, second, hits) -> tuple[float, float]:

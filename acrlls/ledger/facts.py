@@ -45,7 +45,6 @@ CONTRARY, LOWER, NOISE, DEPENDS, DIFFERS, STANDS_OUT, *_REST = VERDICTS
 REPRODUCED, FOLLOWS, COMPATIBLE, UNCHECKABLE = _REST
 # How much hangs on a claim: the thesis, a result, a choice of the authors, a turn of phrase.
 WEIGHTS = ("main", "result", "set-up", "wording")
-PUBLISHED = AS_PUBLISHED
 NETWORK = {variant.title: name for name, variant in VARIANTS.items()}
 
 
@@ -55,17 +54,10 @@ class NotRecorded(UserError):
 
 @dataclass(frozen=True)
 class Claim:
-    """One number or statement of the paper.
-
-    Attributes:
-        key: its name in ``paper.yml``.
-        text: as the paper prints it.
-        where: the places in the paper, separated by semicolons.
-        what: what a number is the number of; empty for a statement.
-        weight: one of :data:`WEIGHTS`.
-        checks: the arguments of each check, by the check's name.
-        reason: why nothing checks the claim, or None.
-    """
+    """One number or statement of the paper: its ``key`` in ``paper.yml``, its ``text`` as printed,
+    the places ``where`` (separated by semicolons), ``what`` a number is the number of (empty for a
+    statement), its ``weight``, and the arguments of each of its ``checks`` or the ``reason`` for
+    having none."""
 
     key: str
     text: str
@@ -86,15 +78,10 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """Everything that checks look at.
-
-    Attributes:
-        numbers: the published numbers by key.
-        recorded: name of the profile whose recorded runs are compared.
-        bins: number of equal-width bins for the ECE of a recorded run.
-        resamples: of every bootstrap; simulations draw several times as many.
-        seed: of every bootstrap and every simulation.
-    """
+    """Everything that checks look at: the published ``numbers`` by key, the profile whose
+    ``recorded`` runs are compared, the number of equal-width ``bins`` for the ECE of such a run,
+    the ``resamples`` of every bootstrap (simulations draw several times as many), and the
+    ``seed`` of both."""
 
     numbers: Mapping[str, Number] = field(default_factory=lambda: NUMBERS)
     recorded: str = "laptop"
@@ -107,7 +94,8 @@ class Facts:
     def all_of(self, pattern: str) -> dict[str, Number]:
         """The numbers whose key matches, by what the ``*`` stands for, or by the key; the classes
         alone where it stands for classes and averages."""
-        numbers = derived(self, pattern.split(".")[0])
+        group = pattern.split(".")[0]
+        numbers = derived(self, group) if group in DERIVED else self.numbers
         if "*" not in pattern:
             return {pattern: numbers[pattern]}
         match = re.compile(translate(pattern).replace(".*", "(.*)")).fullmatch
@@ -119,9 +107,6 @@ class Facts:
 
     def value(self, key: str) -> float:
         return self.number(key).value
-
-    def table(self, roman: str) -> pd.DataFrame:
-        return paper.table(roman, self.numbers)
 
     @cached_property
     def test_images(self) -> int:
@@ -141,13 +126,9 @@ class Facts:
 
     # --- Recorded runs
 
-    def runs_of(self, *models: str, setting: str = PUBLISHED) -> list[tuple[Run, ...]]:
+    def runs_of(self, *models: str, setting: str = AS_PUBLISHED) -> list[tuple[Run, ...]]:
         """Recorded runs of some models, such as ``"Single Dense"``; one of each from every group of
-        runs that has all of them.
-
-        Raises:
-            NotRecorded: there is no such group.
-        """
+        runs that has all of them.  Raises :class:`NotRecorded` where no group has."""
         names, found = [NETWORK[m] for m in models], recorded_setting(self.recorded, setting)
         if groups := found.common(*[(n, "") for n in names]):
             return [tuple(found.runs[n][g] for n in names) for g in groups]
@@ -157,18 +138,14 @@ class Facts:
         )
 
     @cached_property
-    def heads(self) -> list[Run]:
+    def heads(self) -> list[tuple[Run]]:
         """Recorded runs of Proposed with the published settings, of Phase 1 alone or of both, one a
-        seed.
-
-        Raises:
-            NotRecorded: there are fewer than two seeds.
-        """
-        like, free = self.runs_of("Proposed")[0][0].config, ("phase2_epochs", "seed")
-        free, found = (*free, "batchnorm_statistics"), {}
+        seed.  Raises :class:`NotRecorded` where there are fewer than two."""
+        like, found = self.runs_of("Proposed")[0][0].config, {}
+        free = ("phase2_epochs", "seed", "batchnorm_statistics")
         for run in records(self.recorded).values():
             if like.replace(**{name: getattr(run.config, name) for name in free}) == run.config:
-                found[run.config.seed] = run
+                found[run.config.seed] = (run,)
         if len(found) < 2:
             raise NotRecorded("fewer than two seeds are recorded")
         return [*found.values()]
@@ -180,27 +157,33 @@ def recorded_setting(profile: str, title: str) -> Setting:
     return read_setting(title, profile)
 
 
+def _parts(facts: Facts) -> pd.DataFrame:
+    counts = [n.value for n in facts.all_of("images.*").values()]
+    shares = [facts.value(f"split.{name}_share") for name in ("train", "validation")]
+    return pd.DataFrame(split_counts(counts, *shares), ["train", "validation", "test"], CLASSES)
+
+
+def _bounds(facts: Facts) -> pd.DataFrame:
+    frame = paper.confusion_bounds(facts.numbers).T
+    return frame.set_axis([f"{true}.{predicted}" for true, predicted in frame.columns], axis=1)
+
+
+def _right(facts: Facts) -> pd.DataFrame:
+    keys = {m: f"table_IV.{m}.Accuracy" for m in MODELS} | {"Phase 1": "accuracy.phase1"}
+    return pd.DataFrame({name: [facts.correct(k)] for name, k in keys.items()}, ["test"])
+
+
+# Whole numbers behind the published ones: images of each part of the split, what Table III counts,
+# bounds of the confusion matrix, and the images that each accuracy counts.
+DERIVED = {"part": _parts, "cell": lambda facts: facts.margins.T, "bound": _bounds, "right": _right}
+
+
 @cache
-def derived(facts: Facts, group: str) -> Mapping[str, Number]:
-    """Whole numbers behind the published ones: ``part`` (images of each part of the split),
-    ``cell`` (Table III), ``bound`` (the confusion matrix) and ``right`` (accuracies)."""
-    if group == "part":
-        counts = [n.value for n in facts.all_of("images.*").values()]
-        shares = [facts.value(f"split.{name}_share") for name in ("train", "validation")]
-        frame = pd.DataFrame(split_counts(counts, *shares), ["train", "validation", "test"])
-        frame.columns = CLASSES
-    elif group == "cell":
-        frame = facts.margins.T
-    elif group == "bound":
-        frame = paper.confusion_bounds(facts.numbers).T
-        frame.columns = [f"{true}.{predicted}" for true, predicted in frame.columns]
-    elif group == "right":
-        keys = {m: f"table_IV.{m}.Accuracy" for m in MODELS} | {"Phase 1": "accuracy.phase1"}
-        frame = pd.DataFrame({"test": {name: facts.correct(k) for name, k in keys.items()}}).T
-    else:
-        return facts.numbers
-    cells = {f"{group}.{row}.{c}": k for row, cs in frame.iterrows() for c, k in cs.items()}
-    return {key: Number(key, f"{int(k):,}", "", "") for key, k in cells.items()}
+def derived(facts: Facts, group: str) -> dict[str, Number]:
+    """The numbers of a group of :data:`DERIVED`, such as ``part.train.COVID``."""
+    cells = DERIVED[group](facts).stack()
+    keys = {f"{group}.{row}.{column}": int(k) for (row, column), k in cells.items()}
+    return {key: Number(key, f"{k:,}", "", "") for key, k in keys.items()}
 
 
 def spread(values) -> float:
@@ -209,8 +192,8 @@ def spread(values) -> float:
 
 
 def how_many(found) -> str:
-    """Such as "2 runs of one seed", for a list of runs or of tuples of paired runs."""
-    seeds = len({(run[0] if isinstance(run, tuple) else run).config.seed for run in found})
+    """Such as "2 runs of one seed", for a list of tuples of paired runs."""
+    seeds = len({run.config.seed for run, *_ in found})
     count = "one seed" if seeds == 1 else f"{seeds} seeds"
     return count if len(found) == seeds else f"{len(found)} runs of {count}"
 

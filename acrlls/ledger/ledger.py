@@ -26,15 +26,7 @@ from string import Template
 import pandas as pd
 import yaml
 
-from acrlls.ledger.borne_out import (
-    areas_above,
-    better_than,
-    elsewhere,
-    heat,
-    higher_ece,
-    mistaken,
-    no_better,
-)
+from acrlls.ledger import follows, noise, reproduced
 from acrlls.ledger.facts import (
     CONTRARY,
     DIFFERS,
@@ -49,29 +41,25 @@ from acrlls.ledger.facts import (
     NotRecorded,
     Outcome,
 )
-from acrlls.ledger.follows import at_odds, equals, holds, whole_number
-from acrlls.ledger.noise import accuracy_noise, ece_noise, exceeds_seeds, gap_noise, joint_ece_noise
-from acrlls.ledger.reproduced import measure, measured_gain, scale, setting
 from acrlls.paper import NUMBERS, PUBLISHED, Inconsistent
 
-# Each way to check a claim: what its checks mean by no, by yes, and by published numbers that
-# contradict each other or runs that are not recorded; and the checks.
+# Each way to check a claim: where its checks are; what they mean by no, by yes, and by published
+# numbers that contradict each other or runs that are not recorded; and their names.
 WAYS = {
-    "follows": (CONTRARY, FOLLOWS, CONTRARY),
-    "reproduced": (DIFFERS, REPRODUCED, UNCHECKABLE),
-    "noise": (NOISE, STANDS_OUT, UNCHECKABLE),
-}
-_CHECKS = {
-    "follows": [equals, holds, whole_number, at_odds],
-    "reproduced": [setting, measure, measured_gain, scale, areas_above, mistaken, heat]
-    + [elsewhere, higher_ece, no_better, better_than],
-    "noise": [ece_noise, joint_ece_noise, gap_noise, accuracy_noise, exceeds_seeds],
-}
-CHECKS = {check.__name__: check for checks in _CHECKS.values() for check in checks}
-WAY_OF = {check.__name__: way for way, checks in _CHECKS.items() for check in checks}
+    follows: (CONTRARY, FOLLOWS, CONTRARY, "equals holds whole_number at_odds"),
+    reproduced: (DIFFERS, REPRODUCED, UNCHECKABLE, "setting measure measured_gain scale areas_above"
+                 " mistaken heat elsewhere higher_ece no_better better_than"),
+    noise: (NOISE, STANDS_OUT, UNCHECKABLE, "ece_noise gap_noise accuracy_noise exceeds_seeds"),
+}  # fmt: skip
+CHECKS = {name: getattr(m, name) for m, (*_, names) in WAYS.items() for name in names.split()}
 PLACES = tuple(PUBLISHED["places"])
 RULES = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text("utf-8"))
 MAIN: dict[str, Mapping] = RULES["main"]
+
+
+def way_of(name: str) -> str:
+    """``"follows"``, ``"reproduced"`` or ``"noise"``."""
+    return CHECKS[name].__module__.rpartition(".")[2]
 
 
 def question(name: str) -> str:
@@ -95,39 +83,25 @@ def _claims() -> dict[str, Claim]:
     rows = [(n.key, n.printed, n.where, n.what) for n in NUMBERS.values()]
     rows += [(key, quote, where, "") for key, (quote, where) in PUBLISHED["statements"].items()]
     rows.sort(key=lambda row: PLACES.index(row[2].split("; ")[0]))
+    weights = {pattern: weight for weight, ps in RULES["weights"].items() for pattern in ps}
     claims = {}
     for key, *rest in rows:
-        checks = {}
-        for patterns, given in RULES["checks"].items():
-            if any(fnmatchcase(key, pattern) for pattern in patterns.split(", ")):
-                checks |= {name: _filled(values, key) for name, values in given.items()}
-        reasons = (w for p, w in RULES["unchecked"].items() if fnmatchcase(key, p))
-        claims[key] = Claim(key, *rest, _weight(key), checks, next(reasons, None))
+
+        def of(rules, key=key):
+            return [
+                rule
+                for patterns, rule in rules.items()
+                if any(fnmatchcase(key, pattern) for pattern in patterns.split(", "))
+            ]
+
+        checks = {name: a for given in of(RULES["checks"]) for name, a in given.items()}
+        weight = "main" if key in MAIN else next(iter(of(weights)), "result")
+        reason = next(iter(of(RULES["unchecked"])), None)
+        claims[key] = Claim(key, *rest, weight, _filled(checks, key), reason)
     return claims
 
 
-def _weight(key: str) -> str:
-    if key in MAIN:
-        return "main"
-    given = RULES["weights"].items()
-    found = (weight for weight, ps in given if any(fnmatchcase(key, p) for p in ps))
-    return next(found, "result")
-
-
 CLAIMS: dict[str, Claim] = _claims()  # in the paper's order
-
-
-def audit(claims: Mapping[str, Claim] = CLAIMS, checks: Mapping = CHECKS) -> list[str]:
-    """What is amiss: claims without a check or a reason, checks without a claim, unknown names."""
-    found = []
-    for c in claims.values():
-        if bool(c.checks) == bool(c.reason):
-            what = "checks and a reason" if c.reason else "no check and no reason"
-            found.append(f"claim {c.key} has {what} for having none")
-        unknown = [name for name in c.checks if name not in checks]
-        found += [f"claim {c.key} asks for {name}, which is no check" for name in unknown]
-    used = {name for claim in claims.values() for name in claim.checks}
-    return found + [f"check {name} has no claim" for name in checks if name not in used]
 
 
 @dataclass(frozen=True)
@@ -149,21 +123,17 @@ class Entry:
 
 
 class Ledger(Mapping):
-    """Entries by the key of their claim, judged when first asked for.
-
-    Args:
-        facts: what is looked at; None takes the published numbers and the project's records.
-    """
+    """Entries by the key of their claim, judged by the ``facts`` when first asked for; without
+    facts by the published numbers and the project's records."""
 
     def __init__(self, facts: Facts | None = None):
         self.facts, self._entries = facts or Facts(), {}
 
     def __getitem__(self, key: str) -> Entry:
         if key not in self._entries:
-            claim = CLAIMS[key]
-            names = [name for name in CHECKS if name in claim.checks]
-            outcomes = {name: judge(self.facts, claim, name) for name in names}
-            self._entries[key] = Entry(claim, outcomes)
+            names = [name for name in CHECKS if name in CLAIMS[key].checks]
+            outcomes = {name: judge(self.facts, CLAIMS[key], name) for name in names}
+            self._entries[key] = Entry(CLAIMS[key], outcomes)
         return self._entries[key]
 
     def __iter__(self):
@@ -201,7 +171,7 @@ class Ledger(Mapping):
 
 def judge(facts: Facts, claim: Claim, name: str) -> Outcome:
     """What a check says of a claim; published numbers that contradict each other are a verdict."""
-    contrary, holds, undecided = WAYS[WAY_OF[name]]
+    contrary, holds, undecided, _ = WAYS[inspect.getmodule(CHECKS[name])]
     try:
         found, text = CHECKS[name](facts, claim, **claim.checks[name])
     except (Inconsistent, NotRecorded) as error:

@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from acrlls import paper
 from acrlls.calibration import holm, noise_floor
 from acrlls.ledger import chance
 from acrlls.ledger.chance import BINNINGS
-from acrlls.ledger.facts import DEPENDS, LOWER, NOISE, STANDS_OUT, Facts, how_many, spread
-from acrlls.ledger.formula import sentence, value
+from acrlls.ledger.facts import DEPENDS, LOWER, NOISE, STANDS_OUT, Facts, how_many, listed, spread
+from acrlls.ledger.follows import sentence, value
 from acrlls.paper import CLASSES, MODELS
 
 LEVEL = 0.05
@@ -31,84 +32,70 @@ SEEDS = "The spread between seeds, which is not published, comes on top."
 
 
 @cache
-def shapes(facts: Facts) -> dict[str, dict[str, np.ndarray]]:
-    """By class, shapes of scores that have its published prevalence and Brier score."""
-    found = {}
-    for c in CLASSES:
-        share = facts.value(f"table_III.{c}.Support") / facts.test_images
+def simulated(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
+    """ECE of perfectly calibrated models by (class, shape), each ``(models, draws, binnings)``.
+
+    Scores have the published prevalence and Brier score of the class, and those of two models are
+    as alike as those of a recorded Baseline and Proposed.
+    """
+    a, b = (run.predictions("test") for run in facts.runs_of("Baseline", "Proposed")[0])
+    n, found = facts.test_images, {}
+    for k, c in enumerate(CLASSES):
+        share = facts.value(f"table_III.{c}.Support") / n
         brier, auc = facts.value(f"brier.{c}"), facts.value(f"auc.{c}")
         errors = facts.margins.loc[c, ["missed", "false_alarms"]].sum()
-        two = chance.two_group_shape(share, brier, auc, errors, facts.test_images)
-        found[c] = {"Beta": chance.beta_shape(share, brier), "two groups": two}
+        shapes = {
+            "Beta": chance.beta_shape(share, brier),
+            "two groups": chance.two_group_shape(share, brier, auc, errors, n),
+        }
+        scores = a.probabilities[:, k], b.probabilities[:, k]
+        alike = chance.score_correlations(*scores, a.labels == k)
+        every = chance.simulate(shapes, alike, n, facts.resamples, [facts.seed, k])
+        found |= {(c, name): errors for name, errors in every.items()}
     return found
 
 
 @cache
 def floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
-    """ECE under perfect calibration by (class, shape), ``(draws, binnings)``."""
-    # Holm's correction multiplies by up to 24: small p-values need many draws.
-    n, size, parts = facts.test_images, facts.resamples, range(5)
-    return {
-        (c, name): np.vstack(
-            [chance.floors(shape, n, size, [facts.seed, k, i, part]) for part in parts]
-        )
-        for k, c in enumerate(CLASSES)
-        for i, (name, shape) in enumerate(shapes(facts)[c].items())
-    }
-
-
-@cache
-def sums_of_floors(facts: Facts) -> dict[str, np.ndarray]:
-    """Sum over the classes of the ECE under perfect calibration by shape, ``(draws, binnings)``.
+    """ECE under perfect calibration by (class or ``"sum"``, shape), ``(draws, binnings)``.
 
     The classes hang together, as an image of one is not of another.  How much is not published, so
-    the draws of the classes are put together in the order of those of a recorded Proposed [1].
+    for their sum the draws are put together in the order of those of a recorded Proposed [1].
     """
-    p, draws = facts.runs_of("Proposed")[0][0].predictions("test").probabilities, floors(facts)
-    size, found = len(draws[CLASSES[0], "Beta"]), {}
-    for column, (kind, bins) in enumerate(BINNINGS):
-        ours = noise_floor(p, bins=bins, resamples=size, seed=facts.seed, strategy=kind).classwise
-        order = rankdata(ours, method="ordinal", axis=0) - 1
-        for shape in ("Beta", "two groups"):
-            each = [np.sort(draws[c, shape][:, column])[order[:, k]] for k, c in enumerate(CLASSES)]
-            found.setdefault(shape, []).append(np.sum(each, axis=0))
-    return {shape: np.column_stack(columns) for shape, columns in found.items()}
+    found = {key: np.concatenate(errors) for key, errors in simulated(facts).items()}
+    p = facts.runs_of("Proposed")[0][0].predictions("test").probabilities
+    draws = len(next(iter(found.values())))
+    ours = noise_floor(p, bins=15, resamples=draws, seed=facts.seed).classwise
+    order = rankdata(ours, method="ordinal", axis=0) - 1
+    for shape in dict.fromkeys(shape for _, shape in found):
+        each = [np.sort(found[c, shape], axis=0)[order[:, k]] for k, c in enumerate(CLASSES)]
+        found["sum", shape] = np.sum(each, axis=0)
+    return found
 
 
 @cache
 def gap_floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
-    """Difference in ECE of two calibrated models by (class, shape), ``(draws, binnings)``.
-
-    The scores of the two are as alike as those of a recorded Baseline and Proposed.
-    """
-    a, b = (run.predictions("test") for run in facts.runs_of("Baseline", "Proposed")[0])
-    n, draws, found = facts.test_images, 2 * facts.resamples, {}
-    for k, c in enumerate(CLASSES):
-        scores = a.probabilities[:, k], b.probabilities[:, k]
-        alike = chance.score_correlations(*scores, a.labels == k)
-        gaps = chance.gap_floors(shapes(facts)[c], alike, n, draws, [facts.seed, k])
-        found |= {(c, name): d for name, d in gaps.items()}
-    return found
+    """Difference in ECE of two calibrated models by (class, shape), ``(draws, binnings)``."""
+    first, second = np.triu_indices(chance.ALIKE, 1)
+    every = simulated(facts).items()
+    return {key: np.concatenate(errors[first] - errors[second]) for key, errors in every}
 
 
 @cache
 def ece_tests(facts: Facts) -> pd.DataFrame:
     """Every published ECE, and the sum of each model's, against what perfect calibration shows.
 
-    Returns:
-        Rows (model, class or ``"sum"``, shape, kind, bins); columns ``published``, ``floor``
-        (mean), ``low`` and ``high`` (5 and 95 % quantile), and ``below`` and ``above``, the
-        p-values of being as low and as high; those of the classes are adjusted by Holm within
-        (shape, kind, bins).
+    Rows (model, class or ``"sum"``, shape, kind, bins); columns ``published``, ``floor`` (mean),
+    ``low`` and ``high`` (5 and 95 % quantile), and ``below`` and ``above``, the p-values of being
+    as low and as high; those of the classes are adjusted by Holm within (shape, kind, bins).
     """
-    rows, ece = [], facts.table("V").assign(sum=lambda table: table.sum(axis=1))
-    every = floors(facts) | {("sum", s): draws for s, draws in sums_of_floors(facts).items()}
-    for (c, shape), draws in every.items():
-        for (kind, bins), floor in zip(BINNINGS, draws.T, strict=True):
+    rows, ece = [], paper.table("V", facts.numbers).assign(sum=lambda table: table.sum(axis=1))
+    for (c, shape), draws in floors(facts).items():
+        for binning, floor in zip(BINNINGS, draws.T, strict=True):
             told = [floor.mean(), *np.quantile(floor, [0.05, 0.95])]
             for m in MODELS:
                 p = chance.tails(floor, ece.loc[m, c])
-                rows.append([m, c, shape, kind, bins, ece.loc[m, c], *told, *p])
+                rows.append([m, c, shape, *binning, ece.loc[m, c], *told, *p])
     names = ["model", "class", *READING]
     columns = [*names, "published", "floor", "low", "high", "below", "above"]
     table = pd.DataFrame(rows, columns=columns).set_index(names)
@@ -119,26 +106,20 @@ def ece_tests(facts: Facts) -> pd.DataFrame:
 
 
 @cache
-def gap_tests(facts: Facts) -> pd.DataFrame:
-    """Every published difference in ECE of two models against that of two calibrated ones,
-    two-sided.
+def gap_tests(facts: Facts) -> pd.Series:
+    """P-values, two-sided, of every published difference in ECE of two models against that of two
+    calibrated ones, adjusted by Holm within (shape, kind, bins).
 
-    Returns:
-        Rows (first, second, class, shape, kind, bins); columns ``gap`` (first minus second),
-        ``sd`` under perfect calibration, ``p`` and, adjusted by Holm within (shape, kind, bins),
-        ``adjusted``.
+    Rows (first, second, class, shape, kind, bins).
     """
-    rows = []
+    rows, ece = {}, paper.table("V", facts.numbers)
     for (c, shape), draws in gap_floors(facts).items():
-        for (kind, bins), null in zip(BINNINGS, draws.T, strict=True):
+        for binning, null in zip(BINNINGS, draws.T, strict=True):
             for a, b in PAIRS:
-                gap = facts.value(f"table_V.{a}.{c}") - facts.value(f"table_V.{b}.{c}")
-                p = chance.tails(np.abs(null), abs(gap))[1]
-                rows.append([a, b, c, shape, kind, bins, gap, null.std(), p])
-    names = ["first", "second", "class", *READING]
-    table = pd.DataFrame(rows, columns=[*names, "gap", "sd", "p"]).set_index(names)
-    table["adjusted"] = table.groupby(READING).p.transform(holm)
-    return table.sort_index()
+                gap = abs(ece.loc[a, c] - ece.loc[b, c])
+                rows[a, b, c, shape, *binning] = chance.tails(np.abs(null), gap)[1]
+    table = pd.Series(rows).rename_axis(["first", "second", "class", *READING])
+    return table.groupby(READING).transform(holm).sort_index()
 
 
 # --- Checks ------------------------------------------------------------------------------------
@@ -151,23 +132,16 @@ def verdict_of_readings(below: int, above: int, readings: int) -> str:
     return DEPENDS if below or above else NOISE
 
 
-def ece_noise(facts, claim, of: str, pick: str | None = None):
-    """Is this ECE above, within or below what perfect calibration would show?"""
-    _, model, c = of.split(".")
-    if pick:
-        values = facts.table("V").loc[model]
-        c = values.idxmin() if pick == "least" else values.idxmax()
-    return _ece_verdict(facts, model, c)
+def ece_noise(facts, claim, model: str, name: str = "sum"):
+    """Is this ECE above, within or below what perfect calibration would show?
 
-
-def joint_ece_noise(facts, claim, model: str):
-    """Are the four ECEs together above, within or below what perfect calibration would show?"""
-    return _ece_verdict(facts, model, "sum")
-
-
-def _ece_verdict(facts, model: str, c: str):
-    rows = ece_tests(facts).loc[(model, c)]
-    below, above = (int((rows[tail] < LEVEL).sum()) for tail in ("below", "above"))
+    ``name`` is a class, ``"sum"`` of all, or the class with the ``"lowest"`` or ``"highest"`` ECE.
+    """
+    if name in ("lowest", "highest"):
+        values = paper.table("V", facts.numbers).loc[model]
+        name = values.idxmin() if name == "lowest" else values.idxmax()
+    rows = ece_tests(facts).loc[(model, name)]
+    below, above = ((rows[tail] < LEVEL).sum() for tail in ("below", "above"))
     kinds = [
         f"{k} of {len(part)} with bins of equal {'width' if kind == 'uniform' else 'mass'}"
         for kind, part in rows.groupby("kind")
@@ -175,7 +149,7 @@ def _ece_verdict(facts, model: str, c: str):
     ]
     where = f" ({' and '.join(kinds)})" if below else ""
     own = rows.loc["Beta", "uniform", 15]
-    what = "The four ECEs sum to" if c == "sum" else f"The ECE of {c} is"
+    what = "The four ECEs sum to" if name == "sum" else f"The ECE of {name} is"
     return verdict_of_readings(below, above, len(rows)), (
         f"{what} {own.published:.4f} for {model}; perfect calibration would show "
         f"{rows.floor.min():.4f} to {rows.floor.max():.4f} on average, depending on the reading. "
@@ -188,33 +162,31 @@ def _ece_verdict(facts, model: str, c: str):
 def gap_noise(facts, claim, pairs: list, names: list = CLASSES, needs: str = "all"):
     """Would two calibrated models differ by as much on the same images?"""
     if names == "largest":
-        each = {c: facts.value(f"ece_reduction.{c}") for c in CLASSES}
-        names = [max(each, key=each.get)]
-    table, out, texts = gap_tests(facts), [], []
+        names = [max(CLASSES, key=lambda c: facts.value(f"ece_reduction.{c}"))]
+    table, out, texts = gap_tests(facts) < LEVEL, [], []
     for a, b in pairs:
-        rows = [table.loc[(a, b, c)].adjusted < LEVEL for c in names]
-        out += [int(r.sum()) for r in rows]
-        each = ", ".join(f"{c} {k}" for c, k in zip(names, out[-len(rows) :], strict=True))
-        texts.append(f"{a} minus {b} stands out in so many of {len(rows[0])} readings: {each}")
-    found = verdict_of_readings(0, min(out) if needs == "all" else max(out), len(rows[0]))
+        counts = {c: table.loc[(a, b, c)].sum() for c in names}
+        readings = table.loc[(a, b, names[0])].size
+        out += counts.values()
+        texts.append(
+            f"{a} minus {b} stands out in so many of {readings} readings: {listed(counts)}"
+        )
+    found = verdict_of_readings(0, min(out) if needs == "all" else max(out), readings)
     return found, f"{'; '.join(texts)}. {SEEDS}"
 
 
 def accuracy_curve(facts: Facts, before: str) -> tuple[pd.Series, dict[str, int]]:
     """McNemar's p by the unpublished disagreement of Proposed with the model of the accuracy
-    ``before``, and by run the disagreement of the recorded pairs, scaled to the
-    paper's mistakes."""
+    ``before``, and by run the disagreement of the recorded pairs, scaled to the paper's
+    mistakes."""
     wrong = [facts.test_images - facts.correct(key) for key in (before, "accuracy.proposed")]
-    curve = chance.mcnemar_curve(*wrong)
+    curve, ours = chance.mcnemar_curve(*wrong), {}
     model, phase = ("Proposed", 1) if before == "accuracy.phase1" else ("Baseline", None)
-    possible, ours = curve.index.to_numpy(), {}
     for first, second in facts.runs_of(model, "Proposed"):
         tests = [first.predictions("test", phase), second.predictions("test")]
         a, b = (test.classes != test.labels for test in tests)
-        share = (a != b).sum() / (a.sum() + b.sum())
-        ours[first.folder.parent.name] = int(
-            possible[np.abs(possible - share * sum(wrong)).argmin()]
-        )
+        target = (a != b).sum() / (a.sum() + b.sum()) * sum(wrong)
+        ours[first.folder.parent.name] = int(min(curve.index, key=lambda k: abs(k - target)))
     return curve, ours
 
 
@@ -232,15 +204,13 @@ def accuracy_noise(facts, claim, before: str):
 
 def exceeds_seeds(facts, claim, of: str, changes: list, says: str):
     """Is the change larger than two seeds differ in 95 % of cases?"""
-    heads = facts.heads
     if of == "loss":
-        reach = np.full(len(changes), spread([run.best_epoch(1).val_loss for run in heads]))
+        reach = spread([[run.best_epoch(1).val_loss] * len(changes) for (run,) in facts.heads])
     else:
-        reach = spread([run.best_scales(1)[list(CLASSES)] for run in heads])
+        reach = spread([run.best_scales(1)[list(CLASSES)] for (run,) in facts.heads])
     found = np.array([value(facts, change) for change in changes])
-    change = ", ".join(f"{x:+.4f}" for x in found)
-    limit = ", ".join(f"{r:.4f}" for r in reach)
+    change, limit = ", ".join(f"{x:+.4f}" for x in found), ", ".join(f"{r:.4f}" for r in reach)
     return (np.abs(found) > reach).all(), (
-        f"{sentence(facts, says)} {change}; two seeds of ours differ by up to "
-        f"{limit} in 95 % of cases ({how_many(heads)} after Phase 1)."
+        f"{sentence(facts, says)} {change}; two seeds of ours differ by up to {limit} in 95 % of "
+        f"cases ({how_many(facts.heads)} after Phase 1)."
     )

@@ -1,16 +1,8 @@
 """Do the recorded runs on the real images show what the paper says?
 
-A published number was measured on a test set of its own, so it is compared with what a *repetition*
-would observe [1]: one of our runs, on images drawn from its test images within each class to the
-published number of the class.  So every number is compared in the paper's class mix.  Where a
-number has no bias, our images are first drawn again themselves, because they are a sample too.  An
-ECE has one: the observed value already holds the sampling noise of our images, and a second drawing
-would add it once more.
-
-References:
-    - [1] P. Patil, R. D. Peng, J. T. Leek, "What should researchers expect when they replicate
-      studies?  A statistical view of replicability in psychological science", Perspectives on
-      Psychological Science 11, 2016.
+A number is compared with what ``repetitions`` would observe.  For a statement, two models are
+compared as they were trained and tested, on our images in their own class mix: in another mix
+neither would be calibrated.
 """
 
 from __future__ import annotations
@@ -20,20 +12,26 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from acrlls import calibration
+from acrlls.calibration import confusion, holm
 from acrlls.config import configure
 from acrlls.ledger.facts import (
     COMPATIBLE,
     DIFFERS,
-    PUBLISHED,
+    NETWORK,
+    NOISE,
     REPRODUCED,
     UNCHECKABLE,
     Facts,
+    NotRecorded,
     how_many,
+    listed,
+    recorded_setting,
     spread,
 )
+from acrlls.ledger.repetitions import areas, binned_residuals, ece_of, repetitions
 from acrlls.paper import CLASSES
-from acrlls.runs import load_run
+from acrlls.tables import compare, recorded, shift, verdict
+from acrlls.tables.recorded import AS_PUBLISHED
 
 TAILS = (0.025, 0.975)
 
@@ -53,85 +51,10 @@ def setting(facts, claim, name: str, index: str = ""):
 # --- Numbers -----------------------------------------------------------------------------------
 
 
-def statistics(p, y) -> dict[str, float]:
-    """What is published of one model but its AUC and ECE, such as ``"Recall COVID"``."""
-    counts = calibration.confusion(p, y)
-    right, support, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    each = {
-        "Precision": right / np.maximum(predicted, 1),
-        "Recall": right / support,
-        "F1": 2 * right / (support + predicted),
-    }
-    found = {"accuracy": right.sum() / len(y)}
-    for what, values in each.items():
-        found[f"{what} Macro Avg"] = values.mean()
-        found[f"{what} Weighted Avg"] = values @ support / len(y)
-    each["Brier"] = calibration.classwise_brier(p, y)
-    pairs = (
-        (f"{what} {c}", v) for what, vs in each.items() for c, v in zip(CLASSES, vs, strict=True)
-    )
-    return found | dict(pairs)
-
-
-def observed_ece(p, y, bins: int) -> dict[str, float]:
-    """ECE of each class, such as ``"ECE COVID"``, and ``"ECE lowest"`` and ``"ECE highest"``."""
-    each = calibration.classwise_ece(p, y, bins)
-    found = dict(zip((f"ECE {c}" for c in CLASSES), each, strict=True))
-    return found | {"ECE lowest": each.min(), "ECE highest": each.max()}
-
-
-def drawn_images(facts: Facts, y, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the images of a repetition, of each class as many as the paper tested: drawn
-    from a sample of ours, and drawn from ours."""
-    members = [np.flatnonzero(y == c) for c in range(len(CLASSES))]
-    counts = [int(facts.value(f"table_III.{c}.Support")) for c in CLASSES]
-    once, twice = [], []
-    for m, n in zip(members, counts, strict=True):
-        once.append(rng.choice(m, n))
-        twice.append(rng.choice(rng.choice(m, len(m)), n))
-    return np.concatenate(twice), np.concatenate(once)
-
-
-def repetitions(
-    facts: Facts, model: str, beside: str = "", phase: int | None = None, setting: str = PUBLISHED
-) -> pd.DataFrame:
-    """What repetitions of the recorded runs of a model would observe, a row each.
-
-    Every repetition takes one of the runs, of a group that has the model ``beside`` too, and the
-    same images for both, so that two models may be compared row by row.
-    """
-    pairs = facts.runs_of(model, beside or model, setting=setting)
-    return _repetitions(facts, tuple(run.folder for run, _ in pairs), phase)
-
-
-@cache
-def _repetitions(facts: Facts, folders: tuple, phase: int | None) -> pd.DataFrame:
-    tests = [load_run(folder).predictions("test", phase) for folder in folders]
-    tests = [(test.probabilities, test.labels) for test in tests]
-    rng, rows = np.random.default_rng(facts.seed), []
-    for k in range(4 * facts.resamples):
-        p, y = tests[k % len(tests)]
-        twice, once = drawn_images(facts, y, rng)
-        rows.append(statistics(p[twice], y[twice]) | observed_ece(p[once], y[once], facts.bins))
-    return pd.DataFrame(rows)
-
-
-@cache
-def areas(facts: Facts) -> pd.DataFrame:
-    """AUC of each class, such as ``"AUC COVID"``, that repetitions of Proposed would observe."""
-    tests = [run.predictions("test") for (run,) in facts.runs_of("Proposed")]
-    rng, rows = np.random.default_rng(facts.seed), []
-    for k in range(facts.resamples):
-        test = tests[k % len(tests)]
-        images = drawn_images(facts, test.labels, rng)[0]
-        rows.append(calibration.classwise_auc(test.probabilities[images], test.labels[images]))
-    return pd.DataFrame(rows, columns=[f"AUC {c}" for c in CLASSES])
-
-
 def measure(facts, claim, of: str, model: str = "Proposed", phase: int | None = None):
     """Would a repetition of the recorded runs observe this value?"""
     drawn = areas(facts) if of.startswith("AUC") else repetitions(facts, model, phase=phase)
-    return _within(facts, claim, drawn[of], facts.runs_of(model))
+    return _within(facts.number(claim.key), drawn[of], facts.runs_of(model))
 
 
 def measured_gain(
@@ -142,31 +65,33 @@ def measured_gain(
     last = repetitions(facts, "Proposed", before)[of]
     drawn, unit = (1 - last / first, "%") if of.startswith("ECE") else (last - first, "points")
     found = facts.runs_of(before, "Proposed")
-    return _within(facts, claim, drawn, found, 0, number, unit)
+    return _within(facts.number(number or claim.key), drawn, found, 0, unit)
 
 
-def _within(facts, claim, drawn, found, null: float | None = None, key: str = "", unit: str = ""):
-    number, (low, high) = facts.number(key or claim.key), np.quantile(drawn, TAILS)
+def _within(number, drawn, found, null: float | None = None, unit: str = ""):
+    low, high = np.quantile(drawn, TAILS)
     unit = unit or "%" * number.printed.endswith("%")
     mean, low_, high_ = (
         f"{100 * x:.2f} {unit}" if unit else f"{x:.4f}" for x in (drawn.mean(), low, high)
     )
-    text = (
+    return placed(
+        number,
+        (low, high),
+        null,
         f"In the paper's class mix ours is {mean} on average ({how_many(found)}); 95 % of "
-        f"repetitions would observe {low_} to {high_}."
+        f"repetitions would observe {low_} to {high_}.",
     )
-    return placed(number, low, high, null, text)
 
 
-def placed(number, low: float, high: float, null: float | None, text: str):
+def placed(number, ends: tuple[float, float], null: float | None, text: str):
     """The verdict on a published number by where repetitions fall, and by whether the value that
     means no effect, ``null``, lies there as well."""
+    low, high = ends
+    idle = null is not None and low <= null <= high
     if not low - number.half_unit <= number.value <= high + number.half_unit:
-        same = (
-            null is not None and not low <= null <= high and (low > null) == (number.value > null)
-        )
+        same = null is not None and not idle and (low > null) == (number.value > null)
         return DIFFERS, f"{text} The sign is the same." if same else text
-    if null is not None and low <= null <= high:
+    if idle:
         return COMPATIBLE, f"{text} That interval holds {null:g}, which means no effect."
     return REPRODUCED, text
 
@@ -174,9 +99,9 @@ def placed(number, low: float, high: float, null: float | None, text: str):
 def scale(facts, claim, name: str, phase: str):
     """Is the scale within the spread over our seeds?"""
     k = int(phase[-1])
-    runs = facts.heads if k == 1 else [run for (run,) in facts.runs_of("Proposed")]
-    ours = [run.best_scales(k)[name] for run in runs]
-    others = ours if k == 1 else [run.best_scales(1)[name] for run in facts.heads]
+    runs = facts.heads if k == 1 else facts.runs_of("Proposed")
+    ours = [run.best_scales(k)[name] for (run,) in runs]
+    others = [run.best_scales(1)[name] for (run,) in facts.heads]
     # of two seeds to that of a mean of several and a new one
     reach = spread(others) * np.sqrt((1 + 1 / len(ours)) / 2)
     low, high = np.mean(ours) - reach, np.mean(ours) + reach
@@ -184,4 +109,143 @@ def scale(facts, claim, name: str, phase: str):
         f"Ours is {np.mean(ours):.4f} after {phase} ({how_many(runs)}); with the spread of "
         f"{how_many(facts.heads)} after Phase 1, another would fall into {low:.4f} to {high:.4f}."
     )
-    return placed(facts.number(claim.key), low, high, 1, text)
+    return placed(facts.number(claim.key), (low, high), 1, text)
+
+
+# --- Statements about one model ----------------------------------------------------------------
+
+
+def areas_above(facts, claim, bound: str):
+    """Is every AUC above the bound in the recorded Proposed?"""
+    low = dict(zip(CLASSES, np.quantile(areas(facts), TAILS[0], axis=0), strict=True))
+    count = how_many(facts.runs_of("Proposed"))
+    text = f"In 97.5 % of repetitions ours are above {listed(low, '.4f')} ({count})."
+    return min(low.values()) > facts.value(bound), text
+
+
+def mistaken(facts, claim, name: str, as_: str, at_least: float = 0, at_most: float = 1):
+    """What share of the mistakes with one class takes it for this other, in ours?"""
+    runs = facts.runs_of("Proposed")
+    tests = [run.predictions("test") for (run,) in runs]
+    calls = sum(confusion(test.probabilities, test.labels) for test in tests)
+    calls = pd.DataFrame(calls, CLASSES, CLASSES).loc[name].drop(name)
+    return at_least <= calls[as_] / calls.sum() <= at_most, (
+        f"Ours takes {calls[as_]} of {calls.sum()} mistaken images of {name} for {as_} "
+        f"({how_many(runs)})."
+    )
+
+
+def _by_source(facts: Facts):
+    """The recorded runs of Proposed with their heat, and their scores by source of the images."""
+    runs = shift.recorded([run for (run,) in facts.runs_of("Proposed")])
+    if not runs:
+        raise NotRecorded("no heat of ours and no prediction on other collections is recorded")
+    return runs, shift.by_source(runs).droplevel(1).accuracy, how_many([(run,) for run in runs])
+
+
+def heat(facts, claim):
+    """Do the heat of the recorded Proposed and its answers depend on the middle of the image?"""
+    runs, accuracy, count = _by_source(facts)
+    area, *ours = shift.heat_shares(runs)["middle"]
+    labels, right = runs[0].predictions("test").labels, accuracy["middle covered"]
+    most = np.bincount(labels).max() / len(labels)
+    return (DIFFERS if right > most else COMPATIBLE), (
+        f"In ours {min(ours):.0%} to {max(ours):.0%} of the heat of a class lies in the middle, "
+        f"which is {area:.0%} of the image. With the middle covered, ours is right on {right:.1%} "
+        f"of the test images; always to answer the commonest class is right on {most:.1%} "
+        f"({count})."
+    )
+
+
+def elsewhere(facts, claim):
+    """How often is the recorded Proposed right on images of other collections?"""
+    _, accuracy, count = _by_source(facts)
+    others = accuracy.drop(["test", *shift.ALTERED])
+    return others.min() >= accuracy["test"], (
+        "The paper's test images are of the same collection as those trained on. Ours is right on "
+        f"{accuracy['test']:.1%} of such images, and of images from elsewhere on "
+        f"{listed(others, '.1%')} ({count})."
+    )
+
+
+# --- Statements about two models ---------------------------------------------------------------
+
+
+def verdict_of(shown) -> str:
+    """The verdict on "all are greater" by signs: +1 shown to be so, -1 the reverse, 0 neither."""
+    return REPRODUCED if min(shown) == 1 else DIFFERS if min(shown) == -1 else NOISE
+
+
+@cache
+def ece_gaps(facts: Facts, first: str, second: str) -> pd.DataFrame:
+    """Class-wise ECE of ``first`` minus that of ``second`` in the recorded runs.
+
+    A row a class and a last row ``"mean"``: ``gap``, the mean over pairs of runs; ``least`` and
+    ``greatest`` of a pair; ``p``, two-sided and over the classes adjusted by Holm, of a permutation
+    that exchanges the two models image by image; ``shown``, +1 or -1 where p is below 0.05 and
+    every pair agrees on the sign, else 0.
+    """
+    pairs = [[r.predictions("test") for r in two] for two in facts.runs_of(first, second)]
+    y, rng = pairs[0][0].labels, np.random.default_rng(facts.seed)
+    swapped = np.vstack([np.zeros(len(y)), rng.random((facts.resamples, len(y))) < 0.5])
+    gaps = []
+    for pair in pairs:
+        a, b = (binned_residuals(test.probabilities, y, facts.bins) for test in pair)
+        moved = swapped @ (b - a)
+        gap = ece_of(a.sum(axis=0) + moved, len(y)) - ece_of(b.sum(axis=0) - moved, len(y))
+        gaps.append(np.column_stack([gap, gap.mean(axis=1)]))
+    (gap, *drawn), observed = np.mean(gaps, axis=0), np.array(gaps)[:, 0]
+    low, high = observed.min(axis=0), observed.max(axis=0)
+    p = (1 + (np.abs(drawn) >= np.abs(gap) - 1e-12).sum(axis=0)) / (1 + len(drawn))
+    p[:-1] = holm(p[:-1])
+    shown = np.where((p < 0.05) & (np.sign(low) == np.sign(high)), np.sign(gap), 0).astype(int)
+    columns = {"gap": gap, "least": low, "greatest": high, "p": p, "shown": shown}
+    return pd.DataFrame(columns, index=[*CLASSES, "mean"])
+
+
+def tell_gaps(table: pd.DataFrame, first: str, second: str, count: str) -> str:
+    """Half a sentence of :func:`ece_gaps`; ``count`` says of how many runs."""
+    mean, each = table.loc["mean"], table.drop("mean")
+    up, down = (", ".join(each.index[each.shown == sign]) or "no class" for sign in (1, -1))
+    several = mean.least < mean.greatest
+    ends = f"{mean.least:+.4f} to {mean.greatest:+.4f} over " if several else ""
+    return (
+        f"the mean class-wise ECE of {first} minus that of {second} is {mean.gap:+.4f} (p = "
+        f"{mean.p:.3f}; {ends}{count}); by class it is {listed(each.gap, '+.4f')}, shown to be "
+        f"higher in {up} and lower in {down}"
+    )
+
+
+def higher_ece(facts, claim, pairs: list):
+    """Is in each pair the ECE of the first model higher than that of the second, in every class?"""
+    tables = {tuple(pair): ece_gaps(facts, *pair) for pair in pairs}
+    told = [tell_gaps(t, *pair, how_many(facts.runs_of(*pair))) for pair, t in tables.items()]
+    shown = pd.concat([table.shown.drop("mean") for table in tables.values()])
+    return verdict_of(shown), f"In ours, {'; '.join(told)}."
+
+
+@cache
+def after_step(facts: Facts, base: str, other: str) -> tuple[int, str]:
+    """``base`` after vector scaling, which contains LLS, against ``other`` as trained: whether its
+    NLL is shown to be lower (-1) or higher (+1), and a sentence."""
+    sides = (NETWORK[other], ""), (NETWORK[base], recorded.STEP)
+    published = recorded_setting(facts.recorded, AS_PUBLISHED)
+    found = compare.compare(published, *sides, bins=facts.bins, resamples=facts.resamples)
+    return found.shows("NLL"), verdict.tell(found, *sides).replace("**", "").rstrip(".")
+
+
+def no_better(facts, claim, pairs: list):
+    """Does a step after training leave every first model no better than the second as trained?"""
+    shown, told = zip(*(after_step(facts, *pair) for pair in pairs), strict=True)
+    return verdict_of(shown), f"In ours, {'; '.join(told)}."
+
+
+def better_than(facts, claim, of: str, setting: str):
+    """Is the recorded Proposed better in this than under another setting?"""
+    ours = repetitions(facts, "Proposed")[of]
+    others = repetitions(facts, "Proposed", setting=setting)[of]
+    low, high = np.quantile(ours - others, TAILS)
+    return verdict_of([int(low > 0) - int(high < 0)]), (
+        f"In ours {of} is {ours.mean():.4f}, and {others.mean():.4f} {setting}; the difference in "
+        f"95 % of repetitions is {low:+.4f} to {high:+.4f} ({how_many(facts.runs_of('Proposed'))})."
+    )

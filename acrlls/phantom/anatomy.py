@@ -17,21 +17,13 @@ from acrlls.phantom.board import Board, F, mix, rounded, step
 
 @dataclass
 class Chest:
-    """What lies between tube and film.
+    """What lies between tube and film; arrays ``(size, size)``."""
 
-    Attributes:
-        tissue: attenuation of everything but air (size, size).
-        air: share of a full lung's air (size, size), 0 to 1.
-        vessels: attenuation of the lung's own vessels (size, size), hidden where air is replaced.
-        filled: share of that air which findings have replaced (size, size), 0 to 1.
-        shape: named lengths of this body, for placing findings.
-    """
-
-    tissue: np.ndarray
-    air: np.ndarray
-    vessels: np.ndarray
-    filled: np.ndarray
-    shape: SimpleNamespace
+    tissue: np.ndarray  # attenuation of everything but air
+    air: np.ndarray  # share of a full lung's air, 0 to 1
+    vessels: np.ndarray  # attenuation of the lung's own vessels, hidden where air is replaced
+    filled: np.ndarray  # share of that air which findings have replaced, 0 to 1
+    shape: SimpleNamespace  # named lengths of this body, for placing findings
 
     def fill(self, share) -> None:
         """Replace a further share of what air is left."""

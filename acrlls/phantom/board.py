@@ -16,13 +16,9 @@ F = np.float32
 
 
 class Board:
-    """Coordinates of one film, and random textures that do not depend on its size.
-
-    Args:
-        size: pixels a side.
-        rng: source of every detail; the calls are the same at every size, up to the film's grain.
-        tilt, zoom, shift_u, shift_v: the patient's pose (degrees, factor, half sides).
-        bend: sideways swing of the spine (half sides); everything follows it.
+    """Coordinates of one film of ``size`` pixels a side, and random textures that do not depend on
+    it: the calls of ``rng`` are the same at every size, up to the film's grain.  The pose is a tilt
+    in degrees, a zoom, shifts and a ``bend`` of the spine, which everything follows, in half sides.
     """
 
     def __init__(self, size: int, rng, *, tilt=0.0, zoom=1.0, shift_u=0.0, shift_v=0.0, bend=0.0):

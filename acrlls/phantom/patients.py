@@ -26,11 +26,8 @@ SHARES = (0.1663, 0.2993, 0.4722, 0.0622)
 
 
 def eta(quantities) -> np.ndarray:
-    """True class probabilities ``(n, 4)`` in the order of :data:`CLASSES`.
-
-    Args:
-        quantities: a DataFrame or a dictionary whose ``[name]`` gives the values ``(n,)``.
-    """
+    """True class probabilities ``(n, 4)`` in the order of :data:`CLASSES` from quantities, a
+    DataFrame or a dictionary whose ``[name]`` gives the values ``(n,)``."""
     terms = [1.0, *(np.asarray(quantities[name], float) for name in TERMS)]
     rows = COEFFICIENTS.values()
     z = [sum(value * x for value, x in zip(row, terms, strict=True)) for row in rows]

@@ -20,11 +20,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from scipy.ndimage import gaussian_filter
 
 from acrlls.config import UserError
-from acrlls.phantom.anatomy import chest
-from acrlls.phantom.board import Board
-from acrlls.phantom.film import develop
+from acrlls.phantom.anatomy import Chest, chest
+from acrlls.phantom.board import Board, F
 from acrlls.phantom.findings import SOURCE_PAINTERS, alter, paint_target
 from acrlls.phantom.patients import CLASSES, eta, healthy, sample_quantities
 
@@ -45,14 +45,9 @@ class Phantom(NamedTuple):
 def draw(n: int, *, seed: int = 0, size: int = 96, first: int = 0) -> Phantom:
     """Draw pictures ``first`` to ``first + n - 1`` of the phantom ``seed``, on all cores.
 
-    Args:
-        n: number of pictures.
-        seed: which phantom; picture ``i`` depends on ``(seed, i)`` and the size alone.
-        size: pixels a side, 32 to 1024. The same anatomy at every size; the grain differs.
-        first: index of the first picture, so that a large phantom can be drawn in parts.
-
-    Raises:
-        UserError: a value outside its range.
+    Picture ``i`` depends on ``(seed, i)`` and the size alone, so a large phantom can be drawn in
+    parts.  ``size`` is in pixels a side, 32 to 1024: the same anatomy at every size, another grain.
+    Raises ``UserError`` for a value outside its range.
     """
     *rows, quantities = _collect(_draw_one, n, seed, size, first)
     return Phantom(*map(np.stack, rows), pd.DataFrame(quantities, dtype=float))
@@ -61,14 +56,9 @@ def draw(n: int, *, seed: int = 0, size: int = 96, first: int = 0) -> Phantom:
 def source_task(n: int, *, seed: int, size: int = 96):
     """The task on which the shipped backbone is trained: other findings, drawn with the same pen.
 
-    The label is drawn first, every class equally likely, and the picture shows it. No target
-    finding occurs.
-
-    Args:
-        n, seed, size: as in :func:`draw`.
-
-    Returns:
-        images ``(n, size, size)`` uint8, labels ``(n,)`` int, and the names of the classes.
+    The label is drawn first, every class equally likely, and the picture shows it; no target
+    finding occurs.  Returns images ``(n, size, size)`` uint8, labels ``(n,)`` int, and the names of
+    the classes.
     """
     images, labels = map(np.stack, _collect(_draw_source, n, seed, size, 0))
     return images, labels, tuple(SOURCE_PAINTERS)
@@ -133,3 +123,54 @@ def _collect(one, n: int, seed: int, size: int, first: int) -> list[tuple]:
         delayed(one)(seed, index, size) for index in range(first, first + n)
     )
     return list(zip(*rows, strict=True))
+
+
+# --- The film that a chest leaves: scatter, grain, blur, exposure and a lead letter -------------
+
+AIR = 0.50  # attenuation that a full lung takes off the chest
+GLYPHS = {"R": ("110", "101", "110", "101", "101"), "L": ("100", "100", "100", "100", "111")}
+
+
+def develop(board: Board, body: Chest, q) -> np.ndarray:
+    """Grey values ``(size, size)`` uint8 of a chest."""
+    attenuation = body.tissue - (F(AIR) * body.air - body.vessels) * (1 - body.filled)
+    attenuation = np.maximum(attenuation, 0)
+    attenuation += F(q.scatter) * (_spread(attenuation) - attenuation)
+    grain = board.rng.standard_normal(attenuation.shape, dtype=F) * F(q.grain)
+    film = attenuation + grain * (F(0.35) + attenuation)
+    if q.blur > 0:
+        film = gaussian_filter(film, q.blur * board.size / 96, mode="nearest", truncate=2.5)
+    film = (film - F(q.black)) / F(q.white - q.black)
+    film = np.clip(film, 0, None)
+    film = film / np.sqrt(np.sqrt(1 + film**4)) * F(1.04)  # a shoulder instead of a hard white
+    film = np.clip(film, 0, 1) ** F(q.gamma)
+    film *= 1 - F(q.vignette) * np.square(board.x * board.x + board.y * board.y) / 4
+    if q.marker > 0:
+        _marker(board, film, q)
+    return np.round(film * 255).clip(0, 255).astype(np.uint8)
+
+
+def _spread(picture) -> np.ndarray:
+    """Blur of about a twelfth of the side, most of it on every fourth pixel, where it is cheap."""
+    size = len(picture)
+    coarse = gaussian_filter(picture[::4, ::4], size / 48, mode="nearest")
+    fine = np.repeat(np.repeat(coarse, 4, 0), 4, 1)[:size, :size]
+    return gaussian_filter(fine, size / 40, mode="nearest")
+
+
+def _marker(board: Board, film, q) -> None:
+    """Lay the side's lead letter on the film; a pixel in which a stroke ends is covered in part."""
+    glyph = GLYPHS["L" if q.marker_u > 0 else "R"]
+    letter = np.array([[int(bit) for bit in line] for line in glyph], F)
+    rows = _coverage(board.size, q.marker_v - 0.065, 0.026, 5)
+    columns = _coverage(board.size, q.marker_u - 0.035, 0.024, 3)
+    ink = rows @ letter @ columns.T
+    film += (F(q.marker) - film) * ink
+
+
+def _coverage(size: int, start: float, width: float, cells: int) -> np.ndarray:
+    """Share of each pixel (rows) in each of ``cells`` neighbouring intervals (columns)."""
+    edges = np.arange(size + 1) / size * 2 - 1
+    low = np.maximum(edges[:-1, None], start + width * np.arange(cells))
+    high = np.minimum(edges[1:, None], start + width * np.arange(1, cells + 1))
+    return ((high - low).clip(0) * size / 2).astype(F)

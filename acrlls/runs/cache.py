@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from acrlls.config import UserError
-from acrlls.store import disk_told, locked, read_json, store
+from acrlls.runs.runs import damage
+from acrlls.store import disk_told, file_digest, locked, read_json, store
 from acrlls.training import LIMIT_VARIABLE, bank_folder, limit, readable, used
 
 KINDS = ("features", "unfinished", "phantom", "runs")
@@ -47,6 +48,17 @@ class Entry:
             return start + ", ".join(f"{k} {v}" for k, v in note["settings"].items())
         config = read_json(self.path / "config.json")
         return ", ".join(f"{name} {config.get(name)}" for name in _TOLD)
+
+    def damage(self) -> str | None:
+        """What is not as it was written, of what has digests; made again when it is asked for."""
+        if self.kind == "runs":
+            return damage(self.path)
+        notes = self.path.glob("*.json") if self.kind == "features" else ()
+        arrays = [note.with_suffix(".npy") for note in notes]
+        whole = [f.exists() and file_digest(f) == _digest_of(f) for f in arrays]
+        return (
+            ", ".join(f.stem for f, is_so in zip(arrays, whole, strict=True) if not is_so) or None
+        )
 
     def delete(self) -> bool:
         """Delete it; ``False`` where another process is making it."""
@@ -86,13 +98,22 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
     return [e for e in found if not chosen or e in picked]
 
 
-def go_through(found: Sequence[Entry], clear: bool) -> int:
-    """Print some entries, and delete them if asked to; 1 if something could not be, else 0."""
-    gone, total = 0, 0
+def _digest_of(array: Path) -> str | None:
+    return read_json(array.with_suffix(".json")).get("digest")
+
+
+def go_through(found: Sequence[Entry], clear: bool, check: bool = False) -> int:
+    """Print some entries; check or delete them if asked to.  1 if something is damaged or could not
+    be deleted, else 0.
+    """
+    gone, total, bad = 0, 0, 0
     for entry in found:
         size = entry.size
         print(f"{entry.kind:<10} {readable(size):>8}  {entry.changed:%Y-%m-%d %H:%M}", end="")
         print(f"  {entry.name}\n{'':<10} {entry.what}")
+        if check and (wrong := entry.damage()):
+            bad += 1
+            print(" " * 10, f"not as it was written: {wrong}; made again when it is asked for")
         if clear and not entry.delete():
             print(" " * 10, "left as it is: another process is making it")
         else:
@@ -100,4 +121,4 @@ def go_through(found: Sequence[Entry], clear: bool) -> int:
     print(f"{gone} entries, {readable(total)}, {'deleted from' if clear else 'in'} {store()}")
     if not clear:
         print(f"stored features may take {readable(limit())} together ({LIMIT_VARIABLE})")
-    return int(gone < len(found))
+    return int(bad > 0 or gone < len(found))

@@ -23,7 +23,7 @@ import yaml
 from PIL import Image
 
 from acrlls import Config, UserError, configure
-from acrlls.data import decode
+from acrlls.data.folder import decode
 
 FORMATS = {
     "png": ("L", "RGB", "RGBA", "LA", "P", "1", "I;16"),

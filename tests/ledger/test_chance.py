@@ -68,46 +68,47 @@ def test_the_errors_are_those_of_the_calibration_module(name, binning):
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+def simulated(name, alike, n, draws, **more):
+    return chance.simulate({name: SHAPES[name]}, alike, n, draws, **more)[name]
+
+
 def test_the_floor_of_beta_scores_is_the_matched_floor_of_the_calibration_module():
-    ours = chance.floors(SHAPES["Beta"], 1000, 400, binnings=[("uniform", 15)])[:, 0]
+    ours = simulated("Beta", (0.5, 0.5), 1000, 400, binnings=[("uniform", 15)])[0, :, 0]
     theirs = calibration.matched_floor([PREVALENCE], [BRIER], 1000, 15, 400)[:, 0]
     spread = np.hypot(ours.std(), theirs.std()) / 20
     assert ours.mean() == pytest.approx(theirs.mean(), abs=4 * spread)
 
 
 def test_more_bins_have_a_higher_floor():
-    mean = chance.floors(SHAPES["Beta"], N, 100).mean(axis=0)
+    mean = simulated("Beta", (0.5, 0.5), N, 50).mean(axis=(0, 1))
     width = [mean[j] for j, (kind, _) in enumerate(chance.BINNINGS) if kind == "uniform"]
     assert (np.diff(width) > 0).all()
 
 
 @each_shape
 def test_two_calibrated_models_differ_by_nothing_on_average_and_less_the_more_alike_they_are(name):
-    draws = [
-        chance.gap_floors({name: SHAPES[name]}, (r, r), 1500, 300, binnings=[("uniform", 15)])[
-            name
-        ][:, 0]
-        for r in (0, 0.999)
-    ]
+    how = {"n": 1500, "draws": 300, "binnings": [("uniform", 15)]}
+    draws = [np.subtract(*simulated(name, (r, r), **how)[:2, :, 0]) for r in (0, 0.999)]
     for d in draws:
         assert abs(d.mean()) < 4 * d.std() / np.sqrt(len(d))
     assert draws[1].std() < 0.8 * draws[0].std()
 
 
 def test_equal_models_do_not_differ_at_all():
-    found = chance.gap_floors({"Beta": SHAPES["Beta"]}, (1, 1), 500, 5)["Beta"]
-    assert (found == 0).all()
+    first, *others = simulated("Beta", (1, 1), 500, 5)
+    assert all((first == other).all() for other in others)
 
 
 @each_shape
-def test_each_of_a_pair_is_calibrated(name, monkeypatch):
+def test_every_simulated_model_is_calibrated(name, monkeypatch):
     seen = []
     monkeypatch.setattr(
         chance,
         "binned_gaps",
         lambda shape, places, labels, _: seen.append((shape[places], labels)) or 0.0,
     )
-    chance.gap_floors({name: SHAPES[name]}, (0.7, 0.8), 20_000, 10)
+    simulated(name, (0.7, 0.8), 20_000, 10)
+    assert len(seen) == chance.ALIKE
     for scores, labels in seen:
         for low, high in ((0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1.0001)):
             inside = (scores >= low) & (scores < high)

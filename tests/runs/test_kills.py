@@ -1,4 +1,4 @@
-"""Killed at any moment, whatever is being made goes on where it was and becomes what it would have."""
+"""Killed at any moment, what is being made goes on where it was and becomes what it would have."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from acrlls import runs
 
-# Everything is imported once; each attempt is a fork of that, killed after a random time if need be.
+# Everything is imported once; each attempt is a fork of that, killed after a random time.
 ATTEMPTS = """
 import os, signal, sys, time
 from pathlib import Path
@@ -21,7 +21,8 @@ from acrlls import configure, runs
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 config = configure("quick", data="phantom", phantom_images=120, image_size=32, backbone="phantom",
                    views=1, batch_size=16, phase1_epochs=3, phase2_epochs=2, grid_epochs=2,
-                   grid_alpha=[0.08], grid_tau=[0.15, 0.25], unfrozen_layers=5, seed=int(sys.argv[3]))
+                   grid_alpha=[0.08], grid_tau=[0.15, 0.25], unfrozen_layers=5,
+                   seed=int(sys.argv[3]))
 jobs = {folder / name: config.replace(variant=name) for name in ("baseline", "proposed")}
 
 def work():

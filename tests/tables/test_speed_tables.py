@@ -1,56 +1,82 @@
-"""What the section on speed says, in each of its branches."""
+"""What the section on speed says, and costs projected from measured epochs."""
+
+import itertools
 
 import pandas as pd
 import pytest
 
-from acrlls.config import UserError
+from acrlls import bench
+from acrlls.config import UserError, configure
 from acrlls.tables import speed
 
 
 @pytest.fixture(scope="module")
 def paper():
-    return speed.record("paper")
+    return speed.load("paper")
+
+
+def projected(fill=2.0, head=0.1, plain=10.0, sides=bench.SIDES):
+    """Hours from epochs of 100 images, which take so many seconds; first epochs are slow, the
+    bank's first run fills the views, and faster kernels take a quarter."""
+    rows, times = [], {"plain": plain, bench.TUNED: plain / 4, "bank": head}
+    for side, part, run, epoch in itertools.product(sides, bench.PARTS, range(3), (1, 2, 3)):
+        each = times[side] + (fill if side == "bank" and run == 0 else 0)
+        rows.append((side, part, run, epoch, 100, 50.0 if epoch == 1 else each))
+    epochs = pd.DataFrame(rows, columns=["side", "part", "run", "epoch", "train", "seconds"])
+    return speed.hours({"machine": {"head_seconds": head / 100}}, epochs) * 3600 / speed.TRAIN
+
+
+def test_hours_leave_out_compiling_and_tell_filling_from_training():
+    table = projected()
+    assert table.loc["Phase 1", "plain"] == pytest.approx(3 * 30 * 0.1)
+    assert table.loc["Phase 1", "bank"] == pytest.approx(30 * (3 * 0.001 + 0.02))
+    # sixteen grid points share their views
+    assert table.loc["grid", "bank"] == pytest.approx(10 * (16 * 0.001 + 0.02))
+    assert (table[bench.TUNED] * 4).tolist() == pytest.approx(table.plain.tolist())
+    pd.testing.assert_frame_equal(projected(sides=("plain", "bank")), table[["plain", "bank"]])
+
+
+@pytest.mark.parametrize("state", speed.STATES.values())
+def test_views_of_the_grid_that_phase_1_sees_again_are_filled_once(state):
+    table = projected()
+    parts = table.loc[["grid", "Phase 1", f"Phase 2, {state}"]].sum()
+    saved = parts - table.loc[f"whole job, {state}"]
+    assert saved.to_dict() == pytest.approx({"plain": 0, bench.TUNED: 0, "bank": 10 * 0.02})
+
+
+def test_the_job_is_the_papers():
+    c = configure("paper", data="phantom", backbone="random")
+    points = len(c.grid_alpha) * len(c.grid_tau)
+    each = [(points, c.grid_epochs), (3, c.phase1_epochs), *2 * [(3, c.phase2_epochs)]]
+    assert [job[:2] for job in speed.JOB.values()] == each
 
 
 def test_a_record_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(UserError, match="recorded is 'mine'; .*paper, quick"):
-        speed.record("mine")
+        speed.load("mine")
 
 
-def test_the_set_up_names_the_images(paper):
+def test_the_set_up_names_images_and_machine_and_warns_of_a_trial(paper):
     result, _ = paper
     said = speed.setup(result)
-    assert "1,000 real radiographs of 224 px (699 to train on)" in said
-    drawn = {**result, "config": {**result["config"], "data": "phantom"}}
-    assert "phantoms" in speed.setup(drawn)
+    assert "1,000 real radiographs of 224 px (699 to train on)" in said and "trial" not in said
+    trial = {**result, "train": 100, "config": {**result["config"], "data": "phantom"}}
+    said = speed.setup(trial)
+    assert "phantoms" in said and "With 4 batches an epoch this record is a trial" in said
 
 
-def test_tables_have_each_part_and_the_ratio_is_that_of_the_hours(paper):
-    result, epochs = paper
-    measured = speed.measured(result).data
-    seconds = measured["seconds"]
-    ratio = seconds["plain Keras"] / seconds["feature bank"]
-    pd.testing.assert_series_equal(ratio, measured["ratio", "time"], check_names=False)
-    table = speed.projected(speed.projections(result, epochs)).data
-    assert len(measured) == 4 and len(table) == 6
+def test_ratios_are_those_of_the_hours_and_agreement_is_told(paper):
+    table = speed.shown(speed.hours(*paper)).data
     for side in ("plain Keras", "plain Keras, oneDNN"):
         times = table["hours", side] / table["hours", "feature bank"]
         pd.testing.assert_series_equal(times, table["ratio to the bank", side], check_names=False)
-
-
-def test_agreement_is_told_for_grid_and_phase_1(paper):
-    said = speed.agreement(paper[0])
-    assert "4.2e−07 in the grid and 9.8e−07 in Phase 1." in said
-
-
-def test_the_recorded_views_give_a_row_for_each_number_of_views():
-    table = speed.views()
-    assert table.index.tolist() == [1, 2, 5, 20] and (table["seeds", ""] == 3).all()
+    assert "difference of 9.8e−07." in speed.agreement(paper[0])
 
 
 def test_the_finding_names_the_reading_of_batchnorm_and_the_faster_kernels(paper):
-    hours = speed.projections(*paper)
-    said = speed.finding(hours["frozen"], "frozen")
+    hours = speed.hours(*paper)
+    said = speed.finding(hours, "frozen")
     assert "7.4 hours instead of 73, 9.9 times less" in said
-    assert "BatchNorm frozen" in said and "6.2 times less (Phase 2 2.5 times)" in said
-    assert "BatchNorm updating" in speed.finding(hours["update"], "update")
+    assert "BatchNormalization frozen" in said and "6.2 times less (Phase 2 2.5 times)" in said
+    said = speed.finding(hours.drop(columns=bench.TUNED), "update")
+    assert "BatchNormalization updating" in said and "kernels" not in said

@@ -1,0 +1,170 @@
+"""The ledger as text for a terminal, and the tables and computed sentences of its page."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable
+from html import escape
+
+import pandas as pd
+
+from acrlls.ledger import noise
+from acrlls.ledger.facts import MEANING, UNCHECKABLE, VERDICTS, Facts
+from acrlls.ledger.ledger import MAIN, PLACES, Entry, Ledger, question, way_of
+from acrlls.paper import CLASSES, MODELS, NUMBERS, by_class, table
+
+WIDTH = 100  # columns of a terminal
+_WRAPPED = {"text-align": "left", "white-space": "normal"}
+
+
+def text(entries: Iterable[Entry], evidence: bool = False) -> str:
+    """Entries under the verdict that heads them, a line of 100 columns each; with their evidence
+    if asked."""
+    lines, entries = [], list(entries)
+    wrap = textwrap.TextWrapper(WIDTH, initial_indent=6 * " ", subsequent_indent=8 * " ").wrap
+    for verdict in VERDICTS:
+        group = [e for e in entries if e.verdict == verdict]
+        lines += ["", f"{verdict} ({len(group)})"] if group else []
+        for e in group:
+            c, room = e.claim, WIDTH - len(e.claim.where) - 2
+            line = f"  {c.key:<36} {c.text + '  ' + c.what if c.what else c.text}"
+            line = f"{line:<{room}}" if len(line) <= room else line[: room - 1] + "…"
+            lines.append(f"{line}  {c.where}")
+            told = [f"{way_of(name)}: {o.verdict}. {o.evidence}" for name, o in e.outcomes.items()]
+            for sentence in (told or [f"{UNCHECKABLE}. {c.reason}."]) if evidence else []:
+                lines += wrap(sentence)
+    return "\n".join(lines[1:])
+
+
+def html(entries: Iterable[Entry]) -> str:
+    """Entries as a table whose rows open to show their evidence and have the anchor of
+    :func:`anchor`.  ``book/_static/ledger.js`` lets a reader sort and filter it; without the script
+    everything is there all the same."""
+    rows = "".join(_row(place, e) for place, e in enumerate(entries))
+    names = ("Claim", "Where", "Verdict", "Evidence")
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    return (
+        '<div class="ledger"><div class="ledger-rows" tabindex="0" role="region" '
+        'aria-label="The ledger"><table><caption>Claims in the order of the paper</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>"
+    )
+
+
+def _row(place: int, e: Entry) -> str:
+    c = e.claim
+    found = "".join(
+        f"<dt>{escape(question(name))} <b>{escape(o.verdict)}</b></dt><dd>{escape(o.evidence)}</dd>"
+        for name, o in e.outcomes.items()
+    )
+    if c.reason:
+        found = f"<dt>Not checked</dt><dd>{escape(c.reason[0].upper() + c.reason[1:])}.</dd>"
+    claim = f"<b>{escape(c.text)}</b> {escape(c.what)}" if c.what else f"“{escape(c.text)}”"
+    others = "".join(f"<small>{_badge(v)}</small>" for v in e.verdicts if v != e.verdict)
+    where = escape(c.where).replace("Section ", "").replace("-", "&#8209;")
+    count = f"{len(e.outcomes) or 'no'} check{'s' * (len(e.outcomes) != 1)}"
+    return (
+        f'<tr id="{anchor(c.key)}" data-weight="{c.weight}" '
+        f'data-verdicts="{escape("|".join(e.verdicts))}">'
+        f'<th scope="row" data-sort="{place:04d}">{claim}</th>'
+        f'<td data-sort="{PLACES.index(c.where.split("; ")[0]):02d}">{where}</td>'
+        f'<td data-sort="{VERDICTS.index(e.verdict)}">{_badge(e.verdict)}{others}</td>'
+        f"<td><details><summary>{count}</summary><dl>{found}</dl></details></td></tr>"
+    )
+
+
+def anchor(key: str) -> str:
+    """Fragment of a claim's row in the page, such as ``claim-share-normal``."""
+    return "claim-" + re.sub(r"[^a-z0-9]+", "-", key.lower())
+
+
+def _badge(verdict: str) -> str:
+    return f'<span class="verdict v{VERDICTS.index(verdict)}">{escape(verdict)}</span>'
+
+
+def main_claims(claims: Ledger):
+    """The ten main claims in the paper's words with the verdict and the evidence of the check that
+    decides, and links to the section of the book and the row of the ledger, as a Styler."""
+    rows = []
+    for key, given in MAIN.items():
+        claim, outcome = claims[key].claim, claims[key].outcomes[given["by"]]
+        quote = f"{claim.what}: {claim.text}" if claim.what else f"“{claim.text}”"
+        links = f'<a href="{given["section"]}.html">section</a>, <a href="#{anchor(key)}">row</a>'
+        told = (quote, claim.where, outcome.verdict, outcome.evidence)
+        rows.append([*map(escape, told), links])
+    columns = ["claim", "where", "verdict", "evidence", "more"]
+    frame = pd.DataFrame(rows, range(1, len(rows) + 1), columns)
+    return frame.style.set_properties(**_WRAPPED)
+
+
+def verdicts(claims: Ledger):
+    """How many claims each verdict heads, and what the verdict means, as a Styler."""
+    counts = claims.counts[claims.counts > 0]
+    frame = pd.DataFrame({"claims": counts, "meaning": pd.Series(MEANING).reindex(counts.index)})
+    return frame.style.set_properties(subset=["meaning"], **_WRAPPED)
+
+
+def compared(facts: Facts) -> str:
+    """What the recorded runs have of the paper's images and epochs."""
+    (run,), whole = facts.runs_of("Proposed")[0], by_class("images")
+    have = dict(zip(run.class_names, run.manifest["class_counts"], strict=True))
+    lacking = [f"{have[c]:,} of {whole[c]:,.0f} {c}" for c in CLASSES if have[c] < whole[c]]
+    return (
+        f'**What is compared.** "Ours" are the recorded runs `{facts.recorded}` with the published '
+        f"settings. They use {run.manifest['images']:,} of the paper's "
+        f"{NUMBERS['images.total'].printed} images ({', '.join(lacking) or 'every class in full'}) "
+        f"and {run.config.phase2_epochs} epochs of Phase 2 where the paper has "
+        f"{NUMBERS['phase2.epochs'].printed}. A published number is compared with what a "
+        "repetition would observe: one of our runs on images drawn from its test images, as many "
+        "of each class as the paper tested. Two models of ours are compared on our own test images."
+    )
+
+
+def readings(tests: pd.DataFrame):
+    """Every published ECE, and the sum of each model's, with its noise floors over the readings, of
+    :func:`acrlls.ledger.ece_tests`; as a Styler."""
+    tests = tests.assign(lower=tests.below < noise.LEVEL, higher=tests.above < noise.LEVEL)
+    columns = {
+        "published": ("published", "first"),
+        "least mean floor": ("floor", "min"),
+        "greatest mean floor": ("floor", "max"),
+        "readings": ("floor", "size"),
+        "lower": ("lower", "sum"),
+        "higher": ("higher", "sum"),
+    }
+    frame = tests.groupby(["model", "class"]).agg(**columns)
+    order = [(m, c) for m in MODELS for c in (*CLASSES, "sum")]
+    return frame.loc[order].style.format(precision=4)
+
+
+def published_gaps() -> pd.DataFrame:
+    """Differences in published ECE, a row a class and a column a pair of models."""
+    ece = table("V")
+    return pd.DataFrame({f"{a} minus {b}": ece.loc[a] - ece.loc[b] for a, b in noise.PAIRS})
+
+
+def gap_draws(facts: Facts) -> dict:
+    """Differences of two calibrated models by class, for 15 equal-width bins and Beta scores."""
+    column = noise.BINNINGS.index(("uniform", 15))
+    return {c: noise.gap_floors(facts)[c, "Beta"][:, column] for c in CLASSES}
+
+
+def gaps_that_stand_out(facts: Facts) -> pd.DataFrame:
+    """In how many readings each published difference stands out from noise; a row a pair of
+    models, a column a class."""
+    rows = noise.gap_tests(facts) < noise.LEVEL
+    found = rows.groupby(["first", "second", "class"]).agg(["sum", "size"])
+    counts = found["sum"].astype(str) + " of " + found["size"].astype(str)
+    return counts.unstack("class").loc[list(noise.PAIRS), list(CLASSES)]
+
+
+def mcnemar_in_words(curve: pd.Series, ours: dict[str, int]) -> str:
+    """What McNemar's test says of the gain in accuracy, for every possible disagreement."""
+    low, high, small = curve.index.min(), curve.index.max(), curve.index[curve < noise.LEVEL]
+    below = f"below 0.05 up to {small.max()} (shaded)" if len(small) else "never below 0.05"
+    p = curve[list(ours.values())]
+    return (
+        f"The gain is {low} images. How many images exactly one of the two models gets right is "
+        f"not published; it lies between {low} and {high}. p is {below}. If Baseline and Proposed "
+        f"disagree as often as our recorded pairs do, p is {p.min():.3f} to {p.max():.3f}."
+    )

@@ -1,0 +1,124 @@
+"""What repetitions of a published experiment would observe, from recorded runs.
+
+A published number was measured on a test set of its own, so a *repetition* [1] is one of our runs,
+on images drawn from its test images within each class to the published number of the class.  So
+every number is compared in the paper's class mix.  Where a number has no bias, our images are first
+drawn again themselves, because they are a sample too.  An ECE has one: the observed value already
+holds the sampling noise of our images, and a second drawing would add it once more.
+
+References:
+    - [1] P. Patil, R. D. Peng, J. T. Leek, "What should researchers expect when they replicate
+      studies?  A statistical view of replicability in psychological science", Perspectives on
+      Psychological Science 11, 2016.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from acrlls.ledger.facts import Facts
+from acrlls.paper import CLASSES
+from acrlls.tables.recorded import AS_PUBLISHED
+
+
+@cache
+def drawn_images(facts: Facts, labels: tuple[int, ...]) -> np.ndarray:
+    """How often each of our images, which have these labels, is in each repetition, drawn from ours
+    and drawn from a sample of ours: ``(2, draws, n)``; of each class as many as the paper tested.
+    """
+    draws, rng = 4 * facts.resamples, np.random.default_rng(facts.seed)
+    found = np.zeros((2, draws, len(labels)), np.float32)
+    for k, c in enumerate(CLASSES):
+        members, size = (
+            np.flatnonzero(np.equal(labels, k)),
+            int(facts.value(f"table_III.{c}.Support")),
+        )
+        n = len(members)
+        once, twice, sample = (rng.integers(n, size=(draws, m)) for m in (size, size, n))
+        for times, drawn in zip(found, (once, np.take_along_axis(sample, twice, 1)), strict=True):
+            places = (drawn + n * np.arange(draws)[:, None]).ravel()
+            times[:, members] = np.bincount(places, minlength=draws * n).reshape(draws, n)
+    return found
+
+
+def statistics(p, y, times) -> dict[str, np.ndarray]:
+    """What is published of one model but its AUC and ECE, such as ``"Recall COVID"``, each
+    ``(draws,)``; ``times`` says how often each image is there, ``(draws, n)``."""
+    hits, called = (np.eye(len(CLASSES), dtype=np.float32)[k] for k in (y, p.argmax(axis=1)))
+    right, support, predicted = (times @ x for x in (hits * called, hits, called))
+    n = support.sum(axis=1)
+    each = {
+        "Precision": right / np.maximum(predicted, 1),
+        "Recall": right / support,
+        "F1": 2 * right / (support + predicted),
+        "Brier": times @ np.square(p - hits, dtype=np.float32) / n[:, None],
+    }
+    found = {"accuracy": right.sum(axis=1) / n}
+    for what, values in each.items():
+        found[f"{what} Macro Avg"] = values.mean(axis=1)
+        found[f"{what} Weighted Avg"] = (values * support).sum(axis=1) / n
+        found |= {f"{what} {c}": values[:, k] for k, c in enumerate(CLASSES)}
+    return found
+
+
+def binned_residuals(p, y, bins: int) -> np.ndarray:
+    """Label minus score of each image where its class and bin is, ``(n, classes · bins)``: summed
+    over images, they give the ECE of each class."""
+    found = np.zeros((*p.shape, bins))
+    where = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], p)
+    np.put_along_axis(found, where[..., None], (np.eye(p.shape[1])[y] - p)[..., None], axis=2)
+    return found.reshape(len(p), -1)
+
+
+def ece_of(sums, n: int) -> np.ndarray:
+    """ECE of each class ``(…, classes)`` from sums of :func:`binned_residuals`."""
+    return np.abs(sums.reshape(*sums.shape[:-1], len(CLASSES), -1)).sum(axis=-1) / n
+
+
+def classwise_areas(p, y, times) -> np.ndarray:
+    """AUC of each class for images that are there so often, ``(draws, classes)``."""
+    found = []
+    for k, score in enumerate(p.T):
+        order = np.argsort(score)
+        first = np.flatnonzero(np.diff(score[order], prepend=-1))  # equal scores stay together
+        there, hits = times[:, order].astype(float), y[order] == k
+        hit, miss = (np.add.reduceat(there * which, first, axis=1) for which in (hits, ~hits))
+        below = miss.cumsum(axis=1) - miss / 2
+        found.append((hit * below).sum(axis=1) / (hit.sum(axis=1) * miss.sum(axis=1)))
+    return np.column_stack(found)
+
+
+@cache
+def repetitions(
+    facts: Facts, model: str, beside: str = "", phase: int | None = None, setting=AS_PUBLISHED
+) -> pd.DataFrame:
+    """What repetitions of the recorded runs of a model would observe, a row each.
+
+    Every repetition takes one of the runs, of a group that has the model ``beside`` too, and the
+    same images for both, so that two models may be compared row by row.
+    """
+    runs = [run for run, _ in facts.runs_of(model, beside or model, setting=setting)]
+    y, found = runs[0].predictions("test").labels, []
+    drawn = drawn_images(facts, tuple(y))
+    for k, run in enumerate(runs):
+        p, (once, twice) = run.predictions("test", phase).probabilities, drawn[:, k :: len(runs)]
+        ece = ece_of(once @ binned_residuals(p, y, facts.bins).astype(np.float32), once[0].sum())
+        each = {f"ECE {c}": ece[:, j] for j, c in enumerate(CLASSES)}
+        each |= {"ECE lowest": ece.min(axis=1), "ECE highest": ece.max(axis=1)}
+        index = range(k, drawn.shape[1], len(runs))
+        found.append(pd.DataFrame(statistics(p, y, twice) | each, index))
+    return pd.concat(found).sort_index()
+
+
+@cache
+def areas(facts: Facts) -> pd.DataFrame:
+    """AUC of each class, such as ``"AUC COVID"``, that repetitions of Proposed would observe."""
+    tests = [run.predictions("test") for (run,) in facts.runs_of("Proposed")]
+    y = tests[0].labels
+    twice, found = drawn_images(facts, tuple(y))[1, : facts.resamples], []
+    for k, test in enumerate(tests):
+        found.append(classwise_areas(test.probabilities, y, twice[k :: len(tests)]))
+    return pd.DataFrame(np.vstack(found), columns=[f"AUC {c}" for c in CLASSES])
