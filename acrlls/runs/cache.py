@@ -54,11 +54,7 @@ class Entry:
         if self.kind == "runs":
             return damage(self.path)
         notes = self.path.glob("*.json") if self.kind == "features" else ()
-        arrays = [note.with_suffix(".npy") for note in notes]
-        whole = [f.exists() and file_digest(f) == _digest_of(f) for f in arrays]
-        return (
-            ", ".join(f.stem for f, is_so in zip(arrays, whole, strict=True) if not is_so) or None
-        )
+        return ", ".join(note.stem for note in notes if not _is_whole(note)) or None
 
     def delete(self) -> bool:
         """Delete it; ``False`` where another process is making it."""
@@ -98,8 +94,9 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
     return [e for e in found if not chosen or e in picked]
 
 
-def _digest_of(array: Path) -> str | None:
-    return read_json(array.with_suffix(".json")).get("digest")
+def _is_whole(note: Path) -> bool:
+    array = note.with_suffix(".npy")
+    return array.exists() and file_digest(array) == read_json(note).get("digest")
 
 
 def go_through(found: Sequence[Entry], clear: bool, check: bool = False) -> int:

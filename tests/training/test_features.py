@@ -323,6 +323,19 @@ def test_cache_lists_what_is_kept_how_large_and_for_which_settings(full_store, c
     assert "4 entries" in listed and "ACRLLS_BANK_GB" in listed
 
 
+def test_checking_names_the_run_and_the_features_that_are_damaged(full_store, capsys):
+    assert cli.main(["cache", "--check"]) == 0 and "not as it was" not in capsys.readouterr().out
+    (array,) = stored.bank_folder().rglob("*.npy")
+    content = bytearray(array.read_bytes())
+    content[-1] ^= 1
+    array.write_bytes(content)
+    with (full_store / "0123456789" / "config.json").open("a") as file:
+        file.write(" ")
+    assert cli.main(["cache", "--check"]) == 1
+    said = capsys.readouterr().out
+    assert f"not as it was written: {array.stem};" in said and "config.json was edited;" in said
+
+
 def test_clearing_takes_features_alone_unless_another_thing_is_named(full_store, capsys):
     assert cli.main(["cache", "--clear"]) == 0
     assert kinds() == ["unfinished", "phantom", "runs"] and not any(stored.bank_folder().iterdir())
