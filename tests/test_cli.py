@@ -178,7 +178,7 @@ def test_doctor_finds_the_quick_profile_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("ACRLLS_DATA", raising=False)
     assert cli.main(["doctor"]) == 0, capsys.readouterr().out
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["ok"] * 5
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["ok"] * 6
 
 
 def test_doctor_names_a_data_folder_that_is_not_there(tmp_path, monkeypatch, capsys):
