@@ -18,7 +18,7 @@ import yaml
 
 import acrlls
 from acrlls.backend import import_keras
-from acrlls.book.front import findings, front, status_page
+from acrlls.book.front import findings, front, in_short, status_page
 from acrlls.book.sections import Section, states, stderr
 from acrlls.book.workers import Task, bring_all, jobs
 from acrlls.config import UserError
@@ -37,6 +37,7 @@ def setup(app) -> dict[str, Any]:
     # Before sphinx-external-toc (900) and whatever else reads the sources' folder.
     app.connect("config-inited", bring_sections, priority=100)
     app.connect("env-before-read-docs", _before_autodoc)
+    app.connect("source-read", in_short)
     # MathJax from the book itself, so that equations show where there is no network.
     app.setup_extension("sphinx-mathjax-offline")
     app.setup_extension("acrlls.book.pages")

@@ -8,6 +8,8 @@ import re
 from itertools import groupby
 from pathlib import Path
 
+import nbformat
+
 from acrlls.book.sections import ENVIRONMENT, stderr, versions
 
 _CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<text>.+)", re.DOTALL)
@@ -45,18 +47,35 @@ def front(notebook, folder: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def found(notebook) -> str:
+    """What the first cell tagged ``finding`` says, on one line; nothing where the front page shows
+    the section's cells already."""
+    shown = _shown(notebook, "finding")
+    said = [(cell, data["text/markdown"]) for cell, data in shown if "text/markdown" in data]
+    if any("front" in cell.metadata.get("tags", []) for cell in notebook.cells):
+        return ""
+    return " ".join(" ".join(text for cell, text in said if cell is said[0][0]).split())
+
+
 def findings(executed: dict) -> str:
-    """Markdown table of what the sections found: the output of the first cell tagged ``finding`` of
-    each, but of those whose cells are on the front page already."""
+    """Markdown table of what each section found."""
     rows = ["| Section | What it finds |", "|---|---|"]
     for section, notebook in executed.items():
-        shown = _shown(notebook, "finding")
-        said = [(c, data["text/markdown"]) for c, data in shown if "text/markdown" in data]
-        if said and not any("front" in cell.metadata.get("tags", []) for cell in notebook.cells):
-            first = " ".join(text for cell, text in said if cell is said[0][0])
-            link = f"[{section.title}](sections/{section.path.name})"
-            rows.append(f"| {link} | {' '.join(first.split())} |")
+        if said := found(notebook):
+            rows.append(f"| [{section.title}](sections/{section.path.name}) | {said} |")
     return "\n".join(rows) + "\n"
+
+
+def in_short(app, docname: str, source: list[str]) -> None:
+    """Put what a section found below the question that it opens with."""
+    if not docname.startswith("sections/") or not source[0].lstrip().startswith("{"):
+        return
+    notebook = nbformat.reads(source[0], as_version=4)
+    if said := found(notebook):
+        parts = notebook.cells[0].source.split("\n\n")  # the title, the question, and what follows
+        parts.insert(2, f":::{{admonition}} In short\n:class: tip\n{said}\n:::")
+        notebook.cells[0].source = "\n\n".join(parts)
+        source[0] = nbformat.writes(notebook)
 
 
 def _shown(notebook, tag: str):

@@ -56,39 +56,43 @@ class Explorable:
         return {"text/html": page, "image/png": png, "text/plain": self.alt}
 
 
-def explore_reliability(predictions: Mapping, weights: Sequence[float], bins: int):
+def explore_reliability(
+    predictions: Mapping, weights: Sequence[float], bins: int, of: str = "Top label"
+):
     """Reliability diagram of recorded ``predictions``, by the title of the network and all of the
-    same images, with the noise floor of its ECE; the class ``weights`` of the training,
-    ``(classes,)``, are for the prior correction.
+    same images, with the noise floor of its ECE, at first that of the first network, and ``of`` the
+    top label or a class; the class ``weights`` of the training are for the prior correction.
     """
     title, first = next(iter(predictions.items()))
     n, names = len(first.labels), list(first.class_names)
     order = np.random.default_rng(0).permutation(n)  # the page takes the first of them
     logits = {t: np.asarray(p.logits, "<f4")[order] for t, p in predictions.items()}
-    labels = np.asarray(first.labels)[order]
+    labels, k = np.asarray(first.labels)[order], names.index(of) if of in names else -1
     p = softmax(logits[title].astype(float), axis=1)
-    low, high = np.quantile(noise_floor(p, bins=bins).top_label, [0.05, 0.95])
-    diagram = prepare_reliability(p, labels, bins, of="top_label", level=0.9)
+    floor, one = noise_floor(p, bins=bins), "top_label" if k < 0 else "classes"
+    low, high = np.quantile(floor.top_label if k < 0 else floor.classwise[:, k], [0.05, 0.95])
+    diagram = prepare_reliability(p, labels, bins, of=one, level=0.9)
 
     def draw(ax):
-        low, height = diagram.band_low[0], diagram.band_high[0] - diagram.band_low[0]
-        ax.bar(diagram.edges[0, :-1], height, 1 / bins, low, align="edge", color=FAINT)
+        low, height = diagram.band_low[k], diagram.band_high[k] - diagram.band_low[k]
+        ax.bar(diagram.edges[k, :-1], height, 1 / bins, low, align="edge", color=FAINT)
         ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
-        size = 12 + 200 * diagram.count[0] / n
-        ax.scatter(diagram.confidence[0], diagram.frequency[0], size, ACCENT)
-        ax.set(xlabel="confidence", ylabel="share of right answers")
-        ax.set(xlim=(0, 1.03), ylim=(0, 1.03), title=f"{title}: ECE {diagram.ece[0]:.4f}")
+        size = 12 + 200 * diagram.count[k] / n
+        ax.scatter(diagram.confidence[k], diagram.frequency[k], size, ACCENT)
+        share = "share of right answers" if k < 0 else f"share that is {of}"
+        ax.set(xlabel="confidence", ylabel=share, title=f"{title}: ECE {diagram.ece[k]:.4f}")
+        ax.set(xlim=(0, 1.03), ylim=(0, 1.03))
 
     return Explorable(
         "reliability",
-        f"Reliability diagram of the top label, {title}, {n} test images, {bins} bins. The ECE is"
-        f" {diagram.ece[0]:.4f}; a perfectly calibrated network would show {low:.4f} to {high:.4f}"
+        f"Reliability diagram, {of}, {title}, {n} test images, {bins} bins. The ECE is"
+        f" {diagram.ece[k]:.4f}; a perfectly calibrated network would show {low:.4f} to {high:.4f}"
         " in nine of ten test sets.",
         "A point is a bin; its area grows with the number of images in it. A block is where the"
         " point of a perfectly calibrated network lies in nine of ten test sets.",
         {
             "network": {"label": "Network", "options": list(logits), "value": title},
-            "of": {"label": "Look at", "options": ["Top label", *names], "value": "Top label"},
+            "of": {"label": "Look at", "options": ["Top label", *names], "value": of},
             "bins": slider("Bins", 2, 50, 1, bins),
             "temperature": slider("Temperature", 0.25, 4, 0.05, 1.0),
             "images": slider("Test images", 100 + n % 100, n, 100, n),

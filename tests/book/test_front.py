@@ -1,8 +1,9 @@
 """The front page takes what its cells say and show, in their order."""
 
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from acrlls.book.front import front
+from acrlls.book.front import front, in_short
 
 OPTIONS = {"figure": {"caption": "What to see."}, "image": {"alt": "A plot."}}
 
@@ -43,3 +44,28 @@ def test_a_figure_that_recomputes_stays_html(tmp_path):
     both = {"text/html": page, "image/png": "c3RpbGw="}
     text = front(new_notebook(cells=[cell(["front"], both)]), tmp_path)
     assert "{raw} html" in text and page in text and not list(tmp_path.iterdir())
+
+
+def test_what_a_section_found_stands_below_its_question_once():
+    found = cell(["finding"], {"text/markdown": "**It is** so."}, {"text/markdown": "By 3."})
+    later = cell(["finding"], {"text/markdown": "Another thing."})
+    text = new_markdown_cell("# Title\n\nIs it so?\n\n*About 5 minutes.*")
+    before = new_notebook(cells=[text, found, later])
+    source = [nbformat.writes(before)]
+    in_short(None, "sections/01_data", source)
+    page = nbformat.reads(source[0], as_version=4)
+    places = [page.cells[0].source.index(p) for p in ("Is it so?", "**It is** so. By 3.", "*About")]
+    assert places == sorted(places) and "Another" not in page.cells[0].source
+    assert page.cells[1:] == before.cells[1:]
+
+
+def test_pages_without_a_finding_or_on_the_front_page_stay_as_they_are():
+    text, plain = new_markdown_cell("# Title\n\nIs it so?"), cell(["finding"], {"text/plain": "x"})
+    both = [cell(["front"], {"text/markdown": "a"}), cell(["finding"], {"text/markdown": "b"})]
+    for cells in ([text, plain], [text, *both]):
+        source = [nbformat.writes(new_notebook(cells=cells))]
+        before = list(source)
+        in_short(None, "sections/01_data", source)
+        assert source == before
+    in_short(None, "gaps", page := ["# What the paper does not say"])
+    assert page == ["# What the paper does not say"]
