@@ -245,10 +245,8 @@ def test_the_figure_of_the_gaps_marks_the_published_ones(entries):
 def test_the_figure_of_mcnemar_has_our_runs_on_its_curve(entries):
     curve, ours = ledger.accuracy_curve(entries.facts, "accuracy.baseline")
     ax = plots.plot_mcnemar(curve, ours)
-    marks = [
-        (line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_marker() in "os"
-    ]
-    assert marks == [(k, curve[k]) for k in ours.values()]
+    (dots,) = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [*zip(*dots.get_data(), strict=True)] == [(k, curve[k]) for k in sorted(ours.values())]
     plt.close("all")
 
 
