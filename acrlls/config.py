@@ -192,7 +192,7 @@ def environment_path(name: str) -> str | None:
     if name == "ACRLLS_PROFILE":
         value = _profile_path(value)
     else:
-        value = _absolute(value, _WORDS["data"] if name == "ACRLLS_DATA" else ())
+        value = _absolute(value, name, _WORDS["data"] if name == "ACRLLS_DATA" else ())
     os.environ[name] = value
     return value
 
@@ -207,17 +207,19 @@ def _profile_path(profile: str, start: Path = Path()) -> str:
     """A profile's name as it is, the path of a YAML file made absolute."""
     if not isinstance(profile, str):
         raise UserError(f"profile is {profile!r}; it must be a name, or the path of a YAML file")
-    return _absolute(profile, (), start) if profile.endswith((".yml", ".yaml")) else profile
+    return (
+        _absolute(profile, "profile", (), start) if profile.endswith((".yml", ".yaml")) else profile
+    )
 
 
-def _absolute(path: str, words=(), start: Path = Path()) -> str:
+def _absolute(path: str, name: str, words=(), start: Path = Path()) -> str:
     """A path with ``~`` expanded and links followed, from ``start`` or the current folder."""
     if path in words:
         return path
     try:
         return str((start / Path(str(path)).expanduser()).resolve())
     except (ValueError, OSError, RuntimeError) as error:  # a zero byte, a loop, an unknown ~user
-        raise UserError(f"{path!r} is no path: {error}") from error
+        raise UserError(f"{name} {path!r} is no path: {error}") from error
 
 
 def _entered(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any]:
@@ -227,7 +229,7 @@ def _entered(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any
         if name not in known:
             raise UserError(f"there is no parameter {name!r}; {hint(name, known)}")
     named = [name for name in _WORDS if settings.get(name) is not None]
-    return {**settings, **{n: _absolute(settings[n], _WORDS[n], start) for n in named}}
+    return {**settings, **{n: _absolute(settings[n], n, _WORDS[n], start) for n in named}}
 
 
 def _profile_settings(profile: str, above: tuple[str, ...] = ()) -> dict[str, Any]:

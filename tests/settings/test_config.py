@@ -65,8 +65,8 @@ def test_the_environment_turns_the_default_profile_alone(monkeypatch):
         ({"grid_tau": [0.1, 7]}, "grid_tau is 7"),
         ({"alhpa": 1}, "there is no parameter 'alhpa'; did you mean 'alpha'?"),
         ({"train_fraction": 0.9, "validation_fraction": 0.1}, "leave nothing to test on"),
-        ({"data": "a\0b"}, "is no path: embedded null byte"),
-        ({"backbone": "~nobody-here/weights.h5"}, "is no path"),
+        ({"data": "a\0b"}, "data 'a\\x00b' is no path: embedded null byte"),
+        ({"backbone": "~nobody-here/weights.h5"}, "backbone '~nobody-here/weights.h5' is no path"),
     ],
 )
 def test_an_impossible_value_is_refused_by_name(bad, says):
