@@ -76,6 +76,6 @@ def test_killed_at_random_moments_it_becomes_what_it_would_have(seed, tmp_path):
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
     whole, none = _made(tmp_path / "whole", kills=0, seed=seed)
-    broken, killed = _made(tmp_path / "killed", kills=50, seed=seed)
+    broken, killed = _made(tmp_path / "killed", kills=8, seed=seed)
     assert none == 0 and killed
     assert _contents(broken) == _contents(whole)
