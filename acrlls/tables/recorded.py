@@ -142,6 +142,12 @@ def name_of(side: Side) -> str:
     return VARIANTS[network].title + (f" {step_title(step)}" if step else "")
 
 
+def kept(run: Run) -> str:
+    """Such as "Phase 1, epoch 28": what a run returned."""
+    phase = run.manifest["selected_phase"]
+    return f"Phase {phase}, epoch {run.best_epoch(phase).epoch:.0f}"
+
+
 def averaged(rows: Iterable[tuple[tuple, dict]]) -> pd.DataFrame:
     """The mean of the rows that have the same key, in the order of the keys' first appearance."""
     keys, values = zip(*rows, strict=True)
