@@ -122,9 +122,8 @@ def compare(
     rows = pd.DataFrame(rows, index=list(MEASURES))
     p_value = exchanged(p, test.labels, weights, bins, resamples)
     rows.loc[ECE, ["low", "high", "p"]] = np.nan, np.nan, p_value
-    return Difference(
-        rows, len({two[0].config.seed for two in runs}), len(groups), 1 / (1 + resamples)
-    )
+    seeds = len({two[0].config.seed for two in runs})
+    return Difference(rows, seeds, len(groups), 1 / (1 + resamples))
 
 
 def exchanged(p, labels, weights, bins: int, resamples: int, seed: int = 0) -> float:
@@ -199,12 +198,8 @@ def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:
     """Means over the runs that have further readings of BatchNorm's statistics; a row a reading and
     network."""
     runs = [(n, r) for n in NETWORKS for r in setting.of(n) if len(readings(r)) > 1]
-    names = {"reestimated": "recomputed"}
     return averaged(
-        (
-            (names.get(reading, f"momentum {reading}"), VARIANTS[n].title),
-            dict(zip(MEASURES, values, strict=True)),
-        )
+        ((reading, VARIANTS[n].title), dict(zip(MEASURES, values, strict=True)))
         for n, run in runs
         for reading, p in readings(run).items()
         for values in [measures(p, run.predictions("test").labels, None, bins)]

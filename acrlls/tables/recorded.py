@@ -109,15 +109,21 @@ def probabilities(run: Run, step: str = "", mix: str = "own") -> np.ndarray:
     return method.fit(run.predictions("validation"), sample_weight=weights).predict_proba(test)
 
 
+def _reading(name) -> str:
+    return "recomputed" if name == "reestimated" else f"momentum {name}"
+
+
 def readings(run: Run) -> dict[str, np.ndarray]:
     """Test probabilities ``(n, classes)`` of a run by each reading of BatchNorm's statistics at
     prediction: the run's own, and those that were measured on the same training."""
-    found = {str(run.config.batchnorm_statistics[0]): run.predictions("test").probabilities}
+    found = {_reading(run.config.batchnorm_statistics[0]): run.predictions("test").probabilities}
     file = run.folder / "statistics_predictions.csv.gz"
     if file.exists():
         every = pd.read_csv(file, dtype={"statistics": str}).query("part == 'test'")
         for name, rows in every.groupby("statistics", sort=False):
-            found[name] = softmax(rows[[f"logit_{c}" for c in run.class_names]].to_numpy(), axis=1)
+            found[_reading(name)] = softmax(
+                rows[[f"logit_{c}" for c in run.class_names]].to_numpy(), axis=1
+            )
     return found
 
 

@@ -21,7 +21,7 @@ def tell(found: Difference, first: Side, second: Side) -> str:
         0: f"{b} is not shown to predict better or worse than {a}",
     }[found.shows("NLL")]
     parts = [_change(found, "NLL"), _change(found, "Accuracy", 1, 100, " points")]
-    return f"**{verdict}**: {', '.join([*parts, _change(found, ECE)])} ({_seeds(found)})."
+    return f"**{verdict}**: {', '.join([*parts, _change(found, ECE)])}, from {_seeds(found)}."
 
 
 def _change(found: Difference, measure: str, digits: int = 3, factor: float = 1, unit="") -> str:
@@ -31,7 +31,7 @@ def _change(found: Difference, measure: str, digits: int = 3, factor: float = 1,
         return f"mean class-wise ECE {error(row.difference, True)} ({found.p_value})"
     ends = row[["difference", "low", "high"]]
     value, low, high = (number(factor * end, digits, True) for end in ends)
-    name = measure if measure.isupper() else measure.lower()
+    name = "accuracy" if measure == "Accuracy" else measure
     return f"{name} {value}{unit} (95 % interval {low} to {high})"
 
 
@@ -47,16 +47,16 @@ def headline(layers: Mixes, step: Mixes, errors, floor: float) -> str:
     above, runs = sum(e > floor for e in errors), len(errors)
     trained = {runs: "do not make the network calibrated", 0: "leave no visible miscalibration"}
     trained = trained.get(above, f"leave miscalibration in {above} of {runs} runs")
-    gain = {
-        -1: "a gain in NLL over the network without them was found",
-        0: "no gain in NLL over the network without them could be shown",
-        1: "a loss in NLL against the network without them was found",
-    }
-    after = {
-        -1: "improves the plain network more than the layers do",
-        0: "could not be shown to improve the plain network more or less than the layers do",
-        1: "leaves the plain network worse than the layers do",
-    }
+    gain = (
+        "a gain in NLL over the network without them was found",
+        "no gain in NLL over the network without them could be shown",
+        "a loss in NLL against the network without them was found",
+    )
+    after = (
+        "improves the plain network more than the layers do",
+        "could not be shown to improve the plain network more or less than the layers do",
+        "leaves the plain network worse than the layers do",
+    )
     return (
         f"**The two layers {trained}, and {_mixes(layers, gain, 'with them')}. Vector scaling, one "
         f"step after training, {_mixes(step, after, 'after that step')}.** All numbers are from "
@@ -64,14 +64,15 @@ def headline(layers: Mixes, step: Mixes, errors, floor: float) -> str:
     )
 
 
-def _mixes(found: Mixes, words: dict, how: str) -> str:
-    """A phrase by what the NLL shows in both class mixes; it is higher or lower ``how``."""
+def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
+    """What the NLL shows in both class mixes, in the words for lower, no difference shown, and
+    higher; where the paper's mix shows something else, it is lower or higher ``how``."""
     own, paper = (mix.shows("NLL") for mix in found)
     if own == paper:
-        return f"{words[own]} in either class mix"
-    there = {-1: f"the NLL is lower {how}", 1: f"the NLL is higher {how}"}
-    there = there.get(paper, "no difference could be shown")
-    return f"{words[own]} on these images; in the paper's class mix {there}"
+        return f"{words[own + 1]} in either class mix"
+    other = {-1: f"the NLL is lower {how}", 1: f"the NLL is higher {how}"}
+    other = other.get(paper, "no difference could be shown")
+    return f"{words[own + 1]} on these images; in the paper's class mix {other}"
 
 
 # --- Four answers for the front page
@@ -93,35 +94,25 @@ def calibrated(errors, floor: float) -> str:
 
 def better(found: Mixes) -> str:
     """Does Proposed predict better than Baseline, in both class mixes?"""
-    words = {
-        -1: "Proposed has a lower NLL than Baseline",
-        0: "No difference in NLL could be shown",
-        1: "Proposed has a higher NLL than Baseline",
-    }
-    return f"**Better?** {_both(found, words, 'with Proposed')}"
+    return f"**Better?** {_both(found, 'Proposed', 'Baseline')}"
 
 
 def needed(step: Mixes) -> str:
     """Does Proposed make a step after training unnecessary? As in :func:`headline`."""
-    words = {
-        -1: "No: Baseline with one post-hoc step has a lower NLL than Proposed as trained",
-        0: "Not shown: no difference in NLL between Baseline with one post-hoc step and Proposed "
-        "as trained could be shown",
-        1: "Proposed as trained has a lower NLL than Baseline with one post-hoc step",
-    }
-    return f"**Post-hoc unnecessary?** {_both(step, words, 'after the step')}"
+    sides = "Baseline with one post-hoc step", "Proposed as trained"
+    return f"**Post-hoc unnecessary?** {_both(step, *sides)}"
 
 
-def _both(found: Mixes, words: dict, how: str) -> str:
+def _both(found: Mixes, a: str, b: str) -> str:
     """The NLL in both mixes, and Brier score and ECE where they are shown to differ."""
+    neither = f"No difference in NLL between {a} and {b} could be shown"
+    words = f"{a} has a lower NLL than {b}", neither, f"{a} has a higher NLL than {b}"
     own, paper = (
         ", ".join(_change(f, m) for m in ("NLL", "Brier score", ECE) if m == "NLL" or f.shows(m))
         for f in found
     )
-    return (
-        f"{_mixes(found, words, how)}. On these images: {own}. In the paper's mix: {paper}. From "
-        f"{_seeds(found[0])}."
-    )
+    said = f"{_mixes(found, words, f'with {a}')}. On these images: {own}. In the paper's mix: "
+    return f"{said}{paper}. From {_seeds(found[0])}."
 
 
 def repeated(errors, seeds: int) -> str:
@@ -131,11 +122,11 @@ def repeated(errors, seeds: int) -> str:
     runs = min(map(len, ours.values()))
     signs = {a < b for a, b in zip(*ours.values(), strict=False)}
     verdict = "Yes, in sign." if len(signs) == 1 else "No, not even in sign."
-    values = " and ".join(f"{n} {listed(map(error, each))}" for n, each in ours.items())
+    values = " and ".join(f"{listed(map(error, each))} for {n}" for n, each in ours.items())
+    how_many = f"{plural(runs, 'run')} of each, {plural(seeds, 'seed')}"
     return (
-        f"**Repeated?** {verdict if seeds > 2 else 'Not settled.'} The mean class-wise ECE of each "
-        f"run is {values} ({plural(runs, 'run')} of each, {plural(seeds, 'seed')}). The paper has "
-        "one run."
+        f"**Repeated?** {verdict if seeds > 2 else 'Not settled.'} The mean class-wise ECE of "
+        f"single runs is {values} ({how_many}). The paper has one run."
     )
 
 
@@ -144,4 +135,4 @@ def which_epochs(setting: Setting, network: str) -> str:
     runs = setting.of(network)
     epochs = listed(map(kept, runs)).replace(", Phase", "; Phase")
     title = VARIANTS[network].title
-    return f"By validation loss, {plural(len(runs), 'run')} of {title} kept: {epochs}."
+    return f"By validation loss, {plural(len(runs), 'run')} of {title} kept {epochs}."

@@ -3,7 +3,7 @@
 
 def number(x: float, places: int = 3, signed: bool = False) -> str:
     """A number with fixed decimals and, below zero, a true minus sign."""
-    return f"{x:{'+' if signed else ''}.{places}f}".replace("-", "−")
+    return f"{x:{'+' if signed else ''}z.{places}f}".replace("-", "−")
 
 
 def error(x: float, signed: bool = False) -> str:

@@ -102,7 +102,7 @@ def test_the_card_on_calibration_counts_seeds_above_the_floor(errors, said):
 def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, seeds, said):
     text = verdict.repeated({"Baseline": [0.02, 0.03], "Proposed": proposed}, seeds)
     assert text.startswith(f"**Repeated?** {said}")
-    assert f"Proposed 0.010, {proposed[1]:.3f} and Baseline 0.020, 0.030 (2 runs" in text
+    assert f"0.010, {proposed[1]:.3f} for Proposed and 0.020, 0.030 for Baseline (2 runs" in text
 
 
 def test_the_kept_epochs_of_single_dense_are_those_of_its_records(published):
