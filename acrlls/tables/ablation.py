@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import compress, product
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,8 @@ import pandas as pd
 from acrlls import VARIANTS, paper, run_all
 from acrlls.paper import CLASSES
 from acrlls.tables import beside
-from acrlls.tables.compare import ECE, MIXES, Difference, classwise_ece, compare, mean_of
+from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of
 from acrlls.tables.recorded import UNWEIGHTED, Setting
-from acrlls.tables.verdict import tell, which_epochs
 from acrlls.tables.words import error, listed, plural
 
 WEIGHTED = ("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls")
@@ -35,10 +34,10 @@ def networks(config) -> Pair:
 def _beside(statistic: Callable, index, published, real: Setting, ours: Setting, resamples: int):
     """A table in the columns of :mod:`acrlls.tables.beside`, a row a network and quantity; beside
     published numbers, of the published networks alone."""
-    tables, known = {}, [VARIANTS[n].title in published.index for n in WEIGHTED]
-    if not beside.is_paper(ours.of("baseline")[0].class_names):
-        known = [True] * len(WEIGHTED)
-    for network in compress(WEIGHTED, known):
+    tables, known = {}, beside.is_paper(ours.of("baseline")[0].class_names)
+    for network in WEIGHTED:
+        if known and VARIANTS[network].title not in published.index:
+            continue
         title, run = VARIANTS[network].title, ours.of(network)[0]
         theirs = published.reindex([title]).iloc[0]
         about = statistic, index, theirs, real.of(network), run
@@ -97,12 +96,3 @@ def finding(ways: pd.DataFrame, where: str, layers: Difference) -> str:
         f"({layers.p_value}), dividing the class weights out by {error(corrected - base, True)}"
         f"{without} ({runs} of each)."
     )
-
-
-def against_single_dense(setting: Setting, bins: int, resamples: int) -> str:
-    """Proposed against Single Dense, which has neither layer, in both class mixes."""
-    sides = ("single_dense", ""), ("proposed", "")
-    if not setting.common(*sides):
-        return ""
-    own, paper = (tell(compare(setting, *sides, mix, bins, resamples), *sides) for mix in MIXES)
-    return f"{own} In the paper's class mix: {paper} {which_epochs(setting, 'single_dense')}"

@@ -79,11 +79,8 @@ def weights_sentence(table: pd.DataFrame) -> str:
     if "real images" not in table:
         return ""
     far = np.log(table["real images"] / table.published).abs().idxmax()
-    return (
-        f"The class weight that differs most is that of {far}: "
-        f"{number(table['real images'][far], 2)} in the runs on the real images, "
-        f"{number(table.published[far], 2)} in the paper."
-    )
+    real, theirs = (number(table[column][far], 2) for column in ("real images", "published"))
+    return f"{far} weighs {real} in the runs on the real images and {theirs} in the paper."
 
 
 def finding() -> str:

@@ -109,21 +109,15 @@ def probabilities(run: Run, step: str = "", mix: str = "own") -> np.ndarray:
     return method.fit(run.predictions("validation"), sample_weight=weights).predict_proba(test)
 
 
-def _reading(name) -> str:
-    return "recomputed" if name == "reestimated" else f"momentum {name}"
-
-
 def readings(run: Run) -> dict[str, np.ndarray]:
     """Test probabilities ``(n, classes)`` of a run by each reading of BatchNorm's statistics at
     prediction: the run's own, and those that were measured on the same training."""
-    found = {_reading(run.config.batchnorm_statistics[0]): run.predictions("test").probabilities}
+    found = {str(run.config.batchnorm_statistics[0]): run.predictions("test").probabilities}
     file = run.folder / "statistics_predictions.csv.gz"
     if file.exists():
         every = pd.read_csv(file, dtype={"statistics": str}).query("part == 'test'")
         for name, rows in every.groupby("statistics", sort=False):
-            found[_reading(name)] = softmax(
-                rows[[f"logit_{c}" for c in run.class_names]].to_numpy(), axis=1
-            )
+            found[name] = softmax(rows[[f"logit_{c}" for c in run.class_names]].to_numpy(), axis=1)
     return found
 
 
@@ -146,12 +140,6 @@ def name_of(side: Side) -> str:
     """Such as "Baseline after vector scaling", or "Proposed"."""
     network, step = side
     return VARIANTS[network].title + (f" {step_title(step)}" if step else "")
-
-
-def kept(run: Run) -> str:
-    """Such as "Phase 1, epoch 28": what a run returned."""
-    phase = run.manifest["selected_phase"]
-    return f"Phase {phase}, epoch {run.best_epoch(phase).epoch:.0f}"
 
 
 def averaged(rows: Iterable[tuple[tuple, dict]]) -> pd.DataFrame:

@@ -127,12 +127,6 @@ def true_errors(run, config, several_bins, fresh_images: int | None) -> pd.DataF
     return pd.DataFrame(rows, [*run.class_names, "Top label"]).T
 
 
-def which(run, real) -> str:
-    """Which of how many runs the page shows."""
-    runs = f"the first of {plural(len(real), 'recorded run')}" if real else "one run of this build"
-    return f"Shown is {runs}, seed {run.config.seed}."
-
-
 def finding(table: pd.DataFrame, floor: pd.DataFrame, title: str) -> str:
     """The section's finding on a network of this title, from :func:`scores` of each way and one
     table of :func:`floors`."""

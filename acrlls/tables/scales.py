@@ -11,7 +11,7 @@ from acrlls.config import Config, UserError
 from acrlls.paper import table
 from acrlls.runs import Run, grid
 from acrlls.tables.beside import REAL, here, is_paper, on
-from acrlls.tables.words import number, part_of, plural, power
+from acrlls.tables.words import part_of, plural, power, span
 
 
 def run_with_lls(config: Config) -> Run:
@@ -115,16 +115,13 @@ def finding(scales, largest: float, moved: pd.DataFrame, real: Sequence[Run], ti
         ours = pd.DataFrame([r.best_scales(2)[theirs.index] for r in real])
         same = (ours.rank(axis=1) == theirs.rank()).all(axis=1).sum()
         said = (
-            f"On the real images the scales end between {number(ours.min(axis=None))} and "
-            f"{number(ours.max(axis=None))} (published: {number(theirs.min())} to "
-            f"{number(theirs.max())}); they have the order of Table II in {same} of "
-            f"{plural(len(real), 'run')}. "
+            f"On the real images the scales end at {span(ours)} (published: {span(theirs)}); they "
+            f"have the order of Table II in {same} of {plural(len(real), 'run')}. "
         )
     beyond = (moved["our change"].abs() > 2 * noise).sum()
     return (
         f"{said}**A scale cannot be read by itself**: {on(title).lower()}, moving the scales into "
         f"the layer before changes no probability by more than {power(largest)}. They end there "
-        f"between {number(min(scales))} and {number(max(scales))} with one seed, and "
-        f"{part_of(beyond, len(moved))} changes between the phases exceed twice the standard "
-        f"deviation over seeds, which goes from {number(noise.min())} to {number(noise.max())}."
+        f"at {span(scales)} with one seed, and {part_of(beyond, len(moved))} changes between the "
+        f"phases exceed twice the standard deviation over seeds, which is {span(noise)}."
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from acrlls.method import VARIANTS
 from acrlls.tables.compare import ECE, Difference
-from acrlls.tables.recorded import Setting, Side, kept, name_of
+from acrlls.tables.recorded import Setting, Side, name_of
 from acrlls.tables.words import error, listed, number, plural
 
 Mixes = tuple[Difference, Difference]  # in the images' own class mix, and in the paper's
@@ -44,9 +44,8 @@ def headline(layers: Mixes, step: Mixes, errors, floor: float) -> str:
     """The verdict in short. ``layers`` is Proposed minus Baseline as trained, ``step`` Baseline
     with a post-hoc step minus Proposed as trained; ``errors`` are the mean class-wise ECEs of
     Proposed's runs, and 95 % of calibrated ones would lie below ``floor``."""
-    above, runs = sum(e > floor for e in errors), len(errors)
-    trained = {runs: "do not make the network calibrated", 0: "leave no visible miscalibration"}
-    trained = trained.get(above, f"leave miscalibration in {above} of {runs} runs")
+    every, none = "do not make the network calibrated", "leave no visible miscalibration"
+    trained = _above(errors, floor, every, none, "leave miscalibration in {}")
     gain = (
         "a gain in NLL over the network without them was found",
         "no gain in NLL over the network without them could be shown",
@@ -62,6 +61,11 @@ def headline(layers: Mixes, step: Mixes, errors, floor: float) -> str:
         f"step after training, {_mixes(step, after, 'after that step')}.** All numbers are from "
         "the real images."
     )
+
+
+def _above(errors, floor: float, every: str, none: str, some: str) -> str:
+    above, runs = sum(e > floor for e in errors), len(errors)
+    return {runs: every, 0: none}.get(above, some.format(f"{above} of {runs} runs"))
 
 
 def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
@@ -81,10 +85,8 @@ def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
 def calibrated(errors, floor: float) -> str:
     """Does Proposed, as trained, show miscalibration? ``errors`` and ``floor`` as in
     :func:`headline`."""
-    above = sum(e > floor for e in errors)
-    verdict = {len(errors): "No.", 0: "These images show no miscalibration."}.get(
-        above, f"Not always: {above} of {len(errors)} runs lie above the noise floor."
-    )
+    none, some = "These images show no miscalibration.", "Not always: {} lie above the noise floor."
+    verdict = _above(errors, floor, "No.", none, some)
     return (
         f"**Calibrated?** {verdict} The mean class-wise ECE of Proposed as trained is "
         f"{error(np.mean(errors))}; perfect calibration would stay below {error(floor)} in 95 % of "
@@ -132,7 +134,7 @@ def repeated(errors, seeds: int) -> str:
 
 def which_epochs(setting: Setting, network: str) -> str:
     """Which phase and epoch each run of a network kept."""
-    runs = setting.of(network)
-    epochs = listed(map(kept, runs)).replace(", Phase", "; Phase")
-    title = VARIANTS[network].title
-    return f"By validation loss, {plural(len(runs), 'run')} of {title} kept {epochs}."
+    runs, title = setting.of(network), VARIANTS[network].title
+    epochs = [(n := r.manifest["selected_phase"], int(r.best_epoch(n).epoch)) for r in runs]
+    said = "; ".join(f"Phase {phase}, epoch {epoch}" for phase, epoch in epochs)
+    return f"By validation loss, {plural(len(runs), 'run')} of {title} kept {said}."

@@ -1,5 +1,7 @@
 """How a computed sentence writes numbers."""
 
+import numpy as np
+
 
 def number(x: float, places: int = 3, signed: bool = False) -> str:
     """A number with fixed decimals and, below zero, a true minus sign."""
@@ -12,10 +14,14 @@ def error(x: float, signed: bool = False) -> str:
 
 
 def power(x: float) -> str:
-    """A small positive number such as ``2.4 × 10⁻⁷``; ``0`` for zero."""
+    """A small positive number such as ``2.4 × 10^-7`` as TeX; ``0`` for zero."""
     digits, exponent = f"{x:.1e}".split("e")
-    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{digits} × 10{raised}" if x else "0"
+    return rf"${digits} \times 10^{{{int(exponent)}}}$" if x else "0"
+
+
+def span(values) -> str:
+    """``"0.799 to 1.040"``, the least and the largest of some values."""
+    return f"{number(np.min(values))} to {number(np.max(values))}"
 
 
 def part_of(count: int, total: int) -> str:

@@ -43,12 +43,12 @@ def test_class_weights_of_the_records_stand_beside_the_published_ones():
     assert found["real images"].tolist() == pytest.approx(training_weights(real[0]))
     assert found.phantom.tolist() == pytest.approx([10 / 16, 10 / 12, 10 / 8, 10 / 4])
     text = data.weights_sentence(found)
-    assert "Lung Opacity: 3.81 in the runs" in text and "0.88 in the paper" in text
+    assert "Lung Opacity weighs 3.81 in" in text and "0.88 in the paper" in text
     assert data.weights_sentence(found[["phantom"]]) == ""
 
 
 def test_small_numbers_and_parts_of_a_total_are_in_words():
-    assert words.power(2.4e-7) == "2.4 × 10⁻⁷" and words.power(0) == "0"
+    assert words.power(2.4e-7) == r"$2.4 \times 10^{-7}$" and words.power(0) == "0"
     said = [words.part_of(k, 4) for k in (0, 2, 4)]
     assert said == ["none of the four", "2 of the four", "all four"]
     assert [words.error(x) for x in (0.0123, 0.0061)] == ["0.012", "0.0061"]
