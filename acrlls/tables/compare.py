@@ -44,7 +44,7 @@ class Difference:
     def p_value(self) -> str:
         """Such as "p = 0.012", or "p ≤ 0.002" where p is the least that can be reached."""
         p = self.table.p[ECE]
-        return f"p {'≤' if p <= self.least else '='} {number(p)}"
+        return f"p {'≤' if p <= self.least else '='} {number(p) if p >= 0.001 else f'{p:.1g}'}"
 
     def shows(self, measure: str) -> int:
         """+1 or -1 where a measure is shown to differ (interval on one side of zero; for the ECE

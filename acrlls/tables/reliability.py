@@ -38,9 +38,10 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
         ends = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
         about = f"95 % interval {percent(ends.low, 1)} to {percent(ends.high, 1)}"
         said.append(f"{percent(right.mean(), 1)} ({about}; {plural(len(right), 'image')})")
+    rest = "".join(f", {each} in run {k}" for k, each in enumerate(said[1:], 2))
     return (
         f"**Of the answers given with a confidence near {number((low + high) / 2, 2)}, "
-        f"{said[0]} were right in the first run{''.join(f', {s} in the next' for s in said[1:])}**."
+        f"{said[0]} were right in run 1{rest}**."
     )
 
 

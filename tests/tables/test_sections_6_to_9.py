@@ -63,7 +63,7 @@ def test_images_near_a_confidence_are_counted():
     right = (test.classes == test.labels)[(top > 0.96) & (top <= 0.98)]
     text = reliability.near([run, run])
     assert text.count(f"; {len(right)} images)") == 2 and "near 0.97" in text
-    assert text.count(f"{100 * right.mean():.1f} %") == 2 and "in the next**." in text
+    assert text.count(f"{100 * right.mean():.1f} %") == 2 and "in run 2**." in text
     assert reliability.near([run], 2, 3).startswith("No image")
 
 
