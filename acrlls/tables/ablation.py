@@ -13,7 +13,7 @@ from acrlls.paper import CLASSES
 from acrlls.tables import beside
 from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of
 from acrlls.tables.recorded import UNWEIGHTED, Setting
-from acrlls.tables.words import number, plural
+from acrlls.tables.words import error, listed, plural
 
 WEIGHTED = ("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls")
 PLAIN = WEIGHTED[:5]
@@ -32,9 +32,12 @@ def networks(config) -> Pair:
 
 
 def _beside(statistic: Callable, index, published, real: Setting, ours: Setting, resamples: int):
-    """A table in the columns of :mod:`acrlls.tables.beside`, a row a network and quantity."""
-    tables = {}
+    """A table in the columns of :mod:`acrlls.tables.beside`, a row a network and quantity; beside
+    published numbers, of the published networks alone."""
+    tables, known = {}, beside.is_paper(ours.of("baseline")[0].class_names)
     for network in WEIGHTED:
+        if known and VARIANTS[network].title not in published.index:
+            continue
         title, run = VARIANTS[network].title, ours.of(network)[0]
         theirs = published.reindex([title]).iloc[0]
         about = statistic, index, theirs, real.of(network), run
@@ -78,18 +81,18 @@ def three_ways(pairs: Mapping[str, Pair], bins: int) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def finding(ways: pd.DataFrame, where: str) -> str:
+def finding(ways: pd.DataFrame, where: str, layers: Difference) -> str:
     """The section's finding on the images of this title in :func:`three_ways`: what the layers
-    change, and what the weights do."""
-    rows = ways.sort_index().loc[where]
-    ece = rows[ECE].unstack()
-    weighted, corrected, plain = (ece.reindex(columns=list(WAYS))[way] for way in WAYS)
-    base, layers = weighted["Baseline"], weighted["Proposed"] - weighted["Baseline"]
-    gap = plain["Baseline"] - base
-    without = "" if np.isnan(gap) else f" and training without them by {number(gap, 4, True)}"
+    change, Proposed minus Baseline, and what the weights do."""
+    rows = ways.sort_index().loc[where].loc["Baseline"]
+    base, corrected, plain = rows[ECE].reindex(list(WAYS))
+    without = (
+        "" if np.isnan(plain) else f" and training without them by {error(plain - base, True)}"
+    )
+    runs = listed(dict.fromkeys(plural(int(n), "run") for n in rows.runs)).replace(", ", " or ")
     return (
-        f"{beside.on(where)}, Baseline has a mean class-wise ECE of {number(base, 4)}; the two "
-        f"layers change it by {number(layers, 4, True)}, dividing the class weights out by "
-        f"{number(corrected['Baseline'] - base, 4, True)}{without} "
-        f"({plural(int(rows.runs.min()), 'run')} of each)."
+        f"{beside.on(where)}, in their own class mix, Baseline has a mean class-wise ECE of "
+        f"{error(base)}; the two layers change it by {error(layers.table.difference[ECE], True)} "
+        f"({layers.p_value}), dividing the class weights out by {error(corrected - base, True)}"
+        f"{without} ({runs} of each)."
     )

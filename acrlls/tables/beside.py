@@ -15,7 +15,7 @@ from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables.compare import classwise_ece, crossed
 from acrlls.tables.recorded import has_paper_classes, is_paper, mix_weights
-from acrlls.tables.words import signed
+from acrlls.tables.words import plural, signed
 
 REAL = "real images"
 SCORES = ("Precision", "Recall", "F1")
@@ -30,6 +30,12 @@ def here(config: Config) -> str:
 def on(title: str) -> str:
     """How a sentence about the images of a column begins."""
     return "In this run" if title == "this run" else f"On the {title}"
+
+
+def caption(what: str, real: Sequence[Run]) -> str:
+    """A table's caption that names the runs on the real images and their class mix."""
+    runs = f"; real images: {plural(len(real), 'run')}, weighted to the paper's class mix"
+    return what + runs if real else what
 
 
 def alone(config: Config) -> Markdown | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,10 +59,11 @@ def finding(table: pd.DataFrame, real: Sequence[Run], title: str) -> str:
         right = table.iloc[:, -1][OVERALL[0]]
         return f"{title} classifies {percent(right, 1)} of the test images rightly, with one seed."
     accuracy, recall = table.loc[OVERALL[0]], table[beside.REAL].xs("Recall", level=1)
+    points = re.sub(r"\d\.\d+", lambda share: f"{100 * float(share[0]):.1f}", accuracy.difference)
     return (
         f"**On the real images {title} is right on {percent(accuracy[beside.REAL], 1)}, weighted "
-        f"to the paper's class mix; published are {percent(accuracy.published, 1)}.** The "
-        f"difference is {accuracy.difference}. The class with the lowest recall is "
+        f"to the paper's class mix; the paper reports {percent(accuracy.published, 1)}.** The "
+        f"difference in points is {points}. The class with the lowest recall is "
         f"{recall.idxmin()}, {number(recall.min())} (published: "
         f"{number(table.published[recall.idxmin(), 'Recall'])}), over {plural(len(real), 'run')}."
     )

@@ -21,7 +21,7 @@ from acrlls.tables.recorded import (
     probabilities,
     readings,
 )
-from acrlls.tables.words import number, signed
+from acrlls.tables.words import error, number, signed
 
 ECE = "Mean class-wise ECE"
 MEASURES = ("Accuracy", "NLL", "Brier score", ECE)
@@ -32,12 +32,19 @@ MIXES = {"own": "in the images' own mix", "paper": "in the paper's mix"}
 @dataclass(frozen=True)
 class Difference:
     """``second`` minus ``first`` over ``pairs`` of runs, which have so many ``seeds``, and test
-    images. ``table``: a row a measure; columns difference, low, high (95 %), for the ECE alone p.
-    """
+    images. ``table``: a row a measure; columns difference, low, high (95 %), for the ECE alone p,
+    of which so many drawings cannot reach less than ``least``."""
 
     table: pd.DataFrame
     seeds: int
     pairs: int
+    least: float = 0.0
+
+    @property
+    def p_value(self) -> str:
+        """Such as "p = 0.012", or "p ≤ 0.002" where p is the least that can be reached."""
+        p = self.table.p[ECE]
+        return f"p {'≤' if p <= self.least else '='} {number(p) if p >= 0.001 else f'{p:.1g}'}"
 
     def shows(self, measure: str) -> int:
         """+1 or -1 where a measure is shown to differ (interval on one side of zero; for the ECE
@@ -115,7 +122,8 @@ def compare(
     rows = pd.DataFrame(rows, index=list(MEASURES))
     p_value = exchanged(p, test.labels, weights, bins, resamples)
     rows.loc[ECE, ["low", "high", "p"]] = np.nan, np.nan, p_value
-    return Difference(rows, len({two[0].config.seed for two in runs}), len(groups))
+    seeds = len({two[0].config.seed for two in runs})
+    return Difference(rows, seeds, len(groups), 1 / (1 + resamples))
 
 
 def exchanged(p, labels, weights, bins: int, resamples: int, seed: int = 0) -> float:
@@ -147,8 +155,8 @@ def difference_table(found: dict) -> pd.DataFrame:
     rows = {}
     for key, difference in found.items():
         ends, ece = difference.table[["difference", "low", "high"]], difference.table.loc[ECE]
-        rows[key] = {m: signed(*ends.loc[m], 3) for m in ("Accuracy", "NLL")}
-        rows[key] |= {"ECE": number(ece.difference, 4, True), "p": number(ece.p)}
+        rows[key] = {m: signed(*ends.loc[m], 3) for m in MEASURES[:3]}
+        rows[key]["ECE (p)"] = f"{error(ece.difference, True)} ({difference.p_value})"
         rows[key]["runs"] = str(difference.pairs)
     return pd.DataFrame(rows).T
 

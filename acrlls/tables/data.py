@@ -9,9 +9,9 @@ import pandas as pd
 from acrlls.config import Config
 from acrlls.data import Augmentation, Dataset, class_weights, duplicates, render, split_counts
 from acrlls.paper import CLASSES, NUMBERS, beside, by_class, show, table
-from acrlls.runs import Run
+from acrlls.runs import Run, training_weights
 from acrlls.tables.recorded import is_paper
-from acrlls.tables.words import percent
+from acrlls.tables.words import number, part_of, percent
 
 PARTS = ("train", "validation", "test")
 
@@ -63,11 +63,24 @@ def repeated(dataset: Dataset, split) -> str:
     )
 
 
-def weights(dataset: Dataset, split) -> pd.DataFrame:
-    """Class weights of the training part, published and ours."""
-    names = list(dataset.class_names)
-    ours = pd.Series(class_weights(dataset.labels[split.train], len(names)), names, name="ours")
-    return beside(ours, by_class("class_weight")) if is_paper(names) else ours.to_frame()
+def weights(dataset: Dataset, split, real: Sequence[Run], title: str) -> pd.DataFrame:
+    """Class weights of the training part: published, in the records, and in this build."""
+    names, columns = list(dataset.class_names), {}
+    if is_paper(names):
+        columns["published"] = by_class("class_weight")
+        if real:
+            columns["real images"] = pd.Series(training_weights(real[0]), real[0].class_names)
+    columns[title] = pd.Series(class_weights(dataset.labels[split.train], len(names)), names)
+    return pd.DataFrame(columns).loc[names]
+
+
+def weights_sentence(table: pd.DataFrame) -> str:
+    """Which class weight of the records is furthest from the published one, in ratio."""
+    if "real images" not in table:
+        return ""
+    far = np.log(table["real images"] / table.published).abs().idxmax()
+    real, theirs = (number(table[column][far], 2) for column in ("real images", "published"))
+    return f"{far} weighs {real} in the runs on the real images and {theirs} in the paper."
 
 
 def finding() -> str:
@@ -77,8 +90,8 @@ def finding() -> str:
     pairs = zip(CLASSES, formula, strict=True)
     agree = sum(NUMBERS[f"class_weight.{c}"].agrees(w) for c, w in pairs)
     return (
-        f"The published split follows exactly from the published counts, and {agree} of the "
-        f"{len(CLASSES)} published class weights follow to the printed digit."
+        f"The published split follows exactly from the published counts, and "
+        f"{part_of(agree, len(CLASSES))} published class weights follow to the printed digit."
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from acrlls import calibration
 from acrlls.calibration import METHODS
 from acrlls.data import batch, load_data
 from acrlls.tables.recorded import probabilities
-from acrlls.tables.words import listed, number, percent, plural
+from acrlls.tables.words import error, listed, number, part_of, percent, plural
 
 ALPHA = 0.05
 HEADINGS = {
@@ -26,16 +27,21 @@ SLOW = ("smooth_ece", "brier_reliability")  # fitted anew to every drawing of th
 
 def near(runs, low: float = 0.96, high: float = 0.98) -> str:
     """How many of the images whose predicted class got a confidence in ``(low, high]`` were
-    classified rightly, over some runs."""
-    tests = [run.predictions("test") for run in runs]
-    top = np.concatenate([t.probabilities.max(axis=1) for t in tests])
-    right = np.concatenate([t.classes == t.labels for t in tests])
-    right = right[(low < top) & (top <= high)]
-    if not len(right):
-        return f"No image has a confidence of {low} to {high}."
+    classified rightly, run by run, with Wilson intervals."""
+    said = []
+    for run in runs:
+        test = run.predictions("test")
+        top = test.probabilities.max(axis=1)
+        right = (test.classes == test.labels)[(low < top) & (top <= high)]
+        if not len(right):
+            return f"No image has a confidence of {low} to {high}."
+        ends = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+        about = f"95 % interval {percent(ends.low, 1)} to {percent(ends.high, 1)}"
+        said.append(f"{percent(right.mean(), 1)} ({about}; {plural(len(right), 'image')})")
+    rest = "".join(f", {each} in run {k}" for k, each in enumerate(said[1:], 2))
     return (
-        f"**Of {len(right):,} images with a confidence of {low} to {high}, "
-        f"{percent(right.mean(), 1)} were classified rightly**, over {plural(len(tests), 'run')}."
+        f"**Of the answers given with a confidence near {number((low + high) / 2, 2)}, "
+        f"{said[0]} were right in run 1{rest}**."
     )
 
 
@@ -122,15 +128,14 @@ def true_errors(run, config, several_bins, fresh_images: int | None) -> pd.DataF
     return pd.DataFrame(rows, [*run.class_names, "Top label"]).T
 
 
-def finding(table: pd.DataFrame, floor: pd.DataFrame, title: str, seed: int) -> str:
+def finding(table: pd.DataFrame, floor: pd.DataFrame, title: str) -> str:
     """The section's finding on a network of this title, from :func:`scores` of each way and one
     table of :func:`floors`."""
     ece, best, p_above = table.ECE, table.ECE.idxmin(), floor.p_above.drop("Top label")
-    way = best if best == "as trained" else f"after {best}"
+    lowest = f"{best[0].upper()}{best[1:]} gives the lowest, {error(ece[best])}."
     return (
-        f"{title} has a mean class-wise ECE of {number(ece['as trained'], 4)}, where perfect "
-        f"calibration would show {number(table.loc['as trained', 'floor, mean'], 4)} on average; "
-        f"{(p_above < ALPHA).sum()} of {len(p_above)} classes lie above their noise floor "
-        f"(p < 0.05). The lowest, {number(ece[best], 4)}, has the network {way}. One run, seed "
-        f"{seed}."
+        f"{title} has a mean class-wise ECE of {error(ece['as trained'])}, where perfect "
+        f"calibration would show {error(table.loc['as trained', 'floor, mean'])} on average; "
+        f"{part_of((p_above < ALPHA).sum(), len(p_above))} classes lie above their noise floor "
+        f"(p < 0.05). {'No post-hoc method gives a lower one.' if best == 'as trained' else lowest}"
     )

@@ -10,8 +10,8 @@ import acrlls
 from acrlls.config import Config, UserError
 from acrlls.paper import table
 from acrlls.runs import Run, grid
-from acrlls.tables.beside import REAL, here, is_paper
-from acrlls.tables.words import number
+from acrlls.tables.beside import REAL, here, is_paper, on
+from acrlls.tables.words import part_of, plural, power, span
 
 
 def run_with_lls(config: Config) -> Run:
@@ -106,17 +106,22 @@ def one_by_one(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, index=list(run.class_names))
 
 
-def finding(scales, largest: float, moved: pd.DataFrame) -> str:
-    """What the scales of one run show; ``largest`` is from :func:`fold`."""
-    theirs, noise, published = table("II")["Phase 2"], moved["seed to seed"], ""
-    if "published change" in moved:
-        published = f" (published: {number(theirs.min())} to {number(theirs.max())})"
+def finding(scales, largest: float, moved: pd.DataFrame, real: Sequence[Run], title: str) -> str:
+    """What the scales of the recorded runs show, and those of this build's one run under a heading
+    such as "phantom"; ``largest`` is from :func:`fold`."""
+    noise, said = moved["seed to seed"], ""
+    if real:
+        theirs = table("II")["Phase 2"]
+        ours = pd.DataFrame([r.best_scales(2)[theirs.index] for r in real])
+        same = (ours.rank(axis=1) == theirs.rank()).all(axis=1).sum()
+        said = (
+            f"On the real images the scales end at {span(ours)} (published: {span(theirs)}); they "
+            f"have the order of Table II in {same} of {plural(len(real), 'run')}. "
+        )
     beyond = (moved["our change"].abs() > 2 * noise).sum()
     return (
-        "**A scale cannot be read by itself**: moved into the layer before, the scales change no "
-        f"probability by more than {largest:.0e}. ".replace("e-", "e−")
-        + f"They end between {number(min(scales))} and {number(max(scales))} with one seed"
-        f"{published}, and {beyond or 'none'} of the {len(moved)} changes between the phases "
-        f"exceed twice the standard deviation over seeds, which goes from {number(noise.min(), 4)} "
-        f"to {number(noise.max(), 4)}."
+        f"{said}**A scale cannot be read by itself**: {on(title).lower()}, moving the scales into "
+        f"the layer before changes no probability by more than {power(largest)}. They end there "
+        f"at {span(scales)} with one seed, and {part_of(beyond, len(moved))} changes between the "
+        f"phases exceed twice the standard deviation over seeds, which is {span(noise)}."
     )

@@ -10,7 +10,7 @@ from acrlls.config import Config
 from acrlls.paper import NUMBERS
 from acrlls.runs import Run, run_all
 from acrlls.tables import beside
-from acrlls.tables.words import number, plural
+from acrlls.tables.words import number, plural, signed
 
 PHASES = {
     "Phase 1": "accuracy.phase1",
@@ -62,8 +62,8 @@ def finding(runs: Sequence[Run], resamples: int, where: str) -> str:
     verdict = "does not clearly raise" if low <= 0 <= high else "raises" if low > 0 else "lowers"
     said = (
         f"**{beside.on(where)}, Phase 2 {verdict} the test accuracy**: from {number(one)} to "
-        f"{number(two)}, a gain of {number(gain)} with the 95 % interval {number(low)} to "
-        f"{number(high)} over {plural(len(runs), 'run')} and the test images."
+        f"{number(two)}, a difference of {signed(gain, low, high, 3)}, 95 % interval over "
+        f"{plural(len(runs), 'run')} and the test images."
     )
     theirs = [number(NUMBERS[key].value) for key in PHASES.values()]
     if beside.is_paper(runs[0].class_names):
@@ -85,8 +85,6 @@ def backbone(config: Config, both_phases: bool) -> pd.DataFrame:
             rows[f"{metric.title}, Phase {phase}"] = {
                 "pretrained": metric(p, y),
                 "random start": metric(other, y),
-                "difference": gain.estimate,
-                "low": gain.low,
-                "high": gain.high,
+                "difference (95 % interval)": signed(gain.estimate, gain.low, gain.high, 3),
             }
     return pd.DataFrame(rows).T

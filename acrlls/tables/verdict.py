@@ -6,8 +6,10 @@ import numpy as np
 
 from acrlls.method import VARIANTS
 from acrlls.tables.compare import ECE, Difference
-from acrlls.tables.recorded import Side, name_of
-from acrlls.tables.words import number, plural
+from acrlls.tables.recorded import Setting, Side, name_of
+from acrlls.tables.words import error, listed, number, plural
+
+Mixes = tuple[Difference, Difference]  # in the images' own class mix, and in the paper's
 
 
 def tell(found: Difference, first: Side, second: Side) -> str:
@@ -16,22 +18,20 @@ def tell(found: Difference, first: Side, second: Side) -> str:
     verdict = {
         -1: f"{b} predicts better than {a}",
         1: f"{b} predicts worse than {a}",
-        0: f"{b} and {a} cannot be told apart by their NLL",
+        0: f"{b} is not shown to predict better or worse than {a}",
     }[found.shows("NLL")]
-    parts = [_change(found, "NLL", 3), _change(found, "Accuracy", 1, 100, " points")]
-    ece = found.table.loc[ECE]
-    parts.append(f"mean class-wise ECE {number(ece.difference, 4, True)} (p = {number(ece.p)})")
-    return f"**{verdict}**: {', '.join(parts)} ({_seeds(found)})."
+    parts = [_change(found, "NLL"), _change(found, "Accuracy", 1, 100, " points")]
+    return f"**{verdict}**: {', '.join([*parts, _change(found, ECE)])}, from {_seeds(found)}."
 
 
-def _change(found: Difference, measure: str, digits: int, factor: float = 1, unit: str = "") -> str:
-    """Such as "NLL lower by 0.045 (95 % interval 0.022 to 0.068)"."""
-    value, low, high = factor * found.table.loc[measure, ["difference", "low", "high"]]
-    name, signed = measure if measure.isupper() else measure.lower(), not found.shows(measure)
-    if not signed:
-        name += " higher by" if value > 0 else " lower by"
-        value, (low, high) = abs(value), sorted((abs(low), abs(high)))
-    value, low, high = (number(v, digits, signed) for v in (value, low, high))
+def _change(found: Difference, measure: str, digits: int = 3, factor: float = 1, unit="") -> str:
+    """Such as "NLL −0.045 (95 % interval −0.068 to −0.022)"; for the ECE with its p."""
+    row = found.table.loc[measure]
+    if measure == ECE:
+        return f"mean class-wise ECE {error(row.difference, True)} ({found.p_value})"
+    ends = row[["difference", "low", "high"]]
+    value, low, high = (number(factor * end, digits, True) for end in ends)
+    name = "accuracy" if measure == "Accuracy" else measure
     return f"{name} {value}{unit} (95 % interval {low} to {high})"
 
 
@@ -40,30 +40,43 @@ def _seeds(found: Difference) -> str:
     return seeds if found.pairs == found.seeds else f"{seeds}, {found.pairs} runs"
 
 
-def headline(step: Difference, mixed: Difference, layers: Difference, errors, floor: float) -> str:
-    """The verdict in short. ``step`` is Baseline with a post-hoc step minus Proposed as trained,
-    ``mixed`` the same in the paper's class mix, ``layers`` Proposed minus Baseline as trained;
-    ``errors`` are the mean class-wise ECEs of Proposed's runs, and 95 % of calibrated ones would
-    lie below ``floor``."""
-    above = np.mean(np.array(errors) > floor)
-    trained = {1: "is not calibrated", 0: "shows no miscalibration"}.get(above, "is not always so")
+def headline(layers: Mixes, step: Mixes, errors, floor: float) -> str:
+    """The verdict in short. ``layers`` is Proposed minus Baseline as trained, ``step`` Baseline
+    with a post-hoc step minus Proposed as trained; ``errors`` are the mean class-wise ECEs of
+    Proposed's runs, and 95 % of calibrated ones would lie below ``floor``."""
+    every, none = "do not make the network calibrated", "leave no visible miscalibration"
+    trained = _above(errors, floor, every, none, "leave miscalibration in {}")
+    gain = (
+        "a gain in NLL over the network without them was found",
+        "no gain in NLL over the network without them could be shown",
+        "a loss in NLL against the network without them was found",
+    )
+    after = (
+        "improves the plain network more than the layers do",
+        "could not be shown to improve the plain network more or less than the layers do",
+        "leaves the plain network worse than the layers do",
+    )
     return (
-        f"**Trained with ACR and LLS, the network {trained}, and it predicts {_sign(layers)} the "
-        f"network without the two layers. After one step, that network predicts "
-        f"{_mixes(step, mixed, 'it')}.** All numbers are from the real images."
+        f"**The two layers {trained}, and {_mixes(layers, gain, 'with them')}. Vector scaling, one "
+        f"step after training, {_mixes(step, after, 'after that step')}.** All numbers are from "
+        "the real images."
     )
 
 
-def _sign(found: Difference) -> str:
-    words = {-1: "better than", 1: "worse than", 0: "no differently from"}
-    return words[found.shows("NLL")]
+def _above(errors, floor: float, every: str, none: str, some: str) -> str:
+    above, runs = sum(e > floor for e in errors), len(errors)
+    return {runs: every, 0: none}.get(above, some.format(f"{above} of {runs} runs"))
 
 
-def _mixes(own: Difference, paper: Difference, other: str) -> str:
-    here, there = _sign(own), _sign(paper)
-    if here == there:
-        return f"{here} {other} in either class mix"
-    return f"{here} {other} in the class mix of these images, and {there} it in the paper's"
+def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
+    """What the NLL shows in both class mixes, in the words for lower, no difference shown, and
+    higher; where the paper's mix shows something else, it is lower or higher ``how``."""
+    own, paper = (mix.shows("NLL") for mix in found)
+    if own == paper:
+        return f"{words[own + 1]} in either class mix"
+    other = {-1: f"the NLL is lower {how}", 1: f"the NLL is higher {how}"}
+    other = other.get(paper, "no difference could be shown")
+    return f"{words[own + 1]} on these images; in the paper's class mix {other}"
 
 
 # --- Four answers for the front page
@@ -72,42 +85,56 @@ def _mixes(own: Difference, paper: Difference, other: str) -> str:
 def calibrated(errors, floor: float) -> str:
     """Does Proposed, as trained, show miscalibration? ``errors`` and ``floor`` as in
     :func:`headline`."""
-    above = sum(e > floor for e in errors)
-    verdict = {len(errors): "No.", 0: "These images show no miscalibration."}.get(
-        above, f"Not always: {above} of {len(errors)} runs lie above the noise floor."
-    )
+    none, some = "These images show no miscalibration.", "Not always: {} lie above the noise floor."
+    verdict = _above(errors, floor, "No.", none, some)
     return (
         f"**Calibrated?** {verdict} The mean class-wise ECE of Proposed as trained is "
-        f"{np.mean(errors):.4f}; perfect calibration would stay below {floor:.4f} in 95 % of "
+        f"{error(np.mean(errors))}; perfect calibration would stay below {error(floor)} in 95 % of "
         f"test sets ({plural(len(errors), 'run')})."
     )
 
 
-def better(own: Difference, paper: Difference) -> str:
+def better(found: Mixes) -> str:
     """Does Proposed predict better than Baseline, in both class mixes?"""
-    return f"**Better?** Proposed predicts {_mixes(own, paper, 'Baseline')}: {_both(own, paper)}."
+    return f"**Better?** {_both(found, 'Proposed', 'Baseline')}"
 
 
-def needed(step: Difference, mixed: Difference) -> str:
+def needed(step: Mixes) -> str:
     """Does Proposed make a step after training unnecessary? As in :func:`headline`."""
-    said = f"{_mixes(step, mixed, 'Proposed as trained')}: {_both(step, mixed)}"
-    return f"**Post-hoc unnecessary?** Baseline with one post-hoc step predicts {said}."
+    sides = "Baseline with one post-hoc step", "Proposed as trained"
+    return f"**Post-hoc unnecessary?** {_both(step, *sides)}"
 
 
-def _both(own: Difference, paper: Difference) -> str:
-    there = _change(paper, "NLL", 3)
-    return f"{_change(own, 'NLL', 3)}; in the paper's mix {there} ({_seeds(own)})"
-
-
-def repeated(errors) -> str:
-    """Does another run give the same? ``errors``: by network, the mean class-wise ECE of runs."""
-    first, second = (np.array(errors[VARIANTS[n].title]) for n in ("baseline", "proposed"))
-    if min(len(first), len(second)) < 2:
-        return "**Repeated?** Not yet: one run of a network is recorded, and one is in the paper."
-    gap = first.mean() - second.mean()
-    spread = np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)
-    return (
-        f"**Repeated?** Over {len(second)} runs the mean class-wise ECE of Proposed lies "
-        f"{abs(gap):.4f} {'below' if gap > 0 else 'above'} that of Baseline, and from run to run "
-        f"it varies with a standard deviation of {spread:.4f}. The paper has one run."
+def _both(found: Mixes, a: str, b: str) -> str:
+    """The NLL in both mixes, and Brier score and ECE where they are shown to differ."""
+    neither = f"No difference in NLL between {a} and {b} could be shown"
+    words = f"{a} has a lower NLL than {b}", neither, f"{a} has a higher NLL than {b}"
+    own, paper = (
+        ", ".join(_change(f, m) for m in ("NLL", "Brier score", ECE) if m == "NLL" or f.shows(m))
+        for f in found
     )
+    said = f"{_mixes(found, words, f'with {a}')}. On these images: {own}. In the paper's mix: "
+    return f"{said}{paper}. From {_seeds(found[0])}."
+
+
+def repeated(errors, seeds: int) -> str:
+    """Does another run give the same? ``errors``: by network, the mean class-wise ECE of runs with
+    so many seeds, run by run."""
+    ours = {VARIANTS[n].title: errors[VARIANTS[n].title] for n in ("proposed", "baseline")}
+    runs = min(map(len, ours.values()))
+    signs = {a < b for a, b in zip(*ours.values(), strict=False)}
+    verdict = "Yes, in sign." if len(signs) == 1 else "No, not even in sign."
+    values = " and ".join(f"{listed(map(error, each))} for {n}" for n, each in ours.items())
+    how_many = f"{plural(runs, 'run')} of each, {plural(seeds, 'seed')}"
+    return (
+        f"**Repeated?** {verdict if seeds > 2 else 'Not settled.'} The mean class-wise ECE of "
+        f"single runs is {values} ({how_many}). The paper has one run."
+    )
+
+
+def which_epochs(setting: Setting, network: str) -> str:
+    """Which phase and epoch each run of a network kept."""
+    runs, title = setting.of(network), VARIANTS[network].title
+    epochs = [(n := r.manifest["selected_phase"], int(r.best_epoch(n).epoch)) for r in runs]
+    said = "; ".join(f"Phase {phase}, epoch {epoch}" for phase, epoch in epochs)
+    return f"By validation loss, {plural(len(runs), 'run')} of {title} kept {said}."

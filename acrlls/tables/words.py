@@ -1,9 +1,33 @@
 """How a computed sentence writes numbers."""
 
+import numpy as np
+
 
 def number(x: float, places: int = 3, signed: bool = False) -> str:
     """A number with fixed decimals and, below zero, a true minus sign."""
-    return f"{x:{'+' if signed else ''}.{places}f}".replace("-", "−")
+    return f"{x:{'+' if signed else ''}z.{places}f}".replace("-", "−")
+
+
+def error(x: float, signed: bool = False) -> str:
+    """A calibration error, or the difference of two: three decimals, below 0.01 four."""
+    return number(x, 4 if abs(x) < 0.01 else 3, signed)
+
+
+def power(x: float) -> str:
+    """A small positive number such as ``2.4 × 10^-7`` as TeX; ``0`` for zero."""
+    digits, exponent = f"{x:.1e}".split("e")
+    return rf"${digits} \times 10^{{{int(exponent)}}}$" if x else "0"
+
+
+def span(values) -> str:
+    """``"0.799 to 1.040"``, the least and the largest of some values."""
+    return f"{number(np.min(values))} to {number(np.max(values))}"
+
+
+def part_of(count: int, total: int) -> str:
+    """``"all four"``, ``"none of the four"``, ``"2 of the four"``."""
+    every = {2: "two", 3: "three", 4: "four", 5: "five"}.get(total, str(total))
+    return f"all {every}" if count == total else f"{count or 'none'} of the {every}"
 
 
 def percent(share: float, places: int = 0) -> str:

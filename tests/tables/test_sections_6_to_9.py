@@ -50,9 +50,10 @@ def test_the_finding_of_calibration_holds_its_numbers():
     rows = {"as trained": [0.05, 0.03], "temperature": [0.04, 0.03]}
     scores = pd.DataFrame(rows, ["ECE", "floor, mean"]).T
     floor = pd.DataFrame({"p_above": [0.01, 0.01, 0.5, 0.5, 0.01]}, [*CLASSES, "Top label"])
-    text = reliability.finding(scores, floor, "Proposed", 7)
-    assert "0.0500" in text and "0.0300" in text and "2 of 4 classes" in text
-    assert "0.0400, has the network after temperature" in text and "seed 7" in text
+    text = reliability.finding(scores, floor, "Proposed")
+    assert "0.050" in text and "0.030" in text and "2 of the four classes" in text
+    assert "Temperature gives the lowest, 0.040." in text
+    assert "No post-hoc method" in reliability.finding(scores.iloc[:1], floor, "Proposed")
 
 
 def test_images_near_a_confidence_are_counted():
@@ -61,7 +62,8 @@ def test_images_near_a_confidence_are_counted():
     top = test.probabilities.max(axis=1)
     right = (test.classes == test.labels)[(top > 0.96) & (top <= 0.98)]
     text = reliability.near([run, run])
-    assert f"Of {2 * len(right)} images" in text and f"{100 * right.mean():.1f} %" in text
+    assert text.count(f"; {len(right)} images)") == 2 and "near 0.97" in text
+    assert text.count(f"{100 * right.mean():.1f} %") == 2 and "in run 2**." in text
     assert reliability.near([run], 2, 3).startswith("No image")
 
 
@@ -80,10 +82,13 @@ def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
     keys = [("phantom", n, w) for n in ("Baseline", "Proposed") for w in ablation.WAYS]
     values = {compare.ECE: [0.05, 0.06, 0.04, 0.03, 0.03, 0.03], "runs": 1}
     table = pd.DataFrame(values, pd.MultiIndex.from_tuples(keys))
-    text = ablation.finding(table, "phantom")
-    assert "On the phantom" in text and "0.0500" in text and "change it by −0.0200" in text
-    assert "out by +0.0100" in text and "without them by −0.0100" in text
-    text = ablation.finding(table.drop(index="without class weights", level=2), "phantom")
+    rows = pd.DataFrame({"difference": -0.02, "p": 0.03}, list(compare.MEASURES))
+    layers = compare.Difference(rows, 1, 1)
+    text = ablation.finding(table, "phantom", layers)
+    assert "On the phantom" in text and "0.050" in text
+    assert "change it by −0.020 (p = 0.030)" in text and "(1 run of each)" in text
+    assert "out by +0.010" in text and "without them by −0.010" in text
+    text = ablation.finding(table.drop(index="without class weights", level=2), "phantom", layers)
     assert "without them" not in text
 
 

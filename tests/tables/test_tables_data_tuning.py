@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from acrlls.config import configure
-from acrlls.tables import data, tuning, words
+from acrlls.paper import CLASSES
+from acrlls.runs import training_weights
+from acrlls.tables import data, recorded, tuning, words
 
 WHOLE = SimpleNamespace(train=np.arange(20), validation=np.arange(20, 30), test=np.arange(30, 40))
 
@@ -30,7 +32,26 @@ def test_numbers_have_a_true_minus_sign_and_counts_their_noun():
 def test_the_rule_gives_the_published_split_to_the_last_image():
     rule = data.rule()
     assert len(rule) == 7 and (rule["difference"] == 0).all()
-    assert "exactly" in data.finding() and "4 of the 4" in data.finding()
+    assert "exactly" in data.finding() and "all four" in data.finding()
+
+
+def test_class_weights_of_the_records_stand_beside_the_published_ones():
+    real = recorded.setting().of("proposed")
+    images = SimpleNamespace(class_names=CLASSES, labels=np.repeat(range(4), [4, 3, 2, 1]))
+    split = SimpleNamespace(train=np.arange(10))
+    found = data.weights(images, split, real, "phantom")
+    assert found["real images"].tolist() == pytest.approx(training_weights(real[0]))
+    assert found.phantom.tolist() == pytest.approx([10 / 16, 10 / 12, 10 / 8, 10 / 4])
+    text = data.weights_sentence(found)
+    assert "Lung Opacity weighs 3.81 in" in text and "0.88 in the paper" in text
+    assert data.weights_sentence(found[["phantom"]]) == ""
+
+
+def test_small_numbers_and_parts_of_a_total_are_in_words():
+    assert words.power(2.4e-7) == r"$2.4 \times 10^{-7}$" and words.power(0) == "0"
+    said = [words.part_of(k, 4) for k in (0, 2, 4)]
+    assert said == ["none of the four", "2 of the four", "all four"]
+    assert [words.error(x) for x in (0.0123, 0.0061)] == ["0.012", "0.0061"]
 
 
 def test_the_parts_are_counted_by_class():

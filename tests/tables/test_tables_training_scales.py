@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from acrlls.tables import scales, training
+from acrlls.tables import recorded, scales, training
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,15 @@ def moved():
 
 
 def test_changes_count_only_beyond_twice_the_noise_of_seeds():
-    said = scales.finding([0.8, 1.1], 2.4e-7, moved())
-    assert "2e−07" in said and "0.800 and 1.100 with one seed" in said
-    assert "2 of the 4 changes" in said and "from 0.0200 to 0.0200." in said
-    assert "none of the 4" in scales.finding([1], 0, moved().assign(**{"our change": 0.0}))
+    real = recorded.setting().of("proposed")
+    said = scales.finding([0.8, 1.1], 2.4e-7, moved(), real, "phantom")
+    assert r"2.4 \times 10^{-7}" in said and "0.800 to 1.100 with one seed" in said
+    assert "2 of the four changes" in said and "is 0.020 to 0.020." in said
+    every = np.array([run.best_scales(2) for run in real])
+    assert said.startswith(f"On the real images the scales end at {every.min():.3f} to ")
+    assert f"of {len(real)} runs" in said and "published: 0.799 to 1.040" in said
+    text = scales.finding([1], 0, moved().assign(**{"our change": 0.0}), [], "phantom")
+    assert "none of the four" in text and "real images" not in text
 
 
 class Layer:

@@ -32,7 +32,7 @@ def published():
     [
         (BETTER, "predicts better than"),
         (WORSE, "predicts worse than"),
-        (NEITHER, "cannot be told apart"),
+        (NEITHER, "is not shown to predict better or worse"),
     ],
 )
 def test_the_sentence_says_what_the_interval_of_the_nll_says(row, said):
@@ -41,26 +41,51 @@ def test_the_sentence_says_what_the_interval_of_the_nll_says(row, said):
     assert "-" not in text.replace("class-wise", "")
 
 
+BOTH, HERE = "in either class mix", "on these images; in the paper's class mix"
+
+
 @pytest.mark.parametrize(
-    "own, paper, said",
+    "own, paper, layers, step",
     [
-        (BETTER, BETTER, "better than {} in either class mix"),
-        (BETTER, NEITHER, "better than {} in the class mix of these images, and no differently"),
-        (WORSE, WORSE, "worse than {} in either class mix"),
+        (BETTER, BETTER, f"a gain in NLL over the network without them was found {BOTH}", "more"),
+        (NEITHER, NEITHER, f"no gain in NLL over the network without them could be shown {BOTH}",
+         "could not be shown to improve"),
+        (WORSE, WORSE, f"a loss in NLL against the network without them was found {BOTH}", "worse"),
+        (BETTER, NEITHER, f"was found {HERE} no difference could be shown", f"do {HERE} no diff"),
+        (NEITHER, WORSE, f"shown {HERE} the NLL is higher with them", "higher after that step"),
+        (WORSE, BETTER, f"found {HERE} the NLL is lower with them", "lower after that step"),
+    ],
+)  # fmt: skip
+def test_headline_and_cards_say_what_the_intervals_of_both_mixes_say(own, paper, layers, step):
+    both = difference(own), difference(paper, 2)
+    text = verdict.headline(both, both, [0.02], 0.01)
+    assert layers in text.split("Vector")[0] and step in text.split("Vector")[1]
+    assert "cannot be told" not in text and "no differently" not in text
+    for card in (verdict.better(both), verdict.needed(both)):
+        assert ("could be shown" in card) == (NEITHER in (own, paper)) and "one seed" in card
+        assert (" brier score " in card.lower()) == any(d.shows("Brier score") for d in both)
+
+
+@pytest.mark.parametrize(
+    "errors, said",
+    [
+        ([0.02], "do not make"),
+        ([0.001], "leave no"),
+        ([0.02, 0.005], "leave miscalibration in 1 of 2"),
     ],
 )
-@pytest.mark.parametrize("errors, trained", [([0.02], "is not calibrated"), ([0.001], "shows no")])
-def test_headline_and_cards_say_what_the_intervals_of_both_mixes_say(
-    own, paper, said, errors, trained
-):
-    both = difference(own), difference(paper)
-    text = verdict.headline(*both, difference(NEITHER), errors, 0.01)
-    assert said.format("it") in text and trained in text
-    assert "predicts no differently from the network without" in text
-    assert "is not always so" in verdict.headline(*both, both[0], [0.02, 0.005], 0.01)
-    assert said.format("Baseline") in verdict.better(*both)
-    text = verdict.needed(*both)
-    assert said.format("Proposed as trained") in text and "one seed" in text
+def test_the_headline_says_how_many_runs_are_calibrated(errors, said):
+    both = (difference(NEITHER),) * 2
+    assert f"The two layers {said}" in verdict.headline(both, both, errors, 0.01)
+
+
+@pytest.mark.parametrize("least, said", [(0.002, "p ≤ 0.002"), (0.001, "p = 0.002")])
+def test_a_p_at_its_least_value_is_a_bound(least, said):
+    table = difference(NEITHER).table.assign(p=0.002)
+    found = compare.Difference(table, 1, 1, least)
+    assert compare.Difference(table.assign(p=0.0003), 1, 1).p_value == "p = 0.0003"
+    assert f"({said})" in verdict.tell(found, ("baseline", ""), ("proposed", ""))
+    assert compare.difference_table({"a": found})["ECE (p)"]["a"] == f"+0.010 ({said})"
 
 
 @pytest.mark.parametrize(
@@ -71,10 +96,21 @@ def test_the_card_on_calibration_counts_seeds_above_the_floor(errors, said):
     assert said in verdict.calibrated(errors, 0.01)
 
 
-def test_the_card_on_seeds_says_so_where_there_is_one():
-    assert "one run of a network" in verdict.repeated({"Baseline": [0.02], "Proposed": [0.01]})
-    text = verdict.repeated({"Baseline": [0.02, 0.03], "Proposed": [0.01, 0.02]})
-    assert "0.0100 below" in text and "0.0071" in text
+@pytest.mark.parametrize(
+    "proposed, seeds, said",
+    [([0.01, 0.02], 1, "Not settled."), ([0.01, 0.02], 3, "Yes"), ([0.01, 0.04], 3, "No,")],
+)
+def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, seeds, said):
+    text = verdict.repeated({"Baseline": [0.02, 0.03], "Proposed": proposed}, seeds)
+    assert text.startswith(f"**Repeated?** {said}")
+    assert f"0.010, {proposed[1]:.3f} for Proposed and 0.020, 0.030 for Baseline (2 runs" in text
+
+
+def test_the_kept_epochs_of_single_dense_are_those_of_its_records(published):
+    text = verdict.which_epochs(published, "single_dense")
+    for run in published.of("single_dense"):
+        phase = run.manifest["selected_phase"]
+        assert f"Phase {phase}, epoch {run.best_epoch(phase).epoch:.0f}" in text
 
 
 def test_weighted_ece_without_weights_is_the_class_wise_ece():
