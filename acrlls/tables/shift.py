@@ -142,24 +142,28 @@ def other_hospitals(runs: Sequence[Run]) -> str:
     normal = said.query("source == @OTHERS and label == 'Normal'").groupby("run").covid
     count, healthy = int(others.size().iloc[0]), int(normal.size().iloc[0])
     right, wrong = others.right.mean(), normal.mean()
+    most = others.get_group(0).label.value_counts()
+    runs_said = plural(len(runs), "run")
     return (
         f"**On {plural(count, 'radiograph')} from other hospitals the networks are right on "
-        f"{_span(right)} % and say {_span(others.confidence.mean())} %; they call {_span(wrong)} % "
-        f"of the normal ones COVID** ({plural(len(runs), 'run')}). On their test images they are "
-        f"right on {_span(own.right.mean())} % and say {_span(own.confidence.mean())} %. With "
-        f"Wilson's 95 % intervals, the lowest and the highest run are right on "
-        f"{_ends(right, count)} of the radiographs from other hospitals, and call COVID "
+        f"{_span(right)} % and, on average, say {_span(others.confidence.mean())} %; they call "
+        f"{_span(wrong)} % of the normal ones COVID** ({runs_said}). On their test images they "
+        f"are right on {_span(own.right.mean())} % and say {_span(own.confidence.mean())} %. "
+        f"Always answering {most.index[0]} would be right on {percent(most.iloc[0] / count)} of "
+        "the radiographs from other hospitals. With Wilson's 95 % intervals, the lowest and the "
+        f"highest run are right on {_ends(right, count)} of these, and call COVID "
         f"{_ends(wrong, healthy)} of the {healthy} normal ones."
     )
 
 
 def _span(shares: pd.Series) -> str:
     """Such as "59 to 69", of shares in percent."""
-    return " to ".join(dict.fromkeys(f"{100 * share:.0f}" for share in (shares.min(), shares.max())))
+    ends = [number(100 * share, 0) for share in (shares.min(), shares.max())]
+    return " to ".join(dict.fromkeys(ends))
 
 
 def _ends(shares: pd.Series, images: int) -> str:
-    """The lowest and the highest of some shares of the images, each with Wilson's interval."""
+    """The lowest and the highest of some shares of images, each with Wilson's interval."""
     said = []
     for share in (shares.min(), shares.max()):
         low, high = binomtest(round(share * images), images).proportion_ci(method="wilson")

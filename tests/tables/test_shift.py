@@ -93,9 +93,13 @@ def test_other_hospitals_come_with_their_intervals(monkeypatch):
     monkeypatch.setattr(shift, "said_outside", said)
     runs = [SimpleNamespace(class_names=names, covid=covid) for covid in (1, 3)]
     text = shift.other_hospitals(runs)
-    assert text.startswith("**On 3 radiographs from other hospitals the networks are right on 33 to")
-    assert "33 to 100 % and say 80 %; they call 0 to 100 % of the normal ones COVID** (2 r" in text
+    assert text.startswith("**On 3 radiographs from other hospitals the networks are right")
+    assert (
+        "33 to 100 % and, on average, say 80 %; they call 0 to 100 % of the normal ones COVID** (2 r"
+        in text
+    )
     assert "On their test images they are right on 100 % and say 95 %." in text
+    assert "Always answering Normal would be right on 67 % of the r" in text
     # one of three, and all of two, by Wilson's formula
     assert "33 % (6 to 79 %)" in text and "100 % (34 to 100 %) of the 2 normal ones." in text
 
