@@ -95,7 +95,7 @@ def test_other_hospitals_come_with_their_intervals(monkeypatch):
     text = shift.other_hospitals(runs)
     assert text.startswith("**On 3 radiographs from other hospitals the networks are right")
     assert (
-        "33 to 100 % and, on average, say 80 %; they call 0 to 100 % of the normal ones COVID** (2 r"
+        "33 to 100 % and, on average, say 80 %; they call 0 to 100 % of the normal ones COVID**"
         in text
     )
     assert "On their test images they are right on 100 % and say 95 %." in text
