@@ -138,7 +138,7 @@ def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.D
     columns = {}
     for measure, step in product(("NLL", ECE, "AUGRC"), ("", STEP)):
         rows = paired(table, weighted, step, measure)
-        text = rows.difference.map(lambda gap: number(gap, 3, True))
+        text = rows.difference.map(lambda gap: number(round(gap, 3) + 0.0, 3, True))
         if _testable(rows):
             text += rows["p (Holm)"].map(" ({:.2f})".format)
         if (measure, step) == ("NLL", STEP):
@@ -184,5 +184,5 @@ def after_scaling(gaps: pd.DataFrame) -> str:
         f"After vector scaling, the NLL is lower than that of cross-entropy for: {listed(better)}; "
         f"higher for: {listed(worse)}. For the other {len(gaps) - len(better) - len(worse)} of "
         f"{plural(len(gaps), 'method')} no difference could be shown: the interval over seeds and "
-        "images holds zero."
+        "images, each at 95 %, holds zero."
     )
