@@ -13,6 +13,7 @@ import pandas as pd
 from acrlls import calibration
 from acrlls.calibration import debiased_ece, ece, populations, smooth_ece
 from acrlls.config import PROJECT
+from acrlls.tables import words
 
 SLIGHT, CALIBRATED = "slightly overconfident", "perfectly calibrated"
 KNOWN = {"strong": "strongly overconfident", "slight": SLIGHT, "none": CALIBRATED}
@@ -86,14 +87,14 @@ def coverage(file: Path = PROJECT / "results" / "coverage" / "coverage.csv") -> 
     record = pd.read_csv(file).query("interval in @INTERVALS").replace({"interval": INTERVALS})
     record["of"] = record.of.where(~record.of.str.startswith("class "), "a class")
     error = np.sqrt(0.95 * 0.05 / record.repetitions)
-    record["near"] = record.coverage.between(0.93 - 2 * error, 0.97 + 2 * error)
+    record["close"] = record.coverage.between(0.93 - 2 * error, 0.97 + 2 * error)
     columns = {
         "cells": ("coverage", "size"),
         "test sets a cell": ("repetitions", "first"),
         "lowest": ("coverage", "min"),
         "mean": ("coverage", "mean"),
         "highest": ("coverage", "max"),
-        "near 0.95": ("near", "mean"),
+        "close to 0.95": ("close", "mean"),
     }
     groups = record.groupby(["interval", "of"], sort=False)
     return groups.agg(**columns).rename_axis(["interval", "for"])
@@ -102,8 +103,8 @@ def coverage(file: Path = PROJECT / "results" / "coverage" / "coverage.csv") -> 
 def finding(tables: Mapping[str, pd.DataFrame], n: int) -> str:
     """The finding of the section, from :func:`study` of each population."""
     calm, slight = (tables[title].loc[("uniform", n)] for title in (CALIBRATED, SLIGHT))
+    shown, truth, seen = (words.error(x) for x in (calm["mean"], slight.truth, slight["mean"]))
     return (
         f"An ECE says little without its noise floor: on {n:,} images a perfectly calibrated model "
-        f"shows a mean class-wise ECE of {calm['mean']:.4f}, and one with a true error of "
-        f"{slight.truth:.4f} shows {slight['mean']:.4f}."
+        f"shows a mean class-wise ECE of {shown}, one with a true error of {truth} shows {seen}."
     )

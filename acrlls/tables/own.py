@@ -13,21 +13,22 @@ from acrlls.data import load_data, write_folder
 from acrlls.store import store
 from acrlls.tables import reliability
 from acrlls.tables.recorded import STEP, Setting, probabilities, step_title
-from acrlls.tables.words import number
+from acrlls.tables.words import error, number, plural
 
 EXAMPLE = 600  # phantoms that stand for a reader's files
 FOLDERS = {"Normal": "Healthy", "COVID": "Ill", "Lung Opacity": "Ill", "Viral Pneumonia": "Ill"}
+FEW = 5  # bins for the few test images of the phantoms
 SHOWN = ["accuracy", "NLL", "ECE", "floor, 95 %", "low", "high"]
 COMPARED = ("baseline", "proposed")
 
 
 def with_files(config: Config) -> Config:
-    """The config with a folder of files: its own, or phantoms written as files."""
+    """The config with a folder of files: its own, or phantoms written as files, with few bins."""
     if config.data != "phantom":
         return config
     small = configure(config.profile, data="phantom", phantom_images=EXAMPLE)
     folder = write_folder(load_data(small), store() / "files", EXAMPLE, FOLDERS)
-    return config.replace(data=str(folder))
+    return config.replace(data=str(folder), bins=min(config.bins, FEW))
 
 
 def trained(config: Config) -> Setting:
@@ -50,14 +51,19 @@ def scores(setting: Setting, bins: int, resamples: int) -> pd.DataFrame:
     return reliability.scores(ways, labels, bins, resamples)[SHOWN]
 
 
-def finding(table: pd.DataFrame) -> Markdown:
-    """Which row predicts best, and whether Proposed shows miscalibration, from :func:`scores`."""
+def finding(table: pd.DataFrame, images: int, demonstration: bool) -> Markdown:
+    """Which row predicts best, and whether Proposed shows miscalibration, from :func:`scores` of so
+    many test images."""
     network, step = table.NLL.idxmin()
     ours = table.loc[("Proposed", "as trained")]
     shown = ours["floor, 95 %"] < ours.ECE
     verdict = "shows miscalibration" if shown else "shows no miscalibration"
+    folder, kind = ("the demonstration folder", "phantom test image")
+    if not demonstration:
+        folder, kind = "your folder", "test image"
     return Markdown(
-        f"**Proposed as trained {verdict}**: its mean class-wise ECE is {number(ours.ECE, 4)}, and "
-        f"perfect calibration would stay below {number(ours['floor, 95 %'], 4)} in 95 % of test "
-        f"sets. The lowest NLL, {number(table.NLL.min())}, has {network} {step}. One seed."
+        f"**On {folder} ({plural(images, kind)}) Proposed as trained {verdict}**: its mean "
+        f"class-wise ECE is {error(ours.ECE)}, and perfect calibration would stay below "
+        f"{error(ours['floor, 95 %'])} in 95 % of test sets. {network} {step} has the lowest NLL, "
+        f"{number(table.NLL.min())}. One seed."
     )

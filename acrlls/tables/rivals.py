@@ -10,13 +10,14 @@ import pandas as pd
 from scipy.stats import permutation_test
 from sklearn.metrics import roc_auc_score
 
+from acrlls import calibration
 from acrlls.calibration import holm
 from acrlls.config import UserError
 from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
-from acrlls.tables.compare import ECE, measures
-from acrlls.tables.recorded import STEP, probabilities, step_title
-from acrlls.tables.words import listed, number, plural
+from acrlls.tables.compare import ECE, crossed, measures
+from acrlls.tables.recorded import STEP, probabilities
+from acrlls.tables.words import error, listed, number, plural, signed
 
 STEPS = ("", "temperature", STEP)
 LOSSES = {
@@ -25,13 +26,13 @@ LOSSES = {
     "focal": "Focal loss",
     "flsd53": "FLSD-53",
     "entropy_penalty": "Entropy penalty",
-    "mbls": "Margin-based label smoothing",
+    "mbls": "MbLS",
     "correctness_ranking": "Correctness ranking",
-    "mixup": "Mixup of pooled features",
+    "mixup": "Mixup",
 }
 USUAL, OURS = LOSSES["cross_entropy"], VARIANTS["proposed"].title
 METHODS = [*LOSSES.values(), OURS]
-SURPLUS = "Confidence − accuracy"
+SURPLUS = "Surplus"  # mean confidence minus accuracy
 MEASURES = ("NLL", "Accuracy", ECE, "AUGRC", SURPLUS)
 NONE = "The runs that would answer this are not recorded; `results/rivals.sh` records them."
 
@@ -62,13 +63,17 @@ def scores(runs: Iterable[Run], bins: int = 15) -> pd.DataFrame:
     rows = []
     for run in runs:
         c, y = run.config, run.predictions("test").labels
-        method = LOSSES[c.loss] if c.variant == "baseline" else VARIANTS[c.variant].title
         for step in STEPS:
             p = probabilities(run, step)
             accuracy, nll, _, ece = measures(p, y, bins=bins)
             values = nll, accuracy, ece, augrc(p, y), p.max(axis=1).mean() - accuracy
-            rows.append([c.class_weights, step, method, c.seed, *values])
+            rows.append([c.class_weights, step, _method(run), c.seed, *values])
     return pd.DataFrame(rows, columns=["weighted", "step", "method", "seed", *MEASURES])
+
+
+def _method(run: Run) -> str:
+    c = run.config
+    return LOSSES[c.loss] if c.variant == "baseline" else VARIANTS[c.variant].title
 
 
 def summary(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
@@ -77,9 +82,15 @@ def summary(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
     groups = table[table.weighted == weighted].groupby(["step", "method"])[list(MEASURES)]
     spread = groups.std().map(lambda sd: "" if np.isnan(sd) else f" ± {number(sd)}")
     text = groups.mean().map(number) + spread
-    text.insert(0, "seeds", groups.size().astype(str))
     text = text.reindex([key for key in product(STEPS, METHODS) if key in text.index])
-    return text.rename(index=step_title, level=0).rename(columns={ECE: "mean ECE"})
+    titles = {step: calibration.METHODS[step].title if step else "as trained" for step in STEPS}
+    return text.rename(index=titles, level=0).rename(columns={ECE: "ECE"})
+
+
+def seeds_of(table: pd.DataFrame, weighted: bool) -> str:
+    """How many seeds the methods have, such as "4 or 5 seeds", for a caption."""
+    counts = sorted(set(table[table.weighted == weighted].groupby("method").seed.nunique()))
+    return " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) + " seeds a method"
 
 
 def paired(table: pd.DataFrame, weighted: bool, step: str, measure: str) -> pd.DataFrame:
@@ -104,14 +115,42 @@ def _sign_flip(gap: np.ndarray) -> float:
     return float(test.pvalue)
 
 
-def differences(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:
-    """:func:`paired` as text, the difference and Holm's p; a column a measure and step."""
+def gaps_in_nll(runs: Iterable[Run], weighted: bool, resamples: int = 1000) -> pd.DataFrame:
+    """NLL after vector scaling of each method minus that of cross-entropy, with a 95 % interval
+    over seeds and images of :func:`acrlls.tables.compare.crossed`; a row a method."""
+    losses, rows = {}, {}
+    for run in (r for r in runs if r.config.class_weights == weighted):
+        y = run.predictions("test").labels
+        nll = -np.log(probabilities(run, STEP)[np.arange(len(y)), y].clip(1e-15))
+        losses.setdefault(_method(run), {})[run.config.seed] = nll
+    usual = losses.pop(USUAL, {})
+    for method in [m for m in METHODS if losses.get(m, {}).keys() & usual]:
+        both = sorted(losses[method].keys() & usual)
+        gaps = np.array([losses[method][s] - usual[s] for s in both])[:, :, None]
+        drawn = crossed(lambda gap, *_: gap.mean(), gaps, y, np.ones(len(y)), resamples)
+        rows[method] = [gaps.mean(), *np.quantile(drawn, [0.025, 0.975])]
+    return pd.DataFrame(rows, index=["difference", "low", "high"]).T
+
+
+def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.DataFrame:
+    """:func:`paired` as text, with Holm's p where the seeds are enough for one to be small, and the
+    interval of :func:`gaps_in_nll`; a column a measure and step."""
     columns = {}
     for measure, step in product(("NLL", ECE, "AUGRC"), ("", STEP)):
         rows = paired(table, weighted, step, measure)
-        gaps = rows.difference.map(lambda gap: number(gap, 3, True))
-        columns[measure, step_title(step)] = gaps + rows["p (Holm)"].map(" ({:.2f})".format)
+        text = rows.difference.map(lambda gap: number(round(gap, 3) + 0.0, 3, True))
+        if _testable(rows):
+            text += rows["p (Holm)"].map(" ({:.2f})".format)
+        if (measure, step) == ("NLL", STEP):
+            said = {method: signed(*row, 3) for method, row in gaps.iterrows()}
+            text = pd.Series(said, dtype=object)
+        columns["ECE" if measure == ECE else measure, "scaled" if step else "as trained"] = text
     return pd.DataFrame(columns)
+
+
+def _testable(rows: pd.DataFrame) -> bool:
+    """Whether the seeds of :func:`paired` can give a p-value below 0.05 at all."""
+    return bool(len(rows)) and 2 / 2 ** rows.seeds.min() < 0.05
 
 
 def answer(table: pd.DataFrame, weighted: bool = True) -> str:
@@ -122,12 +161,28 @@ def answer(table: pd.DataFrame, weighted: bool = True) -> str:
         return NONE
     usual = table[(table.method == USUAL) & (table.weighted == weighted) & (table.step == "")]
     above, surplus = raw.index[raw.difference > 0], usual[SURPLUS].mean()
-    shown = (raw["p (Holm)"] < 0.05).sum()
-    held = "holds" if len(above) > len(raw) / 2 else "does not hold"
+    held = "as predicted" if len(above) > len(raw) / 2 else "against the prediction"
+    tested = f"{plural(int(raw.seeds.min()), 'seed')} cannot test a single one"
+    if _testable(raw):
+        shown = (raw["p (Holm)"] < 0.05).sum()
+        tested = f"{shown or 'none'} of the differences is shown (Holm's p < 0.05)"
+    means = raw.difference + usual[ECE].mean()
     return (
-        f"**The prediction {held}: the mean ECE as trained is above that of cross-entropy for "
-        f"{len(above)} of {plural(len(raw), 'loss', 'losses')}** ({listed(above)}). "
-        f"Cross-entropy's mean confidence minus its accuracy is {number(100 * surplus, 1, True)} "
-        f"percentage points. Over {plural(int(raw.seeds.min()), 'seed')}, {shown or 'none'} of "
-        "these differences is shown (Holm's p < 0.05)."
+        "**In runs of Phase 1 only, the mean ECE lies above that of cross-entropy for "
+        f"{len(above)} of {plural(len(raw), 'rival loss', 'rival losses')}, {held}; {tested}.** "
+        "Cross-entropy has "
+        f"{error(usual[ECE].mean())}, its rivals {error(means.min())} ({means.idxmin()}) to "
+        f"{error(means.max())} ({means.idxmax()}). Cross-entropy's mean confidence minus its "
+        f"accuracy is {number(100 * surplus, 1, True)} percentage points."
+    )
+
+
+def after_scaling(gaps: pd.DataFrame) -> str:
+    """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL."""
+    better, worse = gaps.index[gaps.high < 0], gaps.index[gaps.low > 0]
+    return (
+        f"After vector scaling, the NLL is lower than that of cross-entropy for: {listed(better)}; "
+        f"higher for: {listed(worse)}. For the other {len(gaps) - len(better) - len(worse)} of "
+        f"{plural(len(gaps), 'method')} no difference could be shown: the interval over seeds and "
+        "images, each at 95 %, holds zero."
     )

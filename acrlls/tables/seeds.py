@@ -16,7 +16,7 @@ from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables.compare import ECE, MEASURES, classwise_ece, mean_of
 from acrlls.tables.recorded import NETWORKS, Setting
-from acrlls.tables.words import number, plural
+from acrlls.tables.words import error, plural
 
 WAYS = {"": "as trained", "prior": "prior corrected"}
 ALL = "mean of the classes"
@@ -33,8 +33,9 @@ def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
     for setting, network in product(found, NETWORKS):
         for group, run in setting.runs.get(network, {}).items():
             row = dict(zip(MEASURES, mean_of([run], bins=bins), strict=True))
-            epoch = run.best_epoch(run.manifest["selected_phase"]).epoch
-            row |= {"kept epoch": epoch, "minutes": run.history.seconds.sum() / 60}
+            phase = run.manifest["selected_phase"]
+            kept = f"Phase {phase}, epoch {run.best_epoch(phase).epoch:.0f}"
+            row |= {"kept": kept, "minutes": run.history.seconds.sum() / 60}
             rows[setting.title, VARIANTS[network].title, group] = row
     return pd.DataFrame(rows).T
 
@@ -74,12 +75,12 @@ def seeds_sentence(table: pd.DataFrame) -> str:
     """ECE after Phase 1 over seeds: class weights, prior correction, no class weights."""
     ways = ("yes", "as trained"), ("yes", "prior corrected"), ("no", "as trained")
     ece = [[table[ECE, "mean"][v, *way] for v in ("Baseline", "Proposed")] for way in ways]
-    said = [f"{number(a, 4)} for Baseline and {number(b, 4)} for Proposed" for a, b in ece]
+    said = [f"{error(a)} for Baseline and {error(b)} for Proposed" for a, b in ece]
     return (
         f"After Phase 1, over {table['seeds', ''].min()} seeds, the mean class-wise ECE with class "
         f"weights is {said[0]}; with the weights divided out, {said[1]}; trained without them, "
         f"{said[2]}. The standard deviation over seeds is at most "
-        f"{number(table[ECE, 'sd'].max(), 4)}."
+        f"{error(table[ECE, 'sd'].max())}."
     )
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from acrlls.calibration import bootstrap_means
 from acrlls.config import Config
 from acrlls.paper import show, table
-from acrlls.runs import Run, grid
+from acrlls.runs import Run, grid, records
 from acrlls.tables.words import number, percent
 
 Pair = tuple[float, float]
@@ -37,14 +37,31 @@ def table_1(grids: dict[str, pd.DataFrame | None], published: bool = True):
     return styled.format("{:.0f}", subset=[(title, "rank") for title in ranked], na_rep="–")
 
 
-def grid_sentence(grid: pd.DataFrame) -> str:
-    """Rank of the published pair in a recorded grid on the real images."""
+def seed_losses(recorded: str) -> list[float]:
+    """Validation losses of the recorded runs of Phase 1 with the published pair, a seed each."""
+    found = [run for (change, _), run in records(recorded).items() if "phase1-seed" in change]
+    return [run.best_epoch(1).val_loss for run in found if run.config.variant == "proposed"]
+
+
+def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:
+    """How many pairs of a recorded grid on the real images lie as close to the best one as seeds
+    alone put two runs of one pair, whose losses are ``again``; the rank of the published pair."""
     alpha, tau = table("I").loc[1, ["alpha", "tau"]]
     rank = 1 + np.flatnonzero((grid.alpha == alpha) & (grid.tau == tau))[0]
+    text = (
+        f"The pair that the paper chose, {name((alpha, tau))}, has rank {rank} of {len(grid)} on "
+        f"the real images with one seed; the best there is {name((grid.alpha[0], grid.tau[0]))}."
+    )
+    if len(again) < 2:
+        return text
+    sd = np.std(again, ddof=1)
+    close = (grid.val_loss[1:] - grid.val_loss[0] < 2 * np.sqrt(2) * sd).sum()
     return (
-        f"**The pair that the paper chose, {name((alpha, tau))}, has rank {rank} of {len(grid)} on "
-        f"the real images.** The best there is {name((grid.alpha[0], grid.tau[0]))}. The losses of "
-        f"the pairs spread over {number(grid.val_loss.max() - grid.val_loss.min())}. One seed."
+        f"**On the real images, {close} of the other {len(grid) - 1} pairs lie as close to the "
+        "best one as another seed could move them**, within two standard deviations of a "
+        f"difference of two runs. From {len(again)} seeds, the loss of one pair after Phase 1 has "
+        f"a standard deviation of {number(sd)}; the losses of the {len(grid)} pairs spread over "
+        f"{number(np.ptp(grid.val_loss))}. {text}"
     )
 
 
@@ -71,10 +88,10 @@ def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
 def finding(noise: pd.DataFrame, best: str, n: int) -> str:
     """How many pairs cannot be told from the best one, of one training of each."""
     return (
-        f"**{(noise.low <= 0).sum()} of the other {len(noise)} pairs cannot be told from the best "
-        f"one** on these {n:,} images and with one seed: for such a pair, the 95 % interval of the "
-        f"difference holds zero. The best one, {best}, wins in {percent(1 - noise.wins.sum())} of "
-        "the redrawn validation sets."
+        f"**For {(noise.low <= 0).sum()} of the other {len(noise)} pairs, no difference from the "
+        f"best one could be shown** on these {n:,} images and with one seed: the 95 % interval of "
+        f"the difference holds zero. The best one, {best}, wins in "
+        f"{percent(1 - noise.wins.sum())} of the redrawn validation sets."
     )
 
 
@@ -95,10 +112,10 @@ def seed_finding(again: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """Whether the best pair stays ahead of the worst one from other seeds."""
     new, first = again["worst − best"].iloc[1:], again["worst − best"].iloc[0]
     return (
-        f"From {len(new)} other seeds, the grid's best pair stays ahead of its worst in "
-        f"**{int((new > 0).sum())} of {len(new)}** trainings. The worst pair's loss minus the best "
-        f"pair's is {number(new.mean(), 4)} on average, after {number(first, 4)} in the grid. "
-        f"The loss of the best pair spreads over {number(np.ptp(again.best), 4)} from seed to "
-        f"seed; the losses of the {len(tuned)} pairs of one seed spread over "
-        f"{number(np.ptp(tuned.val_loss), 4)}."
+        f"**From {len(new)} other seeds, the grid's best pair stays ahead of its worst in "
+        f"{int((new > 0).sum())} of {len(new)} trainings.** The worst pair's loss minus the best "
+        f"one's is {number(new.mean(), 3, True)} on average, after {number(first, 3, True)} in "
+        f"the grid. The loss of the best pair spreads over {number(np.ptp(again.best))} from seed "
+        f"to seed; the losses of the {len(tuned)} pairs of one seed spread over "
+        f"{number(np.ptp(tuned.val_loss))}."
     )

@@ -26,13 +26,20 @@ def test_scores_are_those_of_the_run_as_trained_and_after_each_step(setting):
 
 
 @pytest.mark.parametrize(
-    ("ece", "said"), [(0.02, "**Proposed as trained shows misc"), (0.005, "no misc")]
+    ("ece", "said"),
+    [
+        (
+            0.02,
+            "**On the demonstration folder (92 phantom test images) Proposed as trained shows m",
+        ),
+        (0.005, "**On your folder (92 test images) Proposed as trained shows no misc"),
+    ],
 )
 def test_the_finding_follows_the_floor(ece, said):
     rows = {("Proposed", "as trained"): [0.5, ece], ("Baseline", "after temperature"): [0.4, 0.3]}
     table = pd.DataFrame(rows, ["NLL", "ECE"]).T.assign(**{"floor, 95 %": 0.01})
-    text = own.finding(table).data
-    assert said in text and "0.400, has Baseline after temperature" in text
+    text = own.finding(table, 92, ece > 0.01).data
+    assert said in text and "Baseline after temperature has the lowest NLL, 0.400." in text
 
 
 def test_phantoms_written_as_files_are_read_back_as_they_were(tmp_path, monkeypatch):
@@ -43,6 +50,7 @@ def test_phantoms_written_as_files_are_read_back_as_they_were(tmp_path, monkeypa
         acrlls.load_data(c)
         for c in (config, acrlls.configure("quick", data="phantom", phantom_images=40))
     )
+    assert config.bins == own.FEW
     assert files.class_names == ("Healthy", "Ill") and len(files) == 40
     places = dict(zip(files.names, range(40), strict=True))
     for i, name in enumerate(drawn.names):

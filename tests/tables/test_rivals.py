@@ -58,8 +58,8 @@ def test_a_loss_that_only_changes_the_temperature_is_cross_entropy_after_tempera
     after = rivals.paired(table, False, "temperature", ECE).loc["Focal loss"]
     assert raw.difference > 0.05 and abs(after.difference) < 1e-3
     assert raw.p == pytest.approx(2 / 2**7) and raw["p (Holm)"] == pytest.approx(4 / 2**7)
-    shown = rivals.differences(table, False)
-    assert shown.loc["Focal loss", (ECE, "as trained")] == f"+{raw.difference:.3f} (0.03)"
+    shown = rivals.differences(table, pd.DataFrame(), False)
+    assert shown.loc["Focal loss", ("ECE", "as trained")] == f"+{raw.difference:.3f} (0.03)"
     surplus = table[table.step == ""].groupby("method")[rivals.SURPLUS].mean()
     assert surplus["Focal loss"] < -0.05 < surplus[rivals.USUAL]
 
@@ -72,11 +72,7 @@ def test_pairs_are_of_equal_seed_and_one_pair_shows_nothing():
 
 def test_the_summary_holds_mean_and_spread_over_the_seeds(table):
     shown = rivals.summary(table, False)
-    assert list(shown.loc["as trained"].index) == [
-        "Cross-entropy",
-        "Focal loss",
-        "Margin-based label smoothing",
-    ]
+    assert list(shown.loc["as trained"].index) == ["Cross-entropy", "Focal loss", "MbLS"]
     own = table[(table.step == "") & (table.method == "Focal loss")].NLL
     text = f"{own.mean():.3f} ± {own.std():.3f}"
     assert shown.loc[("as trained", "Focal loss"), "NLL"] == text
@@ -84,19 +80,42 @@ def test_the_summary_holds_mean_and_spread_over_the_seeds(table):
 
 
 def test_the_sentence_tells_whether_the_prediction_holds(table):
-    focal = table[table.method != "Margin-based label smoothing"]
+    focal = table[table.method != "MbLS"]
     text = rivals.answer(focal, False)
-    assert text.startswith("**The prediction holds: ") and "1 of 1 loss** (Focal loss)" in text
-    assert "Over 7 seeds, 1 of these differences is shown" in text
+    assert "for 1 of 1 rival loss, as predicted; 1 of the differences is shown" in text
     swapped = focal.replace({"method": {"Focal loss": rivals.USUAL, rivals.USUAL: "Focal loss"}})
     text = rivals.answer(swapped, False)
-    assert text.startswith("**The prediction does not hold: ") and "0 of 1 loss** (none)." in text
-    assert "accuracy is −" in text and "Over 7 seeds, 1 of these" in text
-    assert "Over 3 seeds, none of these" in rivals.answer(focal[focal.seed < 3], False)
+    assert "for 0 of 1 rival loss, against the prediction; 1 of the differences" in text
+    assert "accuracy is −" in text
+    few = focal[focal.seed < 3]
+    assert "as predicted; 3 seeds cannot test a single one.**" in rivals.answer(few, False)
+    gaps = pd.DataFrame({"difference": [0.2], "low": [0.1], "high": [0.3]}, index=["Focal loss"])
+    shown = rivals.differences(few, gaps, False).loc["Focal loss"]
+    assert "(" not in shown["ECE", "as trained"]  # no p that could not have been small
+    assert shown["NLL", "scaled"] == "+0.200 (+0.100 to +0.300)"
 
 
-def test_without_records_the_page_says_how_to_make_them(tmp_path):
+def test_intervals_over_seeds_and_images_of_the_nll_after_vector_scaling():
+    made = [("cross_entropy", 1.0), ("focal", 0.4), ("mbls", 1.0)]
+    runs = [fake(loss, s, f) for loss, f in made for s in range(3)]
+    runs += [fake("mixup", 9, 1.0)]  # has no partner of its seed
+    gaps = rivals.gaps_in_nll(runs, False, 50)
+    assert list(gaps.index) == ["Focal loss", "MbLS"] and rivals.gaps_in_nll(runs, True).empty
+    assert gaps.abs().max(axis=None) < 1e-3  # scaling undoes a factor
+    table = pd.DataFrame({"low": [-2, -1, 1], "high": [-1, 1, 2]}, index=["A", "B", "C"])
+    text = rivals.after_scaling(table)
+    assert "for: A; higher for: C. For the other 1 of 3 methods no difference" in text
+
+
+def test_without_records_the_page_says_how_to_make_them():
     nothing = rivals.scores(rivals.recorded("nothing"))
+    gaps = rivals.gaps_in_nll([], True)
     assert rivals.answer(nothing) == rivals.NONE and "results/rivals.sh" in rivals.NONE
-    assert rivals.summary(nothing, True).empty and rivals.differences(nothing, True).empty
+    assert rivals.summary(nothing, True).empty and rivals.differences(nothing, gaps, True).empty
     assert isinstance(rivals.paired(nothing, True, "", ECE), pd.DataFrame)
+
+
+def test_a_caption_tells_the_seeds(table):
+    assert rivals.seeds_of(table, False) == "7 seeds a method"
+    more = table[(table.method != "MbLS") | (table.seed < 3)]
+    assert rivals.seeds_of(more, False) == "3 to 7 seeds a method"
