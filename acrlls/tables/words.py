@@ -30,24 +30,6 @@ def part_of(count: int, total: int) -> str:
     return f"all {every}" if count == total else f"{count or 'none'} of the {every}"
 
 
-def error(x: float, signed: bool = False) -> str:
-    """A calibration error, or the difference of two: three decimals, below 0.01 four."""
-    return number(x, 4 if abs(x) < 0.01 else 3, signed)
-
-
-def power(x: float) -> str:
-    """A small positive number such as ``2.4 × 10⁻⁷``; ``0`` for zero."""
-    digits, exponent = f"{x:.1e}".split("e")
-    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{digits} × 10{raised}" if x else "0"
-
-
-def part_of(count: int, total: int) -> str:
-    """``"all four"``, ``"none of the four"``, ``"2 of the four"``."""
-    every = {2: "two", 3: "three", 4: "four", 5: "five"}.get(total, str(total))
-    return f"all {every}" if count == total else f"{count or 'none'} of the {every}"
-
-
 def percent(share: float, places: int = 0) -> str:
     """A share in [0, 1] as a percentage."""
     return f"{100 * share:.{places}f} %"
