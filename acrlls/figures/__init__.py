@@ -1,13 +1,7 @@
 """The figures of the book: each ``plot_*`` draws a figure and returns its axes."""
 
 from acrlls.figures.architecture import plot_architecture, prepare_architecture
-from acrlls.figures.comparisons import (
-    plot_confusion,
-    plot_intervals,
-    plot_networks,
-    plot_repeated_intervals,
-    plot_tuning,
-)
+from acrlls.figures.comparisons import plot_confusion, plot_intervals, plot_networks, plot_tuning
 from acrlls.figures.curves import plot_learning, plot_lls
 from acrlls.figures.explore import (
     explore_reliability,

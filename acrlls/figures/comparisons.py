@@ -9,17 +9,14 @@ from matplotlib.patches import Rectangle
 from acrlls.figures.style import (
     ACCENT,
     COLOURS,
-    DASHES,
     FAINT,
     INK,
     MOST,
     MUTED,
     SEQUENTIAL,
     WIDTH,
-    WRONG,
     bare,
     colour,
-    panels,
     style,
 )
 
@@ -132,23 +129,6 @@ def plot_tuning(table, published: tuple[float, float]):
     ax.set(xlabel="target margin τ", ylabel="strength α")
     ax.set_title("Validation loss, and accuracy below it")
     return ax
-
-
-@style()
-def plot_repeated_intervals(intervals: Mapping, truth: float, xlabel: str):
-    """Intervals from many test sets of one population, by the heading of a panel a table as of
-    :func:`plot_intervals`; those that miss the truth stand out.
-    """
-    axes = panels(len(intervals), len(intervals), 3.4, sharex=True, sharey=True)
-    for (title, table), ax in zip(intervals.items(), axes, strict=True):
-        missed = (table.low > truth) | (table.high < truth)
-        for which, shade in ((~missed, MUTED), (missed, WRONG)):
-            _intervals(ax, table, which, shade, 1.4, markersize=2.5)
-        ax.axvline(truth, color=INK, linewidth=1.2, linestyle=DASHES)
-        ax.set(yticks=[], xlabel=xlabel, ylim=(-1, len(table)))
-        ax.set_title(f"{title}\n{missed.sum()} of {len(table)} miss the truth", size=9)
-        ax.spines["left"].set_visible(False)
-    return axes
 
 
 def _intervals(ax, table, which, shade, width, **how):

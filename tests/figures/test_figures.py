@@ -169,15 +169,6 @@ def test_estimates_stand_over_the_images_with_their_truth_dashed():
     np.testing.assert_array_equal(other.get_ydata(), [0.04, 0.02])
 
 
-def test_intervals_that_miss_the_truth_are_counted_and_drawn_apart():
-    ends = {"estimate": [0.1, 0.2, 0.3], "low": [0.0, 0.15, 0.1], "high": [0.15, 0.25, 0.4]}
-    (ax,) = plots.plot_repeated_intervals({"way": pd.DataFrame(ends)}, 0.12, "ECE")
-    assert ax.get_title(loc="left") == "way\n1 of 3 miss the truth"
-    held, missed = ax.collections
-    assert (len(held.get_segments()), len(missed.get_segments())) == (2, 1)
-    assert missed.get_segments()[0][0][1] == 1
-
-
 # Radiographs, and the drawing of the network
 
 
