@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from acrlls import VARIANTS, paper, run_all
 from acrlls.paper import CLASSES
+from acrlls.runs import Run
 from acrlls.tables import beside
 from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of
 from acrlls.tables.recorded import UNWEIGHTED, Setting
@@ -79,6 +80,17 @@ def three_ways(pairs: Mapping[str, Pair], bins: int) -> pd.DataFrame:
             row = {"runs": len(runs), "accuracy": accuracy, "NLL": nll, ECE: ece}
             rows[title, VARIANTS[network].title, way] = row
     return pd.DataFrame(rows).T
+
+
+def correction_count(runs: Iterable[Run]) -> str:
+    """In how many recorded runs with class weights prior correction lowers the NLL at all."""
+    weighted = [run for run in runs if run.config.class_weights]
+    lower = sum(mean_of([run], "prior")[1] < mean_of([run])[1] for run in weighted)
+    return (
+        f"Of {plural(len(weighted), "recorded run")} on the real images with class weights, those of "
+        f"Phase 1 alone included, prior correction lowers the NLL of {lower} and raises that of "
+        f"{len(weighted) - lower}."
+    )
 
 
 def finding(ways: pd.DataFrame, where: str, layers: Difference) -> str:

@@ -8,7 +8,7 @@ from scipy.stats import ttest_ind
 from sklearn.metrics import log_loss
 
 from acrlls import paper
-from acrlls.runs import records
+from acrlls.runs import records, training_weights
 from acrlls.tables import ablation, compare, heat, recorded, reliability, seeds
 
 CLASSES = list(paper.CLASSES)
@@ -135,3 +135,17 @@ def test_as_many_runs_are_needed_as_a_simulation_says(heads):
     power = (ttest_ind(first, second, axis=1).pvalue < 0.05).mean()
     assert 0.78 < power < 0.86
     assert f"{table['runs needed'].max():.0f} runs" in seeds.needed_sentence(table, 3)
+
+
+def test_runs_are_counted_in_which_prior_correction_lowers_the_nll():
+    some = [run for run in records("laptop").values() if run.config.augment][:6]
+    lower = total = 0
+    for run in some:
+        if run.config.class_weights:
+            test, w = run.predictions("test"), training_weights(run)
+            corrected = test.probabilities / w
+            corrected /= corrected.sum(axis=1, keepdims=True)
+            before, after = (log_loss(test.labels, p) for p in (test.probabilities, corrected))
+            lower, total = lower + (after < before), total + 1
+    said = ablation.correction_count(some)
+    assert f"lowers the NLL of {lower} and raises that of {total - lower}." in said
