@@ -86,10 +86,10 @@ def correction_count(runs: Iterable[Run]) -> str:
     """In how many recorded runs with class weights prior correction lowers the NLL at all."""
     weighted = [run for run in runs if run.config.class_weights]
     lower = sum(mean_of([run], "prior")[1] < mean_of([run])[1] for run in weighted)
+    counted = plural(len(weighted), "recorded run")
     return (
-        f"Of {plural(len(weighted), "recorded run")} on the real images with class weights, those of "
-        f"Phase 1 alone included, prior correction lowers the NLL of {lower} and raises that of "
-        f"{len(weighted) - lower}."
+        f"Of {counted} on the real images with class weights, those of Phase 1 alone included, "
+        f"prior correction lowers the NLL of {lower} and raises that of {len(weighted) - lower}."
     )
 
 
