@@ -150,9 +150,8 @@ class Ledger(Mapping):
 
     def summary(self) -> str:
         """A sentence with the count of each verdict that heads a claim."""
-        *parts, last = [f"{n} {verdict}" for verdict, n in self.counts.items() if n]
-        counts = f"{', '.join(parts)} and {last}"
-        return f"Of {len(self)} claims, by the verdict that heads each: {counts}."
+        counts = ", ".join(f"*{verdict}* {n}" for verdict, n in self.counts.items() if n)
+        return f"The verdict that heads each of the {len(self)} claims: {counts}."
 
     def search(
         self, *words: str, verdict: str | None = None, weight: str | None = None

@@ -151,11 +151,13 @@ def differences(
 
 
 def difference_table(found: dict) -> pd.DataFrame:
-    """A row a key: each difference with its 95 % interval, that in ECE with its p, and the runs."""
+    """A row a key: the differences in accuracy and NLL with their 95 % intervals, that in ECE with
+    its p, and the runs; one more column would not fit a page.
+    """
     rows = {}
     for key, difference in found.items():
         ends, ece = difference.table[["difference", "low", "high"]], difference.table.loc[ECE]
-        rows[key] = {m: signed(*ends.loc[m], 3) for m in MEASURES[:3]}
+        rows[key] = {m: signed(*ends.loc[m], 3) for m in MEASURES[:2]}
         rows[key]["ECE (p)"] = f"{error(ece.difference, True)} ({difference.p_value})"
         rows[key]["runs"] = str(difference.pairs)
     return pd.DataFrame(rows).T

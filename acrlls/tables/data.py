@@ -56,7 +56,7 @@ def repeated(dataset: Dataset, split) -> str:
     """How many files are the same, and how many of them lie in several parts."""
     equal, across = duplicates(dataset, split)
     if not equal:
-        return "No two files are the same."
+        return "No two images are the same."
     return (
         f"**{equal:,} files equal another byte for byte, {across:,} of them one in another part**: "
         "the test scores flatter to that extent."

@@ -123,5 +123,5 @@ def finding(scales, largest: float, moved: pd.DataFrame, real: Sequence[Run], ti
         f"{said}**A scale cannot be read by itself**: {on(title).lower()}, moving the scales into "
         f"the layer before changes no probability by more than {power(largest)}. They end there "
         f"at {span(scales)} with one seed, and {part_of(beyond, len(moved))} changes between the "
-        f"phases exceed twice the standard deviation over seeds, which is {span(noise)}."
+        f"phases exceed{'s' * (beyond == 1)} twice the standard deviation over seeds, which is {span(noise)}."
     )
