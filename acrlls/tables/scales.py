@@ -119,9 +119,10 @@ def finding(scales, largest: float, moved: pd.DataFrame, real: Sequence[Run], ti
             f"have the order of Table II in {same} of {plural(len(real), 'run')}. "
         )
     beyond = (moved["our change"].abs() > 2 * noise).sum()
+    counted, verb = part_of(beyond, len(moved)), "exceeds" if beyond == 1 else "exceed"
     return (
         f"{said}**A scale cannot be read by itself**: {on(title).lower()}, moving the scales into "
         f"the layer before changes no probability by more than {power(largest)}. They end there "
-        f"at {span(scales)} with one seed, and {part_of(beyond, len(moved))} changes between the "
-        f"phases exceed{'s' * (beyond == 1)} twice the standard deviation over seeds, which is {span(noise)}."
+        f"at {span(scales)} with one seed, and {counted} changes between the phases {verb} twice "
+        f"the standard deviation over seeds, which is {span(noise)}."
     )
