@@ -127,10 +127,6 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
         return text("+" if last == "difference" else "", places)
 
     styler = frame.style.format({c: formatted(c) for c in frame.columns})
-    # Shorter, for a table of three scores to fit the page.
-    shorter = {"difference": "diff."}
-    last = frame.columns.nlevels - 1
-    styler.format_index(lambda label: shorter.get(label, label), axis=1, level=last)
     return styler.set_caption(caption) if caption else styler
 
 

@@ -32,10 +32,14 @@ def on(title: str) -> str:
     return "In this run" if title == "this run" else f"On the {title}"
 
 
-def caption(what: str, real: Sequence[Run]) -> str:
-    """A table's caption that names the runs on the real images and their class mix."""
-    runs = f"; real images: {plural(len(real), 'run')}, weighted to the paper's class mix"
-    return what + runs if real else what
+def caption(what: str, *networks: Sequence[Run]) -> str:
+    """A table's caption that counts each network's runs on the real images, names their mix."""
+    counts = sorted({len(runs) for runs in networks if runs})
+    if not counts:
+        return what
+    runs = " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], "run")])
+    each = " a network" if len(networks) > 1 else ""
+    return f"{what}; real images: {runs}{each}, weighted to the paper's class mix"
 
 
 def alone(config: Config) -> Markdown | None:

@@ -11,7 +11,7 @@ from acrlls.config import PROJECT, UserError
 from acrlls.paper import show
 from acrlls.tables.words import power
 
-RECORDS = PROJECT / "results" / "bench"
+RECORDS, SCALE = PROJECT / "results" / "bench", PROJECT / "results" / "scale"
 SIDES = {"plain": "plain Keras", TUNED: "plain Keras, oneDNN", "bank": "feature bank"}
 STATES = {"frozen": "BatchNorm frozen", "update": "BatchNorm updating"}
 # The paper's job (Sections II-D and III): training images, and of each part runs and epochs.
@@ -115,4 +115,56 @@ def finding(table: pd.DataFrame, batchnorm: str) -> str:
         f"The feature bank does the whole job at the paper's size {tuned[whole]:.1f} times as fast "
         f"as plain Keras with the same TensorFlow kernels (Phase 2 {tuned[part]:.1f} times), and, "
         f"against {text}"
+    )
+
+
+# --- More images, seeds, grid points and workers --------------------------------------------------
+
+
+def ten_times() -> pd.DataFrame:
+    """What one run took on some images and on ten times as many, a row a quantity."""
+    table = pd.read_csv(SCALE / "images.csv").T
+    images = table.loc["images"]
+    table = table.drop(index="images").set_axis([f"{n:,.0f} images" for n in images], axis=1)
+    return table.assign(ratio=table.iloc[:, 1] / table.iloc[:, 0])
+
+
+def shared() -> pd.DataFrame:
+    """Seconds that the same runs took by one worker and by several, a row a number of workers."""
+    table = pd.read_csv(SCALE / "workers.csv").set_index("workers")
+    return table.assign(**{"times as fast": table.seconds.iloc[0] / table.seconds})
+
+
+def scaled(table: pd.DataFrame, result: dict, price: float) -> pd.DataFrame:
+    """The paper's job through the bank with more images, seeds or grid points, BatchNorm updating:
+    days on the recorded machine, their price, and gigabytes of one view's stored features; from
+    :func:`hours` and the price of an hour of one core.  Seeds share no views here, the dearest
+    case; grid points share all of theirs."""
+    bank = table.bank
+    whole, seed = bank["whole job, BatchNorm updating"], bank["Phase 1"]
+    seed += bank["Phase 2, BatchNorm updating"]
+    points, epochs, *_ = JOB["grid"]
+    grid = points * epochs * TRAIN * result["machine"]["head_seconds"] / 3600
+    view = TRAIN * pd.read_csv(SCALE / "features.csv").kB.sum() / 1e6
+    rows = {"the paper's": (whole, view)}
+    for times in (10, 1000):
+        rows[f"{times:,} × the images"] = whole * times, view * times
+        rows[f"{times:,} seeds"] = whole + (times - 1) * seed, view
+        rows[f"{times:,} × the grid points"] = whole + (times - 1) * grid, view
+    found = pd.DataFrame(rows, index=["days", "GB a view"]).T
+    found["days"] /= 24
+    cost = found["days"] * 24 * result["machine"]["cores"] * price
+    return found.assign(price=cost)[["days", "price", "GB a view"]]
+
+
+def first_to_break(view: float, bound: float = 20) -> str:
+    """What ends the growth with the images: one view's features, of so many gigabytes for the
+    paper's images, against the bound on all that is stored."""
+    times = bound / view
+    return (
+        f"**With more images the disk gives out first.** The features of one view take "
+        f"{view:.1f} GB for the paper's {TRAIN:,} training images, so the default bound of "
+        f"{bound:.0f} GB is reached at {times:.0f} times as many; `ACRLLS_BANK_GB` raises it. Time "
+        "grows with the images, seeds and grid points; all but the images can be divided among "
+        "machines."
     )

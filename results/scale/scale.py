@@ -1,12 +1,14 @@
 """What ten times the images cost in time, memory and disk, and what several workers gain.
 
-    python results/scale/scale.py [IMAGES]      writes images.csv and workers.csv; some minutes
+    python results/scale/scale.py [IMAGES]      some minutes
 
-The images are IMAGES phantoms as files (default 400), then ten links to each.  The workers share
-four runs; those of Dask are processes of their own on this machine.
+``images.csv``: IMAGES phantoms as files (default 2,000), then ten links to each.  ``workers.csv``:
+four runs, shared by several processes of this machine; those of Dask know a scheduler alone.
+``features.csv``: what one augmented view of an image takes on the disk at the paper's size.
 """
 
 import json
+import math
 import os
 import resource
 import subprocess
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from acrlls import configure, load_data, runs
+from acrlls import configure, load_data, method, runs
 from acrlls.data import write_folder
 
 HERE = Path(__file__).parent
@@ -57,6 +59,19 @@ def some_runs(kind: str, count: str) -> None:
     print(json.dumps({**row, "seconds": time.perf_counter() - start}))
 
 
+def features() -> pd.DataFrame:
+    """Kilobytes of one view of one image, a row a layer whose outputs are stored: the last frozen
+    one of Phase 2, and of Phase 1."""
+    config, rows = configure("paper", data="phantom", backbone="random"), []
+    model = method.build_model(config, 4)
+    for phase, free in ((2, config.unfrozen_layers), (1, 0)):
+        method.unfreeze_top(model, free)
+        layer = method.frozen_cut(model)
+        values = math.prod(model.get_layer(layer).output.shape[1:])
+        rows.append({"phase": phase, "layer": layer, "kB": values * 4 / 1000})
+    return pd.DataFrame(rows)
+
+
 def measured(*given: str) -> dict:
     """What a process of its own with an empty store prints last."""
     with tempfile.TemporaryDirectory() as store:
@@ -66,11 +81,13 @@ def measured(*given: str) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def main(images: int = 400) -> None:
+def images_and_links(images: int) -> pd.DataFrame:
+    """What one run takes on the files, and on ten links to each."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         phantoms = load_data(configure("quick", data="phantom", phantom_images=images))
-        once = write_folder(phantoms, Path(folder, "once"), images)
+        names = {name: name for name in phantoms.class_names}
+        once = write_folder(phantoms, Path(folder, "once"), images, names)
         for file in once.rglob("*.png"):
             for k in range(10):
                 link = Path(folder, "tenfold", file.parent.name, f"{file.stem}_{k}.png")
@@ -78,7 +95,12 @@ def main(images: int = 400) -> None:
                 link.symlink_to(file)
         for name in ("once", "tenfold"):
             rows.append(measured("images", str(Path(folder, name))))
-    pd.DataFrame(rows).round(1).to_csv(HERE / "images.csv", index=False)
+    return pd.DataFrame(rows)
+
+
+def main(images: int = 2000) -> None:
+    images_and_links(images).round(1).to_csv(HERE / "images.csv", index=False)
+    features().to_csv(HERE / "features.csv", index=False)
     cases = [("this machine", 1), ("this machine", 2), ("Dask", 1), ("Dask", 2), ("Dask", 4)]
     rows = [measured("workers", kind, str(count)) for kind, count in cases]
     pd.DataFrame(rows).round(1).to_csv(HERE / "workers.csv", index=False)

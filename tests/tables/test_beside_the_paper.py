@@ -93,6 +93,8 @@ def test_the_columns_hold_the_real_runs_and_their_difference_from_the_published_
         f"T; real images: {len(real)} runs, weighted to the paper's class mix"
     )
     assert beside.caption("T", []) == "T"
+    assert "images: 1 to 3 runs a network, " in beside.caption("T", [1] * 3, [1], [], [1] * 2)
+    assert "images: 2 runs a network, " in beside.caption("T", [1] * 2, [1] * 2)
     two = scales.table_2(real[0], real)
     each = [r.best_scales(2)["COVID"] for r in real]
     expected = [table("II").loc["COVID", "Phase 2"], np.mean(each), min(each), max(each), each[0]]

@@ -86,3 +86,33 @@ def test_the_finding_names_the_reading_of_batchnorm_and_the_faster_kernels(paper
     assert "BatchNormalization frozen" in said
     said = speed.finding(hours.drop(columns=bench.TUNED), "update")
     assert "BatchNormalization updating" in said and "kernels" not in said
+
+
+# --- What more would cost ---
+
+
+def test_more_images_cost_in_proportion_and_more_grid_points_only_the_head(paper):
+    result, epochs = paper
+    hours = speed.hours(result, epochs)
+    table, dear = (speed.scaled(hours, result, price) for price in (0.04, 0.08))
+    once = table.loc["the paper's"]
+    assert once.days == pytest.approx(hours.bank["whole job, BatchNorm updating"] / 24)
+    assert table.loc["10 × the images"].tolist() == pytest.approx((10 * once).tolist())
+    points = 9 * 160 * speed.TRAIN * result["machine"]["head_seconds"] / 3600 / 24
+    assert table.days["10 × the grid points"] - once.days == pytest.approx(points)
+    seeds = hours.bank[["Phase 1", "Phase 2, BatchNorm updating"]].sum() / 24
+    assert table.days["1,000 seeds"] - once.days == pytest.approx(999 * seeds)
+    assert (dear.price / table.price).tolist() == pytest.approx([2.0] * len(table))
+    assert table["GB a view"]["1,000 seeds"] == once["GB a view"]
+
+
+def test_the_disk_gives_out_where_one_view_fills_its_bound():
+    assert "at 10 times as many" in speed.first_to_break(2.0, 20)
+    assert "at 4 times as many" in speed.first_to_break(5.0, 20)
+
+
+def test_recorded_costs_are_within_what_the_page_says_of_them():
+    times, workers = speed.ten_times(), speed.shared()
+    assert times.loc["peak memory in MB"].drop("ratio").max() < 2000
+    assert times.ratio["seconds in epochs"] < 10
+    assert workers["times as fast"].iloc[0] == 1 and len(workers) == 5
