@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from scipy.special import softmax
 
 from acrlls.config import PROJECT, Config, UserError
 from acrlls.data import class_weights, split_counts
+from acrlls.store import writing
 
 RESULTS = PROJECT / "results"
 _OPTIONAL = ("statistics.csv", "statistics_predictions.csv.gz")
-_RECORDED = ("config.json", "manifest.json", "history.csv", "scales.csv", "predictions.csv.gz")
+_RECORDED = ("config.json", "history.csv", "scales.csv", "predictions.csv.gz")
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,16 @@ class Run:
 
 
 def record(done: Run, folder: str | Path) -> Path:
-    """Copy what may be published of a run, no weights and no images, for :func:`load_run`."""
+    """Copy what may be published of a run, no weights and no images, for :func:`load_run`.
+
+    The manifest comes last: a folder without one, left by a process that was killed, is no record.
+    """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").unlink(missing_ok=True)
     optional = [name for name in _OPTIONAL if (done.folder / name).exists()]
-    for name in (*_RECORDED, *optional):
-        shutil.copyfile(done.folder / name, folder / name)
+    for name in (*_RECORDED, *optional, "manifest.json"):
+        with writing(folder / name) as handle:
+            handle.write((done.folder / name).read_bytes())
     return folder
 
 
