@@ -77,7 +77,7 @@ class Run:
     def best_epoch(self, phase: int) -> pd.Series:
         """The row of the history whose weights a phase kept (lowest validation loss)."""
         rows = self.history[self.history.phase == phase]
-        return rows.loc[rows.val_loss.idxmin()]
+        return rows.loc[rows.val_loss.fillna(np.inf).idxmin()]
 
     def best_scales(self, phase: int) -> pd.Series:
         """LLS scales, one a class, of the epoch that a phase kept."""

@@ -156,7 +156,11 @@ def _train(folder: Path, config: Config, dataset: Dataset) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     train(config, dataset, aside)
     best, classes = read_json(aside / "best.json"), list(dataset.class_names)
-    seconds = float(pd.read_csv(aside / "history.csv").seconds.sum())
+    history = pd.read_csv(aside / "history.csv")
+    seconds = float(history.seconds.sum())
+    if diverged := int((~np.isfinite(history.val_loss)).sum()):
+        said = "the validation loss is no number in %d of %d epochs: the training diverged"
+        _log.warning(f"run %s: {said}", folder.name, diverged, len(history))
     manifest = {
         "digest": folder.name,
         "class_names": classes,

@@ -238,6 +238,23 @@ def test_a_kept_run_is_not_trained_again(tiny, monkeypatch):
     runs.run(tiny.replace(bins=3, resamples=50))  # nor for a setting that training never sees
 
 
+def test_an_epoch_without_a_loss_is_told_and_never_kept(tiny, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
+    real, losses = Phase._pass, iter([np.nan, 0.9, 0.5, np.nan, 0.5])
+
+    def said(self, batches, train):
+        logs = real(self, batches, train)
+        return logs if train else {**logs, "loss": next(losses)}
+
+    monkeypatch.setattr(Phase, "_pass", said)
+    one = runs.run(tiny.replace(phase1_epochs=3, phase2_epochs=0))
+    assert one.manifest["best"]["1"]["epoch"] == one.best_epoch(1).epoch == 3
+    assert "no number in 1 of 3 epochs" in caplog.text
+    two = runs.run(tiny.replace(phase1_epochs=1, phase2_epochs=1))
+    assert two.manifest["selected_phase"] == 2
+    assert two.best_epoch(1).epoch == 1  # the only one
+
+
 def test_a_run_cut_off_at_any_epoch_ends_like_an_unbroken_one(
     tiny, phantom_data, tmp_path, monkeypatch
 ):
