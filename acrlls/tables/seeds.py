@@ -28,15 +28,17 @@ def heads(runs: Iterable[Run]) -> list[Run]:
 
 
 def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
-    """The measures of each run as trained; a row a setting, network and run."""
+    """The measures of each run as trained; a row a setting, network and seed, which is there again
+    where another run has the same one."""
     rows = {}
     for setting, network in product(found, NETWORKS):
-        for group, run in setting.runs.get(network, {}).items():
+        for run in setting.of(network):
             row = dict(zip(MEASURES, mean_of([run], bins=bins), strict=True))
             phase = run.manifest["selected_phase"]
             kept = f"Phase {phase}, epoch {run.best_epoch(phase).epoch:.0f}"
             row |= {"kept": kept, "minutes": run.history.seconds.sum() / 60}
-            rows[setting.title, VARIANTS[network].title, group] = row
+            key, seed = (setting.title, VARIANTS[network].title), f"seed {run.config.seed}"
+            rows[*key, f"{seed} again" if (*key, seed) in rows else seed] = row
     return pd.DataFrame(rows).T
 
 
