@@ -105,7 +105,7 @@ def finding(ways: pd.DataFrame, where: str, layers: Difference) -> str:
     )
     runs = listed(dict.fromkeys(plural(int(n), "run") for n in rows.runs)).replace(", ", " or ")
     return (
-        f"{beside.on(where)}, in their own class mix, Baseline has a mean class-wise ECE of "
+        f"{beside.on(where)}, in the images' own class mix, Baseline has a mean class-wise ECE of "
         f"{error(base)}; the two layers change it by {error(layers.table.difference[ECE], True)} "
         f"({layers.p_value}), dividing the class weights out by {error(corrected - base, True)}"
         f"{without} ({runs} of each)."
