@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acrlls.calibration.binning import binned, drawn_hits, drawn_labels, with_top_label
-from acrlls.calibration.checks import check, check_names, whole_number
+from acrlls.calibration.checks import check, check_names
 from acrlls.calibration.errors import OF_BINS, WITHOUT_BINS, kind_and_strategy
 
 
@@ -63,34 +63,6 @@ def floor_table(draws, observed, names: Sequence[str]):
         table["p_above"] = (1 + (draws >= seen).sum(axis=0)) / (1 + len(draws))
         table["p_below"] = (1 + (draws <= seen).sum(axis=0)) / (1 + len(draws))
     return table
-
-
-def matched_floor(
-    prevalence, brier, n: int, bins: int = 15, resamples: int = 1000, seed: int = 0
-) -> np.ndarray:
-    """Class-wise ECE of perfectly calibrated scores of which only two summaries are known.
-
-    For published numbers, whose scores nobody has: the share and the Brier score of each class
-    against the rest, each ``(classes,)``, on ``n`` images. The scores of a class are drawn from the
-    Beta distribution whose mean is the prevalence and whose E[p(1 - p)] is the Brier score, which
-    is what perfect calibration makes it; then labels are drawn. The form of the distribution is an
-    assumption: scores of another form with the same summaries have another floor.
-
-    Gives ``(resamples, classes)``. A Brier score outside 0 … prevalence · (1 - prevalence), which
-    no calibrated scores of that prevalence have, is a ``ValueError``.
-    """
-    size = whole_number("n", n), whole_number("resamples", resamples)
-    rng, columns = np.random.default_rng(seed), []
-    for share, score in zip(np.asarray(prevalence, float), np.asarray(brier, float), strict=True):
-        most = share * (1 - share)
-        if not 0 < score < most:
-            given = f"a Brier score of {score:g} at a share of {share:g}"
-            raise ValueError(f"{given} must lie between 0 and {most:g}")
-        strength = score / (most - score)  # a + b: E[p(1-p)] = most * (a + b) / (a + b + 1)
-        p = rng.beta(share * strength, (1 - share) * strength, size)
-        hits = rng.random(size) < p
-        columns.append(OF_BINS["ece"](binned(p, hits, bins, "uniform")))
-    return np.column_stack(columns)
 
 
 def noise_floor(

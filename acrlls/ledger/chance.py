@@ -44,7 +44,7 @@ ALIKE = 4  # models that are simulated on the same images; every two of them are
 
 def beta_shape(prevalence: float, brier: float) -> np.ndarray:
     """Beta-distributed scores with mean ``prevalence`` and E[p(1 - p)] = ``brier``, which is what
-    calibration makes the Brier score; as in :func:`acrlls.calibration.matched_floor`."""
+    calibration makes the Brier score."""
     strength = brier / (_most(prevalence, brier) - brier)
     return beta.ppf(_middles(POOL), prevalence * strength, (1 - prevalence) * strength)
 

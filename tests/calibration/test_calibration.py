@@ -396,19 +396,3 @@ def test_resampled_means_of_equal_rows_are_equal_and_centre_on_the_mean():
 def test_resampled_means_refuse_gaps_and_other_shapes(values):
     with pytest.raises(ValueError, match="values"):
         cal.bootstrap_means(values, [0, 1])
-
-
-def test_a_floor_from_prevalence_and_brier_is_that_of_scores_which_have_them():
-    rng = np.random.default_rng(0)
-    p = rng.beta(0.2, 0.6, 3000)
-    whole = np.column_stack([p, 1 - p])
-    known = cal.noise_floor(whole, resamples=300)
-    matched = cal.matched_floor(
-        whole.mean(axis=0), (whole * (1 - whole)).mean(axis=0), 3000, resamples=300
-    )
-    np.testing.assert_allclose(matched.mean(axis=0), known.mean, rtol=0.1)
-
-
-def test_a_brier_score_that_no_calibrated_scores_have_is_refused():
-    with pytest.raises(ValueError, match="0.3"):
-        cal.matched_floor([0.5], [0.3], 100)

@@ -72,11 +72,16 @@ def simulated(name, alike, n, draws, **more):
     return chance.simulate({name: SHAPES[name]}, alike, n, draws, **more)[name]
 
 
-def test_the_floor_of_beta_scores_is_the_matched_floor_of_the_calibration_module():
+def test_the_floor_of_beta_scores_is_the_noise_floor_of_scores_drawn_from_that_beta():
     ours = simulated("Beta", (0.5, 0.5), 1000, 400, binnings=[("uniform", 15)])[0, :, 0]
-    theirs = calibration.matched_floor([PREVALENCE], [BRIER], 1000, 15, 400)[:, 0]
-    spread = np.hypot(ours.std(), theirs.std()) / 20
-    assert ours.mean() == pytest.approx(theirs.mean(), abs=4 * spread)
+    most, rng = PREVALENCE * (1 - PREVALENCE), np.random.default_rng(0)
+    strength = BRIER / (most - BRIER)
+    scores = rng.beta(PREVALENCE * strength, (1 - PREVALENCE) * strength, (60, 1000))
+    floors = [
+        calibration.noise_floor(np.column_stack([p, 1 - p]), resamples=20).mean[0] for p in scores
+    ]
+    spread = np.hypot(ours.std() / 20, np.std(floors) / np.sqrt(60))
+    assert ours.mean() == pytest.approx(np.mean(floors), abs=4 * spread)
 
 
 def test_more_bins_have_a_higher_floor():
