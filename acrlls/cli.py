@@ -179,7 +179,7 @@ def doctor(options) -> int:
     from acrlls.doctor import examine
 
     problems = 0
-    for title, good, text in examine(_usage(configure, options.profile)):
+    for title, good, text in examine(_usage(configure, options.profile), options.twins):
         problems += not good
         print(f"{'ok' if good else 'problem':<8} {title:<9} {text}", flush=True)
     return 1 if problems else 0
@@ -240,6 +240,7 @@ def _arguments(add) -> None:
     add(bench, "--images", type=int, default=1000, help="images that are drawn; default: 1000")
     add(bench, "-o", "--output", type=Path, help="folder; default: results/bench/<profile>")
     add(doctor, "--profile", help="profile to look at; default: quick, or ACRLLS_PROFILE")
+    add(doctor, "--twins", **flag, help="look for near copies across the split, in minutes")
 
 
 def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:

@@ -16,14 +16,19 @@ import numpy as np
 from acrlls.backend import import_keras
 from acrlls.book import versions
 from acrlls.config import Config, UserError
-from acrlls.data import duplicates, load_data, split_of
+from acrlls.data import Dataset, duplicates, load_data, render, split_of
 from acrlls.paper import CLASSES, by_class
 from acrlls.store import store
+from acrlls.tables.shift import TWIN
+
+SIDE = 64  # pixels at which images are compared
 
 
-def examine(config: Config) -> Iterator[tuple[str, bool, str]]:
-    """Each check of a config in turn: its title, whether all is well, and what there is to say."""
-    for check in (_versions, _backend, _data, _weights, _store, _time):
+def examine(config: Config, twins: bool = False) -> Iterator[tuple[str, bool, str]]:
+    """Each check of a config in turn: its title, whether all is well, and what there is to say;
+    that for near copies reads every image, so it is done only if asked for."""
+    checks = [_versions, _backend, _data, _weights, _store, _time]
+    for check in checks + [_twins] * twins:
         title = check.__name__.lstrip("_")
         try:
             yield title, True, check(config)
@@ -66,6 +71,32 @@ def _data(config: Config) -> str:
         f"{len(data):,} images: {', '.join(each)}; {equal:,} files equal another, {across:,} of "
         f"them one in another part of the split. {data.unread()}"
     )
+
+
+def _twins(config: Config) -> str:
+    data = load_data(config)
+    test, (_, alike) = split_of(data, config).test, nearest(data, config)
+    return (
+        f"{(alike >= TWIN).sum():,} of {len(test):,} test images have a near copy in training "
+        f"(correlation of {TWIN} or more at {SIDE} × {SIDE} pixels)"
+    )
+
+
+def nearest(dataset: Dataset, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """For each test image the position of the training image that is most like it and their
+    correlation, each ``(n,)``, at :data:`SIDE` squared pixels."""
+    split = split_of(dataset, config)
+    train, test = (_standardised(dataset, part) for part in (split.train, split.test))
+    each = [(train @ one).argmax() for one in test]
+    return split.train[each], np.einsum("ij,ij->i", train[each], test)
+
+
+def _standardised(dataset: Dataset, positions) -> np.ndarray:
+    """Small images of mean zero and norm one, ``(n, SIDE²)`` float32."""
+    grey = [render(dataset.image(int(i)), SIDE).astype("f4").ravel() for i in positions]
+    small = np.stack(grey)
+    small -= small.mean(axis=1, keepdims=True)
+    return small / np.linalg.norm(small, axis=1, keepdims=True).clip(1e-6)
 
 
 def _weights(config: Config) -> str:

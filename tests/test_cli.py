@@ -4,12 +4,14 @@ import subprocess
 import sys
 
 import nbformat
+import numpy as np
 import pytest
 from PIL import Image
 
 from acrlls import cli, doctor
 from acrlls.book import sections
 from acrlls.config import PROJECT, UserError, configure
+from acrlls.data import load_data, split_of
 
 
 @pytest.fixture
@@ -204,6 +206,23 @@ def test_doctor_counts_images_and_equal_files_and_names_what_is_not_read(tmp_pat
     said = doctor._data(config)
     assert said.startswith("40 images: Ill 20, Normal 20; 2 files equal another")
     assert "`Ill/scan.dcm`" in said
+
+
+def test_doctor_finds_a_near_copy_of_a_training_image_in_the_test_set(tmp_path):
+    rng, files = np.random.default_rng(0), {}
+    for name in ("Ill", "Normal"):
+        (tmp_path / name).mkdir()
+        for i in range(20):
+            files[name, i] = tmp_path / name / f"{i:02d}.png"
+            Image.fromarray(rng.integers(0, 256, (32, 32), "u1")).save(files[name, i])
+    config = configure("quick", data=str(tmp_path))
+    split, places = split_of(load_data(config), config), list(files.values())
+    assert doctor._twins(config).startswith("0 of 6 test images")
+    original = np.asarray(Image.open(places[split.train[3]]), float)
+    Image.fromarray((20 + 0.8 * original).astype("u1")).save(places[split.test[2]])
+    assert doctor._twins(config).startswith("1 of 6 test images")
+    positions, alike = doctor.nearest(load_data(config), config)
+    assert positions[2] == split.train[3] and alike.argmax() == 2
 
 
 def test_missing_data_has_status_1(monkeypatch, capsys):
