@@ -59,7 +59,7 @@ def short(tiny, monkeypatch, tmp_path):
     def train(config, dataset, folder):
         trained.append(config.seed)
         (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
-        (folder / "history.csv").write_text("seconds\n1\n")
+        (folder / "history.csv").write_text("seconds,val_loss\n1,1\n")
 
     monkeypatch.setattr("acrlls.training.train", train, raising=False)
     return tiny, trained

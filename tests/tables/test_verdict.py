@@ -8,6 +8,7 @@ import pytest
 from scipy.special import softmax
 
 from acrlls import calibration
+from acrlls.config import PROJECT
 from acrlls.paper import CLASSES
 from acrlls.runs import records
 from acrlls.tables import compare, recorded, verdict
@@ -198,3 +199,17 @@ def test_runs_on_other_test_images_cannot_be_compared(published):
     setting = recorded.Setting("x", {"baseline": {"a": run}, "proposed": {"a": other}})
     with pytest.raises(ValueError, match="different images"):
         compare.compare(setting, ("baseline", ""), ("proposed", ""))
+
+
+def test_the_readme_gives_the_headline_that_the_records_give():
+    published, how = recorded.setting(), {"resamples": 500}  # as many as the profile quick draws
+    bare, trained, scaled = ("baseline", ""), ("proposed", ""), ("baseline", recorded.STEP)
+    layers, step = (
+        [compare.compare(published, *sides, mix, **how) for mix in compare.MIXES]
+        for sides in ((bare, trained), (trained, scaled))
+    )
+    errors, floors = compare.errors_of_each([published], **how)
+    ours = errors[published.title][recorded.name_of(trained)], floors[published.title]
+    said = verdict.headline(layers, step, *ours).split("**")[1]
+    readme = " ".join((PROJECT / "README.md").read_text("utf-8").replace("> ", "").split())
+    assert said in readme

@@ -50,6 +50,7 @@ def run_on(backend, *arguments):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_statement_about_layers_and_losses_holds(backend):
     files = [

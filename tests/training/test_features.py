@@ -233,6 +233,7 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch):
 # ---------------------------------------------------------------- without room, and side by side
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_run_for_whose_views_there_is_no_room_is_what_it_is_with_all_kept(
     tiny, phantom_data, tmp_path, monkeypatch
@@ -273,7 +274,7 @@ def test_what_another_process_trains_is_waited_for_after_all_else_is_done(
     def train(config, dataset, folder):
         trained.append(config.variant)
         (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
-        (folder / "history.csv").write_text("seconds\n1\n")
+        (folder / "history.csv").write_text("seconds,val_loss\n1,1\n")
 
     monkeypatch.setattr("acrlls.training.train", train, raising=False)
     configs = [tiny.replace(variant=v) for v in ("baseline", "proposed", "acr_only")]
