@@ -133,14 +133,3 @@ def test_accuracy_without_near_copies_is_that_of_the_other_images():
     text = shift.twins_sentence(table)
     gap = f"{100 * (rest.accuracy - every.accuracy):+.2f}".replace("-", "−")
     assert f"**{copies.images:.0f} of 2,437" in text and f"Baseline {gap}" in text
-
-
-def test_images_that_are_alike_are_found():
-    thumbnails = runpy.run_path(str(PROJECT / "results" / "twins.py"))["thumbnails"]
-    rng = np.random.default_rng(0)
-    images = [rng.integers(0, 200, (70, 70)).astype("u1") for _ in range(3)]
-    images.append((images[0] * 1.2 + 5).astype("u1"))  # another exposure of the first
-    one = thumbnails(SimpleNamespace(image=images.__getitem__), range(4))
-    alike = one @ one.T
-    assert alike[0, 3] > 0.99 and alike[0, 1] < 0.5
-    np.testing.assert_allclose(np.diag(alike), 1, rtol=1e-5)
