@@ -68,31 +68,36 @@ def check_pair(given, other, name: str = "p2") -> np.ndarray:
     return checked
 
 
-def check_names(class_names, classes: int, given=None) -> list:
-    """Class names as a list, one a class; ``given`` is what the caller had for ``p``.
+def check_names(class_names, classes: int, given=None, last: str | None = None) -> list:
+    """Class names as a list, one a class; ``given`` is what the caller had for ``p``, ``last`` the
+    name of a row that the caller's table has below the classes.
 
-    Too few or too many names, a name twice, and a DataFrame whose columns have another order are a
-    ``ValueError``.
+    A single text, too few or too many names, a name twice or equal to ``last``, and a DataFrame
+    whose columns share names with them but are not the same in this order are a ``ValueError``.
     """
+    if class_names is None or isinstance(class_names, str):
+        raise ValueError(f"class_names is {class_names!r}; it must be a list, one name a class")
     names = getattr(class_names, "tolist", lambda: list(class_names))()
     if len(names) != classes:
         raise ValueError(f"{len(names)} class names for {classes} classes")
-    if len(set(names)) < classes:
+    if len(set(map(str, names))) < classes:
         raise ValueError(f"class_names are {names}; no name may occur twice")
+    if last in names:
+        raise ValueError(f"class_names are {names}; {last!r} is the name of the table's last row")
     columns = getattr(given, "columns", None)
     columns = names if columns is None else list(columns)
-    if columns != names and set(columns) == set(names):
+    if columns != names and set(columns) & set(names):
         raise ValueError(f"the columns of p are {columns}, but class_names are {names}")
     return names
 
 
 def check_level(level) -> None:
-    if not 0 < level < 1:
+    if not (isinstance(level, Real) and 0 < level < 1):
         raise ValueError(f"level is {level!r}; it must lie between 0 and 1")
 
 
 def check_choice(name, value, choices) -> None:
-    if value not in choices:
+    if not (isinstance(value, str) and value in choices):
         raise ValueError(f"{name} is {value!r}; choose one of: {', '.join(choices)}")
 
 
@@ -116,7 +121,10 @@ def _numbers(values, name, must="it must hold real numbers") -> np.ndarray:
     """A plain array of numbers; an error says what it holds and what it ``must``."""
     if np.ma.is_masked(values) or (hasattr(values, "isna") and np.any(values.isna())):
         raise ValueError(f"{name} has masked or missing values; leave these rows out")
-    values = np.asarray(values)
+    try:
+        values = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} is no array of numbers: {error}") from None
     if values.dtype == object:  # such as pandas' nullable numbers
         values = np.asarray(values.tolist())
     kind = values.dtype.kind
@@ -136,18 +144,18 @@ def _matrix(given, name) -> np.ndarray:
     if values.ndim != 2 or values.shape[1] < 2 or not len(values):
         shape = "(n, classes) with n >= 1 and classes >= 2"
         raise ValueError(f"{name} has shape {values.shape}; it must be {shape}")
-    columns, order = list(getattr(given, "columns", ())), list(range(values.shape[1]))
-    if columns != order and set(columns) == set(order):
+    columns, order = list(getattr(given, "columns", ())), list(map(str, range(values.shape[1])))
+    if (said := list(map(str, columns))) != order and set(said) == set(order):
         raise ValueError(f"the columns of {name} are {columns}; labels count them in order from 0")
     return values.astype(np.float64, copy=False)
 
 
 def _labels(y, given, p, name) -> np.ndarray:
-    last = p.shape[1] - 1
-    if np.shape(y) != (len(p),):
-        raise ValueError(f"y has shape {np.shape(y)}; it must be ({len(p)},), one a row of {name}")
-    _same_index(given, y, name, "y")
+    last, rows = p.shape[1] - 1, y
     y = _numbers(y, "y", must := f"labels are whole numbers from 0 to {last}")
+    if y.shape != (len(p),):
+        raise ValueError(f"y has shape {y.shape}; it must be ({len(p)},), one a row of {name}")
+    _same_index(given, rows, name, "y")
     low, high = y.min(), y.max()
     if low == 1 and high == last + 1:
         raise ValueError(f"y runs from 1 to {last + 1}; labels run from 0 to {last}: y - 1")

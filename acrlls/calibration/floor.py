@@ -39,7 +39,7 @@ class NoiseFloor:
 
     def table(self, class_names: Sequence[str]):
         """:func:`floor_table` with a row a class and a last row ``"Top label"``."""
-        names = check_names(class_names, self.classwise.shape[1], self)
+        names = check_names(class_names, self.classwise.shape[1], self, last="Top label")
         draws = np.column_stack([self.classwise, self.top_label])
         return floor_table(draws, self.observed, [*names, "Top label"])
 

@@ -72,16 +72,18 @@ def evaluate(
     """Table of metrics, a row a class and a last row ``"All"``, a column a metric under its title.
 
     ``class_names`` has one name a class, ``metrics`` names in :data:`METRICS`; None takes all. A
-    class-wise metric fills the rows of its classes and has their mean in ``"All"``; any other
-    metric fills ``"All"`` alone and is NaN above.
+    class-wise metric fills the rows of its classes and has their mean in ``"All"``, without those
+    that are NaN, such as the AUC of a class that no label names; any other metric fills ``"All"``
+    alone and is NaN above.
     """
     import pandas as pd
 
     given = p
     p, y = check(p, y)
-    names = check_names(class_names, p.shape[1], given)
+    names = check_names(class_names, p.shape[1], given, last="All")
+    metrics = [metrics] if isinstance(metrics, str) else METRICS if metrics is None else metrics
     table = pd.DataFrame(index=[*names, "All"])
-    for metric in map(_metric, METRICS if metrics is None else metrics):
+    for metric in map(_metric, metrics):
         value = metric(p, y, bins)
         above = value if np.ndim(value) else [np.nan] * len(names)
         table[metric.title] = [*above, pd.Series(value).mean()]  # but of those that are NaN
@@ -107,7 +109,7 @@ def bootstrap(
     p2 = None if p2 is None else check_pair(p, p2)
     p, y = check(p, y)
     check_level(level)
-    function = _metric(metric) if isinstance(metric, str) else metric
+    function = metric if callable(metric) else _metric(metric)
     if getattr(function, "biased", getattr(function, "func", function) in BIASED):
         what = repr(metric) if isinstance(metric, str) else "this calibration error"
         instead = "use ece_interval or noise_floor, which takes the name of a metric"
@@ -124,6 +126,6 @@ def bootstrap(
 
 
 def _metric(name: str) -> Metric:
-    if name not in METRICS:
+    if not (isinstance(name, str) and name in METRICS):
         raise ValueError(f"there is no metric {name!r}; choose from: {', '.join(METRICS)}")
     return METRICS[name]

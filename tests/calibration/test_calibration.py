@@ -142,7 +142,7 @@ def test_the_table_holds_every_metric_of_the_registry():
     assert table.loc["All", "ECE"] == pytest.approx(cal.classwise_ece(p, y, 10).mean())
     assert table.loc["All", "Top-label ECE"] == cal.ece(p, y, 10)
     assert table["Top-label ECE"][:-1].isna().all()
-    assert list(cal.evaluate(p, y, "abcd", metrics=["nll"]).columns) == ["NLL"]
+    assert list(cal.evaluate(p, y, list("abcd"), metrics=["nll"]).columns) == ["NLL"]
 
 
 def test_one_image_is_enough():
@@ -155,11 +155,11 @@ def test_one_image_is_enough():
 def test_perfect_calibration_lies_within_the_noise_floor_and_overconfidence_above():
     rng = np.random.default_rng(5)
     p, _ = scores(3000, seed=5)
-    table = cal.noise_floor(p, calibrated_labels(p, rng), resamples=300).table("abcd")
+    table = cal.noise_floor(p, calibrated_labels(p, rng), resamples=300).table(list("abcd"))
     assert (table["p_above"] > 0.01).all() and (table["p_below"] > 0.01).all()
     assert (table["observed"] > 0).all()
     flat = softmax(0.5 * np.log(p), axis=1)
-    table = cal.noise_floor(p, calibrated_labels(flat, rng), resamples=300).table("abcd")
+    table = cal.noise_floor(p, calibrated_labels(flat, rng), resamples=300).table(list("abcd"))
     assert (table["p_above"] == 1 / 301).all() and (table["observed"] > table["q95"]).all()
 
 
@@ -196,7 +196,7 @@ def test_all_noise_floors_of_a_seed_see_the_same_labels_and_their_p_values_have_
     over, under, both = (cal.noise_floor(p, y, resamples=50, metric=name) for name in names)
     np.testing.assert_allclose(over.classwise + under.classwise, both.classwise, atol=1e-14)
     for metric in ("ece", "mce", "debiased_ece", "smooth_ece"):
-        table = cal.noise_floor(flat, y, resamples=40, metric=metric).table("abcd")
+        table = cal.noise_floor(flat, y, resamples=40, metric=metric).table(list("abcd"))
         assert (table["p_above"] + table["p_below"] >= 1).all(), metric
     assert (
         cal.noise_floor(
@@ -204,7 +204,7 @@ def test_all_noise_floors_of_a_seed_see_the_same_labels_and_their_p_values_have_
             calibrated_labels(flat, np.random.default_rng(2)),
             resamples=99,
             metric="overconfidence",
-        ).table("abcd")["p_above"]
+        ).table(list("abcd"))["p_above"]
         == 0.01
     ).all()
 
@@ -313,7 +313,7 @@ def test_the_consistency_band_holds_a_calibrated_models_frequencies():
     inside, bins = 0, 0
     for seed in range(10):
         y = calibrated_labels(p, np.random.default_rng(seed))
-        d = cal.prepare_reliability(p, y, 10, "abcd", resamples=400, seed=seed + 100)
+        d = cal.prepare_reliability(p, y, 10, list("abcd"), resamples=400, seed=seed + 100)
         inside += ((d.band_low <= d.frequency) & (d.frequency <= d.band_high)).sum()
         bins += (d.count > 0).sum()
     assert 0.93 < inside / bins < 0.99
@@ -321,7 +321,7 @@ def test_the_consistency_band_holds_a_calibrated_models_frequencies():
 
 def test_the_top_label_diagram_agrees_with_the_top_label_ece():
     p, y = scores()
-    diagram = cal.prepare_reliability(p, y, 10, "abcd", of="top_label", resamples=10)
+    diagram = cal.prepare_reliability(p, y, 10, list("abcd"), of="top_label", resamples=10)
     assert diagram.titles == ("Top label",) and diagram.count.shape == (1, 10)
     assert diagram.ece[0] == pytest.approx(cal.ece(p, y, 10))
 
@@ -361,7 +361,7 @@ def test_bad_settings_are_errors_that_name_the_value(bad):
     with pytest.raises(ValueError, match=str(next(iter(bad.values())))):
         cal.ece(P4, Y4, **bad)
     with pytest.raises(ValueError, match="classwise_ece"):
-        cal.evaluate(P4, Y4, "ab", metrics=["eec"])
+        cal.evaluate(P4, Y4, list("ab"), metrics=["eec"])
 
 
 def test_float32_softmax_and_exact_zeros_and_ones_are_good_input():

@@ -97,7 +97,7 @@ def test_the_interval_excludes_zero_where_the_noise_floor_is_exceeded():
     p, _ = case(1500)
     for softened in (1, 0.9, 0.8, 0.6):
         y = labels_of(softmax(softened * np.log(p), axis=1), rng)
-        beyond = cal.noise_floor(p, y, resamples=1000).table("abcd")["p_above"]
+        beyond = cal.noise_floor(p, y, resamples=1000).table(list("abcd"))["p_above"]
         interval, top = cal.ece_interval(p, y), cal.ece_interval(p, y, of="top_label")
         for p_above, low in zip(beyond, [*interval.low, top.low], strict=True):
             if not 0.03 < p_above < 0.08:  # between, the two simulations may disagree

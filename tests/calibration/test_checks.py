@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import random_case
+from sklearn.metrics import accuracy_score
 
 from acrlls import calibration as cal
 from acrlls.calibration.checks import check
@@ -191,3 +192,48 @@ def test_what_looks_like_the_wrong_thing_is_warned_of():
         warnings.simplefilter("error")
         cal.TemperatureScaling().fit(np.log(P), Y)
         cal.PriorCorrection([1, 2, 10, 1])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [("abcd", "a list, one"), (None, "a list, one"), (["a", "b", "All", "d"], "last row")],
+)
+def test_names_that_are_no_list_or_a_row_of_the_table_are_refused(names, message):
+    with pytest.raises(ValueError, match=message):
+        cal.evaluate(P, Y, names)
+
+
+@pytest.mark.parametrize("columns", [["a", "b", "c", "x"], ["b", "c", "d", "e"]])
+def test_columns_that_share_only_some_of_the_class_names_are_refused(columns):
+    frame = pd.DataFrame(P, columns=columns)
+    for say in (cal.evaluate, lambda p, y, n: cal.noise_floor(p, y, resamples=20).table(n)):
+        with pytest.raises(ValueError, match="columns of p"):
+            say(frame, Y, NAMES)
+        say(pd.DataFrame(P, columns=["p0", "p1", "p2", "p3"]), Y, NAMES)  # other names
+
+
+def test_columns_numbered_in_text_as_a_csv_gives_them_stand_in_order():
+    with pytest.raises(ValueError, match="in order from 0"):
+        cal.ece(pd.DataFrame(P, columns=["2", "0", "1", "3"]), Y)
+    assert cal.ece(pd.DataFrame(P, columns=["0", "1", "2", "3"]), Y) == cal.ece(P, Y)
+
+
+def test_one_metric_may_be_named_alone_and_what_names_none_is_told():
+    table = cal.evaluate(P, Y, NAMES, metrics="accuracy")
+    assert table.iloc[-1, 0] == pytest.approx(accuracy_score(Y, P.argmax(axis=1)))
+    for wrong in (["accuracy"], None, 3):
+        with pytest.raises(ValueError, match="there is no metric"):
+            cal.bootstrap(P, Y, wrong, 20)
+
+
+@pytest.mark.parametrize("level", [None, "0.9", np.array([0.9])])
+def test_a_level_that_is_no_number_is_named(level):
+    with pytest.raises(ValueError, match="level is"):
+        cal.ece_interval(P, Y, level=level)
+
+
+def test_rows_of_different_lengths_are_laid_to_p_or_y():
+    with pytest.raises(ValueError, match="^p is no array"):
+        cal.ece([[0.1, 0.9], [0.2]], [0, 1])
+    with pytest.raises(ValueError, match="^y is no array"):
+        cal.ece(P, [[0], [1, 2]])
