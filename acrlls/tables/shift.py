@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from acrlls.method import VARIANTS
 from acrlls.runs import RESULTS, Run
-from acrlls.tables.recorded import averaged
+from acrlls.tables.recorded import NETWORKS, averaged, setting
 from acrlls.tables.words import listed, number, percent, plural
 
 OTHERS = "cohen"  # the collection of radiographs from other hospitals
@@ -35,6 +35,11 @@ def said_outside(run: Run) -> pd.DataFrame:
     logits = table[[f"logit_{c}" for c in run.class_names]].to_numpy()
     p = softmax(np.concatenate([test.logits, logits]), axis=1)
     return rows.assign(predicted=names[p.argmax(axis=1)], confidence=p.max(axis=1))
+
+
+def published(profile: str) -> list[Run]:
+    """The recorded runs of a profile in the published setting alone, network by network."""
+    return [run for network in NETWORKS for run in setting(profile=profile).of(network)]
 
 
 def recorded(runs: Sequence[Run]) -> list[Run]:

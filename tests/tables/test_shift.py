@@ -133,3 +133,11 @@ def test_accuracy_without_near_copies_is_that_of_the_other_images():
     text = shift.twins_sentence(table)
     gap = f"{100 * (rest.accuracy - every.accuracy):+.2f}".replace("-", "−")
     assert f"**{copies.images:.0f} of 2,437" in text and f"Baseline {gap}" in text
+
+
+def test_the_page_on_shift_has_the_published_setting_alone():
+    runs = shift.published("laptop")
+    assert {run.config.variant for run in runs} == {"baseline", "single_dense", "proposed"}
+    for run in runs:
+        settings = run.config.class_weights, run.config.batchnorm, run.config.input_range
+        assert settings == (True, "update", "0..1") and run.config.phase2_epochs
