@@ -9,6 +9,7 @@ Imports nothing of the rest of the package, and no Keras.
 """
 
 from acrlls.calibration import populations
+from acrlls.calibration.difference import calibration_difference
 from acrlls.calibration.errors import (
     classwise_ece,
     debiased_ece,
@@ -41,6 +42,7 @@ from acrlls.calibration.scores import (
     confusion,
     f1,
     nll,
+    report,
 )
 
 __all__ = [name for name, value in vars().items() if name.isupper() or callable(value)]

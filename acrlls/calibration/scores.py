@@ -13,12 +13,13 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from acrlls.calibration.checks import check, one_hot
+from acrlls.calibration.checks import check, check_names, one_hot
 
 
 def brier_score(p, y) -> float:
@@ -117,6 +118,23 @@ def classwise_f1(p, y) -> np.ndarray:
 def f1(p, y) -> float:
     """Macro F1: the mean of :func:`classwise_f1` over all classes."""
     return float(classwise_f1(p, y).mean())
+
+
+def report(p, y, class_names: Sequence[str]):
+    """Table III of a model: scikit-learn's classification report as a DataFrame.
+
+    Columns precision, recall, f1-score and support; a row a class, which needs a name each, then
+    ``"accuracy"``, ``"macro avg"`` and ``"weighted avg"``.
+    """
+    import pandas as pd
+    from sklearn.metrics import classification_report  # not above: both load slowly
+
+    given, (p, y) = p, check(p, y)
+    for last in ("accuracy", "macro avg", "weighted avg"):
+        names = check_names(class_names, p.shape[1], given, last)
+    names = [str(name) for name in names]
+    told = {"labels": range(len(names)), "target_names": names, "zero_division": 0}
+    return pd.DataFrame(classification_report(y, p.argmax(axis=1), output_dict=True, **told)).T
 
 
 def classwise_auc(p, y) -> np.ndarray:

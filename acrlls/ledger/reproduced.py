@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from acrlls.calibration import confusion, holm
+from acrlls.calibration import calibration_difference, confusion, holm
 from acrlls.config import configure
 from acrlls.ledger.facts import (
     COMPATIBLE,
@@ -28,7 +28,7 @@ from acrlls.ledger.facts import (
     recorded_setting,
     spread,
 )
-from acrlls.ledger.repetitions import areas, binned_residuals, ece_of, repetitions
+from acrlls.ledger.repetitions import areas, repetitions
 from acrlls.paper import CLASSES
 from acrlls.tables import compare, recorded, shift, verdict
 from acrlls.tables.recorded import AS_PUBLISHED
@@ -186,17 +186,10 @@ def ece_gaps(facts: Facts, first: str, second: str) -> pd.DataFrame:
     every pair agrees on the sign, else 0.
     """
     pairs = [[r.predictions("test") for r in two] for two in facts.runs_of(first, second)]
-    y, rng = pairs[0][0].labels, np.random.default_rng(facts.seed)
-    swapped = np.vstack([np.zeros(len(y)), rng.random((facts.resamples, len(y))) < 0.5])
-    gaps = []
-    for pair in pairs:
-        a, b = (binned_residuals(test.probabilities, y, facts.bins) for test in pair)
-        moved = swapped @ (b - a)
-        gap = ece_of(a.sum(axis=0) + moved, len(y)) - ece_of(b.sum(axis=0) - moved, len(y))
-        gaps.append(np.column_stack([gap, gap.mean(axis=1)]))
-    (gap, *drawn), observed = np.mean(gaps, axis=0), np.array(gaps)[:, 0]
-    low, high = observed.min(axis=0), observed.max(axis=0)
-    p = (1 + (np.abs(drawn) >= np.abs(gap) - 1e-12).sum(axis=0)) / (1 + len(drawn))
+    p, p2 = ([test.probabilities for test in tests] for tests in zip(*pairs, strict=True))
+    how = {"bins": facts.bins, "resamples": facts.resamples, "seed": facts.seed}
+    gaps, p, _ = calibration_difference(np.array(p), pairs[0][0].labels, np.array(p2), **how)
+    gap, low, high = gaps.mean(axis=0), gaps.min(axis=0), gaps.max(axis=0)
     p[:-1] = holm(p[:-1])
     shown = np.where((p < 0.05) & (np.sign(low) == np.sign(high)), np.sign(gap), 0).astype(int)
     columns = {"gap": gap, "least": low, "greatest": high, "p": p, "shown": shown}

@@ -102,7 +102,7 @@ def compare(
     """Paired over the groups of runs that have both sides, and over the test images, which must be
     the same; in the paper's mix, test and validation images are weighted to it. The interval is of
     :func:`crossed`. No such interval of an ECE is trustworthy near zero, so its difference has the
-    p-value of :func:`exchanged`."""
+    p-value of :func:`acrlls.calibration.calibration_difference`."""
     groups = setting.common(first, second)
     runs = [[setting.runs[network][g] for network, _ in (first, second)] for g in groups]
     test, weights = runs[0][0].predictions("test"), mix_weights(runs[0][0], mix)
@@ -120,26 +120,11 @@ def compare(
     low, high = np.quantile(crossed(gain, p, test.labels, weights, resamples), [0.025, 0.975], 0)
     rows = {"difference": estimate, "low": low, "high": high, "p": np.nan}
     rows = pd.DataFrame(rows, index=list(MEASURES))
-    p_value = exchanged(p, test.labels, weights, bins, resamples)
-    rows.loc[ECE, ["low", "high", "p"]] = np.nan, np.nan, p_value
+    images = {"bins": bins, "sample_weight": weights, "resamples": resamples}
+    gap = calibration.calibration_difference(p[:, 1], test.labels, p[:, 0], **images)
+    rows.loc[ECE, ["low", "high", "p"]] = np.nan, np.nan, gap.p_values[-1]
     seeds = len({two[0].config.seed for two in runs})
-    return Difference(rows, seeds, len(groups), 1 / (1 + resamples))
-
-
-def exchanged(p, labels, weights, bins: int, resamples: int, seed: int = 0) -> float:
-    """P-value of a difference in mean class-wise ECE as large, two-sided, if both models were
-    alike: their probabilities ``(runs, 2, n, classes)`` are exchanged at random image by image, the
-    same images in every run."""
-    rng = np.random.default_rng(seed)
-
-    def gap(swap):
-        q = np.where(swap[:, None], p[:, ::-1], p)
-        each = [[classwise_ece(m, labels, weights, bins).mean() for m in two] for two in q]
-        return abs(np.diff(each).mean())
-
-    observed = gap(np.zeros(len(labels), bool))
-    drawn = [gap(rng.random(len(labels)) < 0.5) for _ in range(resamples)]
-    return float((1 + np.sum(np.array(drawn) >= observed - 1e-12)) / (1 + resamples))
+    return Difference(rows, seeds, len(groups), gap.least)
 
 
 def differences(

@@ -12,6 +12,7 @@ from scipy.special import softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import brier_score_loss
 
+from acrlls import calibration
 from acrlls import calibration as cal
 
 P4 = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
@@ -197,3 +198,21 @@ def test_every_metric_of_the_registry_has_a_value_and_ignores_the_order_of_the_i
         assert np.shape(value) in ((p.shape[1],), ()), name
         assert np.isfinite(value).all() or name == "classwise_auc", name
         np.testing.assert_allclose(metric(p[order], y[order], 10), value, atol=1e-6, err_msg=name)
+
+
+def test_the_report_of_four_images_worked_by_hand():
+    p = np.array([[0.9, 0.1, 0], [0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.4, 0]])
+    table = calibration.report(p, [0, 0, 1, 1], ["a", "b", "c"])
+    said = table[["precision", "recall", "support"]].loc[["a", "b", "c", "macro avg"]].to_numpy()
+    by_hand = [[2 / 3, 1, 2], [1, 1 / 2, 2], [0, 0, 0], [5 / 9, 1 / 2, 4]]
+    np.testing.assert_allclose(said, by_hand)
+    assert table.loc["accuracy", "f1-score"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [("ab", "'ab'"), (["a"], "1 class names for 2"), (["a", "accuracy"], "last row")],
+)
+def test_the_report_refuses_names_that_do_not_fit(names, says):
+    with pytest.raises(ValueError, match=says):
+        calibration.report([[0.5, 0.5], [0.2, 0.8]], [0, 1], names)

@@ -157,19 +157,6 @@ def test_a_network_does_not_differ_from_itself(published):
     assert found.table.p["Mean class-wise ECE"] == 1
 
 
-def test_exchanging_two_models_tells_a_worse_one_and_not_an_equal_one():
-    rng = np.random.default_rng(2)
-    p = softmax(rng.normal(size=(2000, 4)), axis=1)
-    y = np.array([rng.choice(4, p=row) for row in p])
-    worse, other = (
-        softmax(3 * np.log(p), axis=1),
-        softmax(np.log(p) + 1e-3 * rng.normal(size=p.shape), 1),
-    )
-    about = y, np.ones(2000), 15, 99
-    assert compare.exchanged(np.array([[p, worse]]), *about) == 0.01
-    assert compare.exchanged(np.array([[p, other]]), *about) > 0.05
-
-
 def test_the_step_is_fitted_without_a_test_label(published):
     run = published.of("baseline")[0]
     before = recorded.probabilities(run, recorded.STEP)
