@@ -12,7 +12,6 @@ from scipy.special import softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import brier_score_loss
 
-from acrlls import calibration
 from acrlls import calibration as cal
 
 P4 = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
@@ -202,7 +201,7 @@ def test_every_metric_of_the_registry_has_a_value_and_ignores_the_order_of_the_i
 
 def test_the_report_of_four_images_worked_by_hand():
     p = np.array([[0.9, 0.1, 0], [0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.4, 0]])
-    table = calibration.report(p, [0, 0, 1, 1], ["a", "b", "c"])
+    table = cal.report(p, [0, 0, 1, 1], ["a", "b", "c"])
     said = table[["precision", "recall", "support"]].loc[["a", "b", "c", "macro avg"]].to_numpy()
     by_hand = [[2 / 3, 1, 2], [1, 1 / 2, 2], [0, 0, 0], [5 / 9, 1 / 2, 4]]
     np.testing.assert_allclose(said, by_hand)
@@ -215,4 +214,4 @@ def test_the_report_of_four_images_worked_by_hand():
 )
 def test_the_report_refuses_names_that_do_not_fit(names, says):
     with pytest.raises(ValueError, match=says):
-        calibration.report([[0.5, 0.5], [0.2, 0.8]], [0, 1], names)
+        cal.report([[0.5, 0.5], [0.2, 0.8]], [0, 1], names)
