@@ -176,6 +176,7 @@ def test_sections_lists_each_with_its_parameters(notebooks, capsys):
     assert "06_calibration" in listed and "Calibration" in listed and "bins=None" in listed
 
 
+@pytest.mark.thorough
 def test_doctor_finds_the_quick_profile_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("ACRLLS_DATA", raising=False)

@@ -132,7 +132,7 @@ def test_a_section_runs_with_tiny_settings(path, tiny_profile, tmp_path):
     assert not sections.stderr(notebook)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_plain_papermill_runs_the_calibration_section_with_other_bins(tiny_profile, tmp_path):
     path = sections.find("calibration").path
     command = [sys.executable, "-m", "papermill", str(path), "out.ipynb", "-p", "bins", "20"]

@@ -50,7 +50,7 @@ def test_further_readings_leave_the_run_as_it_is(several, phantom_data, tmp_path
     np.testing.assert_allclose(history.val_loss, history_alone.val_loss, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", [0.9, "reestimated"])
+@pytest.mark.parametrize("name", [pytest.param(0.9, marks=pytest.mark.thorough), "reestimated"])
 def test_a_further_reading_is_what_a_training_of_its_own_gives(
     several, phantom_data, tmp_path, name
 ):
@@ -94,6 +94,7 @@ def test_statistics_computed_afresh_are_the_moments_of_what_enters(tiny, phantom
     np.testing.assert_array_equal(first.norm.moving_mean, before)
 
 
+@pytest.mark.thorough
 def test_a_training_cut_off_goes_on_with_all_readings(several, phantom_data, tmp_path, monkeypatch):
     config, predictions, history, others, other_history = several
     whole, calls = Phase._epoch, []
