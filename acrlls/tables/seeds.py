@@ -37,8 +37,10 @@ def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
             phase = run.manifest["selected_phase"]
             kept = f"Phase {phase}, epoch {run.best_epoch(phase).epoch:.0f}"
             row |= {"kept": kept, "minutes": run.history.seconds.sum() / 60}
-            key, seed = (setting.title, VARIANTS[network].title), f"seed {run.config.seed}"
-            rows[*key, f"{seed} again" if (*key, seed) in rows else seed] = row
+            key = setting.title, VARIANTS[network].title, f"seed {run.config.seed}"
+            while key in rows:
+                key = *key[:-1], f"{key[-1]} again"
+            rows[key] = row
     return pd.DataFrame(rows).T
 
 
