@@ -12,6 +12,7 @@ from scipy.special import softmax
 
 from acrlls.calibration.binning import binned, columns_of, labels_from
 from acrlls.calibration.checks import check, one_hot, whole_number
+from acrlls.calibration.posthoc import METHODS
 from acrlls.calibration.resampling import Interval, image_counts
 
 OFFSETS = np.array([0.5, 1.0, 1.7, -1.6])  # of logits: the classes' shares are near the paper's
@@ -25,20 +26,26 @@ def synthetic(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarra
     temperatures of 1.1 and 1.8; ``weighted`` is shifted as class-weighted training does, half as
     far; ``local`` is calibrated except where the confidence is between 0.6 and 0.8, which is 0.1 to
     0.2 too high; and ``timid`` is so underconfident, with a true temperature of 0.4, that its error
-    varies within each of the few bins that it fills.
+    varies within each of the few bins that it fills. ``isotonic`` and ``histogram`` are
+    ``weighted`` after these post-hoc methods, fitted to 2,000 images: few scores, and some of them
+    exactly 0 or 1.
     """
     rng = np.random.default_rng(seed)
     z = OFFSETS + 2.5 * rng.normal(size=(whole_number("images", images), 4))
     p = softmax(z, axis=1)
     top = p.max(axis=1, keepdims=True)
     moved = np.where(p == top, 0.6 - 0.5 * (0.8 - top), p * (0.4 + 0.5 * (0.8 - top)) / (1 - top))
+    eta = softmax(z - 0.5 * np.log(WEIGHTS), axis=1)
+    fitted = z[:2000], labels_from(eta[:2000], rng.random(len(z[:2000])))
+    after = {m: METHODS[m].make(None).fit(*fitted) for m in ("isotonic", "histogram")}
     return {
         "none": (p, p),
         "slight": (p, softmax(z / 1.1, axis=1)),
         "strong": (p, softmax(z / 1.8, axis=1)),
-        "weighted": (p, softmax(z - 0.5 * np.log(WEIGHTS), axis=1)),
+        "weighted": (p, eta),
         "local": (p, np.where((top > 0.6) & (top < 0.8), moved, p)),
         "timid": (softmax(0.4 * z, axis=1), p),
+        **{name: (method.predict_proba(z), eta) for name, method in after.items()},
     }
 
 

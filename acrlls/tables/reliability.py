@@ -27,21 +27,32 @@ SLOW = ("smooth_ece", "brier_reliability")  # fitted anew to every drawing of th
 
 def near(runs, low: float = 0.96, high: float = 0.98) -> str:
     """How many of the images whose predicted class got a confidence in ``(low, high]`` were
-    classified rightly, run by run, with Wilson intervals."""
-    said = []
+    classified rightly: the range over the runs, and how many runs have the middle in their 95 %
+    interval (Wilson's)."""
+    middle, shares, sizes, ends = number((low + high) / 2, 2), [], [], []
     for run in runs:
         test = run.predictions("test")
         top = test.probabilities.max(axis=1)
         right = (test.classes == test.labels)[(low < top) & (top <= high)]
         if not len(right):
             return f"No image has a confidence of {low} to {high}."
-        ends = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-        about = f"95 % interval {percent(ends.low, 1)} to {percent(ends.high, 1)}"
-        said.append(f"{percent(right.mean(), 1)} ({about}; {plural(len(right), 'image')})")
-    rest = "".join(f", {each} in run {k}" for k, each in enumerate(said[1:], 2))
+        shares.append(right.mean())
+        sizes.append(len(right))
+        ends.append(binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson"))
+    found = [percent(share, 1) for share in (min(shares), max(shares))]
+    held = sum(e.low <= (low + high) / 2 <= e.high for e in ends)
+    least = ends[int(np.argmin(shares))]
+    about = f"95 % interval {percent(least.low, 1)} to {percent(least.high, 1)}"
+    if len(runs) == 1:
+        return (
+            f"**Of the answers given with a confidence near {middle}, {found[0]} were right** "
+            f"({about}; {plural(sizes[0], 'image')})."
+        )
     return (
-        f"**Of the answers given with a confidence near {number((low + high) / 2, 2)}, "
-        f"{said[0]} were right in run 1{rest}**."
+        f"**Of the answers given with a confidence near {middle}, {found[0]} to {found[1]} were "
+        f"right in {len(runs)} runs.** The 95 % interval holds {middle} in {held} of them; that of "
+        f"the lowest share is {about.removeprefix('95 % interval ')}. A run gives "
+        f"{min(sizes)} to {max(sizes)} such answers."
     )
 
 

@@ -1,6 +1,7 @@
 """Recorded runs: found, read back without weights, and shipped without an image."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +34,30 @@ def test_records_are_found_by_change_and_variant(recorded):
 def test_no_record_is_an_error_that_says_how_to_make_one(tmp_path):
     with pytest.raises(UserError, match="no run of profile 'paper' is recorded.*acrlls reproduce"):
         runs.records("paper", tmp_path)
+
+
+def test_a_record_that_is_cut_off_is_no_record(recorded, tmp_path, monkeypatch):
+    done, read = recorded["", "baseline"], Path.read_bytes
+    for last in ("predictions.csv.gz", "history.csv"):
+
+        def cut(self, last=last):
+            if self.name == last:
+                raise KeyboardInterrupt
+            return read(self)
+
+        monkeypatch.setattr(Path, "read_bytes", cut)
+        with pytest.raises(KeyboardInterrupt):
+            runs.record(done, tmp_path / "laptop" / "baseline")
+        monkeypatch.undo()
+        with pytest.raises(UserError, match="is recorded"):
+            runs.records("laptop", tmp_path)
+        runs.record(done, tmp_path / "laptop" / "baseline")  # whole now, and cut off again
+
+
+def test_where_no_epoch_has_a_loss_the_first_is_the_best_as_its_weights_were_kept(recorded):
+    done = runs.load_run(recorded["", "baseline"].folder)
+    done.history["val_loss"] = np.nan
+    assert done.best_epoch(1).epoch == 1
 
 
 def test_training_weights_are_those_of_the_run(recorded, phantom_data, tiny):

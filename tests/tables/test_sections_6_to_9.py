@@ -61,10 +61,20 @@ def test_images_near_a_confidence_are_counted():
     test = run.predictions("test")
     top = test.probabilities.max(axis=1)
     right = (test.classes == test.labels)[(top > 0.96) & (top <= 0.98)]
-    text = reliability.near([run, run])
-    assert text.count(f"; {len(right)} images)") == 2 and "near 0.97" in text
-    assert text.count(f"{100 * right.mean():.1f} %") == 2 and "in run 2**." in text
+    text = reliability.near([run])
+    assert "near 0.97" in text and f"{100 * right.mean():.1f} % were right**" in text
+    assert f"; {len(right)} images)" in text
     assert reliability.near([run], 2, 3).startswith("No image")
+
+
+def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
+    def sure(right, n):  # answers at 0.97, of which so many are right
+        return Run(np.tile([0.97, 0.03], (n, 1)), np.repeat([0, 1], [right, n - right]))
+
+    text = reliability.near([sure(97, 100), sure(160, 200), sure(98, 100)])
+    assert "80.0 % to 98.0 % were right in 3 runs" in text
+    assert "holds 0.97 in 2 of them" in text and "100 to 200 such answers" in text
+    assert "lowest share is 73.9 % to 85.0 %" in text  # 160 of 200, Wilson, by Brown et al. (2001)
 
 
 def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibration():
@@ -149,3 +159,10 @@ def test_runs_are_counted_in_which_prior_correction_lowers_the_nll():
             lower, total = lower + (after < before), total + 1
     said = ablation.correction_count(some)
     assert f"lowers the NLL of {lower} and raises that of {total - lower}." in said
+
+
+def test_every_run_has_a_row_however_often_its_seed_was_trained():
+    run = recorded.setting().of("baseline")[0]
+    found = recorded.Setting("as published", {"baseline": {str(k): run for k in range(3)}})
+    rows = seeds.every_run([found], 15)
+    assert [seed for *_, seed in rows.index] == ["seed 0", "seed 0 again", "seed 0 again again"]

@@ -102,6 +102,8 @@ def test_more_images_cost_in_proportion_and_more_grid_points_only_the_head(paper
     assert table.days["10 × the grid points"] - once.days == pytest.approx(points)
     seeds = hours.bank[["Phase 1", "Phase 2, BatchNorm updating"]].sum() / 24
     assert table.days["1,000 seeds"] - once.days == pytest.approx(999 * seeds)
+    hour = 24 * result["machine"]["cores"] * 0.04  # of all cores
+    assert (table.price / table.days).tolist() == pytest.approx([hour] * len(table))
     assert (dear.price / table.price).tolist() == pytest.approx([2.0] * len(table))
     assert table["GB a view"]["1,000 seeds"] == once["GB a view"]
 
