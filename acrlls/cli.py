@@ -1,8 +1,7 @@
 """The command line, ``acrlls <command>``.
 
-Exit status: 0 done, 1 failed (a cell raised, data or weights are missing), 2 wrong usage (an
-unknown command, section, parameter or value), 130 interrupted. A mistake that the user can mend is
-a message without a traceback.
+Exit status: 0 done, 1 failed (a cell raised, data or weights are missing), 2 wrong usage, 130
+interrupted. A mistake that the user can mend is a message without a traceback.
 """
 
 from __future__ import annotations
@@ -23,6 +22,8 @@ from acrlls.config import Config, UserError, configure, configure_from, hint, pr
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
 SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
 _VARIANTS = FIELDS["variant"].metadata["choices"]
+_PLAIN = {ord("{"): "{{", ord("}"): "}}"}  # braces that stand for no setting
+_TEXTS = ("profile", "data", "backbone", "gradcam_layer")
 
 
 class UsageError(UserError):
@@ -64,13 +65,18 @@ def run(options) -> int:
     output = options.output or Path(f"out_{section.name}.ipynb")
     if output.suffix != ".ipynb":
         raise UsageError(f"the output {output} must end in .ipynb")
-    if output.resolve() == section.path.resolve():
-        raise UsageError(f"the output {output} is the section itself")
+    if output.exists() and not book.is_executed(output):
+        raise UsageError(f"{output} is there and is no executed section; name another output")
+    return _shown(options, output, book.execute, section, output, parameters)
+
+
+def _shown(options, output: Path, work, *about) -> int:
+    """Print the output of a section's execution, or what failed in it; the exit status."""
     try:
-        book.execute(section, output, parameters)
+        work(*about)
     except book.SectionFailed as failure:
         message = f"{failure}" if failure.is_user_error else failure.report()
-        print(f"\nacrlls run: {message}\nwhat there is of it: {output}", file=sys.stderr)
+        print(f"\nacrlls {options.name}: {message}\nsee also {output}", file=sys.stderr)
         return 1
     print(output)
     return 0
@@ -94,7 +100,7 @@ def student(options) -> None:
         print(book.write_student(exercise, options.output / f"{exercise.name}.ipynb"))
 
 
-def reproduce(options) -> None:
+def reproduce(options) -> int:
     """Train with a profile and record each run under results/, for every combination of the lists.
 
     acrlls reproduce --profile laptop --losses focal mbls --seeds 0 1 2 -p phase2_epochs 0
@@ -103,11 +109,12 @@ def reproduce(options) -> None:
     With --data, Baseline and Proposed are trained on your folder, and report.html says how they do.
     """
     given = _values(options.parameters, SETTINGS, "reproduce")
-    lists = {"seed": options.seeds, "loss": options.losses, "variant": options.variants}
-    folder = options.output
-    if options.data:
-        given["data"], lists["variant"] = options.data, ["baseline", "proposed"]
-        folder = folder or Path(f"report-{Path(options.data).name}")
+    variants, folder = options.variants or _VARIANTS[:3], options.output
+    if options.data is not None:
+        _for_a_report(options, given)
+        given["data"], variants = options.data, ["baseline", "proposed"]
+        folder = folder or Path(f"report-{Path(options.data).name}".translate(_PLAIN))
+    lists = {"seed": options.seeds, "loss": options.losses, "variant": variants}
     lists = {name: values for name, values in lists.items() if values}
     from acrlls import runs
 
@@ -118,8 +125,20 @@ def reproduce(options) -> None:
             table = acrlls.tune(next(iter(jobs.values())).replace(variant="proposed"))
             table.to_csv(next(iter(jobs)).parent / "tuning.csv", index=False)
             print(table.to_string(index=False))
-    if options.data:
-        print(book.write_report(folder, {"profile": options.profile, **given}))
+    if options.data is None:
+        return 0
+    (done, config), *_ = jobs.items()
+    page = done.parent / "report.html"
+    return _shown(options, page, book.write_report, done.parent, config)
+
+
+def _for_a_report(options, given) -> None:
+    """Refuse what a report, of Baseline and Proposed with one seed, could not show."""
+    if options.variants or "data" in given:
+        what = "--data names the images and compares Baseline and Proposed"
+        raise UsageError(f"{what}; leave out --variants and -p data")
+    if any(len(values or ()) > 1 for values in (options.seeds, options.losses)):
+        raise UsageError("a report is of one seed and one loss; give one, and -o a folder for each")
 
 
 def cache(options) -> int:
@@ -162,13 +181,17 @@ def bench(options) -> None:
     profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
     if (images := options.images) < 40:
         raise UsageError(f"{images} images; it takes 40 at least")
+    if options.quick and options.profile:
+        raise UsageError("--quick has a profile of its own; leave --profile out")
     if options.quick:
         profile, images = "quick", 160
         given |= {"data": "phantom", "phantom_images": 160}
     given |= _values(options.parameters, SETTINGS, "bench")
     # None asks for a fresh view every epoch here
     config = _usage(configure, profile, **given).replace(views=given["views"])
-    folder = (options.output or speed.RECORDS / profile).absolute()
+    folder = (options.output or speed.RECORDS / Path(profile).stem).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"the output {folder} is a file; it must be a folder")
     room.bench(config, images, folder)
     hours = speed.hours(*speed.load(folder))
     print(speed.shown(hours).to_string(), speed.finding(hours, config.batchnorm), sep="\n")
@@ -214,10 +237,9 @@ def _arguments(add) -> None:
 
     add(student, "exercises", nargs="*", metavar="EXERCISE", help="noise_floor, 10; default: all")
     add(student, "-o", "--output", type=Path, default=Path("exercises"), help="folder")
-    known = ", ".join(profiles())
     add(reproduce, "-p", **pair, help="a setting, such as `seed 1`; may be repeated")
-    add(reproduce, "--profile", default="paper", help=f"default: paper; known: {known}")
-    add(reproduce, "--variants", nargs="+", default=_VARIANTS[:3], choices=_VARIANTS)
+    add(reproduce, "--profile", default="paper", help=f"{', '.join(profiles())}; default: paper")
+    add(reproduce, "--variants", nargs="+", choices=_VARIANTS, help="default: the first three")
     add(reproduce, "--data", help="a folder of your own images, a folder a class; writes a report")
     add(reproduce, "--tune", **flag, help="run the tuning grid as well")
     losses = FIELDS["loss"].metadata["choices"]
@@ -244,11 +266,16 @@ def _arguments(add) -> None:
 
 
 def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:
-    """``-p name value`` pairs as Python values; a name that is not known is refused."""
-    for name, _ in pairs:
+    """``-p name value`` pairs as Python values; a name that is not known is refused, or twice."""
+    names = [name for name, _ in pairs]
+    for name in names:
         if name not in known:
             raise UsageError(f"{where} has no parameter {name!r}; {hint(name, known)}")
-    return {name: _value(text.strip()) for name, text in pairs}
+        if names.count(name) > 1:
+            raise UsageError(f"the parameter {name!r} is given {names.count(name)} times")
+    values = {name: _value(text.strip()) for name, text in pairs}
+    texts = {n: text.strip() for n, text in pairs if n in _TEXTS and values[n] is not None}
+    return {**values, **texts}  # a folder may be called 1.10
 
 
 def _value(text: str) -> Any:
@@ -256,7 +283,7 @@ def _value(text: str) -> Any:
     named = {"none": "None", "null": "None", "true": "True", "false": "False"}
     try:
         value = ast.literal_eval(named.get(text.lower(), text))
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # no value of Python
         return text
     return list(value) if isinstance(value, tuple) else value
 

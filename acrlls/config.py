@@ -21,6 +21,11 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 # Values of a setting or an environment variable that are words; any other is a path.
 _WORDS = {"data": ("phantom", "kaggle"), "backbone": ("imagenet", "phantom", "random")}
+_WORDS["profile"] = ()  # all that do not end as a YAML file does
+_VARIANTS = "baseline single_dense proposed acr_only lls_only single_dense_acr_lls"
+_LOSSES = "cross_entropy label_smoothing focal flsd53 entropy_penalty mbls mixup "
+_LOSSES += "correctness_ranking"
+_YAML = (".yml", ".yaml")
 # settings that do not reach training, or reach it by the digests of images and weights
 _UNTRAINED = "profile data phantom_images phantom_seed backbone grid_alpha grid_tau grid_epochs "
 _UNTRAINED += "grid_patience bins resamples gradcam_layer"
@@ -79,10 +84,7 @@ class Config:
     bank_dtype: str = _choice("float32", "float16", "float32")  # of stored features of views
 
     # Model (Section II)
-    variant: str = _choice(
-        "proposed",
-        *("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls"),
-    )
+    variant: str = _choice("proposed", *_VARIANTS.split())
     alpha: float = _within(0.08, 0, 100)  # strength of ACR, eq. (3)
     tau: float = _within(0.25, 0, 1)  # margin that ACR aims at, eqs. (1)-(2)
     backbone: str = "imagenet"  # "imagenet", "phantom", "random", or a weights file
@@ -92,11 +94,7 @@ class Config:
     seed: int = _within(0, 0, 2**31 - 1)
     class_weights: bool = _choice(True, True, False)
     # what ACR and LLS compete with (acrlls.method.losses), and its strength; None: the published
-    loss: str = _choice(
-        "cross_entropy",
-        *("cross_entropy", "label_smoothing", "focal", "flsd53", "entropy_penalty", "mbls"),
-        *("correctness_ranking", "mixup"),
-    )
+    loss: str = _choice("cross_entropy", *_LOSSES.split())
     loss_strength: float | None = _within(None, 0, 100)
     batch_size: int = _within(32, 1, 65_536)
     phase1_epochs: int = _within(30, 1, 10_000)
@@ -144,23 +142,21 @@ class Config:
 
 def profiles() -> list[str]:
     """Names of the profiles that ship with the package."""
-    files = (resources.files("acrlls") / "profiles").iterdir()
-    return sorted(f.name.removesuffix(".yml") for f in files if f.name.endswith(".yml"))
+    files = [f.name for f in (resources.files("acrlls") / "profiles").iterdir()]
+    return sorted(name.removesuffix(".yml") for name in files if name.endswith(".yml"))
 
 
 def configure(profile: str | None = None, **overrides: Any) -> Config:
-    """Profile plus the caller's values, any field of :class:`Config`; ``None`` means "as the
-    profile says".
+    """Profile plus the caller's values, fields of :class:`Config`; ``None``: as the profile says.
 
     ``profile`` is ``"quick"``, ``"laptop"``, ``"paper"``, or the path of a YAML file of your own,
-    which may name a profile to start from as ``profile``; paths in it count from its folder.  The
-    environment variable ``ACRLLS_PROFILE`` wins over ``"quick"``, the default of every notebook,
-    and over nothing else.  A ``UserError`` names an unknown profile or parameter, or a value
-    outside its range and what is allowed.
+    which may name a profile to start from as ``profile``; paths in it count from its folder.
+    ``ACRLLS_PROFILE`` wins over ``"quick"``, the default of every notebook, and nothing else.  A
+    ``UserError`` names an unknown profile or parameter, or a value outside its range.
     """
     if profile in (None, "quick"):
         profile = environment_path("ACRLLS_PROFILE") or "quick"
-    profile = _profile_path(profile)
+    profile = _absolute("profile", profile)
     settings = _profile_settings(profile)
     settings.update({k: v for k, v in _entered(overrides).items() if v is not None})
     if overrides.get("data") is None and (data := environment_path("ACRLLS_DATA")):
@@ -177,6 +173,8 @@ def configure_from(namespace: Mapping[str, Any]) -> Config:
         value = namespace[name]
         # a cell run a second time may find another kind of thing by this name
         if isinstance(value, (int, float, str, list)) or (value is None and name != "fresh_images"):
+            if value == []:
+                raise UserError(f"{name} is empty; give at least one value")
             for one in value if isinstance(value, list) else [value]:
                 _number(name, one, _within(None, *_OF_SECTIONS[name]).metadata, "int")
     names = [f.name for f in dataclasses.fields(Config) if f.name in namespace]
@@ -189,12 +187,8 @@ def environment_path(name: str) -> str | None:
     """
     if not (value := os.environ.get(name)):
         return None
-    if name == "ACRLLS_PROFILE":
-        value = _profile_path(value)
-    else:
-        value = _absolute(value, name, _WORDS["data"] if name == "ACRLLS_DATA" else ())
-    os.environ[name] = value
-    return value
+    os.environ[name] = _absolute(name, value)
+    return os.environ[name]
 
 
 def hint(name: Any, known: Iterable[str], shown: Iterable[str] = ()) -> str:
@@ -203,23 +197,29 @@ def hint(name: Any, known: Iterable[str], shown: Iterable[str] = ()) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(shown or known)}"
 
 
-def _profile_path(profile: str, start: Path = Path()) -> str:
-    """A profile's name as it is, the path of a YAML file made absolute."""
-    if not isinstance(profile, str):
-        raise UserError(f"profile is {profile!r}; it must be a name, or the path of a YAML file")
-    return (
-        _absolute(profile, "profile", (), start) if profile.endswith((".yml", ".yaml")) else profile
-    )
+def absolute_paths(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any]:
+    """Settings in which each path, ``profile`` among them, is absolute."""
+    named = [name for name in _WORDS if settings.get(name) is not None]
+    return {**settings, **{name: _absolute(name, settings[name], start) for name in named}}
 
 
-def _absolute(path: str, name: str, words=(), start: Path = Path()) -> str:
-    """A path with ``~`` expanded and links followed, from ``start`` or the current folder."""
-    if path in words:
-        return path
+def _absolute(name: str, path: str | Path, start: Path = Path()) -> str:
+    """A path with ``~`` expanded and the links to its folder followed, from ``start`` or the
+    current folder; a linked file keeps its own name, by whose suffix it is read.  Words that stand
+    for no path stay as they are."""
+    kind = name.removeprefix("ACRLLS_").lower()
+    if not isinstance(path, (str, Path)) or not str(path).strip():
+        raise UserError(f"{name} is {path!r}; it must be a name or a path, as text")
+    if path in _WORDS.get(kind, ()) or (
+        kind == "profile" and not str(path).lower().endswith(_YAML)
+    ):
+        return str(path)
     try:
-        return str((start / Path(str(path)).expanduser()).resolve())
+        path = start / Path(path).expanduser()
+        found = path.resolve()
+        return str(found if found.is_dir() else path.parent.resolve() / path.name)
     except (ValueError, OSError, RuntimeError) as error:  # a zero byte, a loop, an unknown ~user
-        raise UserError(f"{name} {path!r} is no path: {error}") from error
+        raise UserError(f"{name} {str(path)!r} is no path: {error}") from error
 
 
 def _entered(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any]:
@@ -228,8 +228,7 @@ def _entered(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any
     for name in settings:
         if name not in known:
             raise UserError(f"there is no parameter {name!r}; {hint(name, known)}")
-    named = [name for name in _WORDS if settings.get(name) is not None]
-    return {**settings, **{n: _absolute(settings[n], n, _WORDS[n], start) for n in named}}
+    return absolute_paths(settings, start)
 
 
 def _profile_settings(profile: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -238,21 +237,30 @@ def _profile_settings(profile: str, above: tuple[str, ...] = ()) -> dict[str, An
         raise UserError(f"profile {profile} starts from itself")
     if profile in profiles():
         return _settings_in(resources.files("acrlls") / "profiles" / f"{profile}.yml")
-    if not profile.endswith((".yml", ".yaml")):
+    if not profile.lower().endswith(_YAML):
         known = f"choose one of: {', '.join(profiles())}; or give a YAML file"
         raise UserError(f"profile {profile!r} does not exist; {known}")
     file = Path(profile)
     settings = _entered(_settings_in(file), file.parent)
-    start = _profile_path(settings.pop("profile", "quick"), file.parent)
+    start = settings.pop("profile", "quick")
     return {**_profile_settings(start, (*above, profile)), **settings}
+
+
+class _Loader(yaml.SafeLoader):  # plain values alone, and no name twice
+    def construct_mapping(self, node, deep=False):
+        names = [key.value for key, _ in node.value]
+        if twice := {str(name) for name in names if names.count(name) > 1}:
+            raise yaml.YAMLError(f"{', '.join(sorted(twice))} stands there twice")
+        return super().construct_mapping(node, deep)
 
 
 def _settings_in(file) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(file.read_text("utf-8")) or {}
+        settings = yaml.load(file.read_text("utf-8"), _Loader) or {}
     except OSError as error:
         raise UserError(f"profile {file} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError: not UTF-8, or a huge number
+    # a ValueError: not UTF-8, or a huge number; a RecursionError: lists in lists without end
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"profile {file} is not YAML: {error}") from error
     if not isinstance(settings, dict):
         raise UserError(f"profile {file} must hold one `name: value` a line")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -113,6 +114,10 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["run", "calibration", "-p", "profile", "fast"], "profile 'fast' does not exist"),
         (["run", "calibration", "-p", "bins"], "expected 2 arguments"),
         (["run", "calibration", "-o", "out.html"], "must end in .ipynb"),
+        (["run", "calibration", "-p", "bins", "20", "-p", "bins", "10"], "'bins' is given 2 times"),
+        (["run", "../notebooks/../06_calibration.ipynb"], "is no section"),
+        (["run", "/nowhere/06_calibration.ipynb"], "is no section"),
+        (["run", "calibration", "-p", "bins", "-" * 20_000], "bins is '---"),
         (["run"], "SECTION"),
         (["rnu"], "invalid choice"),
         ([], "COMMAND"),
@@ -121,6 +126,13 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["reproduce", "--profile", "fast"], "profile 'fast' does not exist"),
         (["doctor", "--profile", "fast"], "profile 'fast' does not exist"),
         (["bench", "--images", "0"], "0 images; it takes 40 at least"),
+        (["bench", "--quick", "--profile", "paper"], "leave --profile out"),
+        (["bench", "--profile", "quick", "-o", cli.__file__], "is a file; it must be a folder"),
+        (["reproduce", "--data", "x", "--variants", "baseline"], "leave out --variants"),
+        (["reproduce", "--data", "x", "-p", "data", "y"], "leave out --variants and -p data"),
+        (["reproduce", "--data", "x", "--seeds", "1", "2"], "one seed and one loss"),
+        (["reproduce", "--data", ""], "data is ''"),
+        (["reproduce", "-o", "r-{seed.x}"], "names a setting that there is not"),
     ],
 )
 def test_wrong_usage_is_refused_with_status_2_before_anything_runs(
@@ -137,6 +149,28 @@ def test_the_section_itself_is_never_overwritten(notebooks, capsys):
         capsys, "run", "calibration", "-o", str(notebooks / "06_calibration.ipynb")
     )
     assert status == 2 and (notebooks / "06_calibration.ipynb").read_bytes() == before
+
+
+def test_only_an_executed_section_gives_way_to_another(notebooks, capsys):
+    assert cli.main(["run", "calibration", "-o", "{a}.ipynb"]) == 0  # no setting is meant
+    assert cli.main(["run", "calibration", "-o", "{a}.ipynb"]) == 0
+    Path("mine.ipynb").write_text("precious")
+    for name in ("mine.ipynb", str(notebooks / "07_ablation.ipynb")):
+        status, message = refused(capsys, "run", "calibration", "-o", name)
+        assert status == 2 and "is no executed section" in message
+    assert Path("mine.ipynb").read_text() == "precious"
+
+
+def test_a_notebook_elsewhere_is_not_taken_for_the_section_of_its_name(notebooks, capsys):
+    Path("06_calibration.ipynb").write_text("{}")
+    for name in ("06_calibration.ipynb", "./06_calibration.ipynb"):
+        status, message = refused(capsys, "run", name)
+        assert status == 2 and "is no section; run a notebook of your own" in message
+
+
+def test_what_a_folder_is_called_is_text(notebooks):
+    values = cli._values([("data", "1.10"), ("seed", "1"), ("backbone", "None")], cli.SETTINGS, "")
+    assert values == {"data": "1.10", "seed": 1, "backbone": None}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,15 @@
 from acrlls.book.exercises import all_exercises, write_student
 from acrlls.book.extension import setup
 from acrlls.book.report import write_report
-from acrlls.book.sections import Section, SectionFailed, all_sections, execute, find, versions
+from acrlls.book.sections import (
+    Section,
+    SectionFailed,
+    all_sections,
+    execute,
+    find,
+    is_executed,
+    versions,
+)
 
 __all__ = [
     "Section",
@@ -12,6 +20,7 @@ __all__ = [
     "all_sections",
     "execute",
     "find",
+    "is_executed",
     "setup",
     "versions",
     "write_report",

@@ -32,7 +32,7 @@ def write_student(exercise: Section, path: Path) -> Path:
             cells.append(new(source, id=f"cell-{len(cells)}"))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     text = v4.writes(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})) + "\n"
-    if path.exists() and path.read_text("utf-8") != text:
+    if path.exists() and path.read_bytes() != text.encode():
         raise UserError(f"{path} has been edited; move or delete it first")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")

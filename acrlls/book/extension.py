@@ -21,7 +21,7 @@ from acrlls.backend import import_keras
 from acrlls.book.front import findings, front, in_short, status_page
 from acrlls.book.sections import Section, states, stderr
 from acrlls.book.workers import Task, bring_all, jobs
-from acrlls.config import UserError
+from acrlls.config import UserError, absolute_paths, hint
 
 
 def setup(app) -> dict[str, Any]:
@@ -60,8 +60,9 @@ def bring_sections(app, config) -> None:
 
     book = Path(app.srcdir)
     listed = _listed(book / config.external_toc_path, (book / config.acrlls_notebooks).resolve())
-    given = {section: _parameters(section, config.acrlls_parameters) for section in listed}
+    _check_parameters(config.acrlls_parameters, listed)
     try:
+        given = {section: _parameters(section, config.acrlls_parameters) for section in listed}
         marks = dict(zip(listed, states(given.items()), strict=True))
         at_once = jobs()
     except UserError as error:
@@ -151,7 +152,25 @@ def _parameters(section: Section, configured: dict[str, dict]) -> dict[str, Any]
     for name in own:
         if name not in section.parameters:
             raise ConfigError(f"acrlls_parameters: {section.name} has no parameter {name!r}")
-    return {**common, **own}
+    # paths count from where the build was started; a kernel starts elsewhere
+    return absolute_paths({**common, **own})
+
+
+def _check_parameters(configured: Any, listed: list[Section]) -> None:
+    """Refuse ``acrlls_parameters`` that would reach no section."""
+    from sphinx.errors import ConfigError
+
+    shape = "it must hold sections, each with `parameter: value` lines below it"
+    if not isinstance(configured, dict) or not all(
+        isinstance(v, dict) for v in configured.values()
+    ):
+        raise ConfigError(f"acrlls_parameters is {configured!r}; {shape}")
+    known = {section.name: section.parameters for section in listed}
+    every = set().union(*known.values())
+    for name in [*configured.keys() - {"all", *known}, *configured.get("all", {}).keys() - every]:
+        what = "no section has the parameter" if name not in configured else "there is no section"
+        near = hint(name, every if name not in configured else known)
+        raise ConfigError(f"acrlls_parameters: {what} {name!r}; {near}")
 
 
 def _read(path: Path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+import yaml
 
 from acrlls.book.sections import execute, find
+from acrlls.config import Config
+from acrlls.store import write_text
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Report</title>
@@ -19,16 +21,18 @@ caption {{ text-align: left; }} img, svg {{ max-width: 100%; height: auto; }}</s
 """
 
 
-def write_report(folder: Path, given: Mapping[str, Any]) -> Path:
-    """Execute the section on a reader's images for those settings that it has parameters for, and
-    write its text, tables and figures without its code; the HTML file, beside ``report.ipynb``.
+def write_report(folder: Path, config: Config) -> Path:
+    """Execute the section on a reader's images with all settings of a config, which stand in
+    ``settings.yml``, and write its text, tables and figures without its code; the HTML file, beside
+    ``report.ipynb``.
     """
-    section = find("your_images")
-    parameters = {name: value for name, value in given.items() if name in section.parameters}
-    notebook = execute(section, folder / "report.ipynb", parameters)
-    file = folder / "report.html"
-    file.write_text(PAGE.format(html_of(notebook)), "utf-8")
-    return file
+    settings = {name: value for name, value in config.as_dict().items() if name != "profile"}
+    plain = {n: list(v) if isinstance(v, tuple) else v for n, v in settings.items()}
+    write_text(folder / "settings.yml", yaml.safe_dump(plain, sort_keys=False))
+    given = {"profile": str((folder / "settings.yml").absolute()), "data": config.data}
+    notebook = execute(find("your_images"), folder / "report.ipynb", given)
+    write_text(folder / "report.html", PAGE.format(html_of(notebook)))
+    return folder / "report.html"
 
 
 def html_of(notebook) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from acrlls.config import PROJECT, UserError, configure, hint
-from acrlls.store import digest, files_below
+from acrlls.store import digest, disk_told, file_digest, files_below, read_json
 
 NOTEBOOKS = PROJECT / "notebooks"
 PACKAGES = (
@@ -100,12 +100,14 @@ def all_sections(folder: Path | None = None, suffix: str = ".ipynb") -> list[Sec
 
 
 def find(name: str, known: list[Section] | None = None, kind: str = "section") -> Section:
-    """The section of a name, with or without its number, of a number alone, or of a path, among
+    """The section of a name, with or without its number, of a number alone, or of its path, among
     those that are ``known`` (None: all sections). The :class:`UserError` where there is none calls
     them by their ``kind``.
     """
     known = known or all_sections()
     wanted = Path(name).stem if name.endswith((".ipynb", ".md")) else name
+    if kind == "section" and (other := _elsewhere(name, known[0].path.parent)):
+        raise UserError(f"{other} is no section; run a notebook of your own by papermill")
     for section in known:
         number = section.name.split("_")[0]
         if wanted in (section.name, section.slug, number, str(int(number))):
@@ -113,6 +115,22 @@ def find(name: str, known: list[Section] | None = None, kind: str = "section") -
     slugs = [section.slug for section in known]
     names = slugs + [section.name for section in known]
     raise UserError(f"there is no {kind} {name!r}; {hint(wanted, names, slugs)}")
+
+
+def _elsewhere(name: str, notebooks: Path) -> str | None:
+    """The path that a name is, if it leads to another folder than that of the sections."""
+    path = Path(name)
+    if path.suffix not in (".ipynb", ".md"):
+        return None
+    here = path.exists() and path.resolve().parent == notebooks.resolve()
+    # "notebooks/06_calibration.ipynb" may be said from anywhere, and a name alone
+    told = not path.exists() and str(path.parent) in (".", notebooks.name)
+    return None if here or told else name
+
+
+def is_executed(path: Path) -> bool:
+    """Whether a file is a notebook that papermill wrote, so that another may take its place."""
+    return "papermill" in (read_json(path).get("metadata") or ())
 
 
 def execute(
@@ -134,13 +152,13 @@ def execute(
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    output.parent.mkdir(parents=True, exist_ok=True)
+    with disk_told(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="acrlls-") as scratch:
         log = Path(scratch) / "kernel.log"
         try:
             return papermill.execute_notebook(
-                section.path,
-                output,
+                *(str(p).replace("{", "{{").replace("}", "}}") for p in (section.path, output)),
                 parameters=parameters or {},
                 kernel_name="python3",
                 language="python",
@@ -233,14 +251,17 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
     def images(folder):  # size and time stand in for the content: a dataset may have gigabytes
         files = [path for path in files_below(Path(folder).expanduser()) if path.is_file()]
         stats = [path.stat() for path in files]
-        return [(str(p), s.st_size, s.st_mtime_ns) for p, s in zip(files, stats, strict=True)]
+        about = [(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in stats]
+        return [(str(path), *known) for path, known in zip(files, about, strict=True)]
 
     def state(section, parameters):
         default = ast.literal_eval(section.parameters.get("profile", "None"))
-        given = {name: parameters[name] for name in ("profile", "data") if name in parameters}
+        names = ("profile", "data", "backbone")
+        given = {name: parameters[name] for name in names if name in parameters}
         config = configure(**{"profile": default, **given})
         own = section.path, parameters, config.as_dict(), images(str(config.data))
-        return digest(*own, shared)
+        weights = Path(config.backbone)
+        return digest(*own, shared, file_digest(weights) if weights.is_file() else "")
 
     return [state(*one) for one in plan]
 

@@ -145,6 +145,6 @@ def write_folder(dataset: Dataset, folder: Path, count: int, names: Mapping[str,
         title = names[dataset.class_names[dataset.labels[i]]]
         file = folder / title / f"{dataset.names[i]}.png"
         if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(dataset.image(i)).save(file)
+            with writing(file) as handle:
+                Image.fromarray(dataset.image(i)).save(handle, "png")
     return folder

@@ -79,7 +79,8 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
     for path in store().glob("*/"):
         if re.fullmatch(r"[0-9a-f]{10,}(\.partial)?", path.name):
             found.append(Entry("unfinished" if path.suffix else "runs", path.name, path))
-    found += [Entry("phantom", path.name, path) for path in (store() / "phantom").glob("*.npz")]
+    drawn = [p for kind in ("npz", "files") for p in (store() / "phantom").glob(f"*.{kind}")]
+    found += [Entry("phantom", path.name, path) for path in drawn]
     found.sort(key=lambda e: (KINDS.index(e.kind), e.changed))
     picked = set()
     for choice in chosen:

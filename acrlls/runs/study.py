@@ -11,11 +11,11 @@ from typing import Any
 import joblib
 
 from acrlls.calibration import accuracy, classwise_ece
-from acrlls.config import Config, UserError, configure
+from acrlls.config import Config, UserError, configure, profiles
 from acrlls.data import load_data
-from acrlls.runs.recorded import RESULTS, record
+from acrlls.runs.recorded import RESULTS, load_run, record
 from acrlls.runs.runs import run
-from acrlls.store import store
+from acrlls.store import read_json, store
 
 # how a folder's name tells a setting that `<setting>-<value>` would tell badly
 _NAMES = {
@@ -39,14 +39,18 @@ def study(
 
     ``output`` is the folder without the variant, in which each setting in braces stands for its
     value; ``None`` for ``results/<profile>[-<change>...]``.  A ``UserError`` says if a setting is
-    not known or out of its range, or two runs would have one folder.
+    not known or out of its range, or two runs, or a profile of the user's and one that ships, would
+    have one folder.
     """
     jobs = {}
     for values in itertools.product(*lists.values()):
         given = {**changes, **dict(zip(lists, values, strict=True))}
         config = configure(profile, **given)
         if output is None:
-            folder = RESULTS / folder_name(profile, given)
+            file = Path(config.profile)
+            if file.is_absolute() and file.stem in profiles():
+                raise UserError(f"{file} is called as a profile that ships; give -o a folder")
+            folder = RESULTS / folder_name(config.profile, given)
         else:
             folder = Path(_filled(str(output), config))
         folder = folder / config.variant
@@ -71,16 +75,21 @@ def folder_name(profile: str, changes: Mapping[str, Any]) -> str:
 def _filled(text: str, config: Config) -> str:
     try:
         return text.format_map(config.as_dict())
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, AttributeError) as error:
         raise UserError(f"{text} names a setting that there is not: {error}") from None
 
 
 def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
     """Train what is not kept of the jobs of :func:`study`, and record each run when it is done;
-    prints how far it is.  With ``missing``, what has a record is left alone.
+    prints how far it is.  With ``missing``, what has a record is left alone; a folder with a record
+    of other settings or images is a ``UserError``.
 
     As many runs at once as ``joblib.parallel_config`` says around the call.
     """
+    for folder, config in jobs.items():
+        if other := _other(folder, config):
+            what = f"{folder} holds a run with another {other}"
+            raise UserError(f"{what}; give -o another folder, or delete that one")
     left = [f for f in jobs if not (missing and (f / "manifest.json").exists())]
     for dataset in {config.data: load_data(config) for config in jobs.values()}.values():
         if dataset.ignored:
@@ -93,6 +102,17 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
         if k < len(left):
             minutes = (time.perf_counter() - start) / k * (len(left) - k) / 60
             print(f"by the runs so far, about {minutes:.0f} minutes are left", flush=True)
+
+
+def _other(folder: Path, config: Config) -> str:
+    """In what the record in a folder, if there is one, differs from a config."""
+    if not (note := read_json(folder / "manifest.json")):
+        return ""
+    kept = load_run(folder).config.training_settings()
+    found = [name for name, value in config.training_settings().items() if kept[name] != value]
+    if note.get("data_fingerprint") != load_data(config).fingerprint:
+        found.append("set of images")
+    return ", ".join(found)
 
 
 def workers(jobs: int = 1, scheduler: str | None = None) -> joblib.parallel_config:

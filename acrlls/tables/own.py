@@ -26,8 +26,9 @@ def with_files(config: Config) -> Config:
     """The config with a folder of files: its own, or phantoms written as files, with few bins."""
     if config.data != "phantom":
         return config
-    small = configure(config.profile, data="phantom", phantom_images=EXAMPLE)
-    folder = write_folder(load_data(small), store() / "files", EXAMPLE, FOLDERS)
+    drawn = load_data(configure(config.profile, data="phantom", phantom_images=EXAMPLE))
+    folder = store() / "phantom" / f"{drawn.fingerprint}.files" / "demonstration"
+    write_folder(drawn, folder, EXAMPLE, FOLDERS)
     return config.replace(data=str(folder), bins=min(config.bins, FEW))
 
 

@@ -183,6 +183,26 @@ def test_a_profile_of_ones_own_and_what_it_starts_from_are_part_of_the_state(
     assert len(seen) == 3
 
 
+def test_weights_of_ones_own_are_part_of_the_state(project):
+    weights = project / "weights.h5"
+    (project / "mine.yml").write_text(f"profile: quick\nbackbone: {weights}\n")
+    for parameters in ({"profile": str(project / "mine.yml")}, {"backbone": str(weights)}):
+        seen = set()
+        for text in ("one", "two"):
+            weights.write_text(text)
+            seen.add(mark(project, parameters))
+        assert len(seen) == 2
+
+
+def test_an_image_in_anothers_place_is_seen_whatever_its_size_and_time(project, monkeypatch):
+    monkeypatch.setenv("ACRLLS_DATA", str(project / "data"))
+    image, before = project / "data/COVID/1.png", mark(project)
+    times = image.stat()
+    image.write_text("2")
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert mark(project) != before
+
+
 def test_choices_in_the_environment_are_part_of_the_state(project, monkeypatch):
     seen = {mark(project)}
     for name, value in (("ACRLLS_ENGINE", "keras"), ("KERAS_BACKEND", "x"), ("ACRLLS_DATA", "y")):
@@ -377,6 +397,31 @@ def test_a_message_on_standard_error_is_a_warning_of_every_build(copy):
             and "mind this" in outcome.text
         )
     assert "mind this" in (copy / "book/_build/html/sections/02_b.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"01_b": {"bins": 3}}, "there is no section '01_b'; did you mean '01_a'"),
+        ({"all": {"binz": 3}}, "no section has the parameter 'binz'; did you mean 'bins'"),
+        ({"01_a": None}, "it must hold sections, each with"),
+        (["bins"], "it must hold sections, each with"),
+    ],
+)
+def test_parameters_that_would_reach_no_section_are_refused(tmp_path, write_notebook, given, said):
+    one = section(write_notebook(tmp_path / "01_a.ipynb", PARAMETERS))
+    extension._check_parameters({"all": {"bins": 3}, "01_a": {"bins": 4}}, [one])
+    with pytest.raises(ConfigError, match=said):
+        extension._check_parameters(given, [one])
+
+
+def test_relative_paths_among_the_parameters_count_from_where_the_build_starts(
+    tmp_path, write_notebook, monkeypatch
+):
+    one = section(write_notebook(tmp_path / "01_a.ipynb", ('profile = "quick"', ["parameters"])))
+    monkeypatch.chdir(tmp_path)
+    found = extension._parameters(one, {"01_a": {"profile": "short.yml"}})
+    assert found == {"profile": str(tmp_path / "short.yml")}
 
 
 def test_a_page_without_its_notebook_is_named(tmp_path):

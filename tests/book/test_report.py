@@ -3,6 +3,7 @@
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from acrlls.book import report
+from acrlls.config import configure
 
 
 def test_a_report_has_text_tables_and_figures_and_no_code_and_no_link_elsewhere():
@@ -22,14 +23,17 @@ def test_a_report_has_text_tables_and_figures_and_no_code_and_no_link_elsewhere(
     assert "secret" not in page and "href" not in page
 
 
-def test_the_report_executes_the_section_with_the_settings_that_it_knows(tmp_path, monkeypatch):
+def test_the_report_is_of_all_settings_of_the_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACRLLS_DATA", str(tmp_path / "other"))
+    config = configure("laptop", data=str(tmp_path), views=3, loss="focal", seed=7, image_size=64)
     asked = {}
 
     def execute(section, output, parameters):
-        asked.update(parameters, output=output, name=section.name)
+        asked.update(parameters, name=section.name)
         return new_notebook(cells=[new_markdown_cell("Text.")])
 
     monkeypatch.setattr(report, "execute", execute)
-    file = report.write_report(tmp_path, {"profile": "laptop", "data": "x", "views": 3})
-    assert asked["data"] == "x" and asked["profile"] == "laptop" and "views" not in asked
-    assert asked["name"] == "16_your_images" and "<p>Text.</p>" in file.read_text("utf-8")
+    file = report.write_report(tmp_path, config)
+    assert asked.pop("name") == "16_your_images" and "<p>Text.</p>" in file.read_text("utf-8")
+    found = configure(**asked).as_dict()
+    assert found | {"profile": "laptop"} == config.as_dict()

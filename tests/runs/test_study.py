@@ -45,6 +45,26 @@ def test_a_folder_for_two_runs_or_of_an_unknown_setting_is_refused(output, said)
         study("quick", {}, {"seed": [0, 1], "variant": ["baseline"]}, output)
 
 
+def test_a_profile_called_as_one_that_ships_needs_a_folder(tmp_path):
+    (tmp_path / "laptop.yml").write_text("profile: quick\n")
+    with pytest.raises(UserError, match="called as a profile that ships; give -o"):
+        study(str(tmp_path / "laptop.yml"), {}, {"variant": ["baseline"]})
+    assert study(str(tmp_path / "laptop.yml"), {}, {"variant": ["baseline"]}, tmp_path / "out")
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_record_of_other_settings_or_images_is_never_overwritten(tiny, tmp_path, missing):
+    config = tiny.replace(phase2_epochs=0, phase1_epochs=1, views=1, variant="baseline")
+    folder = tmp_path / "baseline"
+    runs.reproduce({folder: config})
+    before = (folder / "manifest.json").read_bytes()
+    runs.reproduce({folder: config.replace(bins=3)}, missing)  # which no training sees
+    for change, said in (({"seed": 5}, "another seed;"), ({"phantom_seed": 5}, "set of images;")):
+        with pytest.raises(UserError, match=said):
+            runs.reproduce({folder: config.replace(**change)}, missing)
+    assert (folder / "manifest.json").read_bytes() == before
+
+
 def test_what_has_a_record_is_left_alone_on_request(tiny, tmp_path, capsys):
     config = tiny.replace(phase2_epochs=0, phase1_epochs=1, views=1)
     jobs = {tmp_path / name: config.replace(variant=name) for name in ("baseline", "lls_only")}

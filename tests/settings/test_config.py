@@ -65,6 +65,8 @@ def test_the_environment_turns_the_default_profile_alone(monkeypatch):
         ({"grid_tau": [0.1, 7]}, "grid_tau is 7"),
         ({"alhpa": 1}, "there is no parameter 'alhpa'; did you mean 'alpha'?"),
         ({"train_fraction": 0.9, "validation_fraction": 0.1}, "leave nothing to test on"),
+        ({"data": 7}, "data is 7; it must be a name or a path, as text"),
+        ({"backbone": " "}, "backbone is ' '; it must be a name or a path"),
         ({"data": "a\0b"}, "data 'a\\x00b' is no path: embedded null byte"),
         ({"backbone": "~nobody-here/weights.h5"}, "backbone '~nobody-here/weights.h5' is no path"),
     ],
@@ -207,3 +209,29 @@ def test_a_backend_that_is_not_installed_is_a_message():
         command = [sys.executable, "-c", "import sys; sys.modules['torch'] = None\n" + code]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert f"cannot be loaded with the backend '{backend}'" in done.stdout
+
+
+def test_a_name_that_stands_twice_in_a_profile_is_refused(tmp_path):
+    (tmp_path / "p.yml").write_text("profile: quick\nalpha: 0.1\nseed: 1\nalpha: 0.2\n")
+    with pytest.raises(UserError, match="alpha stands there twice"):
+        configure(str(tmp_path / "p.yml"))
+
+
+def test_lists_in_lists_without_end_are_refused(tmp_path):
+    (tmp_path / "p.yml").write_text("[" * 5000)
+    with pytest.raises(UserError, match="is not YAML"):
+        configure(str(tmp_path / "p.yml"))
+
+
+def test_a_profile_may_be_a_path_and_a_linked_file_keeps_its_name(tmp_path):
+    (tmp_path / "real.conf").write_text("profile: quick\nalpha: 0.3\nbackbone: w.h5\n")
+    (tmp_path / "blob").write_text("")
+    (tmp_path / "mine.YML").symlink_to(tmp_path / "real.conf")
+    (tmp_path / "w.h5").symlink_to(tmp_path / "blob")
+    found = configure(tmp_path / "mine.YML")
+    assert found.alpha == 0.3 and found.backbone == str(tmp_path / "w.h5")
+
+
+def test_sections_take_no_empty_list():
+    with pytest.raises(UserError, match="several_bins is empty"):
+        configure_from({"profile": "quick", "several_bins": []})

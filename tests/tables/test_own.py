@@ -7,13 +7,14 @@ from PIL import Image
 from sklearn.metrics import log_loss
 
 import acrlls
+from acrlls import runs
 from acrlls.tables import own, recorded
 
 
 @pytest.fixture(scope="module")
 def setting():
-    runs = recorded.setting().runs
-    return recorded.Setting("x", {v: dict([next(iter(runs[v].items()))]) for v in own.COMPARED})
+    found = recorded.setting().runs
+    return recorded.Setting("x", {v: dict([next(iter(found[v].items()))]) for v in own.COMPARED})
 
 
 def test_scores_are_those_of_the_run_as_trained_and_after_each_step(setting):
@@ -58,6 +59,21 @@ def test_phantoms_written_as_files_are_read_back_as_they_were(tmp_path, monkeypa
         np.testing.assert_array_equal(files.image(k), drawn.image(i))
         assert (files.labels[k] == 0) == (drawn.class_names[drawn.labels[i]] == "Normal")
     assert files.unread().startswith("Every file") and "no files" in drawn.unread()
+
+
+def test_other_phantoms_have_a_folder_of_their_own_that_is_listed(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(own, "EXAMPLE", 40)
+    profile = tmp_path / "p.yml"
+    folders = set()
+    for text in ("phantom_seed: 0", "phantom_seed: 1", "image_size: 48"):
+        profile.write_text(f"profile: quick\ndata: phantom\n{text}\n")
+        config = own.with_files(acrlls.configure(str(profile)))
+        assert len(acrlls.load_data(config)) == 40
+        folders.add(config.data)
+    assert len(folders) == 3
+    listed = [entry.path for entry in runs.entries() if entry.path.is_dir()]
+    assert {str(path / "demonstration") for path in listed} == folders
 
 
 def test_a_config_with_files_of_its_own_keeps_them(tmp_path):
