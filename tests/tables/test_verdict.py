@@ -157,6 +157,12 @@ def test_a_network_does_not_differ_from_itself(published):
     assert found.table.p["Mean class-wise ECE"] == 1
 
 
+def test_the_p_of_a_difference_in_ece_is_that_of_the_sides_that_are_named(published):
+    sides = ("baseline", ""), ("baseline", recorded.STEP)
+    found = compare.compare(published, *sides, resamples=49)
+    assert found.p_value == "p ≤ 0.020" and found.shows("Mean class-wise ECE") == -1
+
+
 def test_the_step_is_fitted_without_a_test_label(published):
     run = published.of("baseline")[0]
     before = recorded.probabilities(run, recorded.STEP)
