@@ -163,6 +163,21 @@ def test_the_p_of_a_difference_in_ece_is_that_of_the_sides_that_are_named(publis
     assert found.p_value == "p ≤ 0.020" and found.shows("Mean class-wise ECE") == -1
 
 
+@pytest.mark.parametrize("mix", ["own", "paper"])
+def test_p_is_of_the_difference_that_stands_beside_it(published, mix, monkeypatch):
+    tested = []
+    whole = calibration.calibration_difference
+
+    def kept(*about, **how):
+        tested.append(whole(*about, **how))
+        return tested[-1]
+
+    monkeypatch.setattr(calibration, "calibration_difference", kept)
+    found = compare.compare(published, ("baseline", ""), ("proposed", ""), mix, resamples=20)
+    ece = found.table.difference["Mean class-wise ECE"]
+    assert ece == pytest.approx(tested[0].gaps[:, -1].mean())
+
+
 def test_the_step_is_fitted_without_a_test_label(published):
     run = published.of("baseline")[0]
     before = recorded.probabilities(run, recorded.STEP)
