@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import cache, cached_property
 
-import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from acrlls import paper
 from acrlls.config import UserError
@@ -29,7 +27,7 @@ MEANING = {
     "calibrated model, under every reading of what the paper leaves open.",
     "cannot be told from noise": "Sampling noise, or the spread between seeds, gives as much.",
     "depends on the reading": "It is more or less than sampling noise explains under some readings "
-    "and not under others; the row counts them.",
+    "of what the paper leaves open, or in one class mix, and not in others; the row says which.",
     "differs": "Our runs do not show it. They have other images and a shorter training; that is no "
     "error of the paper.",
     "stands out from noise": "It is larger than sampling noise, or the spread between seeds, "
@@ -184,11 +182,6 @@ def derived(facts: Facts, group: str) -> dict[str, Number]:
     cells = DERIVED[group](facts).stack()
     keys = {f"{group}.{row}.{column}": int(k) for (row, column), k in cells.items()}
     return {key: Number(key, f"{k:,}", "", "") for key, k in keys.items()}
-
-
-def spread(values) -> float:
-    """How far two seeds differ in 95 % of cases, if some gave these values, ``(seeds, …)``."""
-    return student.ppf(0.975, len(values) - 1) * np.sqrt(2) * np.std(values, axis=0, ddof=1)
 
 
 def how_many(found) -> str:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from acrlls.ledger.facts import Facts
 from acrlls.paper import CLASSES
+from acrlls.tables.compare import weighted_auc
 from acrlls.tables.recorded import AS_PUBLISHED
 
 
@@ -78,19 +79,6 @@ def ece_of(sums, n: int) -> np.ndarray:
     return np.abs(sums.reshape(*sums.shape[:-1], len(CLASSES), -1)).sum(axis=-1) / n
 
 
-def classwise_areas(p, y, times) -> np.ndarray:
-    """AUC of each class for images that are there so often, ``(draws, classes)``."""
-    found = []
-    for k, score in enumerate(p.T):
-        order = np.argsort(score)
-        first = np.flatnonzero(np.diff(score[order], prepend=-1))  # equal scores stay together
-        there, hits = times[:, order].astype(float), y[order] == k
-        hit, miss = (np.add.reduceat(there * which, first, axis=1) for which in (hits, ~hits))
-        below = miss.cumsum(axis=1) - miss / 2
-        found.append((hit * below).sum(axis=1) / (hit.sum(axis=1) * miss.sum(axis=1)))
-    return np.column_stack(found)
-
-
 @cache
 def repetitions(
     facts: Facts, model: str, beside: str = "", phase: int | None = None, setting=AS_PUBLISHED
@@ -120,5 +108,5 @@ def areas(facts: Facts) -> pd.DataFrame:
     y = tests[0].labels
     twice, found = drawn_images(facts, tuple(y))[1, : facts.resamples], []
     for k, test in enumerate(tests):
-        found.append(classwise_areas(test.probabilities, y, twice[k :: len(tests)]))
+        found.append(weighted_auc(test.probabilities, y, twice[k :: len(tests)]))
     return pd.DataFrame(np.vstack(found), columns=[f"AUC {c}" for c in CLASSES])

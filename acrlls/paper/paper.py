@@ -110,7 +110,7 @@ def beside(ours: pd.Series, published: pd.Series) -> pd.DataFrame:
 
 def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: str | None = None):
     """A frame for the eye, as a pandas ``Styler``: fixed decimals for every column, or for each by
-    its (first) name, 4 for those not named, signed differences, a dash for no number.
+    its (first) name, 4 for those not named, signed differences and changes, a dash for no number.
     """
 
     def text(sign: str, places: int):
@@ -124,7 +124,7 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
     def formatted(column):
         first, last = (column[0], column[-1]) if isinstance(column, tuple) else (column, column)
         places = decimals.get(first, 4) if isinstance(decimals, Mapping) else decimals
-        return text("+" if last == "difference" else "", places)
+        return text("+" if str(last).endswith(("difference", "change")) else "", places)
 
     styler = frame.style.format({c: formatted(c) for c in frame.columns})
     return styler.set_caption(caption) if caption else styler

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from acrlls.calibration import classwise_auc
 from acrlls.config import Config
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
-from acrlls.tables.compare import classwise_ece, crossed
+from acrlls.tables.compare import classwise_ece, crossed, weighted_auc
 from acrlls.tables.recorded import has_paper_classes, is_paper, mix_weights
 from acrlls.tables.words import plural, signed
 
@@ -138,7 +137,8 @@ def one_against_rest(p, labels, weights) -> np.ndarray:
     """By class AUC, Brier score and ECE in 15 bins."""
     brier = np.average((np.eye(p.shape[1])[labels] - p) ** 2, axis=0, weights=weights)
     ece = classwise_ece(p, labels, weights)
-    return np.array([classwise_auc(p, labels), brier, ece]).T.ravel()
+    (auc,) = weighted_auc(p, labels, weights[None])
+    return np.array([auc, brier, ece]).T.ravel()
 
 
 def phases(p, labels, weights) -> np.ndarray:

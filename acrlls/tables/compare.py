@@ -73,6 +73,20 @@ def classwise_ece(p, labels, weights, bins: int = 15) -> np.ndarray:
     return np.abs(sums).reshape(classes, bins).sum(axis=1) / weights.sum()
 
 
+def weighted_auc(p, labels, weights) -> np.ndarray:
+    """AUC of each class against the rest, for images that count by weights ``(sets, n)``:
+    ``(sets, classes)``; ties count one half."""
+    found = []
+    for k, score in enumerate(p.T):
+        order = np.argsort(score)
+        first = np.flatnonzero(np.diff(score[order], prepend=-1))  # equal scores stay together
+        sorted_, hits = weights[:, order].astype(float), labels[order] == k
+        hit, miss = (np.add.reduceat(sorted_ * which, first, axis=1) for which in (hits, ~hits))
+        below = miss.cumsum(axis=1) - miss / 2
+        found.append((hit * below).sum(axis=1) / (hit.sum(axis=1) * miss.sum(axis=1)))
+    return np.column_stack(found)
+
+
 def crossed(statistic: Callable, p, labels, weights, resamples: int, seed: int = 0) -> np.ndarray:
     """A statistic over runs and, within each class, images drawn again, ``(resamples, values)``:
     the mean over the drawn runs of ``statistic(p[run], labels, weights)``. ``p`` is ``(runs, n,

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from acrlls import figures, paper
 from acrlls.method import VARIANTS
@@ -20,6 +21,11 @@ from acrlls.tables.words import error, plural
 
 WAYS = {"": "as trained", "prior": "prior corrected"}
 ALL = "mean of the classes"
+
+
+def spread(values) -> np.ndarray:
+    """How far two runs differ in 95 % of cases, if some gave these values, ``(runs, …)``."""
+    return student.ppf(0.975, len(values) - 1) * np.sqrt(2) * np.std(values, axis=0, ddof=1)
 
 
 def heads(runs: Iterable[Run]) -> list[Run]:

@@ -7,6 +7,7 @@ from acrlls.calibration import bootstrap_means
 from acrlls.config import Config
 from acrlls.paper import show, table
 from acrlls.runs import Run, grid, records
+from acrlls.tables.seeds import spread
 from acrlls.tables.words import number, percent
 
 Pair = tuple[float, float]
@@ -54,13 +55,14 @@ def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:
     )
     if len(again) < 2:
         return text
-    sd = np.std(again, ddof=1)
-    close = (grid.val_loss[1:] - grid.val_loss[0] < 2 * np.sqrt(2) * sd).sum()
+    reach = spread(again)
+    close = (grid.val_loss[1:] - grid.val_loss[0] < reach).sum()
     return (
         f"**On the real images, {close} of the other {len(grid) - 1} pairs lie as close to the "
-        "best one as another seed could move them**, within two standard deviations of a "
-        f"difference of two runs. From {len(again)} seeds, the loss of one pair after Phase 1 has "
-        f"a standard deviation of {number(sd)}; the losses of the {len(grid)} pairs spread over "
+        f"best one as another seed could move them.** By {len(again)} seeds of one pair, whose "
+        f"losses after the whole of Phase 1 have a standard deviation of "
+        f"{number(np.std(again, ddof=1))}, two seeds differ by up to {number(reach)} in 95 % of "
+        f"cases; the losses of the {len(grid)} pairs, after fewer epochs, spread over "
         f"{number(np.ptp(grid.val_loss))}. {text}"
     )
 

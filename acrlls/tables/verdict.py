@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from acrlls.method import VARIANTS
@@ -75,7 +77,7 @@ def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
     if own == paper:
         return f"{words[own + 1]} in either class mix"
     other = {-1: f"the NLL is lower {how}", 1: f"the NLL is higher {how}"}
-    other = other.get(paper, "no difference could be shown")
+    other = other.get(paper, "no difference in NLL could be shown")
     return f"{words[own + 1]} on these images; in the paper's class mix {other}"
 
 
@@ -94,15 +96,38 @@ def calibrated(errors, floor: float) -> str:
     )
 
 
-def better(found: Mixes) -> str:
-    """Does Proposed predict better than Baseline, in both class mixes?"""
-    return f"**Better?** {_both(found, 'Proposed', 'Baseline')}"
+def better(found: Mixes, others: Mapping[str, Difference] | None = None) -> str:
+    """Does Proposed predict better than Baseline, in both class mixes? ``others`` are the
+    differences in further settings, by their titles."""
+    said = [
+        f" With {title}, its NLL is higher than Baseline's by {_change(d, 'NLL')[4:]}, from "
+        f"{plural(d.pairs, 'run')}."
+        for title, d in (others or {}).items()
+        if d.shows("NLL") == 1
+    ]
+    signs = {np.sign(mix.table.difference[ECE]) for mix in found if mix.shows(ECE)}
+    turned = " The difference in ECE changes its sign with the class mix." if len(signs) > 1 else ""
+    return f"**Better?** {_both(found, 'Proposed', 'Baseline')}{turned}{''.join(said)}"
 
 
 def needed(step: Mixes) -> str:
     """Does Proposed make a step after training unnecessary? As in :func:`headline`."""
+    own, paper = (mix.shows("NLL") for mix in step)
+    answer = "Not settled." if own == 0 else "No, on these images." if own < 0 else "Yes, here."
+    if own == paper != 0:
+        answer = "No." if own < 0 else "Yes."
     sides = "Baseline with one post-hoc step", "Proposed as trained"
-    return f"**Post-hoc unnecessary?** {_both(step, *sides)}"
+    return f"**Post-hoc unnecessary?** {answer} {_both(step, *sides)}"
+
+
+def enough(errors, floor: float, side: Side) -> str:
+    """In how many runs a side is above what calibration would give; as in :func:`headline`."""
+    above = sum(e > floor for e in errors)
+    return (
+        f"The mean class-wise ECE of {name_of(side)} is {listed(map(error, sorted(errors)))} in "
+        f"{plural(len(errors), 'run')}; {above or 'none'} of them lie{'s' * (above == 1)} above "
+        f"{error(floor)}, below which a calibrated network would stay in 95 % of test sets."
+    )
 
 
 def _both(found: Mixes, a: str, b: str) -> str:
@@ -137,4 +162,10 @@ def which_epochs(setting: Setting, network: str) -> str:
     runs, title = setting.of(network), VARIANTS[network].title
     epochs = [(n := r.manifest["selected_phase"], int(r.best_epoch(n).epoch)) for r in runs]
     said = "; ".join(f"Phase {phase}, epoch {epoch}" for phase, epoch in epochs)
-    return f"By validation loss, {plural(len(runs), 'run')} of {title} kept {said}."
+    heads = sum(phase == 1 for phase, _ in epochs)
+    mixed = (
+        f" So {heads} of them {'was' if heads == 1 else 'were'} never fine-tuned, and a comparison "
+        "with this network compares fine-tuning as well."
+    )
+    text = f"By validation loss, {plural(len(runs), 'run')} of {title} kept {said}."
+    return text + mixed * (0 < heads < len(runs))

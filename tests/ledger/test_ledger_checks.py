@@ -144,7 +144,7 @@ def test_statistics_of_repetitions_are_those_of_the_calibration_module(entries):
     residuals = _repetitions.binned_residuals(p, y, 15)
     ece, areas = (
         _repetitions.ece_of(drawn @ residuals, times.sum()),
-        _repetitions.classwise_areas(p, y, drawn),
+        compare.weighted_auc(p, y, drawn),
     )
     p, y = np.repeat(p, times, axis=0), np.repeat(y, times)
     names = {"target_names": paper.CLASSES, "output_dict": True}

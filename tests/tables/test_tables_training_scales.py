@@ -24,20 +24,20 @@ NAMES = ["COVID", "Lung Opacity", "Normal", "Viral Pneumonia"]
 
 
 def moved():
-    rows = {"published change": [0.01, -0.02, np.nan, 0.03], "our change": [0.1, 0, -0.1, 0.01]}
-    return pd.DataFrame(rows, NAMES).assign(**{"epoch to epoch": 0.01, "seed to seed": 0.02})
+    rows = {scales.CHANGE: [0.1, 0, -0.1, 0.01], scales.SPREAD: [0.02, 0.02, 0.02, 0.02]}
+    return pd.DataFrame(rows, NAMES)
 
 
-def test_changes_count_only_beyond_twice_the_noise_of_seeds():
+def test_changes_count_only_beyond_twice_their_spread_over_runs():
     real = recorded.setting().of("proposed")
     said = scales.finding([0.8, 1.1], 2.4e-7, moved(), real, "phantom")
     assert r"2.4 \times 10^{-7}" in said and "0.800 to 1.100 with one seed" in said
-    assert "2 of the four changes" in said and "is 0.020 to 0.020." in said
+    assert "by −0.100 to 0.100 on average" in said and "runs in 2 of the four classes" in said
     every = np.array([run.best_scales(2) for run in real])
     assert said.startswith(f"On the real images the scales end at {every.min():.3f} to ")
     assert f"of {len(real)} runs" in said and "published: 0.799 to 1.040" in said
-    text = scales.finding([1], 0, moved().assign(**{"our change": 0.0}), [], "phantom")
-    assert "none of the four" in text and "real images" not in text
+    text = scales.finding([1], 0, moved()[[scales.CHANGE]], [], "phantom")
+    assert "Between" not in text and "On the real images" not in text
 
 
 class Layer:
@@ -116,11 +116,15 @@ def test_the_kept_epochs_are_named():
 
 
 def test_changes_of_scales_stand_beside_their_noise():
-    spread = pd.DataFrame({"ill": [0.8, 0.9], "well": [1.0, 1.0]})
-    rows = scales.moves(finished(), spread)
-    assert rows.loc["ill", "our change"] == pytest.approx(-0.3)
+    other = finished()
+    other.scales = other.scales.assign(ill=[0.9, 0.8, 0.7, 0.6])
+    other.best_scales = lambda k: other.scales[other.scales.phase == k].iloc[-1][["ill", "well"]]
+    rows = scales.moves(finished(), [finished(), other])
+    assert rows.loc["ill", "phantom, change"] == pytest.approx(-0.3)
     assert rows.loc["ill", "epoch to epoch"] == pytest.approx(0.2)
-    assert rows.loc["ill", "seed to seed"] == pytest.approx(np.std([0.8, 0.9], ddof=1))
+    assert rows.loc["ill", scales.CHANGE] == pytest.approx(np.mean([-0.3, -0.2]))
+    assert rows.loc["ill", scales.SPREAD] == pytest.approx(np.std([0.3, 0.2], ddof=1))
+    assert list(scales.moves(finished(), [])) == ["phantom, change", "epoch to epoch"]
 
 
 def test_scales_are_put_back_one_by_one():

@@ -52,7 +52,7 @@ BOTH, HERE = "in either class mix", "on these images; in the paper's class mix"
         (NEITHER, NEITHER, f"no gain in NLL over the network without them could be shown {BOTH}",
          "could not be shown to improve"),
         (WORSE, WORSE, f"a loss in NLL against the network without them was found {BOTH}", "worse"),
-        (BETTER, NEITHER, f"was found {HERE} no difference could be shown", f"do {HERE} no diff"),
+        (BETTER, NEITHER, f"was found {HERE} no difference in NLL could", f"do {HERE} no diff"),
         (NEITHER, WORSE, f"shown {HERE} the NLL is higher with them", "higher after that step"),
         (WORSE, BETTER, f"found {HERE} the NLL is lower with them", "lower after that step"),
     ],
