@@ -149,9 +149,18 @@ class Ledger(Mapping):
         return heads.value_counts().reindex(VERDICTS, fill_value=0)
 
     def summary(self) -> str:
-        """A sentence with the count of each verdict that heads a claim."""
-        counts = ", ".join(f"*{verdict}* {n}" for verdict, n in self.counts.items() if n)
-        return f"The verdict that heads each of the {len(self)} claims: {counts}."
+        """How often our runs reproduce a main claim, and how many claims have each verdict."""
+
+        def told(counts):
+            return ", ".join(f"*{verdict}* {n}" for verdict, n in counts.items() if n)
+
+        main = pd.Series([self[key].outcomes[given["by"]].verdict for key, given in MAIN.items()])
+        main = main.value_counts().reindex(VERDICTS, fill_value=0)
+        return (
+            f"**Our runs reproduce {main[REPRODUCED] or 'none'} of the {len(MAIN)} main claims**: "
+            f"{told(main)}. The verdict that heads each of the {len(self)} claims: "
+            f"{told(self.counts)}."
+        )
 
     def search(
         self, *words: str, verdict: str | None = None, weight: str | None = None

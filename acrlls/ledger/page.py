@@ -116,7 +116,8 @@ def compared(facts: Facts) -> str:
         f"and {run.config.phase2_epochs} epochs of Phase 2 where the paper has "
         f"{NUMBERS['phase2.epochs'].printed}. A published number is compared with what a "
         "repetition would observe: one of our runs on images drawn from its test images, as many "
-        "of each class as the paper tested. Two models of ours are compared on our own test images."
+        "of each class as the paper tested. Two models of ours are compared on our own test "
+        "images, in their class mix and in the paper's."
     )
 
 

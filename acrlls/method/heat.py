@@ -116,7 +116,8 @@ def share_table(heat, masks, groups, other, resamples: int = 1000, seed: int = 0
     mask is empty, or that has no heat, is left out.  One row a group of two or more images:
     ``images``; ``estimate``, ``low``, ``high``, the mean share and its 95 % interval, by resampling
     images; ``area`` and ``another image``, the references; ``more than area`` and ``more than
-    another``, whether the 95 % interval of the difference, image by image, lies above zero.
+    another``, +1 or -1 where the 95 % interval of the difference, image by image, lies above or
+    below zero, else 0.
     """
     area = np.asarray(masks, bool).mean(axis=(1, 2))
     values = np.stack([lung_share(heat, masks), area, lung_share(heat[other], masks)])
@@ -130,7 +131,7 @@ def share_table(heat, masks, groups, other, resamples: int = 1000, seed: int = 0
         ends = np.quantile(
             [means[0], means[0] - means[1], means[0] - means[2]], [0.025, 0.975], axis=1
         )
-        leads = ends[0, 1:] > 1e-9  # beyond rounding
+        leads = (ends[0, 1:] > 1e-9).astype(int) - (ends[1, 1:] < -1e-9)  # beyond rounding
         rows[name] = (n, chosen[0].mean(), *ends[:, 0], *chosen[1:].mean(axis=1), *leads)
     columns = ["images", "estimate", "low", "high", "area", "another image"]
     columns += ["more than area", "more than another"]

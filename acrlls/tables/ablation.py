@@ -14,7 +14,7 @@ from acrlls.runs import Run
 from acrlls.tables import beside
 from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of
 from acrlls.tables.recorded import UNWEIGHTED, Setting
-from acrlls.tables.words import error, listed, plural
+from acrlls.tables.words import error, plural
 
 WEIGHTED = ("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls")
 PLAIN = ("baseline", "proposed")
@@ -95,18 +95,34 @@ def correction_count(runs: Iterable[Run]) -> str:
     )
 
 
-def finding(ways: pd.DataFrame, where: str, layers: Difference) -> str:
-    """The section's finding on the images of this title in :func:`three_ways`: what the layers
-    change, Proposed minus Baseline, and what the weights do."""
+def finding(ways, where: str, with_weights: Setting, found: Mapping, bins: int = 15) -> str:
+    """The section's finding on the images of this title in :func:`three_ways`: whether the two
+    layers help, by ``found`` of :func:`against_baseline`, and what the class weights do."""
+    layers, plain = (found.get((t, "Proposed")) for t in (with_weights.title, UNWEIGHTED))
+    sign = layers.shows("NLL")
+    gains = {0: "No difference in NLL between Proposed and Baseline could be shown"}
+    gains |= {-1: "The two layers lower the NLL", 1: "The two layers raise the NLL"}
+    both = with_weights.common(("proposed", ""), ("baseline", ""))
+    runs = with_weights.runs
+    gaps = [
+        np.subtract(*(mean_of([runs[n][g]], bins=bins)[-1] for n in ("proposed", "baseline")))
+        for g in both
+    ]
+    each = ""
+    if len(gaps) > 1:
+        each = f", from {error(min(gaps), True)} to {error(max(gaps), True)} by run"
+    worse = plain is not None and plain.shows("NLL") == 1
     rows = ways.sort_index().loc[where].loc["Baseline"]
-    base, corrected, plain = rows[ECE].reindex(list(WAYS))
-    without = (
-        "" if np.isnan(plain) else f" and training without them by {error(plain - base, True)}"
+    base, corrected, without = rows[ECE].reindex(list(WAYS))
+    other = (
+        "" if np.isnan(without) else f" and training without them by {error(without - base, True)}"
     )
-    runs = listed(dict.fromkeys(plural(int(n), "run") for n in rows.runs)).replace(", ", " or ")
+    several = [*dict.fromkeys(rows.runs.astype(int))]
+    counts = " or ".join(map(str, several[:-1] + [plural(several[-1], "run")]))
     return (
-        f"{beside.on(where)}, in the images' own class mix, Baseline has a mean class-wise ECE of "
-        f"{error(base)}; the two layers change it by {error(layers.table.difference[ECE], True)} "
-        f"({layers.p_value}), dividing the class weights out by {error(corrected - base, True)}"
-        f"{without} ({runs} of each)."
+        f"**{gains[sign]} {beside.on(where).lower()}**{worse * ', and without class weights '}"
+        f"{worse * 'Proposed has a higher NLL'}. The layers change the mean class-wise ECE of "
+        f"Baseline, {error(base)}, by {error(layers.table.difference[ECE], True)}{each}; dividing "
+        f"the class weights out changes it by {error(corrected - base, True)}{other} ({counts} of "
+        "each, images' own class mix)."
     )

@@ -195,6 +195,16 @@ def errors_of_each(found: Sequence[Setting], bins: int = 15, resamples: int = 10
     return values, floors
 
 
+def readings_caption(setting: Setting) -> str:
+    """Of which runs the table of :func:`by_reading` is."""
+    runs = [r for n in NETWORKS for r in setting.of(n)]
+    several = sum(len(readings(r)) > 1 for r in runs)
+    return (
+        "As published, by the statistics used at prediction, images' own class mix: means over the "
+        f"{several} of {len(runs)} runs whose further readings are recorded"
+    )
+
+
 def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:
     """Means over the runs that have further readings of BatchNorm's statistics; a row a reading and
     network."""

@@ -52,7 +52,7 @@ def shares(warm, masks, labels, predicted, classes, resamples: int, seed: int) -
 def shares_shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table of :func:`shares` for a reader."""
     leads = ["more than area", "more than another"]
-    words = table[leads].astype(bool).replace({True: "yes", False: "not clearly"})
+    words = table[leads].replace({1: "yes", 0: "not clearly", -1: "less"})
     return table.assign(**words).rename(columns={"estimate": "share"})
 
 
@@ -61,11 +61,13 @@ def finding(table: pd.DataFrame, classes) -> str:
     only = table.loc[[name for name in classes if name in table.index]]
     if only.empty:
         return "No lung masks are known for these images, so the share of heat cannot be measured."
+    less = only.index[only["more than area"] < 0]
+    but = f" and less than their area in {', '.join(less)}" if len(less) else ""
     outside, evenly = 100 * (1 - only[["estimate", "area"]].mean())
     return (
-        f"The heat prefers the lungs beyond their area in {only['more than area'].sum()} of "
-        f"{len(only)} classes, and beyond what another image's heat would give in "
-        f"{only['more than another'].sum()} of {len(only)}. On average over the classes "
+        f"The heat prefers the lungs beyond their area in {(only['more than area'] > 0).sum()} of "
+        f"{len(only)} classes{but}, and beyond what another image's heat would give in "
+        f"{(only['more than another'] > 0).sum()} of {len(only)}. On average over the classes "
         f"{outside:.0f} % of the heat lies outside the lungs, where evenly spread heat would have "
         f"{evenly:.0f} %. One seed."
     )

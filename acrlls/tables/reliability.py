@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from acrlls import calibration
 from acrlls.calibration import METHODS
 from acrlls.data import batch, load_data
+from acrlls.tables.compare import mean_of
 from acrlls.tables.recorded import probabilities
 from acrlls.tables.words import error, listed, number, part_of, percent, plural
 
@@ -53,6 +54,23 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
         f"right in {len(runs)} runs.** The 95 % interval holds {middle} in {held} of them; that of "
         f"the lowest share is {about.removeprefix('95 % interval ')}. A run gives "
         f"{min(sizes)} to {max(sizes)} such answers."
+    )
+
+
+def which(run, real, bins: int) -> str:
+    """Which run the page shows, and how the ECE of the others lies beside its own."""
+    ours, *others = [mean_of([r], bins=bins)[-1] for r in real or [run]]
+    seed = f"with seed {run.config.seed}"
+    if not others:
+        return f"This page shows one run, {seed}."
+    rank = 1 + sum(other < ours for other in others)
+    best = {
+        1: "It is the best calibrated: the others have",
+        len(real): "It is the worst: they have",
+    }
+    return (
+        f"This page shows run 1 of {len(real)}, {seed}, whose mean class-wise ECE is "
+        f"{error(ours)}. {best.get(rank, 'The others have')} {listed(map(error, sorted(others)))}."
     )
 
 

@@ -17,7 +17,7 @@ from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
 from acrlls.tables.compare import ECE, crossed, measures
 from acrlls.tables.recorded import STEP, probabilities
-from acrlls.tables.words import error, listed, number, plural, signed
+from acrlls.tables.words import error, number, plural, signed
 
 STEPS = ("", "temperature", STEP)
 LOSSES = {
@@ -162,7 +162,7 @@ def answer(table: pd.DataFrame, weighted: bool = True) -> str:
     usual = table[(table.method == USUAL) & (table.weighted == weighted) & (table.step == "")]
     above, surplus = raw.index[raw.difference > 0], usual[SURPLUS].mean()
     held = "as predicted" if len(above) > len(raw) / 2 else "against the prediction"
-    tested = f"{plural(int(raw.seeds.min()), 'seed')} cannot test a single one"
+    tested = f"with {plural(int(raw.seeds.min()), 'seed')} no single loss can reach p < 0.05"
     if _testable(raw):
         shown = (raw["p (Holm)"] < 0.05).sum()
         tested = f"{shown or 'none'} of the differences is shown (Holm's p < 0.05)"
@@ -181,8 +181,14 @@ def after_scaling(gaps: pd.DataFrame) -> str:
     """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL."""
     better, worse = gaps.index[gaps.high < 0], gaps.index[gaps.low > 0]
     return (
-        f"After vector scaling, the NLL is lower than that of cross-entropy for: {listed(better)}; "
-        f"higher for: {listed(worse)}. For the other {len(gaps) - len(better) - len(worse)} of "
-        f"{plural(len(gaps), 'method')} no difference could be shown: the interval over seeds and "
-        "images, each at 95 %, holds zero."
+        f"After vector scaling, {_named(better, 'no method')} a lower NLL than cross-entropy, and "
+        f"{_named(worse, 'none')} a higher one. For the other "
+        f"{len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} no difference "
+        "could be shown: the interval over seeds and images, each at 95 %, holds zero."
     )
+
+
+def _named(methods, none: str) -> str:
+    """The methods with their verb, such as "MbLS has" or "A and B have"."""
+    *first, last = methods if len(methods) else [none]
+    return f"{', '.join(first)} and {last} have" if first else f"{last} has"

@@ -64,10 +64,12 @@ def by_source(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def called(runs: Sequence[Run], source: str) -> pd.DataFrame:
-    """How the images of a source are called, shares of each finding, means over all runs."""
+    """How the images of a source are called: how many of each finding, and shares of them, means
+    over all runs."""
     said = pd.concat([said_outside(run) for run in runs]).query("source == @source")
     shares = pd.crosstab(said.label, said.predicted, normalize="index")
     shares = shares.reindex(columns=runs[0].class_names, fill_value=0.0)
+    shares.insert(0, "images", said.label.value_counts() // len(runs))
     return shares.rename_axis(index="finding", columns=None)
 
 
@@ -127,11 +129,14 @@ def heat_shares(runs: Sequence[Run]) -> pd.DataFrame:
 def heat_sentence(shares: pd.DataFrame, runs: int) -> str:
     """What :func:`heat_shares` of some runs says of the paper's claim."""
     even, classes = shares.loc["spread evenly"], shares.drop("spread evenly")
-    more = listed(classes.index[classes.middle > even.middle])
+    more = classes.index[classes.middle > even.middle]
+    every = len(more) == len(classes)
+    where = f"all {len(classes)} classes" if every else listed(more) if len(more) else "no class"
     return (
-        f"**Classes in which the heat prefers the middle, where the lungs are: {more}.** On "
-        f"average over the classes {percent(1 - classes.middle.mean())} of it lies outside, where "
-        f"evenly spread heat would have {percent(1 - even.middle)} ({plural(runs, 'run')})."
+        f"**In {where} the middle of the image, {percent(even.middle)} of it, holds more than its "
+        f"share of the heat.** By class it holds {_span(classes.middle)} %, so that on average "
+        f"{percent(1 - classes.middle.mean())} of the heat lies outside ({plural(runs, 'run')} of "
+        "all networks, without an interval)."
     )
 
 
@@ -151,13 +156,13 @@ def other_hospitals(runs: Sequence[Run]) -> str:
     runs_said = plural(len(runs), "run")
     return (
         f"**On {plural(count, 'radiograph')} from other hospitals the networks are right on "
-        f"{_span(right)} % and, on average, say {_span(others.confidence.mean())} %; they call "
-        f"{_span(wrong)} % of the normal ones COVID** ({runs_said}). On their test images they "
-        f"are right on {_span(own.right.mean())} % and say {_span(own.confidence.mean())} %. "
-        f"Always answering {most.index[0]} would be right on {percent(most.iloc[0] / count)} of "
-        "the radiographs from other hospitals. With Wilson's 95 % intervals, the lowest and the "
-        f"highest run are right on {_ends(right, count)} of these, and call COVID "
-        f"{_ends(wrong, healthy)} of the {healthy} normal ones."
+        f"{_span(right)} %, with a mean confidence of {_span(others.confidence.mean())} %; always "
+        f"answering {most.index[0]} would be right on {percent(most.iloc[0] / count)}** "
+        f"({runs_said}). On their own test images they are right on {_span(own.right.mean())} %, "
+        f"with a mean confidence of {_span(own.confidence.mean())} %. They call {_span(wrong)} % "
+        f"of the {healthy} normal ones COVID. With Wilson's 95 % intervals, the lowest and the "
+        f"highest run are right on {_ends(right, count)}, and call COVID {_ends(wrong, healthy)} "
+        "of the normal ones."
     )
 
 
@@ -176,17 +181,25 @@ def _ends(shares: pd.Series, images: int) -> str:
     return " and ".join(said)
 
 
+def balanced_accuracies(runs: Sequence[Run]) -> list[float]:
+    """The mean over the classes of the share called rightly with the middle covered, run by run."""
+    found = []
+    for run in runs:
+        said = said_outside(run).query("source == 'middle covered'")
+        found.append((said.label == said.predicted).groupby(said.label).mean().mean())
+    return found
+
+
 def without_the_middle(runs: Sequence[Run]) -> str:
-    """Which networks still call more images rightly without the middle of the image than one
-    answer for all would, means over the runs."""
-    right = by_source(runs).xs("middle covered").accuracy
-    counts = np.bincount(runs[0].predictions("test").labels)
-    usual = counts.max() / counts.sum()
-    said = listed(f"{name} {percent(share, 1)}" for name, share in right.items())
+    """How well the networks tell the classes apart without the middle of the image."""
+    found = balanced_accuracies(runs)
+    guessing, least = 1 / len(runs[0].class_names), min(found)
+    told = "something outside the middle tells the classes apart"
+    if least <= guessing:
+        told = "not every run tells the classes apart without it"
     return (
-        f"With the middle of the image covered, the networks are still right on: {said}. Always "
-        f"answering {runs[0].class_names[counts.argmax()]} would be right on {percent(usual, 1)}. "
-        f"Above that: {listed(right.index[right > usual])}; not above: "
-        f"{listed(right.index[right <= usual])}. A network above it tells classes apart by what "
-        "lies outside the middle of the image."
+        f"**With the middle of the image covered, the networks reach a balanced accuracy of "
+        f"{_span(pd.Series(found))} % ({plural(len(runs), 'run')}); guessing would reach "
+        f"{percent(guessing)}: {told}.** Balanced accuracy is the mean over the classes of the "
+        "share called rightly, so that it does not depend on the class mix."
     )

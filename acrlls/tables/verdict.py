@@ -100,8 +100,8 @@ def better(found: Mixes, others: Mapping[str, Difference] | None = None) -> str:
     """Does Proposed predict better than Baseline, in both class mixes? ``others`` are the
     differences in further settings, by their titles."""
     said = [
-        f" With {title}, its NLL is higher than Baseline's by {_change(d, 'NLL')[4:]}, from "
-        f"{plural(d.pairs, 'run')}."
+        f" {'W' if title.startswith('with') else 'With '}{title.removeprefix('w')}, the NLL of "
+        f"Proposed is higher by {_change(d, 'NLL')[4:]}, from {plural(d.pairs, 'run')}."
         for title, d in (others or {}).items()
         if d.shows("NLL") == 1
     ]
@@ -122,7 +122,7 @@ def needed(step: Mixes) -> str:
 
 def enough(errors, floor: float, side: Side) -> str:
     """In how many runs a side is above what calibration would give; as in :func:`headline`."""
-    above = sum(e > floor for e in errors)
+    above = sum(bool(e > floor) for e in errors)
     return (
         f"The mean class-wise ECE of {name_of(side)} is {listed(map(error, sorted(errors)))} in "
         f"{plural(len(errors), 'run')}; {above or 'none'} of them lie{'s' * (above == 1)} above "

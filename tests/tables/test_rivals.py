@@ -88,7 +88,9 @@ def test_the_sentence_tells_whether_the_prediction_holds(table):
     assert "for 0 of 1 rival loss, against the prediction; 1 of the differences" in text
     assert "accuracy is −" in text
     few = focal[focal.seed < 3]
-    assert "as predicted; 3 seeds cannot test a single one.**" in rivals.answer(few, False)
+    assert "as predicted; with 3 seeds no single loss can reach p < 0.05.**" in rivals.answer(
+        few, False
+    )
     gaps = pd.DataFrame({"difference": [0.2], "low": [0.1], "high": [0.3]}, index=["Focal loss"])
     shown = rivals.differences(few, gaps, False).loc["Focal loss"]
     assert "(" not in shown["ECE", "as trained"]  # no p that could not have been small
@@ -104,7 +106,11 @@ def test_intervals_over_seeds_and_images_of_the_nll_after_vector_scaling():
     assert gaps.abs().max(axis=None) < 1e-3  # scaling undoes a factor
     table = pd.DataFrame({"low": [-2, -1, 1], "high": [-1, 1, 2]}, index=["A", "B", "C"])
     text = rivals.after_scaling(table)
-    assert "for: A; higher for: C. For the other 1 of 3 methods no difference" in text
+    assert (
+        "A has a lower NLL than cross-entropy, and C has a higher one. For the other 1 of" in text
+    )
+    text = rivals.after_scaling(pd.DataFrame({"low": [-2, -2], "high": -1}, index=["A", "B"]))
+    assert "A and B have a lower NLL than cross-entropy, and none has a higher one" in text
 
 
 def test_without_records_the_page_says_how_to_make_them():

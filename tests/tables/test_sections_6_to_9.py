@@ -92,25 +92,31 @@ def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
     keys = [("phantom", n, w) for n in ("Baseline", "Proposed") for w in ablation.WAYS]
     values = {compare.ECE: [0.05, 0.06, 0.04, 0.03, 0.03, 0.03], "runs": 1}
     table = pd.DataFrame(values, pd.MultiIndex.from_tuples(keys))
-    rows = pd.DataFrame({"difference": -0.02, "p": 0.03}, list(compare.MEASURES))
+    rows = {"difference": -0.02, "p": 0.03, "low": -0.1, "high": 0.1}
+    rows = pd.DataFrame(rows, list(compare.MEASURES))
     layers = compare.Difference(rows, 1, 1)
-    text = ablation.finding(table, "phantom", layers)
-    assert "On the phantom" in text and "0.050" in text
-    assert "change it by −0.020 (p = 0.030)" in text and "(1 run of each)" in text
-    assert "out by +0.010" in text and "without them by −0.010" in text
-    text = ablation.finding(table.drop(index="without class weights", level=2), "phantom", layers)
-    assert "without them" not in text
+    ours, plain = recorded.Setting("phantom", {}), recorded.UNWEIGHTED
+    text = ablation.finding(table, "phantom", ours, {("phantom", "Proposed"): layers})
+    assert text.startswith("**No difference in NLL between Proposed and Baseline could be shown on")
+    assert "Baseline, 0.050, by −0.020; dividing" in text and "(1 run of each" in text
+    assert "out changes it by +0.010 and training without them by −0.010" in text
+    worse = compare.Difference(rows.assign(low=0.1, high=0.2), 1, 1)
+    both = {("phantom", "Proposed"): worse, (plain, "Proposed"): worse}
+    text = ablation.finding(table.drop(index=plain, level=2), "phantom", ours, both)
+    assert "raise the NLL on the phantom**, and without class weights Proposed has a" in text
+    assert "training without" not in text
 
 
 # Section 8
 
 
 def test_the_finding_of_the_heat():
-    columns = {"estimate": 0.4, "area": 0.25, "more than area": [True, False]}
-    table = pd.DataFrame(columns | {"more than another": False}, index=["COVID", "right"])
+    columns = {"estimate": 0.4, "area": 0.25, "more than area": [1, -1, 1]}
+    table = pd.DataFrame(columns | {"more than another": 0}, index=["COVID", "Normal", "right"])
     text = heat.finding(table, CLASSES)
-    assert "in 1 of 1 classes" in text and "in 0 of 1" in text
-    assert "60 % of the heat lies outside" in text and "75 %" in text
+    assert "in 1 of 2 classes and less than their area in Normal, and" in text
+    assert "in 0 of 2" in text and "60 % of the heat lies outside" in text and "75 %" in text
+    assert heat.shares_shown(table)["more than area"].tolist() == ["yes", "less", "yes"]
     assert heat.finding(table.iloc[:0], CLASSES).startswith("No lung masks are known")
 
 

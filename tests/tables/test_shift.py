@@ -72,13 +72,14 @@ def test_accuracy_and_confidence_by_source(run):
     assert shift.UNSEEN not in table.index.get_level_values(0)  # no class stands for it
 
 
-def test_without_the_middle_the_reference_is_one_answer_for_all(run, monkeypatch):
-    said = shift.without_the_middle([run])
-    assert "Baseline 50.0 %" in said and "answering a would be right on 50.0 %" in said
-    assert "Above that: none; not above: Baseline." in said
-    table = shift.by_source([run]).assign(accuracy=0.6)
-    monkeypatch.setattr(shift, "by_source", lambda _: table)
-    assert "Above that: Baseline; not above: none." in shift.without_the_middle([run])
+def test_without_the_middle_the_reference_is_guessing(run, monkeypatch):
+    said = shift.without_the_middle([run])  # always a: all of one class, none of the other
+    assert "of 50 % (1 run); guessing would reach 50 %: not every run tells" in said
+    monkeypatch.setattr(shift, "balanced_accuracies", lambda _: [0.6, 0.71])
+    said = shift.without_the_middle([run, run])
+    assert (
+        "60 to 71 % (2 runs)" in said and "something outside the middle tells the classes" in said
+    )
 
 
 def test_other_hospitals_come_with_their_intervals(monkeypatch):
@@ -94,18 +95,15 @@ def test_other_hospitals_come_with_their_intervals(monkeypatch):
     runs = [SimpleNamespace(class_names=names, covid=covid) for covid in (1, 3)]
     text = shift.other_hospitals(runs)
     assert text.startswith("**On 3 radiographs from other hospitals the networks are right")
-    assert (
-        "33 to 100 % and, on average, say 80 %; they call 0 to 100 % of the normal ones COVID**"
-        in text
-    )
-    assert "On their test images they are right on 100 % and say 95 %." in text
-    assert "Always answering Normal would be right on 67 % of the r" in text
+    assert "33 to 100 %, with a mean confidence of 80 %; always answering Normal would be" in text
+    assert "right on 67 %** (2 runs)" in text and "call 0 to 100 % of the 2 normal ones" in text
+    assert "On their own test images they are right on 100 %, with a mean confidence of 95" in text
     # one of three, and all of two, by Wilson's formula
-    assert "33 % (6 to 79 %)" in text and "100 % (34 to 100 %) of the 2 normal ones." in text
+    assert "33 % (6 to 79 %)" in text and "100 % (34 to 100 %) of the normal ones." in text
 
 
 def test_how_the_unseen_disease_is_called(run):
-    assert shift.called([run], shift.UNSEEN).loc["Tuberculosis"].tolist() == [1, 0]
+    assert shift.called([run], shift.UNSEEN).loc["Tuberculosis"].tolist() == [4, 1, 0]
     said = shift.sure_of_the_unseen([run])  # every unseen image has the lower confidence
     assert "100 %" in said and "commonest class is a" in said and "AUROC of 1.000" in said
 
