@@ -1,8 +1,8 @@
 // What scrolls sideways can be reached and moved with the keyboard, and a table says that it does.
 (function () {
   "use strict";
-  const BOXES = ".cell_output, .output.text_html, .pst-scrollable-table-container, " +
-    ".genindextable, .bd-article pre";
+  const BOXES = ".cell_output, figure.front, .output.text_html, .genindextable, " +
+    ".pst-scrollable-table-container, .bd-article pre";
   function reach() {
     for (const box of document.querySelectorAll(BOXES)) {
       const scrolls = box.scrollWidth > box.clientWidth;
