@@ -35,7 +35,8 @@ def front(notebook, folder: Path) -> str:
             options = cell.metadata.get("mystnb", {})
             alt = options.get("image", {}).get("alt", "")
             caption = options.get("figure", {}).get("caption", "")
-            about = f":alt: {alt}\n:width: 100%\n\n{caption}"
+            # The style sheets make this class look, and scroll on a phone, as in a section.
+            about = f":alt: {alt}\n:width: 100%\n:figclass: front\n\n{caption}"
             said.append(f"```{{figure}} sections/{file.name}\n{about}\n```")
         elif text:
             said.append(text)

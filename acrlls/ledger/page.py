@@ -94,7 +94,8 @@ def main_claims(claims: Ledger):
         rows.append([*map(escape, told), links])
     columns = ["claim", "where", "verdict", "evidence", "more"]
     frame = pd.DataFrame(rows, range(1, len(rows) + 1), columns)
-    return frame.style.set_properties(**_WRAPPED)
+    styler = frame.style.set_properties(**_WRAPPED)
+    return styler.set_table_attributes('class="cards"')  # rows become cards on a phone
 
 
 def verdicts(claims: Ledger):
