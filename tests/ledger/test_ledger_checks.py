@@ -19,7 +19,7 @@ from acrlls.ledger import repetitions as _repetitions
 from acrlls.ledger import reproduced as _reproduced
 from acrlls.ledger.ledger import MAIN, judge, way_of
 from acrlls.paper import NUMBERS
-from acrlls.tables import compare
+from acrlls.tables import compare, recorded
 
 FOLLOWS = [
     (key, name) for key, c in CLAIMS.items() for name in c.checks if way_of(name) == "follows"
@@ -278,6 +278,20 @@ def test_the_sentence_on_a_step_after_training_has_the_sign_of_its_interval(
     monkeypatch.setattr(_reproduced.compare, "compare", lambda *_, **__: found)
     outcome = judged("abstract.hard_to_tune", "no_better")
     assert outcome.verdict == verdict and words in outcome.evidence
+
+
+@pytest.mark.parametrize("mix", ["own", "paper"])
+def test_gaps_are_those_of_the_first_model_over_the_second(entries, mix):
+    table = _reproduced.ece_gaps(entries.facts, "Single Dense", "Proposed", mix)
+    pairs = entries.facts.runs_of("Single Dense", "Proposed")
+    weights = recorded.mix_weights(pairs[0][0], mix)
+    tests = [[run.predictions("test") for run in two] for two in pairs]
+    ece = [
+        [compare.classwise_ece(t.probabilities, t.labels, weights) for t in two] for two in tests
+    ]
+    gaps = [one - two for one, two in ece]
+    np.testing.assert_allclose(table.gap.iloc[:-1], np.mean(gaps, axis=0), atol=1e-12)
+    assert table.least["mean"] == pytest.approx(np.min(np.mean(gaps, axis=1)))
 
 
 def test_a_model_differs_in_nothing_from_itself(entries):
