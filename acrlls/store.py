@@ -5,14 +5,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from acrlls.config import PROJECT, UserError, environment_path
 
+MANIFEST = "manifest.json"
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 _read: dict[Path, tuple] = {}  # files that this process has read: as they were then, their digest
+
+
+class Damaged(UserError):
+    """A file that is missing, or not as it was written."""
 
 
 def store() -> Path:
@@ -56,6 +65,51 @@ def write_text(file: Path, text: str) -> None:
     """Write a text file as a whole (:func:`writing`)."""
     with writing(file) as handle:
         handle.write(text.encode())
+
+
+@contextlib.contextmanager
+def damage_told(file: Path, then: str = "") -> Iterator[None]:
+    """Turn whatever a missing or damaged file makes its reader meet into :class:`Damaged`, which
+    names the file and may say what to do ``then``.
+
+    A disk that refuses is no damage, but a ``UserError``: what it holds is not to be made again.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # NumPy, pandas, gzip and JSON each pass on their own
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise Damaged(f"{file} is missing{then}") from error
+        if getattr(error, "errno", None) and not isinstance(error, IsADirectoryError):
+            raise UserError(f"{file} cannot be read: {error.strerror}") from error
+        raise Damaged(f"{file} is damaged ({type(error).__name__}: {error}){then}") from error
+
+
+def kept(file: Path, read: Callable[[], _T], make: Callable[[], _T]) -> _T:
+    """What ``read`` gives of a file of the store, or ``make``, which writes it, where it is missing
+    or damaged.
+    """
+    with contextlib.suppress(Damaged), damage_told(file):
+        return read()
+    with locked(file.with_suffix(".lock")):
+        try:
+            with damage_told(file):
+                return read()  # another process made it meanwhile
+        except Damaged as found:
+            if file.exists():
+                _log.warning("%s; it is made again", found)
+                with disk_told(file):
+                    remove(file)
+        return make()
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -121,11 +175,34 @@ def digest(*parts: Any) -> str:
 def file_digest(file: Path) -> str:
     """SHA-256 of a file, which this process reads again only after it has changed on the disk."""
     stat = file.stat()
-    state = stat.st_mtime_ns, stat.st_size, stat.st_ino
+    # ctime: a copy that keeps the time of its source has changed too
+    state = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
     if file not in _read or _read[file][0] != state:
         with file.open("rb") as handle:
             _read[file] = state, hashlib.file_digest(handle, "sha256").hexdigest()
     return _read[file][1]
+
+
+def seal(folder: Path, note: dict, files: Iterable[Path] | None = None, name=MANIFEST) -> None:
+    """Write a note with the digest of each of some files beside it, or of all that is there."""
+    (folder / name).unlink(missing_ok=True)
+    files = sorted(folder.iterdir() if files is None else files)
+    note = {**note, "files": {file.name: file_digest(file) for file in files}}
+    write_text(folder / name, json.dumps({**note, "seal": digest(note)}, indent=1))
+
+
+def damage(folder: Path, name: str = MANIFEST) -> str | None:
+    """What is wrong with a sealed note or the files it speaks for; ``None`` if nothing is."""
+    note = read_json(folder / name)
+    if note.pop("seal", None) != digest(note):
+        return f"{name} was edited or is missing"
+    for file, sealed in note["files"].items():
+        try:
+            if file_digest(folder / file) != sealed:
+                return f"{file} was edited"
+        except OSError:
+            return f"{file} is missing"
+    return None
 
 
 def source_digest(*names: str) -> str:

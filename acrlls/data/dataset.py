@@ -13,9 +13,10 @@ from PIL import Image
 from acrlls import phantom
 from acrlls.config import Config, UserError
 from acrlls.paper import CLASSES
-from acrlls.store import digest, locked, source_digest, store, writing
+from acrlls.store import digest, kept, source_digest, store, writing
 
 KAGGLE = "tawsifurrahman/covid19-radiography-database"
+_ARRAYS = ("images", "labels", "eta", "lungs", "findings")  # of the drawn phantoms
 
 
 class Dataset(abc.ABC):
@@ -50,11 +51,12 @@ class Dataset(abc.ABC):
         if not self.ignored:
             return "Every file of the folder is read."
         more = len(self.ignored) - most
-        listed = ", ".join(f"`{name}`" for name in self.ignored[:most])
+        listed = ", ".join(f"`{_shown(name)}`" for name in self.ignored[:most])
         listed += f" and {more} more" if more > 0 else ""
         return (
-            f"{len(self.ignored)} of the folder's files are not read, being no images by their "
-            f"suffix, in a deeper folder, or beside `images`: {listed}."
+            f"{len(self.ignored)} of the folder's files are not read: they are no images by their "
+            "suffix, masks without an image, links that lead nowhere or no files at all, or lie "
+            f"neither in `images` nor, without one, directly in a class folder: {listed}."
         )
 
     @abc.abstractmethod
@@ -76,15 +78,19 @@ class PhantomDataset(Dataset):
     def __init__(self, n: int, seed: int, size: int):
         key = digest("phantom", n, seed, size, source_digest("phantom"))
         file = store() / "phantom" / f"{key}.npz"
-        if not file.exists():
-            with locked(file.with_suffix(".lock")):
-                if not file.exists():  # else another process drew them meanwhile
-                    drawn = phantom.draw(n, seed=seed, size=size)
-                    names = ("images", "labels", "eta", "lungs", "findings")
-                    with writing(file) as handle:
-                        np.savez(handle, **{name: getattr(drawn, name) for name in names})
-        with np.load(file) as kept:
-            self._arrays = {name: kept[name] for name in kept.files}
+
+        def read():
+            with np.load(file) as arrays:
+                return {name: arrays[name] for name in _ARRAYS}
+
+        def draw():
+            drawn = phantom.draw(n, seed=seed, size=size)
+            arrays = {name: getattr(drawn, name) for name in _ARRAYS}
+            with writing(file) as handle:
+                np.savez(handle, **arrays)
+            return arrays
+
+        self._arrays = kept(file, read, draw)
         names = [f"phantom-{seed}-{i}" for i in range(n)]
         super().__init__(CLASSES, names, self._arrays["labels"], key, eta=self._arrays["eta"])
 
@@ -98,11 +104,15 @@ class PhantomDataset(Dataset):
         return self._arrays["findings"][i]
 
 
+def _shown(name: str) -> str:
+    """A name of a file on one line: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+
+
 _phantom = lru_cache(maxsize=4)(PhantomDataset)
 
 
-@lru_cache(maxsize=4)
-def _folder(root: str) -> Dataset:
+def _folder(root: str) -> Dataset:  # read each time: files may have changed in between
     from acrlls.data.folder import FolderDataset
 
     try:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from acrlls.config import UserError
 from acrlls.data.dataset import Dataset
-from acrlls.store import digest, files_below, read_json, source_digest, store, write_text
+from acrlls.store import digest, files_below, kept, source_digest, store, write_text
 
 # rows and columns that tables have beside those of the classes
 _TAKEN = {"phase", "epoch", "all", "mean", "top label"}
@@ -23,22 +24,22 @@ _TAKEN = {"phase", "epoch", "all", "mean", "top label"}
 class FolderDataset(Dataset):
     """``<root>/<Class>/images/<name>.<ext>`` as at Kaggle, or ``<root>/<Class>/<name>.<ext>``.
 
-    Lung masks are read from ``<root>/<Class>/masks/<same name>`` where they exist.  Every image is
-    opened once, when the folder is first seen; the verdict is kept in the store until a file
-    changes.  Hidden files are passed over; any other that is not read is listed in ``ignored``.  A
-    ``UserError`` says if the folder is missing or empty, has fewer than two classes, an empty one
-    or names that tables cannot tell apart, or counts and names images that do not decode.
+    Lung masks are read from ``<root>/<Class>/masks/<same name>`` where they exist, of any suffix.
+    Every image is opened once, when the folder is first seen; the verdict is kept in the store
+    until a file changes.  Hidden files are passed over; any other that is not read is listed in
+    ``ignored``.  A ``UserError`` says if the folder is missing or empty, has fewer than two
+    classes, an empty one, one twice or names that tables cannot tell apart or that are no UTF-8,
+    or counts and names images that do not decode.
     """
 
     def __init__(self, root: str | Path):
-        root = _dataset_root(Path(root))
+        given, root = Path(root), _dataset_root(Path(root))
         folders = _class_folders(root)
         titles = _titles(folders)
-        self.files, labels = [], []
-        readable = {s for s, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+        self.files, self._masks, labels = [], {}, []
         for label, folder in enumerate(folders):
             inside = folder / "images" if (folder / "images").is_dir() else folder
-            images = [f for f in _visible(inside) if f.suffix.lower() in readable and f.is_file()]
+            images = _images(inside)
             if not images:
                 raise UserError(
                     f"class folder {inside} holds no image that is read; put images there (those "
@@ -46,21 +47,21 @@ class FolderDataset(Dataset):
                 )
             self.files += images
             labels += [label] * len(images)
+            self._masks |= _masks(images, folder / "masks")
         names = [f.stem for f in self.files]
         if len(set(names)) < len(names):
             names = [f"{f.relative_to(root).parts[0]}/{f.name}" for f in self.files]
         fingerprint, contents = _checked(self.files, root)
-        others = [f.relative_to(root) for f in sorted({*files_below(root)} - {*self.files})]
-        ignored = [f.as_posix() for f in others if f.parts[1:2] != ("masks",)]
+        others = {*files_below(given)} - {*self.files} - {*self._masks.values()}
+        ignored = sorted(f.relative_to(given).as_posix() for f in others)
         super().__init__(titles, names, labels, fingerprint, ignored=ignored, contents=contents)
 
     def image(self, i):
         return decode(self.files[i])
 
     def mask(self, i):
-        file = self.files[i]
-        file = file.parent.with_name("masks") / file.name
-        return decode(file) > 127 if file.is_file() else None
+        file = self._masks.get(self.files[i])
+        return None if file is None else decode(file) > 127
 
 
 def decode(file: Path) -> np.ndarray:
@@ -95,12 +96,33 @@ def _grey(source: Path | BytesIO) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
-    said = getattr(error, "strerror", None) or str(error).replace("cannot identify image file", "")
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no image that Pillow reads"
+    said = getattr(error, "strerror", None) or str(error)
     return said if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {said}"
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if not f.name.startswith("."))
+    found = sorted(f for f in folder.iterdir() if not f.name.startswith("."))
+    for file in found:
+        try:
+            file.name.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{str(file)!a} has a name that is no UTF-8; rename it") from None
+    return found
+
+
+def _images(folder: Path) -> list[Path]:
+    readable = {s for s, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return [f for f in _visible(folder) if f.suffix.lower() in readable and f.is_file()]
+
+
+def _masks(images: list[Path], folder: Path) -> dict[Path, Path]:
+    """The mask of each image that has one: of its name, or else of its name with any suffix."""
+    named = {mask.name: mask for mask in (_images(folder) if folder.is_dir() else ())}
+    free = {m.stem: m for m in named.values() if m.name not in {image.name for image in images}}
+    found = {image: named.get(image.name) or free.get(image.stem) for image in images}
+    return {image: mask for image, mask in found.items() if mask}
 
 
 def _dataset_root(root: Path) -> Path:
@@ -123,6 +145,10 @@ def _class_folders(root: Path) -> list[Path]:
     if dead := [f.name for f in inside if not f.exists()]:
         raise UserError(f"links in {root} lead nowhere: {', '.join(dead)}; mend or remove them")
     folders = [f for f in inside if f.is_dir()]
+    real = [(f / "images" if (f / "images").is_dir() else f).resolve() for f in folders]
+    for folder, place in zip(folders, real, strict=True):
+        if (first := folders[real.index(place)]) is not folder:
+            raise UserError(f"class folders {first} and {folder} are one by a link; remove one")
     if len(folders) < 2:
         has = f"has one class only ({folders[0].name!r})" if folders else "is empty"
         raise UserError(
@@ -136,14 +162,15 @@ def _titles(folders: list[Path]) -> list[str]:
     """Names of the classes: those of the folders, with a space for what Markdown, HTML or a formula
     would take for its own.
     """
-    titles = [" ".join(re.sub(r'[_*$<>|\\`\[\]{}#~^&"]', " ", f.name).split()) for f in folders]
+    names = [unicodedata.normalize("NFC", f.name) for f in folders]  # else two may look alike
+    titles = [" ".join(re.sub(r'[_*$<>|\\`\[\]{}#~^&"]', " ", name).split()) for name in names]
     for k, (title, folder) in enumerate(zip(titles, folders, strict=True)):
         if not title or title.lower() in _TAKEN:
             raise UserError(f"class folder {folder} has a name that tables use; rename the folder")
         if title in titles[:k]:
             first = folders[titles.index(title)].name
             raise UserError(
-                f"the class folders {first!r} and {folder.name!r} would both be called {title!r}; "
+                f"the class folders {first!a} and {folder.name!a} would both be called {title!r}; "
                 "rename one"
             )
     return titles
@@ -151,11 +178,29 @@ def _titles(folders: list[Path]) -> list[str]:
 
 def _checked(files: list[Path], root: Path) -> tuple[str, list[str]]:
     """Digest of all names and contents, and one of each content, after all have decoded once."""
-    stats = [(str(f.relative_to(root)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    key = digest(str(root), stats, source_digest("data/folder.py"))
-    kept = store() / "folders" / f"{key}.json"
-    if note := read_json(kept):
+    names, stats = [f.relative_to(root).as_posix() for f in files], [f.stat() for f in files]
+    # inode and ctime: a file may be replaced by another of its size and time
+    states = [(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in stats]
+    key = digest(str(root), names, states, source_digest("data/folder.py"))
+    file = store() / "folders" / f"{key}.json"
+
+    def read() -> tuple[str, list[str]]:
+        note = json.loads(file.read_text("utf-8"))
+        if note["fingerprint"] != digest(names, note["contents"]):
+            raise ValueError("its digest is another")
         return note["fingerprint"], note["contents"]
+
+    def check() -> tuple[str, list[str]]:
+        contents = _contents(files)
+        fingerprint = digest(names, contents)
+        write_text(file, json.dumps({"fingerprint": fingerprint, "contents": contents}))
+        return fingerprint, contents
+
+    return kept(file, read, check)
+
+
+def _contents(files: list[Path]) -> list[str]:
+    """A digest of each file; a ``UserError`` names those that do not decode."""
 
     def check(file: Path) -> tuple[str, str]:
         try:
@@ -173,6 +218,4 @@ def _checked(files: list[Path], root: Path) -> tuple[str, list[str]]:
             f"{len(broken)} of {len(files)} images do not decode: {', '.join(broken[:5])}{more}; "
             "replace or remove them"
         )
-    fingerprint = digest([s[0] for s in stats], contents)
-    write_text(kept, json.dumps({"fingerprint": fingerprint, "contents": contents}))
-    return fingerprint, list(contents)
+    return list(contents)

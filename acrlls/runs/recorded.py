@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from scipy.special import softmax
 
 from acrlls.config import PROJECT, Config, UserError
 from acrlls.data import class_weights, split_counts
-from acrlls.store import writing
+from acrlls.store import MANIFEST, damage_told, writing
 
 RESULTS = PROJECT / "results"
 _OPTIONAL = ("statistics.csv", "statistics_predictions.csv.gz")
@@ -53,7 +55,8 @@ class Run:
     @functools.cached_property
     def manifest(self) -> dict:
         """Provenance: digests, versions, backend, commit, time, best epoch of each phase."""
-        return json.loads((self.folder / "manifest.json").read_text())
+        with self._read(MANIFEST) as file:
+            return dict(json.loads(file.read_text("utf-8")))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -62,16 +65,17 @@ class Run:
     @functools.cached_property
     def history(self) -> pd.DataFrame:
         """A row an epoch: phase, epoch, loss, accuracy, val_loss, val_accuracy, seconds."""
-        return pd.read_csv(self.folder / "history.csv")
+        with self._read("history.csv") as file:
+            return pd.read_csv(file)
 
     @functools.cached_property
     def scales(self) -> pd.DataFrame:
         """LLS scales at the end of each epoch: phase, epoch, one column a class; no rows without
         LLS.
         """
-        try:
-            return pd.read_csv(self.folder / "scales.csv")
-        except pd.errors.EmptyDataError:
+        with self._read("scales.csv") as file:
+            if file.read_text("utf-8").strip():
+                return pd.read_csv(file)
             return pd.DataFrame(columns=["phase", "epoch", *self.class_names])
 
     def best_epoch(self, phase: int) -> pd.Series:
@@ -88,7 +92,8 @@ class Run:
     @functools.cached_property
     def _tables(self) -> pd.DataFrame:
         # a name such as 007 or NA is text
-        return pd.read_csv(self.folder / "predictions.csv.gz", converters={"name": str})
+        with self._read("predictions.csv.gz") as file:
+            return pd.read_csv(file, converters={"name": str})
 
     def predictions(self, part: str = "test", phase: int | None = None) -> Predictions:
         """Predictions for ``"validation"`` or ``"test"``, by the best model of Phase 1 or, with 2
@@ -111,25 +116,41 @@ class Run:
         model.load_weights(self.folder / "model.weights.h5")
         return model
 
+    @contextlib.contextmanager
+    def _read(self, name: str) -> Iterator[Path]:
+        file = self.folder / name
+        with damage_told(file, f"; {_mend(self.folder)}"):
+            yield file
+
+
+def _mend(folder: Path) -> str:
+    return f"delete {folder} or have it recorded again with `acrlls reproduce`"
+
 
 def record(done: Run, folder: str | Path) -> Path:
     """Copy what may be published of a run, no weights and no images, for :func:`load_run`.
 
-    The manifest comes last: a folder without one, left by a process that was killed, is no record.
+    What was recorded there stays until all is written.  Then the manifest goes first and comes
+    last: a folder without one, left by a process that was killed, is no record.
     """
     folder = Path(folder)
-    (folder / "manifest.json").unlink(missing_ok=True)
     optional = [name for name in _OPTIONAL if (done.folder / name).exists()]
-    for name in (*_RECORDED, *optional, "manifest.json"):
-        with writing(folder / name) as handle:
+    with contextlib.ExitStack() as files:  # renamed into place in reverse order
+        for name in (MANIFEST, *optional, *_RECORDED):
+            handle = files.enter_context(writing(folder / name))
             handle.write((done.folder / name).read_bytes())
+            handle.flush()
+        (folder / MANIFEST).unlink(missing_ok=True)
+    for left in folder.glob("*.aside"):  # by a process that was killed
+        left.unlink()
     return folder
 
 
 def load_run(folder: str | Path) -> Run:
-    """A recorded run; a ``FileNotFoundError`` where the folder holds none."""
+    """A recorded run; a ``UserError`` where the folder holds none, or one that cannot be read."""
     folder = Path(folder)
-    return Run(folder, Config(**json.loads((folder / "config.json").read_text())))
+    with damage_told(folder / "config.json", f"; {_mend(folder)}"):
+        return Run(folder, Config(**json.loads((folder / "config.json").read_text("utf-8"))))
 
 
 def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple[str, str], Run]:

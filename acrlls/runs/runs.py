@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import logging
 import platform
-import shutil
 import subprocess
 import time
 from collections.abc import Iterable
@@ -22,15 +21,18 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import ParameterGrid
 
-from acrlls.config import PROJECT, Config
+from acrlls.config import PROJECT, Config, UserError
 from acrlls.data import Dataset, load_data
 from acrlls.runs.recorded import Run
 from acrlls.store import (
+    Damaged,
+    damage,
     digest,
     disk_told,
-    file_digest,
     locked,
     read_json,
+    remove,
+    seal,
     source_digest,
     store,
     write_text,
@@ -46,8 +48,8 @@ _log = logging.getLogger(__name__)
 
 def run(config: Config) -> Run:
     """The run that ``config`` describes: taken from the store, resumed, or trained."""
-    folder = store() / run_digest(config, load_data(config))
-    _make(folder, config, wait=True)
+    folder, fingerprint = _place(config)
+    _make(folder, config, fingerprint, wait=True)
     return Run(folder, config)
 
 
@@ -59,12 +61,12 @@ def run_all(configs: Iterable[Config]) -> list[Run]:
     for, after all else is done.
     """
     configs = list(configs)
-    folders = [store() / run_digest(config, load_data(config)) for config in configs]
-    jobs = dict(zip(folders, configs, strict=True))
+    places = [_place(config) for config in configs]
+    jobs = {folder: (c, data) for (folder, data), c in zip(places, configs, strict=True)}
     for wait in (False, True):
-        had = joblib.Parallel()(joblib.delayed(_make)(*job, wait) for job in jobs.items())
+        had = joblib.Parallel()(joblib.delayed(_make)(f, *job, wait) for f, job in jobs.items())
         jobs = {f: job for (f, job), done in zip(jobs.items(), had, strict=True) if not done}
-    return [Run(folder, config) for folder, config in zip(folders, configs, strict=True)]
+    return [Run(folder, config) for (folder, _), config in zip(places, configs, strict=True)]
 
 
 def grid(config: Config) -> dict[tuple[float, float], Run]:
@@ -100,30 +102,13 @@ def run_digest(config: Config, dataset: Dataset) -> str:
     return digest(settings, dataset.fingerprint, weights, source_digest(*_SOURCES))
 
 
-def seal(folder: Path, manifest: dict) -> None:
-    """Write the manifest of a finished run, with the digest of each file beside it."""
-    (folder / "manifest.json").unlink(missing_ok=True)
-    manifest = {**manifest, "files": {f.name: file_digest(f) for f in sorted(folder.iterdir())}}
-    write_text(
-        folder / "manifest.json", json.dumps({**manifest, "seal": digest(manifest)}, indent=1)
-    )
+def _place(config: Config) -> tuple[Path, str]:
+    """The folder of a run, and the fingerprint of the data that it is to be trained on."""
+    dataset = load_data(config)
+    return store() / run_digest(config, dataset), dataset.fingerprint
 
 
-def damage(folder: Path) -> str | None:
-    """What is wrong with a kept run; ``None`` if it is as it was trained."""
-    manifest = read_json(folder / "manifest.json")
-    if manifest.pop("seal", None) != digest(manifest):
-        return "manifest.json was edited or is missing"
-    for name, kept in manifest["files"].items():
-        try:
-            if file_digest(folder / name) != kept:
-                return f"{name} was edited"
-        except OSError:
-            return f"{name} is missing"
-    return None
-
-
-def _make(folder: Path, config: Config, wait: bool) -> bool:
+def _make(folder: Path, config: Config, fingerprint: str, wait: bool) -> bool:
     """Train what a folder is to hold, if it is not there as it was trained; ``False`` if another
     process is at it.
     """
@@ -137,8 +122,16 @@ def _make(folder: Path, config: Config, wait: bool) -> bool:
         if had and not is_kept():
             if folder.exists():
                 _log.warning("run %s: %s; it is trained again", folder.name, damage(folder))
-                shutil.rmtree(folder)
-            _train(folder, config, load_data(config))
+                remove(folder)
+            dataset = load_data(config)
+            if dataset.fingerprint != fingerprint:
+                raise UserError(f"run {folder.name}: its images have changed; ask for it again")
+            try:
+                _train(folder, config, dataset)
+            except Damaged as found:
+                _log.warning("run %s: %s; it is trained from the start", folder.name, found)
+                remove(folder.with_suffix(".partial"))
+                _train(folder, config, dataset)
         return had
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import keras
@@ -12,11 +11,11 @@ import pandas as pd
 from acrlls.config import Config
 from acrlls.data import Dataset
 from acrlls.method import build_model, frozen_backbone
-from acrlls.store import write_text
+from acrlls.store import Damaged, damage, seal
 from acrlls.training.bank import FeatureBank
 from acrlls.training.phase import Phase, load_variables, phases
 
-_DONE = "best.json"  # written when all else is
+_DONE = "best.json"  # written when all else is, with its digests
 
 
 def train(config: Config, dataset: Dataset, folder: Path) -> keras.Model:
@@ -26,12 +25,14 @@ def train(config: Config, dataset: Dataset, folder: Path) -> keras.Model:
     ``best.json`` into ``folder``, and a checkpoint after every epoch, from which a later call with
     the same arguments goes on to the same result.  Returns the model, images `(n, size, size, 3)`
     to probabilities `(n, classes)`; a ``UserError`` says if there is no room for the features of a
-    single view.
+    single view, ``Damaged`` if the folder is not as an earlier call left it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     base = None if config.phase2_epochs else frozen_backbone(config)
     model = build_model(config, len(dataset.class_names), base)
     if (folder / _DONE).exists():  # cut off while it was tidied up
+        if wrong := damage(folder, _DONE):
+            raise Damaged(f"{folder}: {wrong}")
         model.load_weights(folder / "model.weights.h5")
     else:
         _train_phases(config, dataset, model, folder)
@@ -62,4 +63,5 @@ def _train_phases(config: Config, dataset: Dataset, model: keras.Model, folder: 
             pd.concat(tables).to_csv(folder / f"{name}.csv.gz", index=False, float_format=digits)
     model.save_weights(folder / "model.weights.h5")
     note = {"phases": bests, "selected": selected, "engines": sorted(bank.engines)}
-    write_text(folder / _DONE, json.dumps(note, indent=1))
+    done = [f for f in folder.iterdir() if f.suffix in {".csv", ".gz", ".h5"}]
+    seal(folder, note, done, _DONE)

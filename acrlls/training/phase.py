@@ -15,7 +15,7 @@ import pandas as pd
 from acrlls.config import Config
 from acrlls.data import Dataset, batch
 from acrlls.method import between, frozen_cut, unfreeze_top
-from acrlls.store import writing
+from acrlls.store import damage_told, writing
 from acrlls.training.bank import FeatureBank
 from acrlls.training.batches import Batches
 from acrlls.training.batchnorm import Readings, tracked
@@ -121,6 +121,7 @@ class Phase:
                     self._keep_if_best(name, other, state)
             self._checkpoint(epoch + 1, state)
             _log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+        self._tabulate(state)  # what an earlier process wrote may be damaged
         load_variables(self.best_file(own), self._restored)
         return state["best"][own]
 
@@ -225,10 +226,13 @@ class Phase:
         counted = [self.objective.hits.counts] if self.objective.hits else []
         return [*self.stage.weights, *self.stage.optimizer.variables, *counted]
 
-    def _checkpoint(self, epoch: int, state: dict) -> None:
+    def _tabulate(self, state: dict) -> None:
         for name in ("history", "scales", "statistics"):
             if state[name] or name != "statistics":
                 pd.DataFrame(state[name]).to_csv(self.folder / f"{name}.csv", index=False)
+
+    def _checkpoint(self, epoch: int, state: dict) -> None:
+        self._tabulate(state)
         # weights and what belongs to them in one file, so that a stop never parts them
         save_variables(self._last_file, self._variables(), {**state, "epoch": epoch})
 
@@ -271,7 +275,9 @@ def save_variables(file: Path, variables, note: dict | None = None) -> None:
 
 def load_variables(file: Path, variables) -> dict | None:
     """Give variables the values of a checkpoint; returns what was saved beside them."""
-    with np.load(file) as kept:
-        for k, variable in enumerate(variables):
-            variable.assign(kept[f"arr_{k}"])
-        return json.loads(str(kept["note"]))
+    with damage_told(file), np.load(file) as kept:
+        values = [kept[f"arr_{k}"] for k in range(len(variables))]
+        note = json.loads(str(kept["note"]))
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return note

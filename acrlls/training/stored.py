@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from acrlls.config import UserError
-from acrlls.store import file_digest, read_json, store, write_text, writing
+from acrlls.store import file_digest, read_json, remove, store, write_text, writing
 
 LIMIT_VARIABLE = "ACRLLS_BANK_GB"
 _DEFAULT_LIMIT = 20e9  # bytes
@@ -43,7 +43,8 @@ class StoredArray:
 
     def whole(self) -> bool:
         with contextlib.suppress(OSError):
-            return "digest" in self.note and file_digest(self.file) == self.note["digest"]
+            note = self.note
+            return "engine" in note and file_digest(self.file) == note.get("digest")
         return False
 
     @contextlib.contextmanager
@@ -70,7 +71,7 @@ def delete(file: Path) -> None:
     """Delete a stored array, if it is there, and its note."""
     for each in (file.with_suffix(".json"), file):
         with contextlib.suppress(OSError):  # gone already, or on Windows still mapped
-            each.unlink()
+            remove(each)
 
 
 def bank_folder() -> Path:

@@ -36,22 +36,61 @@ def test_no_record_is_an_error_that_says_how_to_make_one(tmp_path):
         runs.records("paper", tmp_path)
 
 
-def test_a_record_that_is_cut_off_is_no_record(recorded, tmp_path, monkeypatch):
-    done, read = recorded["", "baseline"], Path.read_bytes
-    for last in ("predictions.csv.gz", "history.csv"):
+def test_a_record_that_is_cut_off_is_no_record_or_the_old_one(recorded, tmp_path, monkeypatch):
+    done, folder = recorded["", "baseline"], tmp_path / "laptop" / "baseline"
+    read, replace = Path.read_bytes, Path.replace
 
-        def cut(self, last=last):
-            if self.name == last:
+    def stopping(act, last):
+        def stopped(self, *args):
+            if self.name.startswith(last):
                 raise KeyboardInterrupt
-            return read(self)
+            return act(self, *args)
 
-        monkeypatch.setattr(Path, "read_bytes", cut)
+        return stopped
+
+    for name, act, last, is_left in [
+        ("read_bytes", read, "history.csv", False),  # nothing was recorded there
+        ("replace", replace, "history.csv", False),  # some files are the new ones
+        ("read_bytes", read, "predictions.csv.gz", True),  # as on a full disk
+        ("replace", replace, "manifest.json", False),
+    ]:
+        monkeypatch.setattr(Path, name, stopping(act, last))
         with pytest.raises(KeyboardInterrupt):
-            runs.record(done, tmp_path / "laptop" / "baseline")
+            runs.record(done, folder)
         monkeypatch.undo()
-        with pytest.raises(UserError, match="is recorded"):
-            runs.records("laptop", tmp_path)
-        runs.record(done, tmp_path / "laptop" / "baseline")  # whole now, and cut off again
+        if is_left:
+            assert runs.records("laptop", tmp_path)["", "baseline"].manifest == done.manifest
+        else:
+            with pytest.raises(UserError, match="is recorded"):
+                runs.records("laptop", tmp_path)
+        assert not list(folder.glob("*.aside"))
+        runs.record(done, folder)  # whole now, and cut off again
+
+
+@pytest.mark.parametrize(
+    "name, content, look",
+    [
+        ("config.json", b"{", lambda run: run),
+        ("config.json", b'{"no_such": 1}', lambda run: run),
+        ("config.json", None, lambda run: run),
+        ("manifest.json", b"", lambda run: run.manifest),
+        ("manifest.json", b"3", lambda run: run.manifest),
+        ("history.csv", b"", lambda run: run.history),
+        ("scales.csv", None, lambda run: run.scales),
+        ("predictions.csv.gz", b"cut", lambda run: run.predictions()),
+        ("predictions.csv.gz", b"text", lambda run: run.predictions()),
+        ("predictions.csv.gz", b"", lambda run: run.predictions()),
+    ],
+)
+def test_a_damaged_record_is_named_and_what_to_do(recorded, tmp_path, name, content, look):
+    folder = runs.record(recorded["", "baseline"], tmp_path / "laptop" / "baseline")
+    content = (folder / name).read_bytes()[:99] if content == b"cut" else content
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name} is .*; delete {folder} or .*acrlls reproduce"):
+        look(runs.records("laptop", tmp_path)["", "baseline"])
 
 
 def test_where_no_epoch_has_a_loss_the_first_is_the_best_as_its_weights_were_kept(recorded):

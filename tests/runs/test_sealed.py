@@ -1,20 +1,21 @@
 """What is served is what was trained: kept runs are checked, and disks that refuse are told of."""
 
 import os
+import shutil
 import threading
 
 import pytest
 
-from acrlls import cli, runs
+from acrlls import cli, runs, training
 from acrlls.config import UserError
+from acrlls.data import load_data
 from acrlls.runs import cache
 from acrlls.runs import runs as runs_module
-from acrlls.runs.runs import damage, seal
-from acrlls.store import locked, store, write_text, writing
+from acrlls.store import Damaged, damage, kept, locked, seal, store, write_text, writing
 
 
 @pytest.fixture
-def kept(tmp_path):
+def kept_run(tmp_path):
     """A folder as a training leaves it, with a few small files."""
     for name, text in {"config.json": '{"seed": 0}', "predictions.csv.gz": "12"}.items():
         (tmp_path / name).write_text(text)
@@ -22,8 +23,8 @@ def kept(tmp_path):
     return tmp_path
 
 
-def test_a_run_as_it_was_trained_is_whole(kept):
-    assert damage(kept) is None and damage(kept) is None
+def test_a_run_as_it_was_trained_is_whole(kept_run):
+    assert damage(kept_run) is None and damage(kept_run) is None
 
 
 def edited(file, old, new):
@@ -44,10 +45,10 @@ def edited(file, old, new):
     ],
 )
 @pytest.mark.parametrize("seen", [True, False])
-def test_any_change_is_named(kept, harm, said, seen):
-    assert not seen or damage(kept) is None  # also where this process has read it before
-    harm(kept)
-    assert said in damage(kept)
+def test_any_change_is_named(kept_run, harm, said, seen):
+    assert not seen or damage(kept_run) is None  # also where this process has read it before
+    harm(kept_run)
+    assert said in damage(kept_run)
 
 
 @pytest.fixture
@@ -74,6 +75,69 @@ def test_a_damaged_run_is_named_and_trained_again(short, caplog, name):
     assert "is missing; it is trained again" in caplog.text and len(trained) == 2
     runs.run(config)
     assert len(trained) == 2
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_what_the_training_finds_damaged_is_named_and_made_from_nothing(
+    short, caplog, monkeypatch, as_file
+):
+    config, trained = short
+    folder = runs.run(config).folder
+    aside = folder.with_suffix(".partial")
+    train = training.train
+
+    def meets_damage(config, dataset, folder):
+        if (folder / "last_1.npz").exists():
+            raise Damaged("last_1.npz is damaged")
+        train(config, dataset, folder)
+
+    monkeypatch.setattr("acrlls.training.train", meets_damage)
+    shutil.rmtree(folder)
+    if as_file:
+        folder.write_text("")
+    write_text(aside / "last_1.npz", "")
+    assert runs.run(config).folder == folder and len(trained) == 2 and not aside.exists()
+    assert "last_1.npz is damaged; it is trained from the start" in caplog.text
+
+
+def test_what_is_kept_is_made_again_where_it_is_missing_or_damaged(tmp_path, caplog):
+    file, made = tmp_path / "number", []
+
+    def make():
+        made.append(1)
+        file.write_text("7")
+        return 7
+
+    for harm in (None, lambda: file.write_text("x"), lambda: (file.unlink(), file.mkdir())):
+        if harm:
+            harm()
+            caplog.clear()
+        assert [kept(file, lambda: int(file.read_text()), make) for _ in range(2)] == [7, 7]
+        assert ("number is damaged" in caplog.text) == bool(harm)
+    assert len(made) == 3
+
+
+def test_what_cannot_be_read_now_is_not_made_again(tmp_path):
+    with pytest.raises(UserError, match="a cannot be read: Read-only") as caught:
+        kept(tmp_path / "a", refusing, lambda: pytest.fail("made again"))
+    assert not isinstance(caught.value, Damaged)
+
+
+def test_images_that_changed_since_a_run_was_asked_for_are_not_trained_on(short, monkeypatch):
+    changed = load_data(short[0]).fingerprint + "0"
+    monkeypatch.setattr(runs_module, "_place", lambda config: (store() / "0123", changed))
+    with pytest.raises(UserError, match="run 0123: its images have changed"):
+        runs.run(short[0])
+    assert not short[1]
+
+
+def test_a_file_that_keeps_size_and_time_is_seen_to_have_changed(kept_run):
+    file = kept_run / "predictions.csv.gz"
+    stat = file.stat()
+    assert damage(kept_run) is None
+    file.write_text("21")
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert damage(kept_run) == "predictions.csv.gz was edited"
 
 
 def test_a_run_is_listed_whatever_is_wrong_with_it(short):

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import sys
 import time
 import weakref
@@ -16,8 +17,7 @@ from acrlls.config import UserError
 from acrlls.data.dataset import PhantomDataset
 from acrlls.method import model as m
 from acrlls.runs import cache, runs
-from acrlls.runs.runs import seal
-from acrlls.store import locked, store
+from acrlls.store import locked, seal, store
 from acrlls.training import algorithm as training
 from acrlls.training import bank as features
 from acrlls.training import engines, stored
@@ -83,6 +83,23 @@ def test_a_filling_that_is_cut_off_leaves_nothing(tmp_path):
         take(VALUES[:4])
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("lost", ["engine", "digest"])
+def test_an_array_whose_note_lacks_something_is_not_whole(tmp_path, lost):
+    array = StoredArray(tmp_path / "a.npy", (10, 6), "float32")
+    fill(array)
+    note = {name: value for name, value in array.note.items() if name != lost}
+    array.note_file.write_text(json.dumps(note))
+    assert not array.whole()
+
+
+def test_a_folder_in_the_place_of_an_array_makes_way(tmp_path):
+    array = StoredArray(tmp_path / "a.npy", (10, 6), "float32")
+    array.file.mkdir()
+    stored.delete(array.file)
+    fill(array)
+    assert array.whole()
 
 
 # ---------------------------------------------------------------- the bound

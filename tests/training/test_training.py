@@ -1,5 +1,6 @@
 """Algorithm 1, the feature bank and kept runs, on a tiny phantom."""
 
+import shutil
 from pathlib import Path
 
 import keras
@@ -12,13 +13,13 @@ from acrlls import data, runs
 from acrlls.data.dataset import PhantomDataset
 from acrlls.method import model as m
 from acrlls.runs import runs as runs_module
-from acrlls.store import store
+from acrlls.store import Damaged, store
 from acrlls.training import algorithm as training
 from acrlls.training import bank as bank_module
 from acrlls.training import phase as phase_module
 from acrlls.training import phases, seed_dropout
 from acrlls.training.bank import FeatureBank
-from acrlls.training.phase import Phase
+from acrlls.training.phase import Phase, load_variables, save_variables
 
 
 def snapshot(model, kind):
@@ -306,6 +307,71 @@ def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(
         np.testing.assert_allclose(
             a.predictions().logits, b.predictions().logits, rtol=1e-3, atol=1e-4
         )
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+HARMS = {
+    "cut": cut,
+    "empty": lambda file: file.write_bytes(b""),
+    "deleted": Path.unlink,
+    "a folder": lambda file: (file.unlink(), file.mkdir()),
+}
+
+
+@pytest.mark.parametrize(
+    "name, harm",
+    [(None, None), *[("best.json", harm) for harm in HARMS if harm != "deleted"]]
+    + [(n, "cut") for n in ("model.weights.h5", "predictions.csv.gz", "history.csv")]
+    + [("model.weights.h5", "deleted")],
+)
+def test_a_run_cut_off_while_it_was_tidied_up_is_sealed_only_if_it_is_whole(
+    tiny, tmp_path, monkeypatch, caplog, name, harm
+):
+    whole, again = runs.run(tiny).folder, []
+    aside = tmp_path / f"{whole.name}.partial"
+
+    def train_again(config, dataset, model, folder):
+        again.append(sorted(f.name for f in folder.iterdir()))
+        shutil.copytree(whole, folder, dirs_exist_ok=True)
+
+    shutil.copytree(whole, aside)
+    (aside / "manifest.json").unlink()
+    if name:
+        HARMS[harm](aside / name)
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
+    monkeypatch.setattr(training, "_train_phases", train_again)
+    done = runs.run(tiny)
+    assert again == ([["config.json"]] if name else [])  # from the start
+    assert not name or f"{name} " in caplog.text and "trained from the start" in caplog.text
+    assert done.predictions().labels.tolist() == runs.run(tiny).predictions().labels.tolist()
+
+
+@pytest.mark.parametrize("harm", [*HARMS.values(), "flip"])
+def test_a_damaged_checkpoint_is_named_and_changes_nothing(tmp_path, harm):
+    file, variable = tmp_path / "last_1.npz", keras.Variable(np.arange(9, dtype="float32"))
+    save_variables(file, [variable], {"epoch": 1})
+    assert load_variables(file, [variable]) == {"epoch": 1}
+    variable.assign(np.zeros(9))
+    if harm == "flip":
+        file.write_bytes(file.read_bytes().replace(np.float32(8).tobytes(), b"abcd"))
+    else:
+        harm(file)
+    with pytest.raises(Damaged, match="last_1.npz is (damaged|missing)"):
+        load_variables(file, [variable])
+    assert not ops.convert_to_numpy(variable).any()
+
+
+def test_the_tables_of_a_phase_that_is_resumed_at_its_end_are_written_anew(
+    tiny, phantom_data, tmp_path
+):
+    config = tiny.replace(phase1_epochs=1)
+    for _ in range(2):
+        run_phase(config, phantom_data, tmp_path, 1)
+        assert len(pd.read_csv(tmp_path / "history.csv")) == 1
+        (tmp_path / "history.csv").write_text("phase,epo")
 
 
 def test_early_stopping_waits_for_its_patience(tiny):

@@ -1,0 +1,340 @@
+"""Folders of images: read, refused or named, whatever is wrong; what is kept of them is checked."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from acrlls import data
+from acrlls.config import UserError, configure
+from acrlls.data.dataset import KAGGLE, PhantomDataset
+from acrlls.data.folder import FolderDataset, decode
+from acrlls.paper import CLASSES
+
+GREY = np.linspace(0, 255, 40 * 40).reshape(40, 40).astype("uint8")
+
+
+def make_folder(root, classes, per_class=10, inside="images"):
+    for name in classes:
+        (root / name / inside).mkdir(parents=True)
+        for i in range(per_class):
+            Image.fromarray(GREY).save(root / name / inside / f"{name}-{i}.png")
+    return root
+
+
+@pytest.mark.parametrize("inside", ["images", "."])
+def test_class_folders_are_read_with_or_without_an_images_folder(tmp_path, inside):
+    d = FolderDataset(make_folder(tmp_path / "own", ["Cat", "Big_Dog"], inside=inside))
+    assert d.class_names == ("Big Dog", "Cat") and len(d) == 20
+    assert d.image(0).shape == (40, 40) and d.mask(0) is None
+
+
+def test_a_single_folder_around_the_class_folders_is_entered(tmp_path):
+    make_folder(tmp_path / "archive" / "dataset", ["A", "B"])
+    assert FolderDataset(tmp_path).class_names == ("A", "B")
+
+
+def test_masks_are_read_where_they_are(tmp_path):
+    make_folder(tmp_path, ["A", "B"])
+    (tmp_path / "A" / "masks").mkdir()
+    Image.fromarray(np.where(GREY > 100, 255, 0).astype("uint8")).save(
+        tmp_path / "A" / "masks" / "A-0.png"
+    )
+    d = FolderDataset(tmp_path)
+    np.testing.assert_array_equal(d.mask(0), GREY > 100)
+    assert d.mask(1) is None
+
+
+@pytest.mark.parametrize("inside", ["images", "."])
+def test_a_mask_may_have_another_suffix_unless_it_is_another_images(tmp_path, inside):
+    make_folder(tmp_path, ["A", "B"], inside=inside)
+    for name in ("A-0.jpg", "C.jpg"):
+        Image.fromarray(GREY).save(tmp_path / "A" / inside / name)
+    (tmp_path / "A" / "masks").mkdir()
+    for name in ("A-0.png", "C.png"):
+        Image.fromarray(np.where(GREY > 100, 255, 0).astype("uint8")).save(
+            tmp_path / "A" / "masks" / name
+        )
+    (tmp_path / "A" / "masks" / "A-1.png").write_bytes(b"broken")
+    d = FolderDataset(tmp_path)
+    having = [f.name for i, f in enumerate(d.files) if f.stem != "A-1" and d.mask(i) is not None]
+    assert having == ["A-0.png", "C.jpg"] and d.unread() == "Every file of the folder is read."
+    with pytest.raises(UserError, match=r"masks/A-1.png does not decode: it is no image that"):
+        d.mask([f.name for f in d.files].index("A-1.png"))
+
+
+def test_the_fingerprint_follows_the_contents(tmp_path):
+    make_folder(tmp_path, ["A", "B"])
+    before = FolderDataset(tmp_path).fingerprint
+    assert FolderDataset(tmp_path).fingerprint == before
+    Image.fromarray(255 - GREY).save(tmp_path / "A" / "images" / "A-0.png")
+    assert FolderDataset(tmp_path).fingerprint != before
+
+
+def test_a_file_that_takes_anothers_place_size_and_time_is_seen(tmp_path):
+    folder = make_folder(tmp_path / "own", ["A", "B"], inside=".") / "A"
+    Image.fromarray(GREY).save(folder / "A-0.bmp")
+    Image.fromarray(255 - GREY).save(tmp_path / "other.bmp")
+    before = data.load_data(configure("quick", data=str(folder.parent)))
+    stat = (folder / "A-0.bmp").stat()
+    os.utime(tmp_path / "other.bmp", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    (tmp_path / "other.bmp").replace(folder / "A-0.bmp")
+    assert (folder / "A-0.bmp").stat().st_mtime_ns == stat.st_mtime_ns
+    after = data.load_data(configure("quick", data=str(folder.parent)))
+    assert before.fingerprint != after.fingerprint
+    for file in folder.iterdir():
+        file.unlink()
+    with pytest.raises(UserError, match="A holds no image"):
+        data.load_data(configure("quick", data=str(folder.parent)))
+
+
+NOTES = {
+    "cut": lambda text: text[:30],
+    "other keys": lambda text: '{"a": 1}',
+    "a list": lambda text: "[1]",
+    "too few": lambda text: text.replace(json.loads(text)["contents"][0], "", 1),
+    "no list": lambda text: json.dumps({**json.loads(text), "contents": 2}),
+}
+
+
+@pytest.mark.parametrize("harm", NOTES.values(), ids=NOTES)
+def test_a_damaged_verdict_on_a_folder_is_named_and_made_again(tmp_path, monkeypatch, caplog, harm):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
+    root = make_folder(tmp_path / "own", ["A", "B"])
+    before = FolderDataset(root)
+    (note,) = tmp_path.glob("store/folders/*.json")
+    whole = note.read_text()
+    note.write_text(harm(whole))
+    after = FolderDataset(root)
+    assert after.fingerprint == before.fingerprint and (after.contents == before.contents).all()
+    assert f"{note} is damaged" in caplog.text and note.read_text() == whole
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "folder"])
+def test_damaged_phantoms_are_named_and_drawn_again(tmp_path, monkeypatch, caplog, harm):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
+    before = PhantomDataset(3, 0, 32)
+    (file,) = tmp_path.glob("phantom/*.npz")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 255
+    if harm == "folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        kept = {"cut": content[: len(content) // 2], "flip": content, "empty": b""}
+        file.write_bytes(kept[harm])
+    for _ in range(2):
+        np.testing.assert_array_equal(PhantomDataset(3, 0, 32).image(2), before.image(2))
+    assert caplog.text.count(f"{file} is damaged") == 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "wrong", "said"),
+    [
+        ([], lambda root: root.rmdir(), "does not exist"),
+        ([], lambda root: None, "is empty; it should hold one folder a class"),
+        (["A"], lambda root: None, r"one class only \('A'\)"),
+        (["A", "B"], lambda root: (root / "C").mkdir(), "C holds no image"),
+        (["A", "B"], lambda root: (root / "C").symlink_to(root / "gone"), "lead nowhere: C"),
+        (["A", "B"], lambda root: (root / "C").symlink_to("A"), "A and .*C are one by a link"),
+        (["A", "B"], lambda root: os.mkdir(os.fsencode(root) + b"/\xfc"), r"udcfc' has a name"),
+        (
+            ["A", "B"],
+            lambda root: shutil.copy(
+                root / "A/images/A-0.png", os.fsencode(root) + b"/A/images/\xfc.png"
+            ),
+            r"A/images/.udcfc\.png' has a name that is no UTF-8; rename it",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_meant_is_a_message(tmp_path, classes, wrong, said):
+    (tmp_path / "own").mkdir()
+    wrong(make_folder(tmp_path / "own", classes))
+    with pytest.raises(UserError, match=said):
+        FolderDataset(tmp_path / "own")
+
+
+def test_a_name_keeps_nothing_that_a_page_would_take_for_its_own(tmp_path):
+    make_folder(tmp_path, ["$x$ _y_", "<b>|`c`", "Lung_Opacity"])
+    assert FolderDataset(tmp_path).class_names == ("x y", "b c", "Lung Opacity")
+
+
+@pytest.mark.parametrize(
+    "classes, said",
+    [
+        (["a b", "a_b", "c"], "'a b' and 'a_b' would both be called 'a b'"),
+        (["e\u0301", "\xe9"], r"'e\u0301' and '\xe9' would both be called"),
+        (["Phase", "c"], "Phase has a name that tables use"),
+        (["all", "c"], "all has a name that tables use"),
+        (["$$", "c"], "has a name that tables use"),
+    ],
+)
+def test_names_that_tables_could_not_tell_apart_are_refused(tmp_path, classes, said):
+    make_folder(tmp_path, classes, per_class=1)
+    with pytest.raises(UserError) as caught:
+        FolderDataset(tmp_path)
+    assert said in str(caught.value)
+
+
+def test_images_that_do_not_decode_are_counted_and_named(tmp_path):
+    make_folder(tmp_path, ["A", "B"])
+    (tmp_path / "A" / "images" / "A-3.png").write_bytes(b"not an image")
+    whole = (tmp_path / "B" / "images" / "B-7.png").read_bytes()
+    (tmp_path / "B" / "images" / "B-7.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        UserError, match=r"2 of 20 .*A-3\.png \(it is no image that .*, .*B-7\.png \(.*; replace"
+    ):
+        FolderDataset(tmp_path)
+
+
+def test_every_file_is_read_or_listed(tmp_path):
+    make_folder(tmp_path, ["A", "B"])
+    a = tmp_path / "A" / "images"
+    for name in ("note.txt", "scan.dcm", "photo.heic", "bare", ".hidden"):
+        (a / name).write_text("not read")
+    masks = ("A/masks/A-0.png", "A/masks/A-1.bmp", "A/masks/orphan.png")
+    for name in ("A/images/deeper/x.png", "A/beside.png", *masks, "loose.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(GREY).save(tmp_path / name)
+    (a / "dead.png").symlink_to(tmp_path / "gone.png")
+    os.mkfifo(a / "pipe.png")
+    d = FolderDataset(tmp_path)
+    listed = ["bare", "dead.png", "deeper/x.png", "note.txt", "photo.heic", "pipe.png", "scan.dcm"]
+    listed = ["A/beside.png", *(f"A/images/{name}" for name in listed)]
+    listed += ["A/masks/orphan.png", "loose.png"]
+    assert len(d) == 20 and sorted(d.ignored) == sorted(listed)
+    assert d.unread(2).startswith("10 of the folder's files are not read")
+    assert d.unread(2).endswith("`A/beside.png`, `A/images/bare` and 8 more.")
+
+
+def test_files_around_the_folder_of_the_classes_are_listed_each_on_one_line(tmp_path):
+    make_folder(tmp_path / "set", ["A", "B"])
+    Image.fromarray(GREY).save(tmp_path / "more.png")
+    (tmp_path / "set" / "A" / "images" / "a\nb.txt").write_text("")
+    (tmp_path / "set" / "A" / "deep").mkdir()
+    (tmp_path / "set" / "A" / "deep" / os.fsdecode(b"\xfc.txt")).write_text("")
+    said = FolderDataset(tmp_path).unread()
+    assert said.startswith("3 of the folder's files")
+    assert said.endswith(r"`more.png`, `set/A/deep/\udcfc.txt`, `set/A/images/a\nb.txt`.")
+
+
+def test_files_that_are_equal_are_counted_and_those_in_two_parts(tmp_path):
+    make_folder(tmp_path, ["A", "B"])
+    for folder in "AB":  # all alike at first; then only two in one part and two in two parts
+        for i in range(10):
+            Image.fromarray(GREY + np.uint8(i)).save(
+                tmp_path / folder / "images" / f"{folder}-{i}.{'png' if folder == 'A' else 'bmp'}"
+            )
+        for file in (tmp_path / folder / "images").glob("B*.png"):
+            file.unlink()
+    d = FolderDataset(tmp_path)
+    assert data.duplicates(d, data.split_of(d, configure("quick"))) == (0, 0)
+    for a, b in ((0, 1), (2, 10)):
+        d.contents[b] = d.contents[a]
+    parts = data.Split(np.arange(10), np.arange(10, 15), np.arange(15, 20))
+    assert data.duplicates(d, parts) == (4, 2)
+
+
+def test_images_below_a_linked_class_folder_are_read(tmp_path):
+    make_folder(tmp_path / "disk", ["A", "B"], inside=".")
+    (tmp_path / "set").mkdir()
+    for name in "AB":
+        (tmp_path / "set" / name).symlink_to(tmp_path / "disk" / name)
+    d = FolderDataset(tmp_path / "set")
+    assert len(d) == 20 and not d.ignored
+
+
+def test_every_kind_of_png_becomes_the_same_grey(tmp_path):
+    palette = Image.fromarray(GREY).convert("RGB").quantize(256)
+    kinds = {
+        "grey": Image.fromarray(GREY),
+        "rgb": Image.fromarray(GREY).convert("RGB"),
+        "rgba": Image.fromarray(GREY).convert("RGBA"),
+        "sixteen": Image.fromarray(GREY.astype("uint16") * 257),
+        "palette": palette,
+    }
+    for name, image in kinds.items():
+        image.save(tmp_path / f"{name}.png")
+        read = decode(tmp_path / f"{name}.png")
+        assert read.dtype == np.uint8 and read.shape == (40, 40)
+        assert np.abs(read.astype(int) - GREY).max() <= (4 if name == "palette" else 1), name
+
+
+@pytest.mark.parametrize("kind, top", [("uint16", 4095), ("int32", 70_000), ("float32", 0.5)])
+def test_more_than_eight_bits_run_from_the_smallest_value_to_the_largest(tmp_path, kind, top):
+    values = GREY.astype("float64") / 255 * top
+    Image.fromarray(values.round(0 if top > 1 else 9).astype(kind)).save(tmp_path / "x.tiff")
+    assert np.abs(decode(tmp_path / "x.tiff").astype(int) - GREY).max() <= 1
+
+
+def test_a_photograph_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by 90 degrees
+    Image.fromarray(GREY).save(tmp_path / "x.png", exif=exif)
+    np.testing.assert_array_equal(decode(tmp_path / "x.png"), np.rot90(GREY, -1))
+
+
+def refusals(folder):
+    """Files that cannot be read as one image of numbers, and what is said of each."""
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    frames[0].save(folder / "two.tiff", save_all=True, append_images=frames[1:])
+    yield "two.tiff", "it holds 2 images"
+    Image.fromarray(np.where(GREY > 9, GREY, np.nan).astype("float32")).save(folder / "nan.tiff")
+    yield "nan.tiff", "no numbers"
+    head = Image.new("L", (1, 1))
+    head.save(folder / "bomb.bmp")
+    content = bytearray((folder / "bomb.bmp").read_bytes())
+    content[18:26] = (30_000).to_bytes(4, "little") * 2
+    (folder / "bomb.bmp").write_bytes(content)
+    yield "bomb.bmp", "DecompressionBombError"
+    (folder / "odd.dds").write_bytes(b"DDS " + bytes([124, 0, 0, 0]) + bytes(200))
+    yield "odd.dds", "odd.dds"
+    (folder / "short.blp").write_bytes(b"BLP1" + bytes(3))
+    yield "short.blp", "short.blp"
+    for name, content in {"text.png": b"text", "zero.png": b""}.items():
+        (folder / name).write_bytes(content)
+        yield name, f"{folder / name} does not decode: it is no image that Pillow reads"
+    (folder / "folder.png").mkdir()  # as what may not be read: opening it is an OSError
+    yield "folder.png", "directory"
+
+
+def test_an_image_that_cannot_be_read_is_named_with_the_reason(tmp_path):
+    for name, said in refusals(tmp_path):
+        with pytest.raises(UserError, match=rf"{name} does not decode: ") as caught:
+            decode(tmp_path / name)
+        assert said in str(caught.value)
+
+
+def test_real_data_without_a_folder_says_where_to_get_them():
+    with pytest.raises(UserError, match="set ACRLLS_DATA"):
+        data.load_data(configure("paper"))
+
+
+def test_kaggle_without_a_network_says_what_to_do(monkeypatch):
+    import kagglehub
+
+    def offline(handle):
+        assert handle == KAGGLE
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(kagglehub, "dataset_download", offline)
+    with pytest.raises(UserError, match="no route to host.*by hand.*ACRLLS_DATA"):
+        data.load_data(configure("paper", data="kaggle"))
+
+
+@pytest.mark.real
+def test_the_kaggle_sample_reads_as_it_lies(real_folder):
+    d = FolderDataset(real_folder / "kaggle-sample")
+    assert d.class_names == CLASSES and np.bincount(d.labels).tolist() == [16] * 4
+    assert {d.image(i).shape for i in range(64)} == {(299, 299)}
+
+
+@pytest.mark.real
+def test_the_real_folder_reads_as_it_lies(real_folder):
+    d = FolderDataset(real_folder / "COVID-19_Radiography_Dataset")
+    assert d.class_names == CLASSES
+    counts = dict(zip(d.class_names, np.bincount(d.labels).tolist(), strict=True))
+    assert (counts["COVID"], counts["Normal"], counts["Viral Pneumonia"]) == (3616, 10192, 1345)
