@@ -129,13 +129,13 @@ def test_a_stop_while_a_finished_run_is_tidied_up_costs_nothing(
     tiny, phantom_data, tmp_path, monkeypatch
 ):
     config = tiny.replace(phase2_epochs=0)
-    write_text = training.write_text
+    seal = training.seal
 
-    def dies(file, text):
-        write_text(file, text)
+    def dies(*about):
+        seal(*about)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "write_text", dies)
+    monkeypatch.setattr(training, "seal", dies)
     with pytest.raises(KeyboardInterrupt):
         training.train(config, phantom_data, tmp_path)
     monkeypatch.undo()
