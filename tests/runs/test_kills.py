@@ -83,10 +83,11 @@ def _grid(config, folder):
 def test_what_was_killed_ends_as_if_it_had_not_been(work, kills, tiny, tmp_path, monkeypatch):
     rng = np.random.default_rng(kills)
     config = tiny.replace(phase1_epochs=2, phase2_epochs=1, views=1)
-    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "whole" / "store"))
-    with _dying(tmp_path / "whole"):
-        expected = _outcome(work(config, tmp_path / "whole" / "results"))
-    moments = _watch["seen"]
+    for name in ("first", "whole"):  # the phantoms are drawn for the first alone
+        monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / name / "store"))
+        with _dying(tmp_path / name):
+            expected = _outcome(work(config, tmp_path / name / "results"))
+        moments = _watch["seen"]
     assert moments > 40
     for k in range(kills):
         folder = tmp_path / f"killed-{k}"
