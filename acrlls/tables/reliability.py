@@ -66,7 +66,7 @@ def which(run, real, bins: int) -> str:
     rank = 1 + sum(other < ours for other in others)
     best = {
         1: "It is the best calibrated: the others have",
-        len(real): "It is the worst: they have",
+        len(real): "It is the worst: the others have",
     }
     return (
         f"This page shows run 1 of {len(real)}, {seed}, whose mean class-wise ECE is "

@@ -1,5 +1,7 @@
 """Sentences of sections 6 to 9, and the tables behind them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,6 +77,19 @@ def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
     assert "80.0 % to 98.0 % were right in 3 runs" in text
     assert "holds 0.97 in 2 of them" in text and "100 to 200 such answers" in text
     assert "lowest share is 73.9 % to 85.0 %" in text  # 160 of 200, Wilson, by Brown et al. (2001)
+
+
+def test_a_page_that_shows_one_run_says_how_it_lies_among_all(monkeypatch):
+    found = iter([0.02, 0.03, 0.05, 0.05, 0.03, 0.02, 0.03, 0.02, 0.05, 0.04])
+    monkeypatch.setattr(reliability, "mean_of", lambda runs, bins: [next(found)])
+    run = SimpleNamespace(config=SimpleNamespace(seed=4))
+    three = [reliability.which(run, [run] * 3, 15) for _ in range(3)]
+    assert three[0].endswith(
+        "ECE is 0.020. It is the best calibrated: the others have 0.030, 0.050."
+    )
+    assert "It is the worst: the others have 0.020, 0.030." in three[1]
+    assert "The others have 0.020, 0.050." in three[2]
+    assert reliability.which(run, [], 15) == "This page shows one run, with seed 4."
 
 
 def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibration():
