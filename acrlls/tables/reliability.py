@@ -49,9 +49,10 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
             f"**Of the answers given with a confidence near {middle}, {found[0]} were right** "
             f"({about}; {plural(sizes[0], 'image')})."
         )
+    answer = {len(runs): "Yes", 0: "No"}.get(held, "Nearly" if held > len(runs) / 2 else "Seldom")
     return (
-        f"**Of the answers given with a confidence near {middle}, {found[0]} to {found[1]} were "
-        f"right in {len(runs)} runs.** The 95 % interval holds {middle} in {held} of them; that of "
+        f"**{answer}, on images like these: of the answers given with a confidence near {middle}, "
+        f"{found[0]} to {found[1]} were right in {len(runs)} runs.** The 95 % interval holds {middle} in {held} of them; that of "
         f"the lowest share is {about.removeprefix('95 % interval ')}. A run gives "
         f"{min(sizes)} to {max(sizes)} such answers."
     )

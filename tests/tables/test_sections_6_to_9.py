@@ -74,9 +74,13 @@ def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
         return Run(np.tile([0.97, 0.03], (n, 1)), np.repeat([0, 1], [right, n - right]))
 
     text = reliability.near([sure(97, 100), sure(160, 200), sure(98, 100)])
+    assert text.startswith("**Nearly, on images like these: of the answers")
     assert "80.0 % to 98.0 % were right in 3 runs" in text
     assert "holds 0.97 in 2 of them" in text and "100 to 200 such answers" in text
     assert "lowest share is 73.9 % to 85.0 %" in text  # 160 of 200, Wilson, by Brown et al. (2001)
+    for runs, answer in ([97, 98], "Yes"), ([80, 70], "No"), ([97, 80], "Seldom"):
+        said = reliability.near([sure(right, 100) for right in runs])
+        assert said.startswith(f"**{answer}, on images like these")
 
 
 def test_a_page_that_shows_one_run_says_how_it_lies_among_all(monkeypatch):
