@@ -104,7 +104,7 @@ class TrainingLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         z, classes = ops.cast(y_pred, "float32"), len(self.class_weights)
         log_p, truth = ops.log_softmax(z, axis=-1), y_true[:, :classes]
-        weighted = self.class_weights * truth
+        weighted = ops.multiply(self.class_weights, truth)
         if self.name == "mixup":
             return -ops.sum(weighted * log_p, axis=-1)
         more = [y_true[:, classes]] if self.name == "correctness_ranking" else []
