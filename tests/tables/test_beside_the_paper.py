@@ -139,3 +139,14 @@ def test_the_commonest_mistake(wrong, said):
     text = classification.commonest_mistake(counts, CLASSES)
     assert said in text and ("at least 87 of the 100 missed" in text) == bool(wrong)
     assert "87" not in classification.commonest_mistake(counts, list("ABCD"))
+
+
+def test_scores_of_one_class_against_the_rest_count_each_image_by_its_weight():
+    rng = np.random.default_rng(3)
+    p = np.round(rng.dirichlet(np.ones(3), 300), 2)  # some scores are equal
+    y, weights = rng.integers(0, 3, 300), rng.random(300)
+    found = beside.one_against_rest(p, y, weights).reshape(3, 3)
+    for k, (auc, brier, _) in enumerate(found):
+        about = y == k, p[:, k]
+        assert auc == pytest.approx(roc_auc_score(*about, sample_weight=weights))
+        assert brier == pytest.approx(np.average((p[:, k] - (y == k)) ** 2, weights=weights))
