@@ -280,6 +280,20 @@ def test_the_sentence_on_a_step_after_training_has_the_sign_of_its_interval(
     assert outcome.verdict == verdict and words in outcome.evidence
 
 
+@pytest.mark.parametrize(
+    "own, paper, verdict",
+    [
+        ([1, 1], [1, 1], _facts.REPRODUCED),
+        ([1, -1], [0, -1], _facts.DIFFERS),
+        ([1, 0], [0, 0], _facts.NOISE),
+        ([1, 1], [1, 0], _facts.DEPENDS),
+        ([-1, 0], [1, 1], _facts.DEPENDS),
+    ],
+)
+def test_the_verdict_on_all_classes_depends_on_the_mix_where_the_mixes_differ(own, paper, verdict):
+    assert _reproduced.verdict_of(own, paper) == verdict
+
+
 @pytest.mark.parametrize("mix", ["own", "paper"])
 def test_gaps_are_those_of_the_first_model_over_the_second(entries, mix):
     table = _reproduced.ece_gaps(entries.facts, "Single Dense", "Proposed", mix)
