@@ -250,3 +250,5 @@ def test_heat_that_follows_each_mask_beats_both_references_and_blind_heat_beats_
     blind = gradcam.share_table(np.ones((40, 8, 8)), masks, everyone, other, 100)
     assert not blind.loc["all", ["more than area", "more than another"]].any()
     assert blind.loc["all", "estimate"] == pytest.approx(blind.loc["all", "area"])
+    outside = gradcam.share_table(1.1 - masks, masks, everyone, other, 100)
+    assert (outside.loc["all", ["more than area", "more than another"]] == -1).all()
