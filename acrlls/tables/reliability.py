@@ -52,9 +52,10 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
     answer = {len(runs): "Yes", 0: "No"}.get(held, "Nearly" if held > len(runs) / 2 else "Seldom")
     return (
         f"**{answer}, on images like these: of the answers given with a confidence near {middle}, "
-        f"{found[0]} to {found[1]} were right in {len(runs)} runs.** The 95 % interval holds {middle} in {held} of them; that of "
-        f"the lowest share is {about.removeprefix('95 % interval ')}. A run gives "
-        f"{min(sizes)} to {max(sizes)} such answers."
+        f"{found[0]} to {found[1]} were right in {len(runs)} runs.** The 95 % interval holds "
+        f"{middle} in {held} of them; that of the lowest share is "
+        f"{about.removeprefix('95 % interval ')}. A run gives {min(sizes)} to {max(sizes)} such "
+        "answers."
     )
 
 
