@@ -1,10 +1,13 @@
 """Section 10: what is known about the estimators holds where the truth is known; its sentences."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import softmax
 
 from acrlls import calibration
+from acrlls.calibration import populations
+from acrlls.config import PROJECT
 from acrlls.tables import estimators, words
 from acrlls.tables.estimators import ESTIMATORS, study
 
@@ -69,3 +72,9 @@ def test_the_section_says_which_bias_there_is(bent):
     calm = tables[estimators.CALIBRATED].loc[("uniform", 300)]
     assert estimators.bias_table(tables, 300).iloc[0, -2] == calm.bias
     assert f"mean class-wise ECE of {words.error(calm['mean'])}," in estimators.finding(tables, 300)
+
+
+def test_the_recorded_coverage_is_of_every_population():
+    record = pd.read_csv(PROJECT / "results" / "coverage" / "coverage.csv")
+    assert list(record.population.unique()) == list(populations.synthetic(2500))
+    assert {"isotonic", "histogram"} <= set(record.population)
