@@ -1,5 +1,6 @@
 """A mistake that a user can make at the command line is a message, never a traceback."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -215,7 +216,9 @@ def test_doctor_finds_the_quick_profile_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("ACRLLS_DATA", raising=False)
     assert cli.main(["doctor"]) == 0, capsys.readouterr().out
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["ok"] * 6
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines()] == ["ok"] * 6
+    assert re.search(r"quick (under )?\d+, laptop \d+, paper \d+;", said)
 
 
 def test_doctor_names_a_data_folder_that_is_not_there(tmp_path, monkeypatch, capsys):
