@@ -332,12 +332,12 @@ while not there.exists():
     assert time.monotonic() < end, "the other section does not run"
     time.sleep(0.05)"""
     for name, names in {"01_a": ("a", "b"), "02_b": ("b", "a")}.items():
-        write_cells(copy)(name, "# Title", meet.format(folder=str(copy), names=names))
+        write_cells(copy)(name, "# Title", PARAMETERS, meet.format(folder=str(copy), names=names))
     outcome = build(copy, ACRLLS_JOBS="2")
     assert outcome.returncode == 0, outcome.text
     assert " s, 2 at once" in outcome.text
     for name in ("01_a", "02_b"):
-        write_cells(copy)(name, "# Title", "print('again')")
+        write_cells(copy)(name, "# Title", PARAMETERS, "print('again')")
     config = yaml.safe_load((copy / "book" / "_config.yml").read_text())
     config["sphinx"]["config"]["acrlls_first"] = ["01_a"]
     (copy / "book" / "_config.yml").write_text(yaml.safe_dump(config))
@@ -347,7 +347,7 @@ while not there.exists():
 
 @pytest.mark.thorough
 def test_after_a_failure_no_other_section_begins(copy):
-    write_cells(copy)("01_a", "# First", "print('changed')")
+    write_cells(copy)("01_a", "# First", PARAMETERS, "print('changed')")
     write_cells(copy)("02_b", "# Second", "raise ValueError('on purpose')")
     outcome = build(
         copy, strict=False, ACRLLS_JOBS="1"
@@ -379,7 +379,7 @@ def test_a_failing_section_fails_the_build_and_is_never_taken_for_fresh(copy):
 
 @pytest.mark.thorough
 def test_one_build_that_keeps_going_shows_every_failing_section(copy):
-    write_cells(copy)("01_a", "# First", "raise ValueError('one')")
+    write_cells(copy)("01_a", "# First", PARAMETERS, "raise ValueError('one')")
     write_cells(copy)("02_b", "# Second", "raise ValueError('two')")
     outcome = build(copy, "--keep-going")
     assert outcome.returncode != 0
