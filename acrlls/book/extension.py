@@ -18,7 +18,7 @@ import yaml
 
 import acrlls
 from acrlls.backend import import_keras
-from acrlls.book.front import findings, front, in_short, status_page
+from acrlls.book.front import findings, front, in_short, renew, status_page
 from acrlls.book.sections import Section, states, stderr
 from acrlls.book.workers import Task, bring_all, jobs
 from acrlls.config import UserError, absolute_paths, hint
@@ -89,10 +89,7 @@ def bring_sections(app, config) -> None:
         "front": "\n\n".join(filter(str.strip, said)),
     }
     for name, text in pages.items():
-        file = book / "sections" / f"{name}.md"
-        # Sphinx reads again what has a new time
-        if not file.is_file() or file.read_text("utf-8") != text:
-            file.write_text(text, "utf-8")
+        renew(book / "sections" / f"{name}.md", text)
 
 
 def _execute(tasks: list[Task], keep_going: bool, at_once: int) -> dict:

@@ -31,7 +31,7 @@ def front(notebook, folder: Path) -> str:
             said.append(f"```{{raw}} html\n{data['text/html']}\n```")
         elif "image/svg+xml" in data:
             file = folder / f"front_{len(said)}.svg"
-            file.write_text(data["image/svg+xml"], "utf-8")
+            renew(file, data["image/svg+xml"])
             options = cell.metadata.get("mystnb", {})
             alt = options.get("image", {}).get("alt", "")
             caption = options.get("figure", {}).get("caption", "")
@@ -46,6 +46,12 @@ def front(notebook, folder: Path) -> str:
             some = ["\n".join(["::::{grid} 1 1 2 2", ":gutter: 3", "", *some, "::::"])]
         parts += some
     return "\n\n".join(parts) + "\n"
+
+
+def renew(file: Path, text: str) -> None:
+    """Write a file if it is not as it should be: Sphinx reads again what has a new time."""
+    if not file.is_file() or file.read_text("utf-8") != text:
+        file.write_text(text, "utf-8")
 
 
 def found(notebook) -> str:
