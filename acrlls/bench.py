@@ -227,6 +227,7 @@ def machine(config: Config, n: int = 10_000) -> dict:
     named = [line.split(":")[1].strip() for line in cpu.splitlines() if "model name" in line]
     return {
         "cpu": named[0] if named else platform.processor(),
+        "vnni": "avx512_vnni" in cpu if cpu else None,
         "cores": os.cpu_count(),
         "engine": engine_version(engine()),
         **environment(),

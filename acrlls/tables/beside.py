@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from acrlls.config import Config
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
-from acrlls.tables.compare import classwise_ece, crossed, weighted_auc
+from acrlls.tables.compare import classwise_ece, crossed, weighted_auc, weighted_mean
 from acrlls.tables.recorded import has_paper_classes, is_paper, mix_weights
 from acrlls.tables.words import plural, signed
 
@@ -106,45 +106,49 @@ def estimate(statistic, runs, phases=(None,), resamples: int = 1000) -> tuple[np
 # --- statistics and the index of what they give -------------------------------------------------
 
 
+# Each takes probabilities, labels and weights as :func:`acrlls.tables.compare.measures` does.
+
+
 def confusion_scores(p, labels, weights) -> np.ndarray:
-    """Precision, recall and F1 ``(classes, 3)``."""
+    """Precision, recall and F1 ``(..., classes, 3)``."""
     classes = p.shape[1]
-    cells = labels * classes + p.argmax(axis=1)
-    counts = np.bincount(cells, weights, classes**2).reshape(classes, classes)
-    right, said, true = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
+    cells = np.eye(classes**2)[labels * classes + p.argmax(axis=1)]
+    counts = weighted_mean(cells, weights).reshape(*weights.shape[:-1], classes, classes)
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    said, true = counts.sum(axis=-2), counts.sum(axis=-1)
     with np.errstate(invalid="ignore"):
-        return np.array([right / said, right / true, 2 * right / (said + true)]).T
+        return np.stack([right / said, right / true, 2 * right / (said + true)], axis=-1)
 
 
-def accuracy(p, labels, weights) -> float:
-    """Weighted share of right predictions."""
-    return np.average(p.argmax(axis=1) == labels, weights=weights)
+def accuracy(p, labels, weights) -> np.ndarray:
+    """Weighted share of right predictions, ``(..., 1)``."""
+    return weighted_mean(p.argmax(axis=1)[:, None] == labels[:, None], weights)
 
 
 def scores(p, labels, weights) -> np.ndarray:
     """Table IV: accuracy and macro F1."""
-    each = confusion_scores(p, labels, weights)
-    return np.array([accuracy(p, labels, weights), np.nanmean(each[:, 2])])
+    f1 = confusion_scores(p, labels, weights)[..., 2]
+    means = np.nanmean(f1, axis=-1, keepdims=True)
+    return np.concatenate([accuracy(p, labels, weights), means], axis=-1)
 
 
 def table_3(p, labels, weights) -> np.ndarray:
     """Table III: by class precision, recall and F1, then accuracy and macro F1."""
-    each = confusion_scores(p, labels, weights)
-    return np.array([*each.ravel(), *scores(p, labels, weights)])
+    each = confusion_scores(p, labels, weights).reshape(*weights.shape[:-1], -1)
+    return np.concatenate([each, scores(p, labels, weights)], axis=-1)
 
 
 def one_against_rest(p, labels, weights) -> np.ndarray:
     """By class AUC, Brier score and ECE in 15 bins."""
-    brier = np.average((np.eye(p.shape[1])[labels] - p) ** 2, axis=0, weights=weights)
-    ece = classwise_ece(p, labels, weights)
-    (auc,) = weighted_auc(p, labels, weights[None])
-    return np.array([auc, brier, ece]).T.ravel()
+    brier = weighted_mean((np.eye(p.shape[1])[labels] - p) ** 2, weights)
+    three = weighted_auc(p, labels, weights), brier, classwise_ece(p, labels, weights)
+    return np.stack(three, axis=-1).reshape(*weights.shape[:-1], -1)
 
 
 def phases(p, labels, weights) -> np.ndarray:
     """Accuracy of two models ``(2, n, classes)``, and the gain of the second."""
     one, two = (accuracy(q, labels, weights) for q in p)
-    return np.array([one, two, two - one])
+    return np.concatenate([one, two, two - one], axis=-1)
 
 
 def by_class(measures: Sequence[str], extra=()) -> Callable:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 from acrlls import calibration
 from acrlls.method import VARIANTS
@@ -56,53 +57,64 @@ class Difference:
 
 
 def measures(p, labels, weights=None, bins: int = 15) -> np.ndarray:
-    """The ``MEASURES`` of probabilities ``(n, classes)``, each image by its weight ``(n,)``."""
+    """The ``MEASURES`` of probabilities ``(n, classes)``, each image by its weight: ``(4,)`` for
+    weights ``(n,)``, ``(sets, 4)`` for several sets of them, ``(sets, n)``."""
     weights = np.ones(len(p)) if weights is None else weights
     truth = np.eye(p.shape[1])[labels]
     each = p.argmax(axis=1) == labels, -np.log(p[truth > 0].clip(1e-15)), ((p - truth) ** 2).sum(1)
-    means = np.average(each, axis=1, weights=weights)
-    return np.array([*means, classwise_ece(p, labels, weights, bins).mean()])
+    ece = classwise_ece(p, labels, weights, bins).mean(axis=-1, keepdims=True)
+    return np.concatenate([weighted_mean(np.transpose(each), weights), ece], axis=-1)
+
+
+def weighted_mean(values, weights) -> np.ndarray:
+    """Mean of values ``(n, columns)`` by weights ``(n,)`` or ``(sets, n)``: the last axis is of the
+    columns."""
+    return weights @ values / weights.sum(axis=-1, keepdims=True)
 
 
 def classwise_ece(p, labels, weights, bins: int = 15) -> np.ndarray:
-    """ECE of each class ``(classes,)`` in bins of equal width, each image by its weight."""
-    classes = p.shape[1]
+    """:func:`acrlls.calibration.classwise_ece` for many sets of weights, as in :func:`measures`:
+    ``(..., classes)``."""
+    n, classes = p.shape
     place = np.ceil(p * bins).clip(1, bins).astype(int) - 1 + bins * np.arange(classes)
-    gap = (np.eye(classes)[labels] - p) * weights[:, None]
-    sums = np.bincount(place.ravel(), gap.ravel(), minlength=bins * classes)
-    return np.abs(sums).reshape(classes, bins).sum(axis=1) / weights.sum()
+    gap = np.eye(classes)[labels] - p
+    rows = np.arange(n + 1) * classes
+    held = csr_array((gap.ravel(), place.ravel(), rows), (n, classes * bins))
+    sums = np.abs(weighted_mean(held, weights))
+    return sums.reshape(*weights.shape[:-1], classes, bins).sum(axis=-1)
 
 
 def weighted_auc(p, labels, weights) -> np.ndarray:
-    """AUC of each class against the rest, for images that count by weights ``(sets, n)``:
-    ``(sets, classes)``; ties count one half."""
+    """AUC of each class against the rest, weighted as in :func:`measures`, ``(..., classes)``; ties
+    count one half."""
     found = []
     for k, score in enumerate(p.T):
         order = np.argsort(score)
         first = np.flatnonzero(np.diff(score[order], prepend=-1))  # equal scores stay together
-        sorted_, hits = weights[:, order].astype(float), labels[order] == k
-        hit, miss = (np.add.reduceat(sorted_ * which, first, axis=1) for which in (hits, ~hits))
-        below = miss.cumsum(axis=1) - miss / 2
-        found.append((hit * below).sum(axis=1) / (hit.sum(axis=1) * miss.sum(axis=1)))
-    return np.column_stack(found)
+        sorted_, hits = weights[..., order].astype(float), labels[order] == k
+        hit, miss = (np.add.reduceat(sorted_ * which, first, axis=-1) for which in (hits, ~hits))
+        below = miss.cumsum(axis=-1) - miss / 2
+        found.append((hit * below).sum(axis=-1) / (hit.sum(axis=-1) * miss.sum(axis=-1)))
+    return np.stack(found, axis=-1)
 
 
 def crossed(statistic: Callable, p, labels, weights, resamples: int, seed: int = 0) -> np.ndarray:
     """A statistic over runs and, within each class, images drawn again, ``(resamples, values)``:
-    the mean over the drawn runs of ``statistic(p[run], labels, weights)``. ``p`` is ``(runs, n,
+    the mean over the drawn runs of ``statistic(p[run], labels, weights)``, which takes the weights
+    of many drawings at once, ``(sets, n)``, and gives ``(sets, values)``. ``p`` is ``(runs, n,
     classes)``, or with several models a run ``(runs, models, n, classes)``."""
-    rng, runs = np.random.default_rng(seed), len(p)
+    rng, runs, n = np.random.default_rng(seed), len(p), len(labels)
     members = [np.flatnonzero(labels == k) for k in np.unique(labels)]
-    drawn = []
-    for _ in range(resamples):
-        images = np.concatenate([rng.choice(rows, len(rows)) for rows in members])
-        times = np.bincount(rng.integers(runs, size=runs), minlength=runs)
-        each = [
-            times[r] * statistic(p[r][..., images, :], labels[images], weights[images])
-            for r in np.flatnonzero(times)
-        ]
-        drawn.append(np.sum(each, axis=0) / runs)
-    return np.array(drawn)
+    found, most = [], max(1, 10**7 // n)  # drawings at once, to bound the memory
+    for sets in (min(most, resamples - k) for k in range(0, resamples, most)):
+        images, times = np.zeros((sets, n)), np.zeros((sets, runs))
+        for k in range(sets):
+            chosen = np.concatenate([rng.choice(rows, len(rows)) for rows in members])
+            images[k] = np.bincount(chosen, minlength=n)
+            times[k] = np.bincount(rng.integers(runs, size=runs), minlength=runs)
+        images *= weights
+        found.append(sum(times[:, [r]] * statistic(p[r], labels, images) for r in range(runs)))
+    return np.concatenate(found) / runs
 
 
 def compare(

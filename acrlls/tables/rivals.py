@@ -15,7 +15,7 @@ from acrlls.calibration import holm
 from acrlls.config import UserError
 from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
-from acrlls.tables.compare import ECE, crossed, measures
+from acrlls.tables.compare import ECE, crossed, measures, weighted_mean
 from acrlls.tables.recorded import STEP, probabilities
 from acrlls.tables.words import error, number, plural, signed
 
@@ -127,9 +127,13 @@ def gaps_in_nll(runs: Iterable[Run], weighted: bool, resamples: int = 1000) -> p
     for method in [m for m in METHODS if losses.get(m, {}).keys() & usual]:
         both = sorted(losses[method].keys() & usual)
         gaps = np.array([losses[method][s] - usual[s] for s in both])[:, :, None]
-        drawn = crossed(lambda gap, *_: gap.mean(), gaps, y, np.ones(len(y)), resamples)
+        drawn = crossed(_mean_gap, gaps, y, np.ones(len(y)), resamples)
         rows[method] = [gaps.mean(), *np.quantile(drawn, [0.025, 0.975])]
     return pd.DataFrame(rows, index=["difference", "low", "high"]).T
+
+
+def _mean_gap(gaps, labels, weights) -> np.ndarray:
+    return weighted_mean(gaps, weights)
 
 
 def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.DataFrame:

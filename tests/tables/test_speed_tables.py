@@ -118,3 +118,11 @@ def test_recorded_costs_are_within_what_the_page_says_of_them():
     assert times.loc["peak memory in MB"].drop("ratio").max() < 2000
     assert times.ratio["seconds in epochs"] < 10
     assert workers["times as fast"].iloc[0] == 1 and len(workers) == 5
+
+
+def test_a_row_a_recorded_machine_has_the_ratios_of_its_own_hours(paper):
+    table, hours = speed.machines(), speed.hours(*paper)
+    assert "quick" not in table.index  # phantoms
+    ratio = (hours.plain / hours.bank)["whole job, BatchNorm updating"]
+    assert table.loc["paper"]["plain Keras", "BatchNorm updating"] == pytest.approx(ratio)
+    assert set(table["AVX-512 VNNI"]) <= {"yes", "no", "not noted"}
