@@ -18,6 +18,9 @@ CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome | head -1
 BIN      := $(VENV)/bin
 LOCKED   := constraints.txt pyproject.toml
 
+# Where this is set, as in many containers, every process compiles TensorFlow anew: 10 s of CPU in place of 4.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: book slides pdf test thorough style clean distclean
 .DELETE_ON_ERROR:
 
