@@ -12,21 +12,23 @@ import nbformat
 
 from acrlls.book.sections import ENVIRONMENT, stderr, versions
 
-_CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<text>.+)", re.DOTALL)
+_CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<verdict>.+?[.])( (?P<more>.+))?", re.DOTALL)
 
 
 def front(notebook, folder: Path) -> str:
     """Markdown of what the cells tagged ``front`` say and show, in their order; their figures are
     written into ``folder``, those that recompute stay HTML.
 
-    Neighbouring sentences that begin with a question in bold become a grid of cards. A figure's
-    alternative text and caption are those of its cell.
+    Neighbouring sentences that begin with a question in bold become a grid of cards, of which the
+    first sentence after the question heads the others. A figure's alternative text and caption are
+    those of its cell.
     """
     said = []
     for cell, data in _shown(notebook, "front"):
         text = data.get("text/markdown", "").strip()
         if card := _CARD.fullmatch(text):
-            said.append(f":::{{grid-item-card}} {card['title']}\n{card['text']}\n:::")
+            about = f"**{card['verdict']}**\n\n{card['more'] or ''}"
+            said.append(f":::{{grid-item-card}} {card['title']}\n:class-card: answer\n\n{about}\n:::")
         elif 'class="explore"' in data.get("text/html", ""):
             said.append(f"```{{raw}} html\n{data['text/html']}\n```")
         elif "image/svg+xml" in data:
