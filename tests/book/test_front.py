@@ -15,7 +15,9 @@ def cell(tags, *outputs, **metadata):
 
 def test_sentences_figures_and_cards_come_in_order_and_nothing_else(tmp_path):
     picture = {"image/svg+xml": "<svg/>"}
-    cards = [{"text/markdown": f"**{title}?** Because {title}. By 0.1."} for title in ("One", "Two")]
+    cards = [
+        {"text/markdown": f"**{title}?** Because {title}. By 0.1."} for title in ("One", "Two")
+    ]
     notebook = new_notebook(
         cells=[
             cell(["front"], {"text/markdown": "A verdict."}),
