@@ -38,11 +38,22 @@ NONE = "The runs that would answer this are not recorded; `results/rivals.sh` re
 
 
 def recorded(name: str = "rivals") -> list[Run]:
-    """The runs that the study of rivals recorded; none where there are none."""
+    """The runs of Phase 1 alone that the study of rivals recorded; none where there are none, and a
+    ``UserError`` where two differ in other settings than method, class weights and seed."""
+    found = {}
     try:
-        return list(records(name).values())
+        every = records(name)
     except UserError:
         return []
+    for run in (run for run in every.values() if not run.config.phase2_epochs):
+        key = _method(run), run.config.class_weights, run.config.seed
+        if key in found:
+            raise UserError(
+                f"recorded is {name!r}, by which there are two runs of {key[0]}, seed {key[2]}: "
+                f"{found[key].folder} and {run.folder}; give the beginning of the records' names"
+            )
+        found[key] = run
+    return list(found.values())
 
 
 def augrc(p, y) -> float:
@@ -160,7 +171,8 @@ def _testable(rows: pd.DataFrame) -> bool:
 def answer(table: pd.DataFrame, weighted: bool = True) -> str:
     """Whether the raw ECE of most rival losses is above that of cross-entropy, as was predicted,
     and how many differences from it are shown."""
-    raw = paired(table, weighted, "", ECE).drop(OURS, errors="ignore")
+    every = paired(table, weighted, "", ECE)
+    raw = every.drop(OURS, errors="ignore")
     if raw.empty:
         return NONE
     usual = table[(table.method == USUAL) & (table.weighted == weighted) & (table.step == "")]
@@ -169,14 +181,18 @@ def answer(table: pd.DataFrame, weighted: bool = True) -> str:
     tested = f"with {plural(int(raw.seeds.min()), 'seed')} no single loss can reach p < 0.05"
     if _testable(raw):
         shown = (raw["p (Holm)"] < 0.05).sum()
-        tested = f"{shown or 'none'} of the differences is shown (Holm's p < 0.05)"
-    means = raw.difference + usual[ECE].mean()
+        verb = "is" if shown < 2 else "are"
+        tested = f"{shown or 'none'} of the differences {verb} shown (Holm's p < 0.05)"
+    means, ours = raw.difference + usual[ECE].mean(), ""
+    if OURS in every.index:
+        gap, p = every.loc[OURS, ["difference", "p (Holm)"]]
+        ours = f"Proposed differs from cross-entropy by {error(gap, True)} (Holm's p = {number(p, 2)}). "
     return (
         "**In runs of Phase 1 only, the mean ECE lies above that of cross-entropy for "
         f"{len(above)} of {plural(len(raw), 'rival loss', 'rival losses')}, {held}; {tested}.** "
         "Cross-entropy has "
         f"{error(usual[ECE].mean())}, its rivals {error(means.min())} ({means.idxmin()}) to "
-        f"{error(means.max())} ({means.idxmax()}). Cross-entropy's mean confidence minus its "
+        f"{error(means.max())} ({means.idxmax()}). {ours}Cross-entropy's mean confidence minus its "
         f"accuracy is {number(100 * surplus, 1, True)} percentage points."
     )
 

@@ -8,8 +8,9 @@ import pytest
 from conftest import labels_of
 from scipy.special import softmax
 
+from acrlls.config import UserError
 from acrlls.runs import Predictions
-from acrlls.tables import rivals
+from acrlls.tables import rivals, words
 from acrlls.tables.compare import ECE
 
 
@@ -125,3 +126,15 @@ def test_a_caption_tells_the_seeds(table):
     assert rivals.seeds_of(table, False) == "7 seeds a method"
     more = table[(table.method != "MbLS") | (table.seed < 3)]
     assert rivals.seeds_of(more, False) == "3 to 7 seeds a method"
+
+
+def test_the_sentence_tells_how_far_proposed_is_from_cross_entropy(table):
+    both = table.replace({"method": {"MbLS": rivals.OURS}})
+    row = rivals.paired(both, False, "", ECE).loc[rivals.OURS]
+    said = f"Proposed differs from cross-entropy by {words.error(row.difference, True)} (Holm's p"
+    assert said in rivals.answer(both, False) and "Proposed" not in rivals.answer(table, False)
+
+
+def test_records_that_are_no_study_of_rivals_are_told_apart():
+    with pytest.raises(UserError, match="two runs of .*, seed 0: .*laptop.* and .*laptop"):
+        rivals.recorded("laptop")
