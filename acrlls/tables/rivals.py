@@ -186,7 +186,8 @@ def answer(table: pd.DataFrame, weighted: bool = True) -> str:
     means, ours = raw.difference + usual[ECE].mean(), ""
     if OURS in every.index:
         gap, p = every.loc[OURS, ["difference", "p (Holm)"]]
-        ours = f"Proposed differs from cross-entropy by {error(gap, True)} (Holm's p = {number(p, 2)}). "
+        ours = f"{OURS} differs from cross-entropy by {error(gap, True)} "
+        ours += f"(Holm's p = {number(p, 2)}). "
     return (
         "**In runs of Phase 1 only, the mean ECE lies above that of cross-entropy for "
         f"{len(above)} of {plural(len(raw), 'rival loss', 'rival losses')}, {held}; {tested}.** "
