@@ -9,6 +9,7 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 from bs4 import BeautifulSoup
+from docutils import nodes
 
 from acrlls.book import pages
 from acrlls.config import PROJECT
@@ -33,8 +34,10 @@ def test_mending_removes_what_it_names_and_nothing_twice():
         '<details><summary><span class="toctree-toggle"></span></summary></details>'
         '<div class="sidebar-primary-item"> <a class="navbar-brand logo">Home</a></div><div></div>'
         '<div role="list" class="citation-list"><div class="citation" role="doc-biblioentry">'
+        '<span class="caption-number">Fig. 1.2 </span>'
     )
     better = pages.mended(html)
+    assert pages.mended('<span class="caption-number">Fig. 3 </span>') == ""
     assert pages.mended(better) == better
     page = BeautifulSoup(better, "html.parser")
     assert not page.select("script, [aria-label^=Toggle], [role]")
@@ -42,6 +45,13 @@ def test_mending_removes_what_it_names_and_nothing_twice():
     assert page.select_one("details summary")["aria-label"]
     assert page.nav.a.text == "Home" and len(page.select(".sidebar-primary-item")) == 1
     assert page.get_text().split() == BeautifulSoup(html, "html.parser").get_text().split()
+
+
+def test_a_percent_sign_stays_with_its_number_and_code_as_it_is():
+    text = "95 % of 3 % are"
+    words, code = nodes.paragraph("", text), nodes.literal(text, text)
+    pages._keep_percents(None, nodes.section("", words, nodes.paragraph("", "", code)), "")
+    assert words.astext() == "95\u00a0% of 3\u00a0% are" and code.astext() == text
 
 
 def test_links_of_a_section_name_its_notebook_and_the_tag(monkeypatch):
