@@ -67,9 +67,14 @@ def _collect() -> dict[str, Number]:
         numbers += [Number(f"{name}.{c}", text, where, f"{what}: {c}") for c, text in pairs]
     for roman, t in PUBLISHED["tables"].items():
         for row, cells in t["cells"].items():
-            key, where, what = f"table_{roman}.{row}", f"Table {roman}", f"of {t['rows']} {row}"
+            key, where, what = f"table_{roman}.{row}", f"Table {roman}", t["what"]
             numbers += [
-                Number(f"{key}.{column}", text, where, f"{column} {what}")
+                Number(
+                    f"{key}.{column}",
+                    text,
+                    where,
+                    what.format(row=row, column=column.replace("val_", "validation ")),
+                )
                 for column, text in zip(t["columns"], cells.split(), strict=True)
                 if text != "-"
             ]
