@@ -51,19 +51,19 @@ def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:
     rank = 1 + np.flatnonzero((grid.alpha == alpha) & (grid.tau == tau))[0]
     text = (
         f"The pair that the paper chose, {name((alpha, tau))}, has rank {rank} of {len(grid)} on "
-        f"the real images with one seed; the best there is {name((grid.alpha[0], grid.tau[0]))}."
+        f"the real images, with one seed; the best is {name((grid.alpha[0], grid.tau[0]))}."
     )
     if len(again) < 2:
         return text
     reach = spread(again)
     close = (grid.val_loss[1:] - grid.val_loss[0] < reach).sum()
     return (
-        f"**On the real images, {close} of the other {len(grid) - 1} pairs lie as close to the "
-        f"best one as another seed could move them.** By {len(again)} seeds of one pair, whose "
-        f"losses after the whole of Phase 1 have a standard deviation of "
-        f"{number(np.std(again, ddof=1))}, two seeds differ by up to {number(reach)} in 95 % of "
-        f"cases; the losses of the {len(grid)} pairs, after fewer epochs, spread over "
-        f"{number(np.ptp(grid.val_loss))}. {text}"
+        f"**On the real images, {close} of the other {len(grid) - 1} pairs of α and τ lie no "
+        f"further from the best one than two seeds of one pair from each other.** {text} Two seeds "
+        f"differ by up to {number(reach)} in validation loss in 95 % of cases, by the standard "
+        f"deviation of {len(again)} seeds after the whole of Phase 1, "
+        f"{number(np.std(again, ddof=1))}; the losses of the {len(grid)} pairs, after fewer "
+        f"epochs, spread over {number(np.ptp(grid.val_loss))}."
     )
 
 
