@@ -8,7 +8,7 @@ from acrlls.config import Config
 from acrlls.paper import show, table
 from acrlls.runs import Run, grid, records
 from acrlls.tables.seeds import spread
-from acrlls.tables.words import number, percent
+from acrlls.tables.words import number, percent, signed, span
 
 Pair = tuple[float, float]
 TITLES = {"rank": "rank", "val_loss": "loss", "val_accuracy": "accuracy"}
@@ -85,6 +85,24 @@ def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
     gap = losses.mean(axis=1) - losses.iloc[0].mean()
     rows = pd.DataFrame({"estimate": gap, "low": low, "high": high, "wins": wins})
     return rows.set_axis([name(pair) for pair in losses.index]).iloc[1:]
+
+
+def by_alpha(gaps: pd.DataFrame) -> pd.DataFrame:
+    """:func:`against_first` of the means over τ, as it is shown."""
+    rows = zip(gaps.estimate, gaps.low, gaps.high, strict=True)
+    text = [signed(*row, 3) for row in rows]
+    return pd.DataFrame({"difference (95 % interval)": text}, gaps.index)
+
+
+def alpha_sentence(grid: pd.DataFrame, where: str) -> str:
+    """Whether the largest α has the highest mean loss of a grid, as the paper says of its own."""
+    *others, last = grid.groupby("alpha").val_loss.mean().sort_index()
+    place = "neither the lowest nor the highest"
+    place = "the lowest" if last < min(others) else "the highest" if last > max(others) else place
+    return (
+        f"**{where} the largest α, {grid.alpha.max():.2f}, has {place} mean loss**: "
+        f"{number(last)}, the others {span(others)} (one seed a pair)."
+    )
 
 
 def finding(noise: pd.DataFrame, best: str, n: int) -> str:
