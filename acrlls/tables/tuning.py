@@ -58,10 +58,10 @@ def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:
     reach = spread(again)
     close = (grid.val_loss[1:] - grid.val_loss[0] < reach).sum()
     return (
-        f"**On the real images, {close} of the other {len(grid) - 1} pairs of α and τ lie no "
-        f"further from the best one than two seeds of one pair from each other.** {text} Two seeds "
-        f"differ by up to {number(reach)} in validation loss in 95 % of cases, by the standard "
-        f"deviation of {len(again)} seeds after the whole of Phase 1, "
+        f"**On the real images, the losses of {close} of the other {len(grid) - 1} pairs of α and "
+        f"τ are as close to the best as two seeds of one pair may be to each other.** {text} Two "
+        f"seeds differ by up to {number(reach)} in validation loss in 95 % of cases, by the "
+        f"standard deviation of {len(again)} seeds after the whole of Phase 1, "
         f"{number(np.std(again, ddof=1))}; the losses of the {len(grid)} pairs, after fewer "
         f"epochs, spread over {number(np.ptp(grid.val_loss))}."
     )

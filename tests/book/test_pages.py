@@ -161,6 +161,42 @@ def test_search_finds_a_term(tab, served):
 
 @pytest.mark.thorough
 @built
+@pytest.mark.parametrize(("width", "phone"), [(390, True), (1300, False)])
+def test_on_a_phone_what_scrolls_says_so_and_rows_become_cards(tab, width, phone):
+    hint, wider = (
+        "b => getComputedStyle(b, '::before').content",
+        "b => b.scrollWidth > b.clientWidth",
+    )
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.goto((HTML / "index.html").as_uri())
+    figure = tab.locator("figure.front").first
+    assert ("Swipe the figure" in figure.evaluate(hint)) == phone == figure.evaluate(wider)
+    assert (figure.evaluate("b => b.tabIndex") == 0) == phone  # the keyboard reaches what scrolls
+    answers = tab.locator("#the-verdict .sd-card").all()
+    assert len(answers) == 4
+    assert len({card.bounding_box()["x"] for card in answers}) == (1 if phone else 2)
+    tab.goto((HTML / "sections" / "00_verdict.html").as_uri())
+    boxes = tab.locator(".output.text_html:has(table)").all()
+    told = ["Swipe the table" in box.evaluate(hint) for box in boxes]
+    assert any(told) == phone and told == [box.evaluate(wider) for box in boxes]
+    tab.goto((HTML / "sections" / "11_ledger.html").as_uri())
+    for rows, shown in (("table.cards", "grid"), (".ledger", "block")):
+        row = tab.locator(f"{rows} tbody tr").first
+        assert row.evaluate("r => getComputedStyle(r).display") == (shown if phone else "table-row")
+    assert tab.locator("table.cards thead").is_visible() != phone
+
+
+@pytest.mark.thorough
+@built
+@each_page
+def test_figures_are_numbered_on_numbered_pages_alone(path):
+    numbers = [n.text.split()[1] for n in parsed(path).select(".caption-number")]
+    page = re.match(r"(\d+)\.", parsed(path).h1.text if parsed(path).h1 else "")
+    assert all(page and number.startswith(page[0]) for number in numbers), numbers
+
+
+@pytest.mark.thorough
+@built
 def test_print_shows_a_still_picture_in_place_of_each_slider(tab):
     tab.goto((HTML / "sections" / "14_touch.html").as_uri())
     tab.wait_for_selector("figure.explore.live")
