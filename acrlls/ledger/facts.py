@@ -137,12 +137,11 @@ class Facts:
 
     @cached_property
     def heads(self) -> list[tuple[Run]]:
-        """Recorded runs of Proposed with the published settings, of Phase 1 alone or, for want of
-        one, of both, one a seed.  Raises :class:`NotRecorded` where there are fewer than two."""
+        """Recorded runs of Proposed with the published settings, of Phase 1 alone or of both, one a
+        seed.  Raises :class:`NotRecorded` where there are fewer than two."""
         like, found = self.runs_of("Proposed")[0][0].config, {}
         free = ("phase2_epochs", "seed", "batchnorm_statistics")
-        known = records(self.recorded).values()
-        for run in sorted(known, key=lambda run: -run.config.phase2_epochs):
+        for run in records(self.recorded).values():
             if like.replace(**{name: getattr(run.config, name) for name in free}) == run.config:
                 found[run.config.seed] = (run,)
         if len(found) < 2:

@@ -22,7 +22,7 @@ HEADINGS = {
     "p_above": "p, larger",
     "p_below": "p, smaller",
 }
-ENDS = {"low": "true ECE, from", "high": "to"}  # of the 95 % interval, in a table that is shown
+ENDS = {"low": "true, from", "high": "to"}  # of the 95 % interval, in a table that is shown
 MEASURES = ["ece", "ece_quantile", "overconfidence", "underconfidence", "mce", "debiased_ece"]
 SLOW = ("smooth_ece", "brier_reliability")  # fitted anew to every drawing of the labels
 

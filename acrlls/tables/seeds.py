@@ -89,7 +89,7 @@ def seeds_sentence(table: pd.DataFrame) -> str:
     ways = ("yes", "as trained"), ("yes", "prior corrected"), ("no", "as trained")
     ece = [[table[ECE, "mean"][v, *way] for v in ("Baseline", "Proposed")] for way in ways]
     said = [f"{error(a)} for Baseline and {error(b)} for Proposed" for a, b in ece]
-    names = "with class weights", "with the weights divided out", "trained without them"
+    names = "with class weights", "with the weights divided out", "without class weights"
     best = [names[k] for k in np.argmin(ece, axis=0)]
     verdict = f"the mean class-wise ECE of both networks is lowest {best[0]}"
     if best[0] != best[1]:

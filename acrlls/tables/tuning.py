@@ -61,7 +61,7 @@ def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:
         f"**On the real images, the losses of {close} of the other {len(grid) - 1} pairs of α and "
         f"τ are as close to the best as two seeds of one pair may be to each other.** {text} Two "
         f"seeds differ by up to {number(reach)} in validation loss in 95 % of cases, by the "
-        f"standard deviation of {len(again)} seeds after the whole of Phase 1, "
+        f"standard deviation of {len(again)} seeds of runs of Phase 1 alone, "
         f"{number(np.std(again, ddof=1))}; the losses of the {len(grid)} pairs, after fewer "
         f"epochs, spread over {number(np.ptp(grid.val_loss))}."
     )

@@ -190,9 +190,10 @@ def test_on_a_phone_what_scrolls_says_so_and_rows_become_cards(tab, width, phone
 @built
 @each_page
 def test_figures_are_numbered_on_numbered_pages_alone(path):
-    numbers = [n.text.split()[1] for n in parsed(path).select(".caption-number")]
-    page = re.match(r"(\d+)\.", parsed(path).h1.text if parsed(path).h1 else "")
-    assert all(page and number.startswith(page[0]) for number in numbers), numbers
+    page = parsed(path)
+    numbers = [n.text.split()[1] for n in page.select(".caption-number")]
+    section = page.select_one("h1 .section-number")
+    assert all(section and n.startswith(section.text.strip()) for n in numbers), numbers
 
 
 @pytest.mark.thorough
