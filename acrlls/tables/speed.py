@@ -111,14 +111,14 @@ def finding(table: pd.DataFrame, batchnorm: str) -> str:
     tuned, fast = "", f"{ratio[whole]:.1f} times as fast as plain Keras as it comes"
     if TUNED in table:
         ours = table[TUNED] / table.bank
-        tuned = f"{ours[whole]:.1f} times as fast as plain Keras with the same TensorFlow kernels, "
+        tuned = f"{ours[whole]:.1f} times as fast as plain Keras with the same TensorFlow kernels "
         fast = f"and {fast}"
         tuned += f"(Phase 2: {ours[part]:.1f} times) "
     return (
         f"**With the feature bank the paper's whole job takes {bank:.1f} hours, {tuned}{fast}.** "
-        f"That takes {plain:.0f} hours (grid: {ratio['grid']:.0f} times, Phase 1: "
-        f"{ratio['Phase 1']:.1f} times, Phase 2: {ratio[part]:.1f} times). Projected from a "
-        f"smaller job on one machine, with a fresh view every epoch and {state}."
+        f"As it comes plain Keras takes {plain:.0f} hours, {ratio['grid']:.0f} times as long for "
+        f"the grid, {ratio['Phase 1']:.1f} times for Phase 1 and {ratio[part]:.1f} for Phase 2. "
+        f"Projected from a smaller job on one machine, with a fresh view every epoch and {state}."
     )
 
 
