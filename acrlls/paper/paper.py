@@ -115,14 +115,18 @@ def beside(ours: pd.Series, published: pd.Series) -> pd.DataFrame:
 
 def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: str | None = None):
     """A frame for the eye, as a pandas ``Styler``: fixed decimals for every column, or for each by
-    its (first) name, 4 for those not named, signed differences and changes, a dash for no number.
+    its (first) name, 4 for those not named, signed differences and changes but for zero, a dash for
+    no number.
     """
 
     def text(sign: str, places: int):
         def one(x):
             if isinstance(x, str):
                 return x
-            return "–" if pd.isna(x) else f"{x:{sign}z,.{places}f}".replace("-", "−")
+            if pd.isna(x):
+                return "–"
+            written = f"{x:{sign}z,.{places}f}".replace("-", "−")
+            return written if written.strip("+0.") else written.lstrip("+")
 
         return one
 
