@@ -104,7 +104,7 @@ def status_page(executed: dict, given: dict) -> str:
         outcome = f"{lines} message{'s' * (lines > 1)} on standard error" if lines else "passed"
         values = ", ".join(f"`{k}={v}`" for k, v in given[section].items()) or "as the profile says"
         link = f"[{section.title}]({section.name})"
-        rows.append(f"| {link} | {outcome} | {values} | {note.seconds:.0f} s | {note.finished} |")
+        rows.append(f"| {link} | {outcome} | {values} | {note.seconds:,.0f} s | {note.finished} |")
         total += note.seconds
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
     installed = {**versions(), "System": system}
@@ -124,7 +124,7 @@ once, so a build takes less than the sum of their times.
 | Section | Outcome | Parameters | Time | Executed |
 |---|---|---|---|---|
 {}
-| All | | | {:.0f} s | |
+| All | | | {:,.0f} s | |
 
 ## Versions
 

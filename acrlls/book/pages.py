@@ -32,6 +32,8 @@ _MENDS = [  # (what is found, what takes its place), in the HTML of a whole page
     # Roles of the bibliography that its elements must not have.
     (r'<div role="list" class="citation-list">', r'<div class="citation-list">'),
     (r' role="doc-biblioentry"', ""),
+    # A figure of a page without a number: its count over such pages would look like the paper's.
+    (r'<span class="caption-number">Fig\. \d+ </span>', ""),
     # Thebe, which no button starts; its settings come twice, which is an error of the page.
     (r"<script>const THEBE_JS_URL.*?</script>\s*", ""),
     (r"<script[^>]*sphinx-thebe\.js[^>]*></script>\s*", ""),
@@ -47,6 +49,7 @@ def setup(app) -> None:
     app.add_config_value("acrlls_opened_at", _opened_at(), "html")
     app.connect("config-inited", _addresses)
     app.connect("builder-inited", _add_folder)
+    app.connect("doctree-resolved", _keep_percents)
     app.connect("html-page-context", _complete)
     app.connect("build-finished", _mend_all)
 
@@ -83,6 +86,15 @@ def _addresses(app, config) -> None:
 def _add_folder(app) -> None:
     if SCRIPTS.is_dir():
         app.config.html_static_path.append(str(SCRIPTS))
+
+
+def _keep_percents(app, doctree, docname) -> None:
+    """No line begins with the % of a number that ends the one before; code stays as it is."""
+    from docutils.nodes import FixedTextElement, Text, literal
+
+    for text in list(doctree.findall(Text)):
+        if not isinstance(text.parent, (literal, FixedTextElement)) and " %" in text:
+            text.parent.replace(text, Text(re.sub(r"(?<=\d) %", "\u00a0%", text)))
 
 
 def _complete(app, pagename, templatename, context, doctree) -> None:

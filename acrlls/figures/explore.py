@@ -85,7 +85,7 @@ def explore_reliability(
 
     return Explorable(
         "reliability",
-        f"Reliability diagram, {of}, {title}, {n} test images, {bins} bins. The ECE is"
+        f"Reliability diagram, {of}, {title}, {n:,} test images, {bins} bins. The ECE is"
         f" {diagram.ece[k]:.4f}; a perfectly calibrated network would show {low:.4f} to {high:.4f}"
         " in nine of ten test sets.",
         "A point is a bin; its area grows with the number of images in it. A block is where the"
@@ -147,15 +147,15 @@ def explore_simplex(alpha: float, tau: float):
     true, least = ("A {:.3f}, B {:.3f}, C {:.3f}".format(*p) for p in (truth, best))
     return Explorable(
         "simplex",
-        f"The triangle of the probabilities of three classes, shaded by ACR's penalty for alpha"
-        f" {alpha:g} and tau {tau:g}. Where the truth is {true}, cross-entropy and ACR"
+        f"The triangle of the probabilities of three classes, shaded by ACR's penalty for α"
+        f" {alpha:g} and τ {tau:g}. Where the truth is {true}, cross-entropy and ACR"
         f" together are least at {least}.",
         "The stronger the blue, the larger the penalty. Each arrow shows where the penalty alone"
         " pulls a prediction. The circle is the truth, which the mouse can move; the diamond is the"
         " prediction with the least loss.",
         {
-            "alpha": slider("Alpha", 0, 1, 0.01, alpha),
-            "tau": slider("Tau", 0, 1, 0.05, tau),
+            "alpha": slider("α", 0, 1, 0.01, alpha),
+            "tau": slider("τ", 0, 1, 0.05, tau),
             "first": slider("Truth: A", 0.01, 0.98, 0.01, truth[0]),
             "share": slider("B’s share of the rest", 0.01, 0.99, 0.01, truth[1] / sum(truth[1:])),
         },
@@ -210,7 +210,7 @@ def study_spread(gap: float, images: int, spread: float, seeds: int, disagree: f
 def explore_seeds(spread: float, disagree: float):
     """How often the better of two methods looks worse; arguments as of :func:`study_spread`."""
     spread, disagree = round(float(spread), 2), round(float(disagree), 1)  # the sliders' steps
-    gap, images = 0.5, 3177
+    gap, images = 0.5, 3179
     sd = study_spread(gap, images, spread, 1, disagree)
     wrong = f"{100 * norm.cdf(0, gap, sd):.0f} %"
 
@@ -224,14 +224,14 @@ def explore_seeds(spread: float, disagree: float):
     return Explorable(
         "seeds",
         f"Differences in accuracy that repeated studies would find where one method is {gap:g}"
-        f" percentage points better, with {images} test images and one seed each: in {wrong} of the"
-        " studies the better method looks worse.",
+        f" percentage points better, with {images:,} test images and one seed each: in {wrong} of"
+        " the studies the better method looks worse.",
         "Each study trains both methods and tests them on the same images. Orange: studies in"
         " which the better method looks worse. The spread over seeds and the disagreement, the"
         " share of images that only one method gets right, begin at what the recorded runs show.",
         {
             "gap": slider("True gap (points)", 0, 3, 0.1, gap),
-            "images": slider("Test images", 177, 10177, 500, images),
+            "images": slider("Test images", 179, 10179, 500, images),
             "spread": slider("Spread over seeds", 0, 2, 0.01, spread),
             "seeds": slider("Seeds a method", 1, 20, 1, 1),
             "disagree": slider("Disagreement (%)", 1, 20, 0.1, disagree),
@@ -273,8 +273,8 @@ def explore_tuning(grid, published: tuple[float, float], per_image: float, sprea
 
     return Explorable(
         "tuning",
-        f"Grid of pairs of alpha and tau, each with the share of repetitions in which it would have"
-        f" the lowest validation loss; alpha {best[0]:g} and tau {best[1]:g} in"
+        f"Grid of pairs of α and τ, each with the share of repetitions in which it would have"
+        f" the lowest validation loss; α {best[0]:g} and τ {best[1]:g} in"
         f" {100 * won.max():.0f} %.",
         "Each pair keeps its measured loss as the true one, and noise is drawn anew: that of a"
         " finite number of validation images, and that of seeds. The frame marks the paper's pair.",

@@ -22,6 +22,7 @@ STYLE = {
     "axes.edgecolor": "#8A8A8A",
     "axes.labelcolor": INK,
     "axes.linewidth": 0.8,
+    "axes.prop_cycle": plt.cycler(color=COLOURS),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",

@@ -158,7 +158,7 @@ class Ledger(Mapping):
         main = main.value_counts().reindex(VERDICTS, fill_value=0)
         return (
             f"**Our runs reproduce {main[REPRODUCED] or 'none'} of the {len(MAIN)} main claims**: "
-            f"{told(main)}. The verdict that heads each of the {len(self)} claims: "
+            f"{told(main)}. All {len(self)} claims, by the verdict that heads their row: "
             f"{told(self.counts)}."
         )
 

@@ -155,8 +155,8 @@ def ece_noise(facts, claim, model: str, name: str = "sum"):
         f"{what} {own.published:.4f} for {model}; perfect calibration would show "
         f"{rows.floor.min():.4f} to {rows.floor.max():.4f} on average, depending on the reading. "
         f"It is lower than sampling noise explains in {below} of {len(rows)} readings{where} and "
-        f"higher in {above}. With 15 bins of equal width and Beta scores p is {own.below:.4f} for "
-        f"a value as low and {own.above:.4f} for one as high."
+        f"higher in {above}. With 15 bins of equal width and scores of a Beta distribution, p "
+        f"is {own.below:.4f} for a value as low and {own.above:.4f} for one as high."
     )
 
 

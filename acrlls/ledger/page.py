@@ -102,7 +102,8 @@ def verdicts(claims: Ledger):
     """How many claims each verdict heads, and what the verdict means, as a Styler."""
     counts = claims.counts[claims.counts > 0]
     frame = pd.DataFrame({"claims": counts, "meaning": pd.Series(MEANING).reindex(counts.index)})
-    return frame.style.set_properties(subset=["meaning"], **_WRAPPED)
+    styler = frame.style.set_properties(subset=["meaning"], **_WRAPPED)
+    return styler.set_table_styles([{"selector": "th.col1", "props": "text-align: left"}])
 
 
 def compared(facts: Facts) -> str:
@@ -128,8 +129,8 @@ def readings(tests: pd.DataFrame):
     tests = tests.assign(lower=tests.below < noise.LEVEL, higher=tests.above < noise.LEVEL)
     columns = {
         "published": ("published", "first"),
-        "least mean floor": ("floor", "min"),
-        "greatest mean floor": ("floor", "max"),
+        "lowest mean floor": ("floor", "min"),
+        "highest mean floor": ("floor", "max"),
         "readings": ("floor", "size"),
         "lower": ("lower", "sum"),
         "higher": ("higher", "sum"),
@@ -146,7 +147,7 @@ def published_gaps() -> pd.DataFrame:
 
 
 def gap_draws(facts: Facts) -> dict:
-    """Differences of two calibrated models by class, for 15 equal-width bins and Beta scores."""
+    """Differences of two calibrated models by class: 15 equal-width bins, Beta distribution."""
     column = noise.BINNINGS.index(("uniform", 15))
     return {c: noise.gap_floors(facts)[c, "Beta"][:, column] for c in CLASSES}
 
@@ -157,7 +158,8 @@ def gaps_that_stand_out(facts: Facts) -> pd.DataFrame:
     rows = noise.gap_tests(facts) < noise.LEVEL
     found = rows.groupby(["first", "second", "class"]).agg(["sum", "size"])
     counts = found["sum"].astype(str) + " of " + found["size"].astype(str)
-    return counts.unstack("class").loc[list(noise.PAIRS), list(CLASSES)]
+    table = counts.unstack("class").loc[list(noise.PAIRS), list(CLASSES)]
+    return table.set_axis(map(" minus ".join, table.index)).rename_axis(columns=None)
 
 
 def mcnemar_in_words(curve: pd.Series, ours: dict[str, int]) -> str:

@@ -67,9 +67,14 @@ def _collect() -> dict[str, Number]:
         numbers += [Number(f"{name}.{c}", text, where, f"{what}: {c}") for c, text in pairs]
     for roman, t in PUBLISHED["tables"].items():
         for row, cells in t["cells"].items():
-            key, where, what = f"table_{roman}.{row}", f"Table {roman}", f"of {t['rows']} {row}"
+            key, where, what = f"table_{roman}.{row}", f"Table {roman}", t["what"]
             numbers += [
-                Number(f"{key}.{column}", text, where, f"{column} {what}")
+                Number(
+                    f"{key}.{column}",
+                    text,
+                    where,
+                    what.format(row=row, column=column.replace("val_", "validation ")),
+                )
                 for column, text in zip(t["columns"], cells.split(), strict=True)
                 if text != "-"
             ]
@@ -110,14 +115,18 @@ def beside(ours: pd.Series, published: pd.Series) -> pd.DataFrame:
 
 def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: str | None = None):
     """A frame for the eye, as a pandas ``Styler``: fixed decimals for every column, or for each by
-    its (first) name, 4 for those not named, signed differences and changes, a dash for no number.
+    its (first) name, 4 for those not named, signed differences and changes but for zero, a dash for
+    no number.
     """
 
     def text(sign: str, places: int):
         def one(x):
             if isinstance(x, str):
                 return x
-            return "–" if pd.isna(x) else f"{x:{sign}z,.{places}f}".replace("-", "−")
+            if pd.isna(x):
+                return "–"
+            written = f"{x:{sign}z,.{places}f}".replace("-", "−")
+            return written if written.strip("+0.") else written.lstrip("+")
 
         return one
 

@@ -118,11 +118,11 @@ def finding(ways, where: str, with_weights: Setting, found: Mapping, bins: int =
         "" if np.isnan(without) else f" and training without them by {error(without - base, True)}"
     )
     several = [*dict.fromkeys(rows.runs.astype(int))]
-    counts = " or ".join(map(str, several[:-1] + [plural(several[-1], "run")]))
+    counts = plural(several[0], "run") + (f" with them, {several[-1]} without" * (len(several) > 1))
     return (
         f"**{gains[sign]} {beside.on(where).lower()}**{worse * ', and without class weights '}"
         f"{worse * 'Proposed has a higher NLL'}. The layers change the mean class-wise ECE of "
         f"Baseline, {error(base)}, by {error(layers.table.difference[ECE], True)}{each}; dividing "
-        f"the class weights out changes it by {error(corrected - base, True)}{other} ({counts} of "
-        "each, images' own class mix)."
+        f"the class weights out changes it by {error(corrected - base, True)}{other} (of each "
+        f"network {counts}; images' own class mix)."
     )

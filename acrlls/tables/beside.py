@@ -17,6 +17,7 @@ from acrlls.tables.recorded import has_paper_classes, is_paper, mix_weights
 from acrlls.tables.words import plural, signed
 
 REAL = "real images"
+DIFFERENCE = "difference: real images minus published (95 % interval)"
 SCORES = ("Precision", "Recall", "F1")
 ONE_CLASS = ("AUC", "Brier score", "ECE")
 
@@ -38,7 +39,7 @@ def caption(what: str, *networks: Sequence[Run]) -> str:
         return what
     runs = " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], "run")])
     each = " a network" if len(networks) > 1 else ""
-    return f"{what}; real images: {runs}{each}, weighted to the paper's class mix"
+    return f"{what}; real images: {runs}{each}, weighted to the paper's class mix; {DIFFERENCE}"
 
 
 def alone(config: Config) -> Markdown | None:

@@ -90,7 +90,7 @@ def finding() -> str:
     pairs = zip(CLASSES, formula, strict=True)
     agree = sum(NUMBERS[f"class_weight.{c}"].agrees(w) for c, w in pairs)
     return (
-        f"The published split follows exactly from the published counts, and "
+        f"**The published split follows exactly from the published counts**, and "
         f"{part_of(agree, len(CLASSES))} published class weights follow to the printed digit."
     )
 

@@ -105,6 +105,7 @@ def finding(tables: Mapping[str, pd.DataFrame], n: int) -> str:
     calm, slight = (tables[title].loc[("uniform", n)] for title in (CALIBRATED, SLIGHT))
     shown, truth, seen = (words.error(x) for x in (calm["mean"], slight.truth, slight["mean"]))
     return (
-        f"An ECE says little without its noise floor: on {n:,} images a perfectly calibrated model "
-        f"shows a mean class-wise ECE of {shown}, one with a true error of {truth} shows {seen}."
+        f"**An ECE says little without its noise floor**: on {n:,} images a perfectly calibrated "
+        f"model shows a mean class-wise ECE of {shown}, one with a true error of {truth} shows "
+        f"{seen}."
     )

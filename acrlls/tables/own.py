@@ -66,5 +66,5 @@ def finding(table: pd.DataFrame, images: int, demonstration: bool) -> Markdown:
         f"**On {folder} ({plural(images, kind)}) Proposed as trained {verdict}**: its mean "
         f"class-wise ECE is {error(ours.ECE)}, and perfect calibration would stay below "
         f"{error(ours['floor, 95 %'])} in 95 % of test sets. {network} {step} has the lowest NLL, "
-        f"{number(table.NLL.min())}, of one seed and without a test against the next."
+        f"{number(table.NLL.min())}, with one seed; no test compares it with the next."
     )

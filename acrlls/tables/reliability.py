@@ -22,6 +22,7 @@ HEADINGS = {
     "p_above": "p, larger",
     "p_below": "p, smaller",
 }
+ENDS = {"low": "true, from", "high": "to"}  # of the 95 % interval, in a table that is shown
 MEASURES = ["ece", "ece_quantile", "overconfidence", "underconfidence", "mce", "debiased_ece"]
 SLOW = ("smooth_ece", "brier_reliability")  # fitted anew to every drawing of the labels
 
@@ -49,11 +50,11 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
             f"**Of the answers given with a confidence near {middle}, {found[0]} were right** "
             f"({about}; {plural(sizes[0], 'image')})."
         )
-    answer = {len(runs): "Yes", 0: "No"}.get(held, "Nearly" if held > len(runs) / 2 else "Seldom")
+    where = {len(runs): "every run", 0: "no run"}.get(held, f"{held} of {len(runs)} runs")
     return (
-        f"**{answer}, on images like these: of the answers given with a confidence near {middle}, "
-        f"{found[0]} to {found[1]} were right in {len(runs)} runs.** The 95 % interval holds "
-        f"{middle} in {held} of them; that of the lowest share is "
+        f"**Of the answers given with a confidence near {middle}, {found[0]} to {found[1]} were "
+        f"right, on images like these; in {where} the share agrees with {middle}.** It agrees if "
+        f"its 95 % interval holds {middle}; that of the lowest share is "
         f"{about.removeprefix('95 % interval ')}. A run gives {min(sizes)} to {max(sizes)} such "
         "answers."
     )
@@ -94,7 +95,7 @@ def bins_sentence(tables: dict[int, pd.DataFrame]) -> str:
         "With no number of bins": ~small.any(axis=1),
         "Depending on the number of bins": small.any(axis=1) & ~small.all(axis=1),
     }
-    return " ".join(f"{what}: {listed(small.index[g])}." for what, g in groups.items())
+    return " ".join(f"{what}: {listed(small.index[g])}." for what, g in groups.items() if g.any())
 
 
 def measures(run, bins: int, resamples: int) -> pd.DataFrame:

@@ -107,23 +107,23 @@ def one_by_one(run: Run) -> pd.DataFrame:
 def finding(scales, largest: float, moved: pd.DataFrame, real: Sequence[Run], title: str) -> str:
     """What the scales of the recorded runs show, and those of this build's one run under a heading
     such as "phantom"; ``largest`` is from :func:`fold`, ``moved`` from :func:`moves`."""
-    said = ""
+    said = (
+        f"**A scale cannot be read by itself**: {on(title).lower()}, moving the scales into the "
+        f"layer before changes no probability by more than {power(largest)}. They end there at "
+        f"{span(scales)} with one seed."
+    )
     if real:
         theirs = table("II")["Phase 2"]
         ours = pd.DataFrame([r.best_scales(2)[theirs.index] for r in real])
         same = (ours.rank(axis=1) == theirs.rank()).all(axis=1).sum()
-        said = (
-            f"On the real images the scales end at {span(ours)} (published: {span(theirs)}); they "
-            f"have the order of Table II in {same} of {plural(len(real), 'run')}. "
+        said += (
+            f" On the real images they end at {span(ours)} (published: {span(theirs)}); they "
+            f"have the order of Table II in {same} of {plural(len(real), 'run')}."
         )
     if SPREAD in moved:
         beyond = part_of((moved[CHANGE].abs() > 2 * moved[SPREAD]).sum(), len(moved))
         said += (
-            f"Between the phases they change by {span(moved[CHANGE])} on average over the runs; "
-            f"more than twice the standard deviation over runs in {beyond} classes. "
+            f" Between the phases they change by {span(moved[CHANGE])} on average over the runs, "
+            f"in {beyond} classes by more than twice the standard deviation over runs."
         )
-    return (
-        f"{said}**A scale cannot be read by itself**: {on(title).lower()}, moving the scales into "
-        f"the layer before changes no probability by more than {power(largest)}. They end there "
-        f"at {span(scales)} with one seed."
-    )
+    return said

@@ -54,7 +54,8 @@ def plot_validation(found: Sequence[Setting]):
     """Validation loss over Phase 2, a line a run, by setting and network."""
     with figures.style():
         axis = plt.subplots(figsize=(7, 3))[1]
-    lines, shades = ("-", "--", ":", "-."), plt.rcParams["axes.prop_cycle"].by_key()["color"]
+        shades = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    lines = "-", "--", ":", "-."
     for setting, line in zip(found, lines, strict=False):
         for network, shade in zip(NETWORKS, shades, strict=False):
             for k, run in enumerate(setting.of(network)):
@@ -62,6 +63,8 @@ def plot_validation(found: Sequence[Setting]):
                 label = f"{VARIANTS[network].title}, {setting.title}" if not k else None
                 axis.plot(rows.epoch, rows.val_loss, line, color=shade, lw=1.2, label=label)
     axis.set(xlabel="epoch of Phase 2", ylabel="validation loss", yscale="log")
+    axis.set_yticks(ticks := [0.2, 0.3, 0.5, 1.0], map(str, ticks))
+    axis.minorticks_off()
     axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return axis
 
@@ -86,11 +89,17 @@ def seeds_sentence(table: pd.DataFrame) -> str:
     ways = ("yes", "as trained"), ("yes", "prior corrected"), ("no", "as trained")
     ece = [[table[ECE, "mean"][v, *way] for v in ("Baseline", "Proposed")] for way in ways]
     said = [f"{error(a)} for Baseline and {error(b)} for Proposed" for a, b in ece]
+    names = "with class weights", "with the weights divided out", "without class weights"
+    best = [names[k] for k in np.argmin(ece, axis=0)]
+    verdict = f"the mean class-wise ECE of both networks is lowest {best[0]}"
+    if best[0] != best[1]:
+        verdict = (
+            f"the mean class-wise ECE is lowest {best[0]} for Baseline, {best[1]} for Proposed"
+        )
+    values = "; ".join(f"{name}, {words}" for name, words in zip(names, said, strict=True))
     return (
-        f"After Phase 1, over {table['seeds', ''].min()} seeds, the mean class-wise ECE with class "
-        f"weights is {said[0]}; with the weights divided out, {said[1]}; trained without them, "
-        f"{said[2]}. The standard deviation over seeds is at most "
-        f"{error(table[ECE, 'sd'].max())}."
+        f"**After Phase 1, {verdict}**: {values} (means over {table['seeds', ''].min()} seeds, "
+        f"whose standard deviation is at most {error(table[ECE, 'sd'].max())})."
     )
 
 

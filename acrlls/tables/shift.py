@@ -85,7 +85,7 @@ def sure_of_the_unseen(runs: Sequence[Run]) -> str:
         f"Of {len(new) // len(runs)} radiographs with tuberculosis, which no class stands for, "
         f"{percent((new.confidence >= 0.9).mean())} are given a class with a probability of 0.9 or "
         f"more; the commonest class is {most.index[0]} ({percent(most.iloc[0])}). A low confidence "
-        f"tells them from the test images with an AUROC of {number(area)}."
+        f"tells them from the test images with an AUC of {number(area)}."
     )
 
 

@@ -36,7 +36,7 @@ def settings(model, config: Config):
             layer = head.get("logits" if name == "classes" else name, {})
             of_config = name if hasattr(config, name) else f"{part}_{name}"
             ours = layer.get("units", layer.get("rate", getattr(config, of_config, np.nan)))
-            rows[n.what] = {"published": n.value, "ours": ours}
+            rows[n.what.removesuffix(" (printed as a word)")] = {"published": n.value, "ours": ours}
     both = pd.DataFrame(rows).T
     return both.style.format("{:g}", na_rep="–").set_caption("Settings, published and ours")
 

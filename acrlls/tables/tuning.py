@@ -8,7 +8,7 @@ from acrlls.config import Config
 from acrlls.paper import show, table
 from acrlls.runs import Run, grid, records
 from acrlls.tables.seeds import spread
-from acrlls.tables.words import number, percent
+from acrlls.tables.words import number, percent, signed, span
 
 Pair = tuple[float, float]
 TITLES = {"rank": "rank", "val_loss": "loss", "val_accuracy": "accuracy"}
@@ -51,19 +51,19 @@ def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:
     rank = 1 + np.flatnonzero((grid.alpha == alpha) & (grid.tau == tau))[0]
     text = (
         f"The pair that the paper chose, {name((alpha, tau))}, has rank {rank} of {len(grid)} on "
-        f"the real images with one seed; the best there is {name((grid.alpha[0], grid.tau[0]))}."
+        f"the real images, with one seed; the best is {name((grid.alpha[0], grid.tau[0]))}."
     )
     if len(again) < 2:
         return text
     reach = spread(again)
     close = (grid.val_loss[1:] - grid.val_loss[0] < reach).sum()
     return (
-        f"**On the real images, {close} of the other {len(grid) - 1} pairs lie as close to the "
-        f"best one as another seed could move them.** By {len(again)} seeds of one pair, whose "
-        f"losses after the whole of Phase 1 have a standard deviation of "
-        f"{number(np.std(again, ddof=1))}, two seeds differ by up to {number(reach)} in 95 % of "
-        f"cases; the losses of the {len(grid)} pairs, after fewer epochs, spread over "
-        f"{number(np.ptp(grid.val_loss))}. {text}"
+        f"**On the real images, the losses of {close} of the other {len(grid) - 1} pairs of α and "
+        f"τ are as close to the best as two seeds of one pair may be to each other.** {text} Two "
+        f"seeds differ by up to {number(reach)} in validation loss in 95 % of cases, by the "
+        f"standard deviation of {len(again)} seeds of runs of Phase 1 alone, "
+        f"{number(np.std(again, ddof=1))}; the losses of the {len(grid)} pairs, after fewer "
+        f"epochs, spread over {number(np.ptp(grid.val_loss))}."
     )
 
 
@@ -85,6 +85,24 @@ def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
     gap = losses.mean(axis=1) - losses.iloc[0].mean()
     rows = pd.DataFrame({"estimate": gap, "low": low, "high": high, "wins": wins})
     return rows.set_axis([name(pair) for pair in losses.index]).iloc[1:]
+
+
+def by_alpha(gaps: pd.DataFrame) -> pd.DataFrame:
+    """:func:`against_first` of the means over τ, as it is shown."""
+    rows = zip(gaps.estimate, gaps.low, gaps.high, strict=True)
+    text = [signed(*row, 3) for row in rows]
+    return pd.DataFrame({"difference (95 % interval)": text}, gaps.index)
+
+
+def alpha_sentence(grid: pd.DataFrame, where: str) -> str:
+    """Whether the largest α has the highest mean loss of a grid, as the paper says of its own."""
+    *others, last = grid.groupby("alpha").val_loss.mean().sort_index()
+    place = "neither the lowest nor the highest"
+    place = "the lowest" if last < min(others) else "the highest" if last > max(others) else place
+    return (
+        f"**{where} the largest α, {grid.alpha.max():.2f}, has {place} mean loss**: "
+        f"{number(last)}, the others {span(others)} (one seed a pair)."
+    )
 
 
 def finding(noise: pd.DataFrame, best: str, n: int) -> str:

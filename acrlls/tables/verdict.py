@@ -39,7 +39,7 @@ def _change(found: Difference, measure: str, digits: int = 3, factor: float = 1,
 
 def _seeds(found: Difference) -> str:
     seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
-    return seeds if found.pairs == found.seeds else f"{seeds}, {found.pairs} runs"
+    return seeds if found.pairs == found.seeds else f"{found.pairs} runs of {seeds}"
 
 
 def headline(layers: Mixes, step: Mixes, errors, floor: float) -> str:
@@ -101,7 +101,8 @@ def better(found: Mixes, others: Mapping[str, Difference] | None = None) -> str:
     differences in further settings, by their titles."""
     said = [
         f" {'W' if title.startswith('with') else 'With '}{title.removeprefix('w')}, the NLL of "
-        f"Proposed is higher by {_change(d, 'NLL')[4:]}, from {plural(d.pairs, 'run')}."
+        f"Proposed is higher by {_change(d, 'NLL')[4:].replace('+', '')}, from "
+        f"{plural(d.pairs, 'run')}."
         for title, d in (others or {}).items()
         if d.shows("NLL") == 1
     ]
@@ -116,8 +117,8 @@ def needed(step: Mixes) -> str:
     answer = "Not settled." if own == 0 else "No, on these images." if own < 0 else "Yes, here."
     if own == paper != 0:
         answer = "No." if own < 0 else "Yes."
-    sides = "Baseline with one post-hoc step", "Proposed as trained"
-    return f"**Post-hoc unnecessary?** {answer} {_both(step, *sides)}"
+    sides = "Baseline after vector scaling", "Proposed as trained"
+    return f"**Is a step after training unnecessary?** {answer} {_both(step, *sides)}"
 
 
 def enough(errors, floor: float, side: Side) -> str:
@@ -148,7 +149,8 @@ def repeated(errors, seeds: int) -> str:
     ours = {VARIANTS[n].title: errors[VARIANTS[n].title] for n in ("proposed", "baseline")}
     runs = min(map(len, ours.values()))
     signs = {a < b for a, b in zip(*ours.values(), strict=False)}
-    verdict = "Yes, in sign." if len(signs) == 1 else "No, not even in sign."
+    same = "Yes: the same network has the lower ECE in every run."
+    verdict = same if len(signs) == 1 else "No: which network has the lower ECE differs by run."
     values = " and ".join(f"{listed(map(error, each))} for {n}" for n, each in ours.items())
     how_many = f"{plural(runs, 'run')} of each, {plural(seeds, 'seed')}"
     return (

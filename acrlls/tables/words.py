@@ -4,8 +4,9 @@ import numpy as np
 
 
 def number(x: float, places: int = 3, signed: bool = False) -> str:
-    """A number with fixed decimals and, below zero, a true minus sign."""
-    return f"{x:{'+' if signed else ''}z.{places}f}".replace("-", "−")
+    """A number with fixed decimals and, below zero, a true minus sign; zero has no sign."""
+    text = f"{x:z.{places}f}"
+    return f"{'+' * (signed and float(text) > 0)}{text}".replace("-", "−")
 
 
 def error(x: float, signed: bool = False) -> str:
@@ -41,9 +42,9 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def signed(estimate: float, low: float, high: float, digits: int = 4) -> str:
-    """A difference with its interval: ``+0.015 (+0.000 to +0.032)``."""
-    text = f"{estimate:+z.{digits}f} ({low:+z.{digits}f} to {high:+z.{digits}f})"
-    return text.replace("-", "−")
+    """A difference with its interval: ``+0.015 (0.000 to +0.032)``."""
+    middle, *ends = (number(x, digits, True) for x in (estimate, low, high))
+    return f"{middle} ({' to '.join(ends)})"
 
 
 def listed(names) -> str:

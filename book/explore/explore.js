@@ -15,6 +15,11 @@
     return e.map((v) => v / sum);
   }
 
+  /** A number as the book writes it: thousands with a comma, below zero a true minus sign. */
+  const written = (value, digits = 0) =>
+    value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
+      .replace("-", "−");
+
   /** Uniform numbers in [0, 1), the same at every visit (mulberry32). */
   function random(seed) {
     return function () {
@@ -107,7 +112,7 @@
       for (const i of inputs) {
         if (i.type !== "range") continue;
         i.nextElementSibling.textContent =
-          Number(i.value).toFixed((i.step.split(".")[1] || "").length).replace("-", "−");
+          written(Number(i.value), (i.step.split(".")[1] || "").length);
       }
       const result = kind.compute(data, values);
       picture.replaceChildren(...kind.draw(result, values, data));
@@ -142,7 +147,7 @@
     show();
   }
 
-  window.explore = { softmax, random, quantile, bytes, svg, plane,
+  window.explore = { softmax, random, quantile, bytes, svg, plane, written,
                      define: (name, kind) => { figures[name] = kind; } };
   document.addEventListener("DOMContentLoaded",
     () => document.querySelectorAll("figure.explore").forEach(enhance));

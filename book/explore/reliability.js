@@ -1,7 +1,7 @@
 /* Reliability diagram of recorded logits with the noise floor of its ECE. */
 (function () {
   "use strict";
-  const { bytes, quantile, random, softmax, svg, plane } = window.explore;
+  const { bytes, quantile, random, softmax, svg, plane, written } = window.explore;
   const DRAWS = 600;
 
   function prepare(given) {
@@ -71,8 +71,8 @@
     const verdict = r.ece > high ? "The error is larger than sampling noise explains"
       : "Sampling noise alone explains an error of this size";
     const what = of === "Top label" ? "the top label" : of;
-    return `${verdict}: the ECE of ${what} is ${r.ece.toFixed(4)} on ${images} test images in ` +
-      `${bins} bins, and a perfectly calibrated network would show ${low.toFixed(4)} to ` +
+    return `${verdict}: the ECE of ${what} is ${r.ece.toFixed(4)} on ${written(images)} test ` +
+      `images in ${bins} bins, and a perfectly calibrated network would show ${low.toFixed(4)} to ` +
       `${high.toFixed(4)} in nine of ten test sets.`;
   }
 

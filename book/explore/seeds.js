@@ -1,7 +1,7 @@
 /* How often the better of two methods looks worse, by test set and by seed. */
 (function () {
   "use strict";
-  const { random, svg, plane } = window.explore;
+  const { random, svg, plane, written } = window.explore;
   const DRAWS = 20000, BARS = 40, SPAN = 4;
 
   /** Differences in accuracy, better minus worse, of repeated studies; in percentage points. */
@@ -38,7 +38,7 @@
 
   function say({ sd, wrong }, { gap, images, seeds }) {
     return `The better method looks worse in ${(100 * wrong).toFixed(0)} % of the studies: it is ` +
-      `${gap.toFixed(1)} points better, and with ${images} test images and ${seeds} ` +
+      `${gap.toFixed(1)} points better, and with ${written(images)} test images and ${seeds} ` +
       `seed${seeds > 1 ? "s" : ""} the difference varies by ${sd.toFixed(2)} points (standard ` +
       "deviation).";
   }

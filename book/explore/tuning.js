@@ -2,7 +2,7 @@
    again. */
 (function () {
   "use strict";
-  const { svg } = window.explore;
+  const { svg, written } = window.explore;
   const POINTS = 2001, REACH = 6, SIDE = 270, LEFT = 60, TOP = 24;
 
   /** Share of repetitions in which each loss, with normal noise of one sd, is the lowest. */
@@ -49,7 +49,7 @@
       { x: LEFT + (c + 0.5) * width, y: TOP + SIDE + 16, "text-anchor": "middle" }, tau.toFixed(2))));
     alphas.forEach((alpha, r) => parts.push(svg("text",
       { x: LEFT - 8, y: TOP + (r + 0.5) * height + 5, "text-anchor": "end" }, alpha.toFixed(2))));
-    parts.push(svg("text", { x: LEFT + SIDE / 2, y: 350, "text-anchor": "middle" }, "τ"),
+    parts.push(svg("text", { x: LEFT + SIDE / 2, y: 336, "text-anchor": "middle" }, "τ"),
                svg("text", { x: 12, y: TOP + SIDE / 2, "text-anchor": "middle" }, "α"));
     return parts;
   }
@@ -60,8 +60,8 @@
       `τ ${taus[i % taus.length].toFixed(2)}`;
     const theirs = published < 0 ? "" :
       ` The paper's pair, framed, comes out best in ${(100 * found[published]).toFixed(0)} %.`;
-    return `With ${images} validation images, a loss varies by ${sd.toFixed(4)} (standard ` +
-      `deviation). The pair ${name(best)} comes out best in ${(100 * found[best]).toFixed(0)} % ` +
+    return `With ${written(images)} validation images, a loss varies by ${sd.toFixed(4)} ` +
+      `(standard deviation). The pair ${name(best)} comes out best in ${(100 * found[best]).toFixed(0)} % ` +
       `of the repetitions.${theirs}`;
   }
 

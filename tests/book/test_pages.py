@@ -9,6 +9,7 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 from bs4 import BeautifulSoup
+from docutils import nodes
 
 from acrlls.book import pages
 from acrlls.config import PROJECT
@@ -33,8 +34,10 @@ def test_mending_removes_what_it_names_and_nothing_twice():
         '<details><summary><span class="toctree-toggle"></span></summary></details>'
         '<div class="sidebar-primary-item"> <a class="navbar-brand logo">Home</a></div><div></div>'
         '<div role="list" class="citation-list"><div class="citation" role="doc-biblioentry">'
+        '<span class="caption-number">Fig. 1.2 </span>'
     )
     better = pages.mended(html)
+    assert pages.mended('<span class="caption-number">Fig. 3 </span>') == ""
     assert pages.mended(better) == better
     page = BeautifulSoup(better, "html.parser")
     assert not page.select("script, [aria-label^=Toggle], [role]")
@@ -42,6 +45,13 @@ def test_mending_removes_what_it_names_and_nothing_twice():
     assert page.select_one("details summary")["aria-label"]
     assert page.nav.a.text == "Home" and len(page.select(".sidebar-primary-item")) == 1
     assert page.get_text().split() == BeautifulSoup(html, "html.parser").get_text().split()
+
+
+def test_a_percent_sign_stays_with_its_number_and_code_as_it_is():
+    text = "95 % of 3 % are"
+    words, code = nodes.paragraph("", text), nodes.literal(text, text)
+    pages._keep_percents(None, nodes.section("", words, nodes.paragraph("", "", code)), "")
+    assert words.astext() == "95\u00a0% of 3\u00a0% are" and code.astext() == text
 
 
 def test_links_of_a_section_name_its_notebook_and_the_tag(monkeypatch):
@@ -147,6 +157,43 @@ def test_search_finds_a_term(tab, served):
     assert "06_calibration.html" in " ".join(
         a.get_attribute("href") for a in tab.locator("#search-results li a").all()
     )
+
+
+@pytest.mark.thorough
+@built
+@pytest.mark.parametrize(("width", "phone"), [(390, True), (1300, False)])
+def test_on_a_phone_what_scrolls_says_so_and_rows_become_cards(tab, width, phone):
+    hint, wider = (
+        "b => getComputedStyle(b, '::before').content",
+        "b => b.scrollWidth > b.clientWidth",
+    )
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.goto((HTML / "index.html").as_uri())
+    figure = tab.locator("figure.front").first
+    assert ("Swipe the figure" in figure.evaluate(hint)) == phone == figure.evaluate(wider)
+    assert (figure.evaluate("b => b.tabIndex") == 0) == phone  # the keyboard reaches what scrolls
+    answers = tab.locator("#the-verdict .sd-card").all()
+    assert len(answers) == 4
+    assert len({card.bounding_box()["x"] for card in answers}) == (1 if phone else 2)
+    tab.goto((HTML / "sections" / "00_verdict.html").as_uri())
+    boxes = tab.locator(".output.text_html:has(table)").all()
+    told = ["Swipe the table" in box.evaluate(hint) for box in boxes]
+    assert any(told) == phone and told == [box.evaluate(wider) for box in boxes]
+    tab.goto((HTML / "sections" / "11_ledger.html").as_uri())
+    for rows, shown in (("table.cards", "grid"), (".ledger", "block")):
+        row = tab.locator(f"{rows} tbody tr").first
+        assert row.evaluate("r => getComputedStyle(r).display") == (shown if phone else "table-row")
+    assert tab.locator("table.cards thead").is_visible() != phone
+
+
+@pytest.mark.thorough
+@built
+@each_page
+def test_figures_are_numbered_on_numbered_pages_alone(path):
+    page = parsed(path)
+    numbers = [n.text.split()[1] for n in page.select(".caption-number")]
+    section = page.select_one("h1 .section-number")
+    assert all(section and n.startswith(section.text.strip()) for n in numbers), numbers
 
 
 @pytest.mark.thorough

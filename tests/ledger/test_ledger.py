@@ -252,7 +252,7 @@ def test_the_figure_of_mcnemar_has_our_runs_on_its_curve(entries):
 
 def test_the_front_page_gets_the_count_of_each_verdict(entries):
     told = entries.summary()
-    assert f"each of the {len(CLAIMS)} claims" in told
+    assert f"All {len(CLAIMS)} claims, by" in told
     assert all((f"*{verdict}* {n}" in told) == (n > 0) for verdict, n in entries.counts.items())
     cells = nbformat.read(PROJECT / "notebooks" / "11_ledger.ipynb", as_version=4).cells
     assert [

@@ -140,6 +140,4 @@ def test_a_shown_table_can_have_decimals_of_its_own_in_each_column():
     frame = pd.concat(columns, axis=1)
     html = paper.show(frame, {"n": 0, "share": 3}).to_html()
     assert ">1,300<" in html and ">−100<" in html
-    assert (
-        ">0.250<" in html and ">+0.000<" in html
-    )  # no sign before a zero that is left by rounding
+    assert ">0.250<" in html and ">0.000<" in html  # no sign before a zero left by rounding

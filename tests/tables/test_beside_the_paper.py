@@ -90,7 +90,7 @@ def test_the_columns_hold_the_real_runs_and_their_difference_from_the_published_
     gap = found["real images"]["All", "Accuracy"] - found.published["All", "Accuracy"]
     assert f"in points is {100 * gap:+.1f} (".replace("-", "−") in text
     assert beside.caption("T", real) == (
-        f"T; real images: {len(real)} runs, weighted to the paper's class mix"
+        f"T; real images: {len(real)} runs, weighted to the paper's class mix; {beside.DIFFERENCE}"
     )
     assert beside.caption("T", []) == "T"
     assert "images: 1 to 3 runs a network, " in beside.caption("T", [1] * 3, [1], [], [1] * 2)

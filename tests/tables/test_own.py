@@ -40,9 +40,7 @@ def test_the_finding_follows_the_floor(ece, said):
     rows = {("Proposed", "as trained"): [0.5, ece], ("Baseline", "after temperature"): [0.4, 0.3]}
     table = pd.DataFrame(rows, ["NLL", "ECE"]).T.assign(**{"floor, 95 %": 0.01})
     text = own.finding(table, 92, ece > 0.01).data
-    assert (
-        said in text and "Baseline after temperature has the lowest NLL, 0.400, of one seed" in text
-    )
+    assert said in text and "Baseline after temperature has the lowest NLL, 0.400, with one" in text
 
 
 def test_phantoms_written_as_files_are_read_back_as_they_were(tmp_path, monkeypatch):

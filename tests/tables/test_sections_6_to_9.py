@@ -38,6 +38,7 @@ def test_whether_the_verdict_depends_on_the_bins():
         "Above the floor (p < 0.05) with every number of bins: a. With no number of bins: b. "
         "Depending on the number of bins: c."
     )
+    assert "Depending" not in reliability.bins_sentence({0: tables[0]})
 
 
 def test_a_change_of_nll_is_scikit_learns():
@@ -74,13 +75,13 @@ def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
         return Run(np.tile([0.97, 0.03], (n, 1)), np.repeat([0, 1], [right, n - right]))
 
     text = reliability.near([sure(97, 100), sure(160, 200), sure(98, 100)])
-    assert text.startswith("**Nearly, on images like these: of the answers")
-    assert "80.0 % to 98.0 % were right in 3 runs" in text
-    assert "holds 0.97 in 2 of them" in text and "100 to 200 such answers" in text
+    assert text.startswith("**Of the answers given with a confidence near 0.97, 80.0 % to 98.0 % ")
+    assert "in 2 of 3 runs the share agrees with 0.97.**" in text
+    assert "100 to 200 such answers" in text
     assert "lowest share is 73.9 % to 85.0 %" in text  # 160 of 200, Wilson, by Brown et al. (2001)
-    for runs, answer in ([97, 98], "Yes"), ([80, 70], "No"), ([97, 80], "Seldom"):
+    for runs, where in ([97, 98], "every run"), ([80, 70], "no run"), ([97, 80], "1 of 2 runs"):
         said = reliability.near([sure(right, 100) for right in runs])
-        assert said.startswith(f"**{answer}, on images like these")
+        assert f"; in {where} the share agrees" in said
 
 
 def test_a_page_that_shows_one_run_says_how_it_lies_among_all(monkeypatch):
@@ -117,7 +118,7 @@ def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
     ours, plain = recorded.Setting("phantom", {}), recorded.UNWEIGHTED
     text = ablation.finding(table, "phantom", ours, {("phantom", "Proposed"): layers})
     assert text.startswith("**No difference in NLL between Proposed and Baseline could be shown on")
-    assert "Baseline, 0.050, by −0.020; dividing" in text and "(1 run of each" in text
+    assert "Baseline, 0.050, by −0.020; dividing" in text and "(of each network 1 run;" in text
     assert "out changes it by +0.012 and training without them by −0.010" in text
     worse = compare.Difference(rows.assign(low=0.1, high=0.2), 1, 1)
     both = {("phantom", "Proposed"): worse, (plain, "Proposed"): worse}
@@ -157,7 +158,12 @@ def test_seeds_are_grouped_by_network_and_class_weights(heads):
     table = seeds.over_seeds(heads)
     assert set(table["seeds", ""]) == {3} and len(table) == 6
     text = seeds.seeds_sentence(table)
+    assert text.startswith(
+        "**After Phase 1, the mean class-wise ECE of both networks is lowest wit"
+    )
     assert "0.042 for Baseline and 0.038 for Proposed" in text and "over 3 seeds" in text
+    table.iloc[-1, table.columns.get_loc((compare.ECE, "mean"))] = 0.1
+    assert "is lowest without class weights for Baseline, with" in seeds.seeds_sentence(table)
 
 
 def test_as_many_runs_are_needed_as_a_simulation_says(heads):

@@ -105,7 +105,7 @@ def test_other_hospitals_come_with_their_intervals(monkeypatch):
 def test_how_the_unseen_disease_is_called(run):
     assert shift.called([run], shift.UNSEEN).loc["Tuberculosis"].tolist() == [4, 1, 0]
     said = shift.sure_of_the_unseen([run])  # every unseen image has the lower confidence
-    assert "100 %" in said and "commonest class is a" in said and "AUROC of 1.000" in said
+    assert "100 %" in said and "commonest class is a" in said and "AUC of 1.000" in said
 
 
 def test_shares_of_heat_stand_under_those_of_heat_spread_evenly(run):

@@ -25,6 +25,7 @@ class Images:
 
 def test_numbers_have_a_true_minus_sign_and_counts_their_noun():
     assert words.number(-0.01234, 3) == "−0.012" and words.number(2, 1, True) == "+2.0"
+    assert words.number(-0.0004, 3, True) == "0.000" == words.number(0.0004, 3, True)
     assert words.percent(0.936, 1) == "93.6 %"
     assert [words.plural(n, "image") for n in (1, 2000)] == ["1 image", "2,000 images"]
 
@@ -129,10 +130,24 @@ def test_seeds_say_whether_the_best_pair_stays_ahead():
     assert "−0.033 on average, after +0.100 in the grid" in said
 
 
+def test_the_place_of_the_largest_alpha_is_told():
+    grid = pd.DataFrame({"alpha": [0.1, 0.1, 0.2, 0.3], "val_loss": [0.5, 0.7, 0.5, 0.4]})
+    said = tuning.alpha_sentence(grid, "On the phantom")
+    assert said.startswith(
+        "**On the phantom the largest α, 0.30, has the lowest mean loss**: 0.400"
+    )
+    assert "others 0.500 to 0.600 (" in said
+    for loss, place in (0.55, "neither the lowest nor the highest mean"), (0.9, "the highest mean"):
+        grid.loc[3, "val_loss"] = loss
+        assert f"has {place}" in tuning.alpha_sentence(grid, "Here")
+    gaps = pd.DataFrame({"estimate": [-0.01], "low": [-0.02], "high": [0.0]}, ["α 0.10"])
+    assert tuning.by_alpha(gaps).loc["α 0.10"].item() == "−0.010 (−0.020 to 0.000)"
+
+
 def test_the_rank_of_the_published_pair_comes_after_what_seeds_move():
     assert tuning.grid_sentence(tuned(), [0.4]).startswith("The pair that the paper chose")
     said = tuning.grid_sentence(tuned(), [0.4, 0.425, 0.45])  # SD 0.025, Student's t 4.303
-    assert said.startswith("**On the real images, 1 of the other 2 pairs lie as close")
-    assert "deviation of 0.025, " in said and "by up to 0.152 in 95 %" in said
-    assert "over 0.200. " in said and "has rank 2 of 3" in said
+    assert said.startswith("**On the real images, the losses of 1 of the other 2 pairs of α and τ")
+    assert "Phase 1 alone, 0.025; " in said and "by up to 0.152 in" in said
+    assert "over 0.200." in said and "has rank 2 of 3" in said
     assert len(tuning.seed_losses("laptop")) >= 3 and not tuning.seed_losses("rivals")

@@ -32,9 +32,9 @@ def test_changes_count_only_beyond_twice_their_spread_over_runs():
     real = recorded.setting().of("proposed")
     said = scales.finding([0.8, 1.1], 2.4e-7, moved(), real, "phantom")
     assert r"2.4 \times 10^{-7}" in said and "0.800 to 1.100 with one seed" in said
-    assert "by −0.100 to 0.100 on average" in said and "runs in 2 of the four classes" in said
+    assert "by −0.100 to 0.100 on average" in said and "runs, in 2 of the four classes" in said
     every = np.array([run.best_scales(2) for run in real])
-    assert said.startswith(f"On the real images the scales end at {every.min():.3f} to ")
+    assert f" On the real images they end at {every.min():.3f} to " in said
     assert f"of {len(real)} runs" in said and "published: 0.799 to 1.040" in said
     text = scales.finding([1], 0, moved()[[scales.CHANGE]], [], "phantom")
     assert "Between" not in text and "On the real images" not in text

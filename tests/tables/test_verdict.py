@@ -99,7 +99,7 @@ def test_the_card_on_calibration_counts_seeds_above_the_floor(errors, said):
 
 @pytest.mark.parametrize(
     "proposed, seeds, said",
-    [([0.01, 0.02], 1, "Not settled."), ([0.01, 0.02], 3, "Yes"), ([0.01, 0.04], 3, "No,")],
+    [([0.01, 0.02], 1, "Not settled."), ([0.01, 0.02], 3, "Yes"), ([0.01, 0.04], 3, "No:")],
 )
 def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, seeds, said):
     text = verdict.repeated({"Baseline": [0.02, 0.03], "Proposed": proposed}, seeds)
@@ -119,14 +119,14 @@ def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, seeds, said):
 )
 def test_the_card_on_the_step_begins_with_an_answer(own, paper, answer):
     text = verdict.needed((difference(own), difference(paper)))
-    assert text.startswith(f"**Post-hoc unnecessary?** {answer}")
+    assert text.startswith(f"**Is a step after training unnecessary?** {answer}")
 
 
 def test_the_card_on_the_layers_names_each_setting_in_which_they_do_harm():
     others = {"BatchNorm frozen": difference(WORSE), "without class weights": difference(WORSE, 2)}
     others["input −1 to 1"] = difference(NEITHER)
     text = verdict.better((difference(NEITHER),) * 2, others)
-    assert " With BatchNorm frozen, the NLL of Proposed is higher by +0.300 (95 %" in text
+    assert " With BatchNorm frozen, the NLL of Proposed is higher by 0.300 (95 %" in text
     assert " Without class weights, the NLL of Proposed is higher by" in text
     assert "from 2 runs." in text and "input" not in text and "changes its sign" not in text
     own, paper = difference(NEITHER), difference(NEITHER)
