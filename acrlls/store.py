@@ -191,12 +191,16 @@ def seal(folder: Path, note: dict, files: Iterable[Path] | None = None, name=MAN
     write_text(folder / name, json.dumps({**note, "seal": digest(note)}, indent=1))
 
 
-def damage(folder: Path, name: str = MANIFEST) -> str | None:
-    """What is wrong with a sealed note or the files it speaks for; ``None`` if nothing is."""
+def damage(folder: Path, name: str = MANIFEST, among: Iterable[str] = ()) -> str | None:
+    """What is wrong with a sealed note or the files it speaks for, or some ``among`` them; ``None``
+    if nothing is.
+    """
     note = read_json(folder / name)
     if note.pop("seal", None) != digest(note):
         return f"{name} was edited or is missing"
-    for file, sealed in note["files"].items():
+    for file, sealed in note.get("files", {}).items():
+        if among and file not in among:
+            continue
         try:
             if file_digest(folder / file) != sealed:
                 return f"{file} was edited"
