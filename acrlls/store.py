@@ -55,10 +55,10 @@ def disk_told(what: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"{what} cannot be written: {error.strerror or error}. Free space with `acrlls cache`, "
-            "or set ACRLLS_STORE to a folder that may be written to"
-        ) from error
+        how = "free space there, or name another place"
+        if store() in (what, *what.parents):
+            how = "free space with `acrlls cache`, or set ACRLLS_STORE to another folder"
+        raise UserError(f"{what} cannot be written: {error.strerror or error}; {how}") from error
 
 
 def write_text(file: Path, text: str) -> None:

@@ -199,12 +199,20 @@ def refusing(*args, **kwargs):
     raise OSError(30, "Read-only file system")
 
 
-def test_a_full_disk_is_a_message_and_leaves_nothing_behind(tmp_path):
+def test_a_full_disk_is_a_message_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
     said = pytest.raises(UserError, match="a cannot be written: No space left.*acrlls cache")
     with said, writing(tmp_path / "a") as handle:
         handle.write(b"half")
         raise OSError(28, "No space left on device")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_part_of_the_store_is_not_mended_by_clearing_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="free space there, or name another place$"):
+        write_text(tmp_path / "file" / "page.html", "text")
 
 
 def test_a_training_on_a_full_disk_is_a_message(short, monkeypatch):
@@ -221,7 +229,7 @@ def test_a_store_that_is_a_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="ACRLLS_STORE is '.*file', which is no folder"):
         store()
-    with pytest.raises(UserError, match="cannot be written"), locked(tmp_path / "file" / "lock"):
+    with pytest.raises(UserError, match="which is no folder"), locked(tmp_path / "file" / "lock"):
         pass
 
 
