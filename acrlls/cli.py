@@ -10,6 +10,7 @@ import argparse
 import ast
 import dataclasses
 import inspect
+import json
 import os
 import sys
 from pathlib import Path
@@ -279,13 +280,12 @@ def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """The text as None, a boolean, a number or a list where it reads as one, else as it is."""
+    """The text as what JSON has, a boolean, a number or a list, if it reads as one, or as it is."""
     named = {"none": "None", "null": "None", "true": "True", "false": "False"}
     try:
-        value = ast.literal_eval(named.get(text.lower(), text))
-    except (ValueError, SyntaxError, RecursionError, MemoryError):  # no value of Python
+        return json.loads(json.dumps(ast.literal_eval(named.get(text.lower(), text))))
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return text
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _usage(function, *args, **kwargs):

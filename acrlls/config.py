@@ -1,11 +1,11 @@
 """Every setting of the companion, its profiles and its errors.
 
-A :class:`Config` is one frozen record of plain values.  :func:`configure` starts from a profile (a
-YAML file in ``acrlls/profiles/``), lays the caller's values over it and validates the result.
+:func:`configure` lays the caller's values over a profile, a YAML file in ``acrlls/profiles/``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -40,10 +40,8 @@ class UserError(Exception):
 
 
 def _within(default, low, high, *, above=False, words=()):
-    """A number in [low, high], or in (low, high] if ``above``; a tuple has many, or words.
-
-    A whole number, and whether ``None`` is allowed, by the type of the field.
-    """
+    """A number in [low, high], or in (low, high] if ``above``; a tuple has many, or words.  The
+    field's type says whether it is a whole number, and whether ``None`` is allowed."""
     check = {"low": low, "high": high, "above": above, "words": words}
     return field(default=default, metadata=check)
 
@@ -56,9 +54,7 @@ def _choice(default, *choices):
 class Config:
     """All settings of one run.  Defaults are the published ones; sections are those of Win & Yao.
 
-    Grid fields (``grid_*``) and evaluation fields (``bins`` and below) do not reach training, so
-    turning them retrains nothing.
-    """
+    Grid fields (``grid_*``) and evaluation fields (``bins`` and below) do not reach training."""
 
     profile: str = "paper"
 
@@ -167,8 +163,7 @@ def configure(profile: str | None = None, **overrides: Any) -> Config:
 def configure_from(namespace: Mapping[str, Any]) -> Config:
     """The config that a notebook's parameters describe: ``configure_from(globals())``.
 
-    Numbers that sections take beside settings are checked; other names are the notebook's own.
-    """
+    Numbers that sections take beside settings are checked; other names are the notebook's own."""
     for name in _OF_SECTIONS.keys() & namespace.keys():
         value = namespace[name]
         # a cell run a second time may find another kind of thing by this name
@@ -183,12 +178,10 @@ def configure_from(namespace: Mapping[str, Any]) -> Config:
 
 def environment_path(name: str) -> str | None:
     """What ``ACRLLS_STORE``, ``ACRLLS_DATA`` or ``ACRLLS_PROFILE`` says, a path made absolute, in
-    the variable too, so that a process started from here in another folder finds the same.
-    """
-    if not (value := os.environ.get(name)):
-        return None
-    os.environ[name] = _absolute(name, value)
-    return os.environ[name]
+    the variable too, so that a process started from here in another folder finds the same."""
+    if value := os.environ.get(name):
+        os.environ[name] = _absolute(name, value)
+    return os.environ.get(name) or None
 
 
 def hint(name: Any, known: Iterable[str], shown: Iterable[str] = ()) -> str:
@@ -204,9 +197,8 @@ def absolute_paths(settings: Mapping[str, Any], start: Path = Path()) -> dict[st
 
 
 def _absolute(name: str, path: str | Path, start: Path = Path()) -> str:
-    """A path with ``~`` expanded and the links to its folder followed, from ``start`` or the
-    current folder; a linked file keeps its own name, by whose suffix it is read.  Words that stand
-    for no path stay as they are."""
+    """A path from ``start`` with ``~`` expanded and the links to its folder followed; a linked file
+    keeps its own name, by whose suffix it is read.  Words that stand for no path stay."""
     kind = name.removeprefix("ACRLLS_").lower()
     if not isinstance(path, (str, Path)) or not str(path).strip():
         raise UserError(f"{name} is {path!r}; it must be a name or a path, as text")
@@ -240,13 +232,18 @@ def _profile_settings(profile: str, above: tuple[str, ...] = ()) -> dict[str, An
     if not profile.lower().endswith(_YAML):
         known = f"choose one of: {', '.join(profiles())}; or give a YAML file"
         raise UserError(f"profile {profile!r} does not exist; {known}")
-    file = Path(profile)
-    settings = _entered(_settings_in(file), file.parent)
-    start = settings.pop("profile", "quick")
+    settings = _entered(_settings_in(file := Path(profile)), file.parent)
+    start = settings.pop("profile", None) or "quick"
     return {**_profile_settings(start, (*above, profile)), **settings}
 
 
 class _Loader(yaml.SafeLoader):  # plain values alone, and no name twice
+    # numbers stay text until one is asked for: YAML takes 1e-3 for text, 010 for 8, 1:30 for 90
+    yaml_implicit_resolvers = {
+        first: [(tag, p) for tag, p in found if tag[-4:] in ("bool", "null", "erge")]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
     def construct_mapping(self, node, deep=False):
         names = [key.value for key, _ in node.value]
         if twice := {str(name) for name in names if names.count(name) > 1}:
@@ -291,10 +288,13 @@ def _number(name: str, value: Any, check: Mapping, kind: str = "float") -> int |
     low, high, whole, optional = check["low"], check["high"], "int" in kind, "None" in kind
     if optional and value is None:
         return None
+    if isinstance(value, str) and name not in _OF_SECTIONS:  # as a profile has it
+        with contextlib.suppress(ValueError):
+            value = float(value)
     inside = isinstance(value, (int, float)) and not isinstance(value, bool)
     inside = inside and low <= value <= high and not (check["above"] and value == low)  # NaN is not
     if not inside or (whole and value != int(value)):
         allowed = "a whole number" if whole else "a number"
-        allowed += f" {'above' if check['above'] else 'from'} {low:g} to {high:g}"
+        allowed += f" {'above' if check['above'] else 'from'} {low:g} to {high:.10g}"
         raise UserError(f"{name} is {value!r}; it must be {allowed}{' (or None)' * optional}")
     return int(value) if whole else float(value)

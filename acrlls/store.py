@@ -55,10 +55,10 @@ def disk_told(what: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"{what} cannot be written: {error.strerror or error}. Free space with `acrlls cache`, "
-            "or set ACRLLS_STORE to a folder that may be written to"
-        ) from error
+        how = "free space there, or name another place"
+        if store() in (what, *what.parents):
+            how = "free space with `acrlls cache`, or set ACRLLS_STORE to another folder"
+        raise UserError(f"{what} cannot be written: {error.strerror or error}; {how}") from error
 
 
 def write_text(file: Path, text: str) -> None:
@@ -191,12 +191,16 @@ def seal(folder: Path, note: dict, files: Iterable[Path] | None = None, name=MAN
     write_text(folder / name, json.dumps({**note, "seal": digest(note)}, indent=1))
 
 
-def damage(folder: Path, name: str = MANIFEST) -> str | None:
-    """What is wrong with a sealed note or the files it speaks for; ``None`` if nothing is."""
+def damage(folder: Path, name: str = MANIFEST, among: Iterable[str] = ()) -> str | None:
+    """What is wrong with a sealed note or the files it speaks for, or some ``among`` them; ``None``
+    if nothing is.
+    """
     note = read_json(folder / name)
     if note.pop("seal", None) != digest(note):
         return f"{name} was edited or is missing"
-    for file, sealed in note["files"].items():
+    for file, sealed in note.get("files", {}).items():
+        if among and file not in among:
+            continue
         try:
             if file_digest(folder / file) != sealed:
                 return f"{file} was edited"

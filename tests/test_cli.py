@@ -189,6 +189,11 @@ def test_what_a_folder_is_called_is_text(notebooks):
         ("proposed", "proposed"),
         ("/data/x", "/data/x"),
         ("'20'", "20"),
+        ("{5}", "{5}"),
+        ("[1, {2}]", "[1, {2}]"),
+        ("b'x'", "b'x'"),
+        ("1j", "1j"),
+        ("[(1, 2)]", [[1, 2]]),
     ],
 )
 def test_values_read_as_what_they_look_like(text, value):

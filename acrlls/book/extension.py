@@ -8,8 +8,10 @@ fresh.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ import acrlls
 from acrlls.backend import import_keras
 from acrlls.book.front import findings, front, in_short, renew, status_page
 from acrlls.book.sections import Section, states, stderr
-from acrlls.book.workers import Task, bring_all, jobs
+from acrlls.book.workers import Task, bring_all, fresh, jobs
 from acrlls.config import UserError, absolute_paths, hint
+from acrlls.store import locked
 
 
 def setup(app) -> dict[str, Any]:
@@ -62,13 +65,14 @@ def bring_sections(app, config) -> None:
     listed = _listed(book / config.external_toc_path, (book / config.acrlls_notebooks).resolve())
     _check_parameters(config.acrlls_parameters, listed)
     try:
+        _wait_for_others(app, book / "_build" / "lock")
         given = {section: _parameters(section, config.acrlls_parameters) for section in listed}
         marks = dict(zip(listed, states(given.items()), strict=True))
         at_once = jobs()
     except UserError as error:
         raise ConfigError(str(error)) from None
-    executed = {section: _read(book / "sections" / section.path.name) for section in listed}
-    stale = [s for s in listed if executed[s] is None or _mark(executed[s]) != marks[s]]
+    executed = {s: fresh(book / "sections" / s.path.name, marks[s]) for s in listed}
+    stale = [s for s in listed if executed[s] is None]
     _log().info("sections: %d to execute, %d unchanged", len(stale), len(listed) - len(stale))
     unfinished = Path(app.outdir).parent / "unfinished"
     tasks = [
@@ -90,6 +94,29 @@ def bring_sections(app, config) -> None:
     }
     for name, text in pages.items():
         renew(book / "sections" / f"{name}.md", text)
+    _begin_pages(app, unfinished / f"{Path(app.outdir).name}.begun")
+
+
+def _wait_for_others(app, file: Path) -> None:
+    """One build of a book at a time: what two write at once would be a mixture."""
+    alone = contextlib.ExitStack()
+    if not alone.enter_context(locked(file, wait=False)):
+        _log().info("another build of this book is at work; this one goes on when it has ended")
+        alone.enter_context(locked(file))
+    app.connect("build-finished", lambda *_: alone.close(), priority=999)
+
+
+def _begin_pages(app, begun: Path) -> None:
+    """Have all pages written anew after a build that was killed, or ended by an error, while it
+    wrote them: Sphinx takes a page that was cut short for written, MyST-NB such a picture.
+    """
+    if begun.exists():
+        Path(app.doctreedir, "environment.pickle").unlink(missing_ok=True)
+        shutil.rmtree(Path(app.outdir).parent / "jupyter_execute", ignore_errors=True)
+    begun.parent.mkdir(parents=True, exist_ok=True)
+    begun.touch()
+    # after whatever else works on the pages
+    app.connect("build-finished", lambda _, error: error or begun.unlink(), priority=998)
 
 
 def _execute(tasks: list[Task], keep_going: bool, at_once: int) -> dict:
@@ -121,10 +148,6 @@ def _log():
     from sphinx.util import logging
 
     return logging.getLogger(__name__)
-
-
-def _mark(notebook) -> str | None:
-    return notebook.metadata.get("acrlls", {}).get("state")
 
 
 def _listed(toc: Path, notebooks: Path) -> list[Section]:
@@ -168,13 +191,3 @@ def _check_parameters(configured: Any, listed: list[Section]) -> None:
         what = "no section has the parameter" if name not in configured else "there is no section"
         near = hint(name, every if name not in configured else known)
         raise ConfigError(f"acrlls_parameters: {what} {name!r}; {near}")
-
-
-def _read(path: Path):
-    """An executed notebook, or None where there is none that can be read."""
-    import nbformat
-
-    try:
-        return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.reader.NotJSONError):
-        return None

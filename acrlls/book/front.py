@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 
 from acrlls.book.sections import ENVIRONMENT, stderr, versions
+from acrlls.store import write_text
 
 _CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<verdict>.+?[.])( (?P<more>.+))?", re.DOTALL)
 
@@ -54,8 +55,8 @@ def front(notebook, folder: Path) -> str:
 
 def renew(file: Path, text: str) -> None:
     """Write a file if it is not as it should be: Sphinx reads again what has a new time."""
-    if not file.is_file() or file.read_text("utf-8") != text:
-        file.write_text(text, "utf-8")
+    if not file.is_file() or file.read_bytes() != text.encode():
+        write_text(file, text)
 
 
 def found(notebook) -> str:

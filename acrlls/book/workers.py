@@ -19,6 +19,7 @@ from joblib import Parallel, delayed
 
 from acrlls.book.sections import Section, SectionFailed, execute
 from acrlls.config import UserError
+from acrlls.store import locked
 
 VARIABLE = "ACRLLS_JOBS"
 _MOST = 3  # by default: a kernel takes one to two gigabytes
@@ -50,16 +51,37 @@ def bring_all(tasks: list[Task], at_once: int) -> Iterator[tuple[Task, Any]]:
     """Begin the tasks in their order and give each, when it is done, with its executed notebook or
     the report of its failure; where the caller stops asking, what still runs is ended.
     """
-    for task in tasks:  # left behind by a build that failed
-        task.aside.unlink(missing_ok=True)
     how = {"return_as": "generator_unordered", "batch_size": 1, "pre_dispatch": "n_jobs"}
     yield from Parallel(at_once, **how)(delayed(_bring)(task, at_once) for task in tasks)
 
 
+def fresh(path: Path, state: str):
+    """An executed notebook that carries a state's mark, or None where there is none."""
+    import nbformat
+
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (OSError, ValueError, nbformat.reader.NotJSONError):
+        return None
+    return notebook if notebook.metadata.get("acrlls", {}).get("state") == state else None
+
+
 def _bring(task: Task, at_once: int):
+    """The section as the book has it, brought there if need be.
+
+    A worker outlives a build that is killed and ends its section: it is waited for, so that what it
+    leaves is taken if it is fresh, and does not take the place of something newer if it is not.
+    """
+    with locked(task.aside.with_suffix(".lock")):
+        done = fresh(task.folder / task.section.path.name, task.state)
+        return (task, done) if done else _execute(task, at_once)
+
+
+def _execute(task: Task, at_once: int):
     """Execute one section aside, tidy it and move it into the book."""
     import nbformat
 
+    task.aside.unlink(missing_ok=True)  # left behind by a build that failed
     if at_once > 1:  # share the cores, and a GPU's memory, among the kernels
         for name in _THREADS:
             os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // at_once)))

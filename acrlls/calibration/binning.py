@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acrlls.calibration.checks import OF, check_bins, check_choice, one_hot, whole_number
+from acrlls.calibration.checks import OF, check_bins, check_choice, one_hot, random, whole_number
 
 
 def columns_of(p, targets, of):
@@ -92,7 +92,7 @@ def pieces(resamples, n) -> list[int]:
 
 def drawn_labels(p, resamples, seed):
     """Labels drawn from ``p``, in pieces ``(r, n)``."""
-    rng = np.random.default_rng(seed)
+    rng = random(seed)
     for r in pieces(resamples, len(p)):
         yield labels_from(p, rng.random((r, len(p))))
 

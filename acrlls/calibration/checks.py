@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Set
 from numbers import Real
 
 import numpy as np
 
 OF = ("classes", "top_label", "mean")
 STRATEGIES = ("uniform", "quantile")
+LARGEST = 1e100  # size of a logit, so that products of two are finite
+MOST = 10**7  # bins, resamples, images that are drawn
 
 
-def check(p, y=None, name: str = "p"):
+def check(p, *y, name: str = "p"):
     """Probabilities as float64 and, where given, labels as integers; all public functions call it.
 
     ``p``, ``(n, classes)``, and ``y``, ``(n,)``, whole numbers from 0 to classes - 1, may be
@@ -36,48 +39,59 @@ def check(p, y=None, name: str = "p"):
     p = p.clip(0, 1)
     if off.max() > 1e-6:
         p = p / p.sum(axis=1, keepdims=True)
-    return p if y is None else (p, _labels(y, given, p, name))
+    return (p, _labels(*y, given, p, name)) if y else p
 
 
-def check_logits(z, y=None):
+def check_logits(z, *labels):
     """The same for logits ``(n, classes)``, any finite numbers; warns where they sum to one."""
     given, z = z, _matrix(z, "logits")
     _refuse_rows(~np.isfinite(z).all(axis=1), z, "logits", "is not finite")
+    _refuse_rows((np.abs(z) > LARGEST).any(axis=1), z, "logits", f"is beyond {LARGEST:g}")
     if z.min() >= 0 and np.abs(z.sum(axis=1) - 1).max() < 1e-3:
         warnings.warn("rows sum to one as probabilities do; pass logits, or log(p)", stacklevel=4)
-    return z if y is None else (z, _labels(y, given, z, "logits"))
+    return (z, _labels(*labels, given, z, "logits", "labels")) if labels else z
 
 
-def check_weights(weight, n: int) -> np.ndarray:
-    """Weights of images as float64, ``(n,)``, at least one above 0; of None, ones."""
-    weight = np.ones(n) if weight is None else _numbers(weight, "sample_weight").astype(float)
-    if weight.shape != (n,) or not (np.isfinite(weight) & (weight >= 0)).all() or not weight.any():
-        raise ValueError(f"sample_weight must be ({n},) numbers from 0, not all of them 0")
+def check_weights(given, n: int, rows=None) -> np.ndarray:
+    """Weights of images as float64, ``(n,)``, at least one above 0; of None, ones.  ``rows`` is
+    what the caller had for the images."""
+    weight = np.ones(n) if given is None else numbers(given, "sample_weight").astype(float)
+    with np.errstate(over="ignore"):
+        good = weight.shape == (n,) and (weight >= 0).all() and 0 < weight.sum() < np.inf
+    if not good:
+        held = np.array2string(weight, precision=6, threshold=6, edgeitems=2)
+        must = f"it must be ({n},) numbers from 0, not all of them 0, with a finite sum"
+        raise ValueError(f"sample_weight, of shape {weight.shape}, is {held}; {must}")
+    _same_index(rows, given, "the images", "sample_weight")
     return weight
 
 
-def check_pair(given, other, name: str = "p2") -> np.ndarray:
-    """Checked probabilities for the same images and classes as ``given``, itself as it came in."""
-    checked = check(other, name=name)
-    if checked.shape != np.shape(given):
-        shapes = f"p has shape {np.shape(given)} and {name} {checked.shape}"
+def check_pair(given, other, name: str = "p2") -> tuple[np.ndarray, np.ndarray]:
+    """Checked probabilities of two models for the same images and classes."""
+    p, checked = check(given), check(other, name=name)
+    if checked.shape != p.shape:
+        shapes = f"p has shape {p.shape} and {name} {checked.shape}"
         raise ValueError(f"{shapes}; they must be equal")
     _same_index(given, other, "p", name)
-    if hasattr(given, "columns"):
-        check_names(given.columns, checked.shape[1], other)
-    return checked
+    columns = [list(getattr(one, "columns", ())) for one in (given, other)]
+    if columns[0] != columns[1] and {*columns[0]} & {*columns[1]}:
+        raise ValueError(f"the columns of p are {columns[0]}, but those of {name} {columns[1]}")
+    return p, checked
 
 
 def check_names(class_names, classes: int, given=None, last: str | None = None) -> list:
     """Class names as a list, one a class; ``given`` is what the caller had for ``p``, ``last`` the
     name of a row that the caller's table has below the classes.
 
-    A single text, too few or too many names, a name twice or equal to ``last``, and a DataFrame
-    whose columns share names with them but are not the same in this order are a ``ValueError``.
+    A single text, a set, which has no order, too few or too many names, a name that is missing,
+    twice or equal to ``last``, and a DataFrame whose columns share names with them but are not the
+    same in this order are a ``ValueError``.
     """
-    if class_names is None or isinstance(class_names, str):
+    if isinstance(class_names, (str, bytes, Set)) or not isinstance(class_names, Iterable):
         raise ValueError(f"class_names is {class_names!r}; it must be a list, one name a class")
     names = getattr(class_names, "tolist", lambda: list(class_names))()
+    if not isinstance(names, list) or any(map(_is_no_name, names)):
+        raise ValueError(f"class_names are {names}; it must be a list, one name a class")
     if len(names) != classes:
         raise ValueError(f"{len(names)} class names for {classes} classes")
     if len(set(map(str, names))) < classes:
@@ -91,9 +105,23 @@ def check_names(class_names, classes: int, given=None, last: str | None = None) 
     return names
 
 
-def check_level(level) -> None:
+def _is_no_name(name) -> bool:
+    missing = str(name) in ("None", "nan", "<NA>", "NaT") and not isinstance(name, str)
+    return missing or isinstance(name, list)
+
+
+def check_level(level) -> float:
     if not (isinstance(level, Real) and 0 < level < 1):
         raise ValueError(f"level is {level!r}; it must lie between 0 and 1")
+    return float(level)
+
+
+def random(seed) -> np.random.Generator:
+    """The generator of a seed, a whole number from 0."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ValueError(f"seed is {seed!r}; it must be a whole number from 0") from None
 
 
 def check_choice(name, value, choices) -> None:
@@ -108,8 +136,8 @@ def check_bins(bins, strategy) -> int:
 
 def whole_number(name, value) -> int:
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (number and value >= 1 and value % 1 == 0):
-        raise ValueError(f"{name} is {value!r}; it must be a whole number from 1")
+    if not (number and 1 <= value <= MOST and value % 1 == 0):
+        raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to {MOST:,}")
     return int(value)
 
 
@@ -117,14 +145,18 @@ def one_hot(y, classes):
     return np.eye(classes)[y]
 
 
-def _numbers(values, name, must="it must hold real numbers") -> np.ndarray:
+def numbers(given, name, must="it must hold real numbers") -> np.ndarray:
     """A plain array of numbers; an error says what it holds and what it ``must``."""
+    values = given
     if np.ma.is_masked(values) or (hasattr(values, "isna") and np.any(values.isna())):
         raise ValueError(f"{name} has masked or missing values; leave these rows out")
     try:
         values = np.asarray(values)
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"{name} is no array of numbers: {error}") from None
+    if values.dtype == object and not values.ndim:  # a generator, a sparse matrix, a dict, None
+        what = "None" if given is None else f"of the type {type(given).__name__}"
+        raise ValueError(f"{name} is {what}; it must be an array, a list, a DataFrame or a Series")
     if values.dtype == object:  # such as pandas' nullable numbers
         values = np.asarray(values.tolist())
     kind = values.dtype.kind
@@ -134,13 +166,13 @@ def _numbers(values, name, must="it must hold real numbers") -> np.ndarray:
         except (TypeError, ValueError):
             raise ValueError(f"{name} holds values that are no numbers; {must}") from None
     if kind not in "iuf":
-        held = "text" if kind in "US" else values.dtype
+        held = "text" if kind in "UST" else values.dtype
         raise ValueError(f"{name} holds {held}; {must}")
     return values
 
 
 def _matrix(given, name) -> np.ndarray:
-    values = _numbers(given, name)
+    values = numbers(given, name)
     if values.ndim != 2 or values.shape[1] < 2 or not len(values):
         shape = "(n, classes) with n >= 1 and classes >= 2"
         raise ValueError(f"{name} has shape {values.shape}; it must be {shape}")
@@ -150,20 +182,22 @@ def _matrix(given, name) -> np.ndarray:
     return values.astype(np.float64, copy=False)
 
 
-def _labels(y, given, p, name) -> np.ndarray:
+def _labels(y, given, p, name, own="y") -> np.ndarray:
     last, rows = p.shape[1] - 1, y
-    y = _numbers(y, "y", must := f"labels are whole numbers from 0 to {last}")
+    y = numbers(y, own, must := f"labels are whole numbers from 0 to {last}")
     if y.shape != (len(p),):
-        raise ValueError(f"y has shape {y.shape}; it must be ({len(p)},), one a row of {name}")
-    _same_index(given, rows, name, "y")
+        hint = f"; of one-hot labels {own}.argmax(axis=1)" if y.shape == p.shape else ""
+        shape = f"{own} has shape {y.shape}; it must be ({len(p)},)"
+        raise ValueError(f"{shape}, one a row of {name}{hint}")
+    _same_index(given, rows, name, own)
     low, high = y.min(), y.max()
     if low == 1 and high == last + 1:
-        raise ValueError(f"y runs from 1 to {last + 1}; labels run from 0 to {last}: y - 1")
+        raise ValueError(f"{own} runs from 1 to {high:g}; labels run from 0 to {last}: {own} - 1")
     bad = ~((y >= 0) & (y <= last) & (y == np.floor(y)))
     if bad.any():
-        raise ValueError(f"y: row {bad.argmax()} is {y[bad.argmax()]}; {must}")
+        raise ValueError(f"{own}: row {bad.argmax()} is {y[bad.argmax()]}; {must}")
     if low == 1 and high > 1:
-        what = f"y runs from 1 to {high:g} and is never 0"
+        what = f"{own} runs from 1 to {high:g} and is never 0"
         warnings.warn(f"{what}; labels run from 0 to {last}", stacklevel=4)
     return y.astype(np.intp, copy=False)
 

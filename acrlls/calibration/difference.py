@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from acrlls.calibration.binning import binned, pieces
-from acrlls.calibration.checks import check, check_pair, check_weights, one_hot
+from acrlls.calibration.checks import check, check_pair, check_weights, one_hot, random
 
 
 class Difference(NamedTuple):
@@ -46,12 +46,13 @@ def calibration_difference(
 
     Bad probabilities, labels or settings, and models of different shapes, are a ``ValueError``.
     """
-    if np.ndim(p) == 3 and np.shape(p) != np.shape(p2):
-        raise ValueError(f"p has shape {np.shape(p)} and p2 {np.shape(p2)}; they must be equal")
+    if np.ndim(p) == 3 and (np.shape(p) != np.shape(p2) or not len(p)):
+        shapes = f"p has shape {np.shape(p)} and p2 {np.shape(p2)}"
+        raise ValueError(f"{shapes}; they must be equal, with one run at least")
     pairs = zip(p, p2, strict=True) if np.ndim(p) == 3 else [(p, p2)]
     pairs = [_residuals(*pair, y, bins, strategy) for pair in pairs]
-    (n, *_), rng = pairs[0][0].shape, np.random.default_rng(seed)
-    weight = check_weights(sample_weight, n)
+    (n, *_), rng = pairs[0][0].shape, random(seed)
+    weight = check_weights(sample_weight, n, y)
     weight = weight / weight.sum()
     gaps = np.array([_gap(a, b, weight[None], 0 * weight[None])[0] for a, b in pairs])
     drawn = []
@@ -65,7 +66,7 @@ def calibration_difference(
 
 def _residuals(p, p2, y, bins, strategy):
     """Label minus score where the class and bin of an image are, ``(n, classes, bins)`` a model."""
-    p2, (p, y) = check_pair(p, p2), check(p, y)
+    (p, p2), (_, y) = check_pair(p, p2), check(p, y)
     found, targets = [], one_hot(y, p.shape[1])
     for scores in (p, p2):
         held = binned(scores, targets, bins, strategy)

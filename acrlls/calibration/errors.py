@@ -89,7 +89,7 @@ def true_calibration_error(
     ``norm`` is ``"l1"``, which :func:`ece` estimates, ``"l2"``, which :func:`debiased_ece` does, or
     ``"smooth"``, which :func:`smooth_ece` does and which has no bins; the rest as in :func:`ece`.
     """
-    eta, p = check_pair(p, eta, "eta"), check(p)
+    p, eta = check_pair(p, eta, "eta")
     check_choice("norm", norm, ("l1", "l2", "smooth"))
     scores, targets = columns_of(p, eta, of)
     if norm == "smooth":

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acrlls.calibration.binning import binned, drawn_hits, drawn_labels, with_top_label
-from acrlls.calibration.checks import check, check_names
+from acrlls.calibration.checks import check, check_names, numbers
 from acrlls.calibration.errors import OF_BINS, WITHOUT_BINS, kind_and_strategy
 
 
@@ -55,11 +55,17 @@ def floor_table(draws, observed, names: Sequence[str]):
     """
     import pandas as pd
 
+    draws = numbers(draws, "draws")
+    if draws.ndim != 2 or not draws.size:
+        raise ValueError(f"draws have shape {draws.shape}; it must be (resamples, columns)")
+    names = check_names(names, draws.shape[1])
     low, high = np.quantile(draws, [0.05, 0.95], axis=0)
     columns = {"mean": np.mean(draws, axis=0), "q05": low, "q95": high}
-    table = pd.DataFrame(columns, index=list(names))
+    table = pd.DataFrame(columns, index=names)
     if observed is not None:
-        seen = table["observed"] = np.asarray(observed, float)
+        if (seen := numbers(observed, "observed")).shape != draws.shape[1:]:
+            raise ValueError(f"observed has shape {seen.shape}; it must be {draws.shape[1:]}")
+        table["observed"] = seen.astype(float)
         table["p_above"] = (1 + (draws >= seen).sum(axis=0)) / (1 + len(draws))
         table["p_below"] = (1 + (draws <= seen).sum(axis=0)) / (1 + len(draws))
     return table
@@ -87,17 +93,16 @@ def noise_floor(
     """
     columns = getattr(p, "columns", None)
     p, y = (check(p), None) if y is None else check(p, y)
-    name, strategy = kind_and_strategy(metric, strategy)
+    name, strategy = kind_and_strategy(str(metric), strategy)
+    if name not in (known := [*OF_BINS, *WITHOUT_BINS]) or not isinstance(metric, str):
+        raise ValueError(f"{metric!r} has no noise floor; choose from: {', '.join(known)}")
     scores, targets = with_top_label(p, p.argmax(axis=1) if y is None else y)
     if name in OF_BINS:
         held = binned(scores, targets, bins, strategy)
         observed, error = OF_BINS[name](held), OF_BINS[name]
         draws = error(replace(held, hits=drawn_hits(p, held, resamples, seed)))
-    elif name in WITHOUT_BINS:
+    else:
         error = WITHOUT_BINS[name]
         observed, labels = error(scores, targets), drawn_labels(p, resamples, seed)
         draws = np.array([error(*with_top_label(p, one)) for piece in labels for one in piece])
-    else:
-        known = ", ".join([*OF_BINS, *WITHOUT_BINS])
-        raise ValueError(f"{metric!r} has no noise floor; choose from: {known}")
     return NoiseFloor(draws[:, :-1], draws[:, -1], None if y is None else observed, columns)

@@ -28,7 +28,7 @@ from __future__ import annotations
 import numpy as np
 
 from acrlls.calibration.binning import bin_sums, binned
-from acrlls.calibration.checks import OF, check, check_choice, check_level, whole_number
+from acrlls.calibration.checks import OF, check, check_choice, check_level, random, whole_number
 from acrlls.calibration.resampling import Interval
 
 GRID = 33  # candidate true errors
@@ -69,7 +69,7 @@ def ece_interval(
     at this level.
     """
     p, y = check(p, y)
-    check_level(level)
+    level = check_level(level)
     resamples = whole_number("resamples", resamples)
     if (1 - level) * (resamples + 1) < 1:
         least = int(np.ceil(1 / (1 - level) - 1 - 1e-6))
@@ -120,15 +120,15 @@ class Bins:
         self.frequency = (hits + np.where(self.certain, 0.5, self.mean)) / (count + 1)
         # scores of 0 and 1 would leave no noise between bins: all a little towards each class alike
         soft = scores * (1 - SOFT * p.shape[1]) + SOFT
-        where = held.where + held.count.shape[1] * np.arange(self.columns)
         both = np.ix_(self.kept, self.kept)
-        labels, counts = (m[both] for m in _together(soft, about, where, held.count.size))
+        together = _together(soft, about, held.where, held.count.shape[1])
+        labels, counts = (m[both] for m in together)
         self.labels = _scaled(labels, labels.diagonal())
         self.counts = _scaled(counts - n * np.outer(self.share, self.share), count)
 
     def noise(self, resamples, seed):
         """Correlated normal noise of the labels and of the counts, each ``(resamples, bins)``."""
-        draw = np.random.default_rng(seed).standard_normal((2, resamples, len(self.kept)))
+        draw = random(seed).standard_normal((2, resamples, len(self.kept)))
         draw = draw[:, :, self.kept]
         return draw[0] @ _root(self.labels), draw[1] @ _root(self.counts)
 
@@ -147,19 +147,22 @@ class Bins:
         return self.share * frequency * (1 - frequency) * self.spread / self.n
 
 
-def _together(scores, about, where, size):
-    """Covariance of the hits of any two bins if the scores are right, and the images in both.
+def _together(scores, about, where, bins):
+    """Covariance of the hits of any two bins if the scores are right, and the images in both, each
+    ``(columns x bins, columns x bins)``.
 
     Of one image with the scores p, the labels of the classes k and l have the covariance -p_k p_l,
     and the label of k has the variance p_k - p_k².
     """
-    labels, counts = np.zeros((2, size * size))
-    for a, b in np.ndindex(about.shape[1], about.shape[1]):
-        both = where[:, a] * size + where[:, b]
+    columns = about.shape[1]
+    found = np.zeros((2, columns, bins, columns, bins))
+    for a, b in np.ndindex(columns, columns):
+        both = where[:, a] * bins + where[:, b]
         same = np.where(about[:, a] == about[:, b], scores[:, a], 0)
-        labels += np.bincount(both, same - scores[:, a] * scores[:, b], minlength=size * size)
-        counts += np.bincount(both, minlength=size * size)
-    return labels.reshape(size, size), counts.reshape(size, size)
+        for k, weight in enumerate((same - scores[:, a] * scores[:, b], None)):
+            sums = np.bincount(both, weight, minlength=bins * bins)
+            found[k, a, :, b] = sums.reshape(bins, bins)
+    return found.reshape(2, columns * bins, columns * bins)
 
 
 def _scaled(covariance, scale):

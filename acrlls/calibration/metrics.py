@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from acrlls.calibration import errors, scores
-from acrlls.calibration.checks import check, check_level, check_names, check_pair
+from acrlls.calibration.checks import check, check_level, check_names, check_pair, numbers
 from acrlls.calibration.resampling import Interval, image_counts
 
 
@@ -81,7 +81,8 @@ def evaluate(
     given = p
     p, y = check(p, y)
     names = check_names(class_names, p.shape[1], given, last="All")
-    metrics = [metrics] if isinstance(metrics, str) else METRICS if metrics is None else metrics
+    if metrics is None or not isinstance(metrics, Iterable) or isinstance(metrics, str):
+        metrics = METRICS if metrics is None else [metrics]
     table = pd.DataFrame(index=[*names, "All"])
     for metric in map(_metric, metrics):
         value = metric(p, y, bins)
@@ -106,9 +107,9 @@ def bootstrap(
     all images of a class agree, such as a recall of 1, it has no width and says nothing. A
     calibration error, an unknown name, no class with two images, or bad input is a ``ValueError``.
     """
-    p2 = None if p2 is None else check_pair(p, p2)
+    p2 = None if p2 is None else check_pair(p, p2)[1]
     p, y = check(p, y)
-    check_level(level)
+    level = check_level(level)
     function = metric if callable(metric) else _metric(metric)
     if getattr(function, "biased", getattr(function, "func", function) in BIASED):
         what = repr(metric) if isinstance(metric, str) else "this calibration error"
@@ -121,7 +122,7 @@ def bootstrap(
 
     images, ends = np.arange(len(y)), [(1 - level) / 2, (1 + level) / 2]
     counts = (one.astype(int) for piece in image_counts(y, resamples, seed) for one in piece)
-    drawn = [value(images.repeat(times)) for times in counts]
+    drawn = numbers([value(images.repeat(times)) for times in counts], "what metric gives")
     return Interval(value(), *np.quantile(drawn, ends, axis=0))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from acrlls.calibration.binning import binned, columns_of, labels_from
-from acrlls.calibration.checks import check, one_hot, whole_number
+from acrlls.calibration.checks import check, check_level, one_hot, random, whole_number
 from acrlls.calibration.posthoc import METHODS
 from acrlls.calibration.resampling import Interval, image_counts
 
@@ -30,7 +30,7 @@ def synthetic(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarra
     ``weighted`` after these post-hoc methods, fitted to 2,000 images: few scores, and some of them
     exactly 0 or 1.
     """
-    rng = np.random.default_rng(seed)
+    rng = random(seed)
     z = OFFSETS + 2.5 * rng.normal(size=(whole_number("images", images), 4))
     p = softmax(z, axis=1)
     top = p.max(axis=1, keepdims=True)
@@ -51,8 +51,8 @@ def synthetic(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarra
 
 def draw(p, eta, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
     """A test set: probabilities ``(n, classes)``, and labels ``(n,)`` drawn from their ``eta``."""
-    rows = rng.integers(len(p), size=n)
-    return p[rows], labels_from(eta[rows], rng.random(n))
+    rows = rng.integers(len(p), size=whole_number("n", n))
+    return p[rows], labels_from(eta[rows], rng.random(len(rows)))
 
 
 def percentile_interval(
@@ -63,6 +63,7 @@ def percentile_interval(
     Arguments and result are those of :func:`acrlls.calibration.ece_interval`.
     """
     p, y = check(p, y)
+    level = check_level(level)
     scores, targets = columns_of(p, one_hot(y, p.shape[1]), of)
     held = binned(scores, targets, bins, strategy)
     # the residuals of each column in its bins, (n, bins), whose sums over images are the gaps

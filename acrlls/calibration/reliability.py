@@ -64,7 +64,7 @@ def prepare_reliability(
     """
     given = p
     p, y = check(p, y)
-    check_level(level)
+    level = check_level(level)
     check_choice("of", of, ("classes", "top_label"))
     if class_names is None:
         class_names = [f"Class {k}" for k in range(p.shape[1])]

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import bdtr
 
 from acrlls.calibration.binning import pieces
+from acrlls.calibration.checks import numbers, random
 
 
 class Interval(NamedTuple):
@@ -32,7 +33,7 @@ def image_counts(y, resamples: int, seed: int) -> Iterator[np.ndarray]:
 
     Drawn with replacement within each class, so that the class counts stay as they are [1].
     """
-    rng = np.random.default_rng(seed)
+    rng = random(seed)
     members = [np.flatnonzero(y == k) for k in np.unique(y)]
     if max(map(len, members)) == 1:
         raise ValueError("no class has two images, so that resampling within classes says nothing")
@@ -54,12 +55,14 @@ def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarr
     images than there are and narrow what is seen. Values of another shape or not finite, and no
     class with two images, are a ``ValueError``.
     """
-    values, y = np.asarray(values, float), np.asarray(y)
+    values, y = numbers(values, "values"), numbers(y, "y")
     if values.ndim != 2 or y.shape != values.shape[1:] or not values.size:
         shapes = f"values have shape {values.shape} and y {y.shape}"
         raise ValueError(f"{shapes}; they must be (rows, n) and (n,)")
     if not np.isfinite(values).all():
         raise ValueError("values must be finite; leave out the images where they are not known")
+    if not np.isfinite(y).all():
+        raise ValueError("y must be finite; leave out the images whose label is not known")
     # row by row: a product with several rows at once may round equal rows differently
     drawn = [[counts @ row for row in values] for counts in image_counts(y, resamples, seed)]
     return np.concatenate(drawn, axis=1) / len(y)
@@ -71,10 +74,13 @@ def holm(p_values):
     Takes an array, Series or DataFrame of any shape, all of it one family, and gives the same kind.
     Those at most a are rejected at family-wise level a. NaN stays NaN and does not count.
     """
-    result = np.array(p_values, float)
+    try:
+        result = np.array(np.ma.array(p_values, float).filled(np.nan))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"p_values must be numbers between 0 and 1: {error}") from None
     known = result[~np.isnan(result)]
     if ((known < 0) | (known > 1)).any():
-        raise ValueError("p-values must lie between 0 and 1")
+        raise ValueError("p_values must lie between 0 and 1")
     order = known.argsort(kind="stable")
     times = np.arange(len(known), 0, -1)
     known[order] = np.maximum.accumulate(known[order] * times).clip(max=1)
@@ -92,8 +98,13 @@ def mcnemar(won, differ):
     ``won`` images only the one model gets right, ``differ`` images exactly one of the two; numbers
     or arrays, as is the result, in (0, 1]; it is 1 where the models differ nowhere.
     """
-    won, differ = np.asarray(won), np.asarray(differ)
-    if ((won < 0) | (won > differ)).any():
-        raise ValueError("won must lie between 0 and differ")
+    won, differ = numbers(won, "won"), numbers(differ, "differ")
+    try:
+        won, differ = np.broadcast_arrays(won, differ)
+    except ValueError:
+        shapes = f"won has shape {won.shape} and differ {differ.shape}"
+        raise ValueError(f"{shapes}; they must be equal, or one a number") from None
+    if not ((won >= 0) & (won <= differ) & (won % 1 == 0) & (differ % 1 == 0)).all():
+        raise ValueError("won and differ must be whole numbers, won between 0 and differ")
     p = np.minimum(2 * bdtr(np.minimum(won, differ - won), differ, 0.5), 1)
     return float(p) if p.ndim == 0 else p

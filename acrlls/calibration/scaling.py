@@ -17,7 +17,7 @@ import warnings
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from acrlls.calibration.checks import check_logits, check_weights, one_hot
+from acrlls.calibration.checks import check_logits, check_weights, numbers, one_hot
 from acrlls.calibration.scores import losses
 
 LIMITS = (0.01, 100.0)  # of a temperature
@@ -41,8 +41,8 @@ class Recalibrator(abc.ABC):
             if logits.part == "test":
                 raise ValueError("predictions for the test part; fit on the validation part")
             logits, labels = logits.logits, logits.labels
-        z, y = check_logits(logits, labels if labels is not None else ())
-        weight = check_weights(sample_weight, len(y))
+        z, y = check_logits(logits, labels)
+        weight = check_weights(sample_weight, len(y), logits)
         seen = weight > 0
         self._fit(z[seen], y[seen], weight[seen])
         self.classes = z.shape[1]
@@ -84,7 +84,7 @@ class PriorCorrection(Recalibrator):
     """
 
     def __init__(self, weights):
-        self.weights = np.asarray(weights, float)
+        self.weights = numbers(weights, "weights").astype(float)
         if self.weights.ndim != 1 or not (np.isfinite(self.weights) & (self.weights > 0)).all():
             raise ValueError(f"weights are {weights!r}; they must be (classes,) positive numbers")
         if (self.weights >= 10).all() and (self.weights % 1 == 0).all():
@@ -174,8 +174,9 @@ class MatrixScaling(Recalibrator):
     """
 
     def __init__(self, penalty: float | tuple[float, ...] = 0.0):
-        self.penalties = np.atleast_1d(np.asarray(penalty, float))
-        if not (np.isfinite(self.penalties) & (self.penalties >= 0)).all():
+        self.penalties = np.atleast_1d(numbers(penalty, "penalty").astype(float))
+        good = self.penalties.ndim == 1 and self.penalties.size
+        if not good or not (np.isfinite(self.penalties) & (self.penalties >= 0)).all():
             raise ValueError(f"penalty is {penalty!r}; it must be a number from 0, or several")
 
     def _free(self, classes):

@@ -103,7 +103,8 @@ def _reason(error: Exception) -> str:
 
 
 def _visible(folder: Path) -> list[Path]:
-    found = sorted(f for f in folder.iterdir() if not f.name.startswith("."))
+    hidden = (".", "__MACOSX")  # the second comes out of archives made on a Mac
+    found = sorted(f for f in folder.iterdir() if not f.name.startswith(hidden))
     for file in found:
         try:
             file.name.encode()
@@ -160,9 +161,12 @@ def _class_folders(root: Path) -> list[Path]:
 
 def _titles(folders: list[Path]) -> list[str]:
     """Names of the classes: those of the folders, with a space for what Markdown, HTML or a formula
-    would take for its own.
+    would take for its own, and for what nobody sees.
     """
     names = [unicodedata.normalize("NFC", f.name) for f in folders]  # else two may look alike
+    names = [
+        "".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in n) for n in names
+    ]
     titles = [" ".join(re.sub(r'[_*$<>|\\`\[\]{}#~^&"]', " ", name).split()) for name in names]
     for k, (title, folder) in enumerate(zip(titles, folders, strict=True)):
         if not title or title.lower() in _TAKEN:

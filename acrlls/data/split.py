@@ -37,7 +37,8 @@ def split_counts(
         c = int(np.argmax((parts < 1).any(axis=0)))
         raise UserError(
             f"class {c} has {counts[c]} images: too few for {train_fraction:g} training and "
-            f"{validation_fraction:g} validation with at least one image in each part"
+            f"{validation_fraction:g} validation with at least one image in each part, which takes "
+            f"about {np.ceil(1 / min(train_fraction, validation_fraction)):.0f}"
         )
     return parts
 

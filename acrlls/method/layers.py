@@ -1,5 +1,7 @@
 """The two layers that the paper adds to a classification head."""
 
+from numbers import Real
+
 import keras
 import numpy as np
 from keras import ops
@@ -19,7 +21,8 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         loss += alpha * mean(max(0, tau - margin) + 0.5 * max(0, margin - tau))
 
     The penalty is a mean over the batch, 0 for an empty one, which ignores sample weights and class
-    weights.  It is computed in float32 at least, whatever the dtype of the layer.
+    weights.  It is computed in float32 at least, whatever the dtype of the layer, and added in
+    `keras.config.floatx()`, the dtype of losses.
 
     >>> layer = AdaptiveConfidenceRegularizer(alpha=1.0, tau=0.25)
     >>> logits = keras.ops.zeros((1, 4))  # two equal probabilities: a margin of 0
@@ -40,34 +43,34 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
 
     def __init__(self, alpha=0.08, tau=0.25, **kwargs):
         super().__init__(**kwargs)
-        if not 0 <= alpha < float("inf"):
-            raise ValueError(f"`alpha` must be at least 0 and finite. Received: alpha={alpha}")
-        if not 0 <= tau <= 1:
-            raise ValueError(f"`tau` must be in the range [0, 1]. Received: tau={tau}")
-        self.alpha = alpha
-        self.tau = tau
+        if not (isinstance(alpha, Real) and 0 <= alpha < 3e38):  # finite in float32
+            raise ValueError(f"`alpha` must be at least 0 and finite. Received: alpha={alpha!r}")
+        if not (isinstance(tau, Real) and 0 <= tau <= 1):
+            raise ValueError(f"`tau` must be in the range [0, 1]. Received: tau={tau!r}")
+        self.alpha = float(alpha)
+        self.tau = float(tau)
         self.supports_masking = True
-        self._build_at_init()
+        self.input_spec = keras.InputSpec(ndim=2)
+
+    def build(self, input_shape):
+        _refuse_one_class(input_shape)
 
     def call(self, logits, training=False):
-        _refuse_other_shapes(self, logits)
-        if logits.shape[-1] is not None and logits.shape[-1] < 2:
-            raise ValueError(
-                f"A margin needs at least two classes. Received: logits.shape={logits.shape}"
-            )
+        _refuse_one_class(logits.shape)
         if training:
             self.add_loss(self.penalty(logits))
         return logits
 
     def penalty(self, logits):
-        """The penalty, a scalar of at least float32, of logits `(batch_size, classes)`."""
+        """The penalty, a scalar, of logits `(batch_size, classes)`."""
         precise = keras.backend.result_type(logits.dtype, "float32")
         largest, _ = ops.top_k(ops.softmax(ops.cast(logits, precise)), k=2)
         margin = largest[:, 0] - largest[:, 1]
         uncertainty = ops.relu(self.tau - margin)
         overconfidence = ops.relu(margin - self.tau)
         mean = ops.mean(uncertainty + 0.5 * overconfidence)
-        return self.alpha * ops.where(ops.sum(ops.ones_like(margin)) > 0, mean, 0.0)
+        penalty = self.alpha * ops.where(ops.sum(ops.ones_like(margin)) > 0, mean, 0.0)
+        return ops.cast(penalty, keras.config.floatx())
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -88,7 +91,8 @@ class LearnableLogitScaler(keras.layers.Layer):
     (2, 4)
 
     Args:
-        scale_initializer: Initializer of the scales, of finite values. Defaults to `"ones"`.
+        scale_initializer: Initializer of the scales, or an array `(classes,)`, of finite values.
+            Defaults to `"ones"`.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Call arguments:
@@ -98,20 +102,28 @@ class LearnableLogitScaler(keras.layers.Layer):
 
     def __init__(self, scale_initializer="ones", **kwargs):
         super().__init__(**kwargs)
+        if isinstance(scale_initializer, np.ndarray):
+            scale_initializer = keras.initializers.Constant(scale_initializer.tolist())
         self.scale_initializer = keras.initializers.get(scale_initializer)
         if not np.isfinite(getattr(self.scale_initializer, "value", 1.0)).all():
             raise ValueError(
                 f"`scale_initializer` must give finite values. Received: {scale_initializer}"
             )
         self.supports_masking = True
+        self.input_spec = keras.InputSpec(ndim=2)
 
     def build(self, input_shape):
+        if len(input_shape) != 2 or not input_shape[-1]:
+            raise ValueError(
+                "Logits must have the shape `(batch_size, classes)`, of a known number of classes."
+                f" Received: input_shape={input_shape}"
+            )
+        self.input_spec = keras.InputSpec(ndim=2, axes={-1: input_shape[-1]})
         self.scale = self.add_weight(
             name="scale", shape=(input_shape[-1],), initializer=self.scale_initializer
         )
 
     def call(self, logits):
-        _refuse_other_shapes(self, logits, self.scale.shape[0])
         return logits * self.scale
 
     def compute_output_shape(self, input_shape):
@@ -122,10 +134,6 @@ class LearnableLogitScaler(keras.layers.Layer):
         return {**super().get_config(), "scale_initializer": scale_initializer}
 
 
-def _refuse_other_shapes(layer, logits, classes=None):
-    rank, width = len(logits.shape), logits.shape[-1] if logits.shape else None
-    if rank != 2 or (classes and width not in (None, classes)):
-        raise ValueError(
-            f"`{type(layer).__name__}` takes logits of shape `(batch_size, {classes or 'classes'})`"
-            f". Received: logits.shape={logits.shape}"
-        )
+def _refuse_one_class(shape):
+    if shape[-1] is not None and shape[-1] < 2:
+        raise ValueError(f"A margin needs at least two classes. Received: logits.shape={shape}")

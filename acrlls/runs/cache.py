@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from PIL import Image
 
 from acrlls.config import UserError
 from acrlls.runs.runs import damage
@@ -53,8 +56,10 @@ class Entry:
         """What is not as it was written, of what has digests; made again when it is asked for."""
         if self.kind == "runs":
             return damage(self.path)
-        notes = self.path.glob("*.json") if self.kind == "features" else ()
-        return ", ".join(note.stem for note in notes if not _is_whole(note)) or None
+        if self.kind == "features":
+            return ", ".join(n.stem for n in self.path.glob("*.json") if not _is_whole(n)) or None
+        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*.*"))
+        return ", ".join(file.name for file in files if _is_damaged(file)) or None
 
     def delete(self) -> bool:
         """Delete it; ``False`` where another process is making it."""
@@ -98,6 +103,20 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
 def _is_whole(note: Path) -> bool:
     array = note.with_suffix(".npy")
     return array.exists() and file_digest(array) == read_json(note).get("digest")
+
+
+def _is_damaged(file: Path) -> bool:
+    """Whether arrays or an image differ from the sums in their file, or a note is none."""
+    try:
+        if file.suffix == ".npz":
+            with zipfile.ZipFile(file) as arrays:
+                return arrays.testzip() is not None
+        if file.suffix == ".png":
+            with Image.open(file) as image:
+                image.verify()
+        return file.suffix == ".json" and not read_json(file)
+    except Exception:  # a reader passes on whatever the file makes it meet
+        return True
 
 
 def go_through(found: Sequence[Entry], clear: bool, check: bool = False) -> int:

@@ -15,7 +15,7 @@ from scipy.special import softmax
 
 from acrlls.config import PROJECT, Config, UserError
 from acrlls.data import class_weights, split_counts
-from acrlls.store import MANIFEST, damage_told, writing
+from acrlls.store import MANIFEST, Damaged, damage, damage_told, writing
 
 RESULTS = PROJECT / "results"
 _OPTIONAL = ("statistics.csv", "statistics_predictions.csv.gz")
@@ -124,7 +124,7 @@ class Run:
 
 
 def _mend(folder: Path) -> str:
-    return f"delete {folder} or have it recorded again with `acrlls reproduce`"
+    return f"delete {folder} and have it recorded again with `acrlls reproduce`"
 
 
 def record(done: Run, folder: str | Path) -> Path:
@@ -147,8 +147,12 @@ def record(done: Run, folder: str | Path) -> Path:
 
 
 def load_run(folder: str | Path) -> Run:
-    """A recorded run; a ``UserError`` where the folder holds none, or one that cannot be read."""
+    """A recorded run; a ``UserError`` where the folder holds none, or one that cannot be read or is
+    not as it was recorded.
+    """
     folder = Path(folder)
+    if wrong := damage(folder, among=(*_RECORDED, *_OPTIONAL)):
+        raise Damaged(f"the record {folder} cannot be used: {wrong}; {_mend(folder)}")
     with damage_told(folder / "config.json", f"; {_mend(folder)}"):
         return Run(folder, Config(**json.loads((folder / "config.json").read_text("utf-8"))))
 

@@ -15,7 +15,7 @@ from acrlls.config import Config, UserError, configure, profiles
 from acrlls.data import load_data
 from acrlls.runs.recorded import RESULTS, load_run, record
 from acrlls.runs.runs import run
-from acrlls.store import read_json, store
+from acrlls.store import MANIFEST, store
 
 # how a folder's name tells a setting that `<setting>-<value>` would tell badly
 _NAMES = {
@@ -90,7 +90,7 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
         if other := _other(folder, config):
             what = f"{folder} holds a run with another {other}"
             raise UserError(f"{what}; give -o another folder, or delete that one")
-    left = [f for f in jobs if not (missing and (f / "manifest.json").exists())]
+    left = [f for f in jobs if not (missing and (f / MANIFEST).exists())]
     for dataset in {config.data: load_data(config) for config in jobs.values()}.values():
         if dataset.ignored:
             print(dataset.unread())
@@ -106,11 +106,12 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
 
 def _other(folder: Path, config: Config) -> str:
     """In what the record in a folder, if there is one, differs from a config."""
-    if not (note := read_json(folder / "manifest.json")):
+    if not (folder / MANIFEST).exists():
         return ""
-    kept = load_run(folder).config.training_settings()
+    record = load_run(folder)
+    kept = record.config.training_settings()
     found = [name for name, value in config.training_settings().items() if kept[name] != value]
-    if note.get("data_fingerprint") != load_data(config).fingerprint:
+    if record.manifest["data_fingerprint"] != load_data(config).fingerprint:
         found.append("set of images")
     return ", ".join(found)
 

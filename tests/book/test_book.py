@@ -5,7 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import nbformat
 import pytest
 import yaml
 from conftest import write_cells
@@ -355,6 +359,68 @@ def test_after_a_failure_no_other_section_begins(copy):
     assert outcome.returncode != 0
     assert "section 02_b failed" in outcome.text and "section 01_a" not in outcome.text
     assert "changed" not in (copy / "book/sections/01_a.ipynb").read_text()
+
+
+KILLER = """import os, pathlib, signal
+def end(app, page, *_):
+    if page in os.environ.get("KILL", ""):
+        pathlib.Path(app.outdir, "index.html").write_text("<html>")  # as in the middle of writing
+        for picture in pathlib.Path(app.outdir).parent.glob("jupyter_execute/*.svg"):
+            picture.write_text("<svg")
+        os.kill(os.getpid(), signal.SIGKILL)
+def setup(app):
+    app.connect("html-page-context", end)
+"""
+
+
+@pytest.mark.thorough
+def test_a_build_after_one_that_was_killed_while_it_wrote_pages_writes_all(copy):
+    (copy / "killer.py").write_text(KILLER)
+    config = yaml.safe_load((copy / "book" / "_config.yml").read_text())
+    config["sphinx"]["extra_extensions"].append("killer")
+    (copy / "book" / "_config.yml").write_text(yaml.safe_dump(config))
+    figure = "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"
+    write_cells(copy)("02_b", "# Second", "print('second')", figure)
+    html = copy / "book/_build/html"
+    assert build(copy, KILL="sections/02_b").returncode < 0
+    assert (html / "index.html").read_text() == "<html>"
+    outcome = build(copy)
+    assert outcome.returncode == 0, outcome.text
+    assert "sections/01_a.html" in (html / "index.html").read_text()
+    assert all("</svg>" in picture.read_text() for picture in html.glob("_images/*.svg"))
+    assert "0 added, 0 changed" in build(copy).text
+
+
+@pytest.mark.thorough
+def test_of_two_builds_at_once_the_second_waits_and_executes_nothing_again(copy):
+    write_cells(copy)("02_b", "# Second", "import time; time.sleep(9)")
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(build, [copy, copy]))
+    assert [outcome.returncode for outcome in both] == [0, 0], both[0].text + both[1].text
+    waited = ["another build of this book is at work" in outcome.text for outcome in both]
+    assert sorted(waited) == [False, True]
+    assert "0 to execute, 2 unchanged" in both[waited.index(True)].text
+
+
+def test_what_a_worker_of_a_killed_build_executes_is_waited_for_and_taken(tmp_path, monkeypatch):
+    section = write_cells(tmp_path)("01_a", "# First")
+    aside, folder = tmp_path / "unfinished" / section.name, tmp_path / "sections"
+    tasks = [workers.Task(sections.Section(section), {}, s, aside, folder) for s in "abb"]
+    began, calls = threading.Event(), []
+
+    def execute(section, aside, parameters, **where):
+        calls.append(began.set())
+        time.sleep(0.2)
+        return nbformat.read(section.path, as_version=4)
+
+    monkeypatch.setattr(workers, "execute", execute)
+    with ThreadPoolExecutor(1) as pool:
+        orphan = pool.submit(workers._bring, tasks[0], 1)
+        began.wait(60)
+        notebooks = [workers._bring(task, 1)[1] for task in tasks[1:]]
+        orphan.result()
+    assert [notebook.metadata.acrlls.state for notebook in notebooks] == ["b", "b"]
+    assert len(calls) == 2 and workers.fresh(folder / section.name, "b")
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])

@@ -1,11 +1,13 @@
 """What every public function of the room accepts, and what it refuses and with which words."""
 
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import random_case
+from scipy import sparse
 from sklearn.metrics import accuracy_score
 
 from acrlls import calibration as cal
@@ -61,7 +63,10 @@ def test_rounded_probabilities_are_normalised_and_others_left_alone():
         (np.array([[0.5, "a"]], dtype=object), "p holds"),
         (np.array([[0.5, pd.NA]], dtype=object), "no numbers"),
         (np.diag([0.2, 0.3, 0.5, 0.1]) + 0.2, "does not sum to one: "),
-        (cal.METRICS, "p holds values that are no numbers"),
+        (cal.METRICS, "p is of the type dict"),
+        (sparse.csr_array(P), "p is of the type csr_array"),
+        ((row for row in P), "p is of the type generator"),
+        (None, "p is None"),
     ],
 )
 def test_what_is_no_table_of_probabilities_is_refused_with_a_true_reason(p, says):
@@ -143,14 +148,22 @@ def test_bins_that_cannot_be_are_refused_with_what_can(given, says):
         (pd.Series(Y, dtype="Int64").where(Y > 0), "missing"),
         (np.ma.array(Y, mask=Y == 0), "masked"),
         (np.array([None, *Y[1:]]), "row 0 is nan"),
-        (np.eye(4)[Y], r"shape \(60, 4\)"),
+        (np.eye(4)[Y], r"shape \(60, 4\).*one-hot labels (y|labels).argmax"),
     ],
 )
 def test_other_labels_are_refused_by_metrics_and_by_a_fit(y, says):
     fit = cal.TemperatureScaling().fit
     for use in (cal.ece, cal.ece_interval, cal.noise_floor, fit):
-        with pytest.raises(ValueError, match=says):
+        with pytest.raises(ValueError, match=f"^{'labels' if use == fit else 'y'}\\b.*{says}"):
             use(np.log(P) if use == fit else P, y)
+
+
+def test_labels_that_are_not_given_are_asked_for():
+    for use in (cal.ece, cal.accuracy, cal.evaluate, cal.report, cal.prepare_reliability):
+        with pytest.raises(ValueError, match="^y is None"):
+            use(*(P, None, NAMES)[: 3 if use in (cal.evaluate, cal.report) else 2])
+    with pytest.raises(ValueError, match="^labels is None"):
+        cal.TemperatureScaling().fit(np.log(P))
 
 
 def test_class_names_are_taken_from_an_array_and_must_fit():
@@ -196,7 +209,17 @@ def test_what_looks_like_the_wrong_thing_is_warned_of():
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [("abcd", "a list, one"), (None, "a list, one"), (["a", "b", "All", "d"], "last row")],
+    [
+        ("abcd", "a list, one"),
+        (np.array("abcd"), "a list, one"),
+        (b"abcd", "a list, one"),
+        (None, "a list, one"),
+        (4, "class_names is 4"),
+        ({*NAMES}, "a list, one"),  # in no order
+        (["a", None, "c", "d"], "a list, one"),
+        ([["a"], ["b"], ["c"], ["d"]], "a list, one"),
+        (["a", "b", "All", "d"], "last row"),
+    ],
 )
 def test_names_that_are_no_list_or_a_row_of_the_table_are_refused(names, message):
     with pytest.raises(ValueError, match=message):
@@ -237,3 +260,122 @@ def test_rows_of_different_lengths_are_laid_to_p_or_y():
         cal.ece([[0.1, 0.9], [0.2]], [0, 1])
     with pytest.raises(ValueError, match="^y is no array"):
         cal.ece(P, [[0], [1, 2]])
+
+
+OF_SEED = {
+    "interval": lambda seed: cal.ece_interval(P, Y, resamples=20, seed=seed),
+    "floor": lambda seed: cal.noise_floor(P, Y, resamples=9, seed=seed),
+    "bootstrap": lambda seed: cal.bootstrap(P, Y, "nll", 9, seed=seed),
+    "difference": lambda seed: cal.calibration_difference(P, Y, P, resamples=9, seed=seed),
+    "reliability": lambda seed: cal.prepare_reliability(P, Y, resamples=9, seed=seed),
+    "population": lambda seed: cal.populations.synthetic(99, seed),
+}
+
+
+@pytest.mark.parametrize("use", OF_SEED.values(), ids=OF_SEED)
+@pytest.mark.parametrize("seed", [-1, 1.5, "0"])
+def test_a_seed_that_is_none_is_named(use, seed):
+    with pytest.raises(ValueError, match=f"seed is {seed!r}; it must be a whole number from 0"):
+        use(seed)
+
+
+def test_more_bins_or_resamples_than_any_memory_holds_are_refused():
+    for use in (cal.ece, cal.ece_interval, cal.noise_floor):
+        with pytest.raises(ValueError, match="a whole number from 1 to 10,000,000"):
+            use(P, Y, 2**63)
+    with pytest.raises(ValueError, match="resamples is"):
+        cal.bootstrap(P, Y, "nll", 10**12)
+
+
+def test_a_level_may_be_any_number_and_is_checked_everywhere():
+    half = [cal.prepare_reliability(P, Y, resamples=9, level=x).low for x in (0.5, Fraction(1, 2))]
+    np.testing.assert_array_equal(*half)
+    assert cal.bootstrap(P, Y, "nll", 9, level=Fraction(1, 2)).high > 0
+    with pytest.raises(ValueError, match="level is 95"):
+        cal.populations.percentile_interval(P, Y, level=95)
+
+
+def test_what_is_no_metric_is_named():
+    for use in (cal.noise_floor, lambda p, y, metric: cal.evaluate(p, y, NAMES, metric)):
+        with pytest.raises(ValueError, match="^(there is no metric )?7"):
+            use(P, Y, metric=7)
+    for gives in (lambda p, y: "a", lambda p, y: True, lambda p, y: np.unique(y[:3])):
+        with pytest.raises(ValueError, match="what metric gives"):
+            cal.bootstrap(P, Y, gives, 20)
+
+
+def test_probabilities_of_a_pair_may_be_of_any_kind_and_are_called_by_their_names():
+    kept, other = pd.Series(list(P)), P[::-1]
+    assert cal.true_calibration_error(kept, other, of="mean") == pytest.approx(
+        cal.true_calibration_error(P, other, of="mean")
+    )
+    with pytest.raises(ValueError, match="columns of p are .*, but those of eta"):
+        frame = pd.DataFrame(P, columns=NAMES)
+        cal.true_calibration_error(frame, frame[NAMES[::-1]])
+    with pytest.raises(ValueError, match="one run at least"):
+        cal.calibration_difference(np.zeros((0, 60, 4)), Y, np.zeros((0, 60, 4)))
+
+
+@pytest.mark.parametrize("weight", [np.ones(59), -np.ones(60), np.zeros(60), np.full(60, 1e308)])
+def test_weights_that_cannot_be_are_shown(weight):
+    with pytest.raises(ValueError, match=r"sample_weight, of shape \(\d+,\), is .*numbers from 0"):
+        cal.TemperatureScaling().fit(np.log(P), Y, weight)
+
+
+def test_weights_of_other_images_are_refused():
+    weight = pd.Series(1.0, index=range(1, 61))
+    with pytest.raises(ValueError, match="the images and sample_weight have different indexes"):
+        cal.calibration_difference(P, pd.Series(Y), P, sample_weight=weight)
+    with pytest.raises(ValueError, match="the images and sample_weight have different indexes"):
+        cal.TemperatureScaling().fit(pd.DataFrame(np.log(P)), Y, weight)
+
+
+def test_logits_too_large_for_products_are_refused():
+    with pytest.raises(ValueError, match=r"logits: row 0 is beyond 1e\+100"):
+        cal.VectorScaling().fit((P - 0.5) * 1e308, Y)
+
+
+@pytest.mark.parametrize("weights", ["abcd", [1j] * 4, [True] * 4, ["1"] * 4])
+def test_class_weights_that_are_no_numbers_are_named(weights):
+    with pytest.raises(ValueError, match="^weights"):
+        cal.PriorCorrection(weights)
+
+
+@pytest.mark.parametrize("penalty", [[], [[1, 2]], "1", True])
+def test_a_penalty_that_is_no_number_is_named(penalty):
+    with pytest.raises(ValueError, match="^penalty"):
+        cal.MatrixScaling(penalty)
+
+
+@pytest.mark.parametrize("y", [np.full(60, np.nan), pd.Series([pd.NA, *Y[1:]]), [None, *Y[1:]]])
+def test_means_over_images_of_no_known_label_are_refused(y):
+    with pytest.raises(ValueError, match="^y (has|must)"):
+        cal.bootstrap_means(P.T, y, 9)
+
+
+@pytest.mark.parametrize(
+    "won, differ", [(1.5, 2), (np.nan, 1), (None, 1), (True, True), ("1", 2), ([1, 2], [3, 4, 5])]
+)
+def test_counts_of_mcnemar_that_cannot_be_are_named(won, differ):
+    with pytest.raises(ValueError, match="^won"):
+        cal.mcnemar(won, differ)
+
+
+def test_p_values_that_are_masked_do_not_count_and_others_are_named():
+    np.testing.assert_array_equal(cal.holm(np.ma.array([0.1, 0.2], mask=[0, 1])), [0.1, np.nan])
+    for wrong in ({"a": 0.1}, [0.1 + 1j], pd.Series(["x"])):
+        with pytest.raises(ValueError, match="^p_values must be numbers"):
+            cal.holm(wrong)
+
+
+def test_a_table_of_drawings_names_what_does_not_fit():
+    draws = np.random.default_rng(0).random((9, 4))
+    frame = cal.floor_table(pd.DataFrame(draws), pd.Series(draws[0]), NAMES)
+    pd.testing.assert_frame_equal(frame, cal.floor_table(draws, draws[0], NAMES))
+    for wrong, says in (
+        ((draws[0], None, NAMES), "draws have shape"),
+        ((draws, [1, 2], NAMES), "observed has shape"),
+        ((draws, None, NAMES[:3]), "3 class names for 4 classes"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            cal.floor_table(*wrong)

@@ -34,6 +34,7 @@ def test_class_folders_are_read_with_or_without_an_images_folder(tmp_path, insid
 
 def test_a_single_folder_around_the_class_folders_is_entered(tmp_path):
     make_folder(tmp_path / "archive" / "dataset", ["A", "B"])
+    (tmp_path / "archive" / "__MACOSX" / "dataset").mkdir(parents=True)  # as a Mac packs it
     assert FolderDataset(tmp_path).class_names == ("A", "B")
 
 
@@ -166,6 +167,7 @@ def test_a_name_keeps_nothing_that_a_page_would_take_for_its_own(tmp_path):
     "classes, said",
     [
         (["a b", "a_b", "c"], "'a b' and 'a_b' would both be called 'a b'"),
+        (["a", "a\u200b"], r"'a' and 'a\u200b' would both be called 'a'"),
         (["e\u0301", "\xe9"], r"'e\u0301' and '\xe9' would both be called"),
         (["Phase", "c"], "Phase has a name that tables use"),
         (["all", "c"], "all has a name that tables use"),

@@ -1,5 +1,7 @@
 """Statements about ACR (equations 1 to 3) and LLS (equation 4), on every Keras backend."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -111,8 +113,8 @@ def test_acr_adds_its_loss_to_training_but_not_to_evaluation():
 
 @pytest.mark.parametrize(
     "bad",
-    [*({"alpha": value} for value in (-0.1, np.nan, np.inf))]
-    + [{"tau": value} for value in (-0.01, 1.5, np.nan, np.inf)],
+    [*({"alpha": value} for value in (-0.1, np.nan, np.inf, 1e39, "0.1", None, [0.1], 1j))]
+    + [{"tau": value} for value in (-0.01, 1.5, np.nan, np.inf, "x", None)],
 )
 def test_acr_refuses_impossible_settings(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
@@ -121,8 +123,9 @@ def test_acr_refuses_impossible_settings(bad):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, [1.0, np.nan]])
 def test_lls_refuses_initial_values_that_are_not_finite(value):
-    with pytest.raises(ValueError, match="`scale_initializer` must give finite values"):
-        LLS(scale_initializer=keras.initializers.Constant(value))
+    for given in (keras.initializers.Constant(value), np.array(value)):
+        with pytest.raises(ValueError, match="`scale_initializer` must give finite values"):
+            LLS(scale_initializer=given)
 
 
 def test_the_penalty_of_an_empty_batch_is_nothing():
@@ -142,6 +145,18 @@ def test_acr_ignores_sample_weights():
 def test_acr_needs_two_classes():
     with pytest.raises(ValueError, match="two classes"):
         ACR()(ops.zeros((3, 1)), training=True)
+    with pytest.raises(ValueError, match="two classes"):
+        ACR()(keras.Input((1,)))  # where the model is built, not where it is trained
+    unknown = ACR()
+    unknown(keras.Input((None,)))
+    with pytest.raises(ValueError, match="two classes"):
+        unknown(ops.zeros((3, 1)), training=True)
+
+
+def test_lls_needs_a_known_number_of_classes():
+    for shape in ((None, None), (2, 0), (4,), ()):
+        with pytest.raises(ValueError, match="a known number of classes"):
+            LLS().build(shape)
 
 
 def test_lls_of_ones_changes_nothing():
@@ -173,9 +188,17 @@ def test_lls_learns():
     ).all()  # every label is right: grow surer
 
 
-@pytest.mark.parametrize("layer", [ACR(0.3, 0.4, name="a"), LLS(scale_initializer="zeros")])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ACR(0.3, 0.4, name="a"),
+        ACR(np.float32(0.5), np.array(0.25)[()]),
+        LLS(scale_initializer="zeros"),
+        LLS(scale_initializer=np.arange(4.0)),
+    ],
+)
 def test_layers_survive_their_config(layer):
-    twin = type(layer).from_config(layer.get_config())
+    twin = type(layer).from_config(json.loads(json.dumps(layer.get_config())))
     assert twin.get_config() == layer.get_config()
 
 
@@ -204,22 +227,27 @@ def test_keras_own_checks_of_a_layer_pass():
 
 
 @pytest.mark.parametrize("layer", [ACR, LLS])
-@pytest.mark.parametrize("shape", [(4,), (2, 3, 4)])
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3, 4)])
 def test_logits_that_are_no_matrix_are_refused(layer, shape):
-    with pytest.raises(ValueError, match=r"takes logits of shape `\(batch_size, (classes|4)\)`"):
+    with pytest.raises(ValueError, match=f"expected ndim=2, found ndim={len(shape)}"):
         layer()(ops.zeros(shape))
+    if shape:
+        with pytest.raises(ValueError, match=f"expected ndim=2, found ndim={len(shape)}"):
+            layer()(keras.Input(shape[1:]))
+    with pytest.raises(ValueError, match="expects 1 input"):
+        layer()((ops.zeros((2, 4)), ops.zeros((2, 4))))
 
 
 @pytest.mark.parametrize("width", [1, 3, 5])
 def test_lls_refuses_another_number_of_classes_than_at_first(width):
     layer = LLS()
     layer(ops.zeros((2, 4)))
-    with pytest.raises(ValueError, match=r"takes logits of shape `\(batch_size, 4\)`"):
+    with pytest.raises(ValueError, match="axis -1 of input shape to have value 4"):
         layer(ops.zeros((2, width)))
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_both_layers_train_under_mixed_precision_with_a_penalty_in_float32(policy):
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
+def test_both_layers_train_under_any_policy_with_a_penalty_in_float32(policy):
     z = np.random.default_rng(0).normal(0, 3, (64, 4)).astype("float32")
     layer = ACR(dtype=policy)
     layer(ops.cast(z, layer.compute_dtype), training=True)

@@ -68,29 +68,43 @@ def test_a_record_that_is_cut_off_is_no_record_or_the_old_one(recorded, tmp_path
 
 
 @pytest.mark.parametrize(
-    "name, content, look",
+    "name, content",
     [
-        ("config.json", b"{", lambda run: run),
-        ("config.json", b'{"no_such": 1}', lambda run: run),
-        ("config.json", None, lambda run: run),
-        ("manifest.json", b"", lambda run: run.manifest),
-        ("manifest.json", b"3", lambda run: run.manifest),
-        ("history.csv", b"", lambda run: run.history),
-        ("scales.csv", None, lambda run: run.scales),
-        ("predictions.csv.gz", b"cut", lambda run: run.predictions()),
-        ("predictions.csv.gz", b"text", lambda run: run.predictions()),
-        ("predictions.csv.gz", b"", lambda run: run.predictions()),
+        ("config.json", b"{"),
+        ("config.json", b'{"no_such": 1}'),
+        ("config.json", b"edited"),
+        ("config.json", None),
+        ("manifest.json", b""),
+        ("manifest.json", b"3"),
+        ("manifest.json", b"edited"),
+        ("history.csv", b""),
+        ("scales.csv", None),
+        ("predictions.csv.gz", b"cut"),
+        ("predictions.csv.gz", b"text"),
+        ("predictions.csv.gz", b""),
     ],
 )
-def test_a_damaged_record_is_named_and_what_to_do(recorded, tmp_path, name, content, look):
+def test_a_damaged_record_is_named_and_what_to_do(recorded, tmp_path, name, content):
     folder = runs.record(recorded["", "baseline"], tmp_path / "laptop" / "baseline")
     content = (folder / name).read_bytes()[:99] if content == b"cut" else content
+    if content == b"edited":  # another value, as well formed as before
+        content = (folder / name).read_bytes().replace(b"1", b"2")
     if content is None:
         (folder / name).unlink()
     else:
         (folder / name).write_bytes(content)
-    with pytest.raises(UserError, match=f"{name} is .*; delete {folder} or .*acrlls reproduce"):
-        look(runs.records("laptop", tmp_path)["", "baseline"])
+    says = (
+        f"{folder} cannot be used: {name} (was edited|is missing).*; delete {folder} and .*reprod"
+    )
+    with pytest.raises(UserError, match=says):
+        runs.records("laptop", tmp_path)
+
+
+def test_every_shipped_record_is_as_it_was_recorded():
+    shipped = [file.parent for file in runs.RESULTS.glob("*/*/manifest.json")]
+    assert len(shipped) > 80
+    for folder in shipped:
+        assert {"config.json", "predictions.csv.gz"} <= {*runs.load_run(folder).manifest["files"]}
 
 
 def test_where_no_epoch_has_a_loss_the_first_is_the_best_as_its_weights_were_kept(recorded):

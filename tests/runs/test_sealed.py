@@ -4,7 +4,9 @@ import os
 import shutil
 import threading
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from acrlls import cli, runs, training
 from acrlls.config import UserError
@@ -146,6 +148,29 @@ def test_a_run_is_listed_whatever_is_wrong_with_it(short):
     assert [entry.name for entry in cache.entries(["runs"])] == [folder.name]
 
 
+def test_a_damaged_file_of_phantoms_or_of_a_cut_off_run_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
+    cut_off, drawn = tmp_path / "0123456789.partial", tmp_path / "phantom"
+    pictures = drawn / "ab.files" / "demonstration" / "A"
+    for folder in (cut_off, pictures):
+        folder.mkdir(parents=True)
+    files = cut_off / "last_1.npz", cut_off / "best_1.npz", drawn / "cd.npz", pictures / "1.png"
+    for file in files[:3]:
+        np.savez(file, np.arange(999))
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(files[3])
+    (cut_off / "config.json").write_text('{"seed": 0}')
+    assert cache.go_through(cache.entries(), clear=False, check=True) == 0
+    for file in files:
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        for harmed in (whole[:middle], whole[:middle] + b"?" + whole[middle + 1 :]):
+            file.write_bytes(harmed)
+            capsys.readouterr()
+            assert cache.go_through(cache.entries(), clear=False, check=True) == 1
+            assert f"not as it was written: {file.name};" in capsys.readouterr().out
+        file.write_bytes(whole)
+
+
 def test_a_run_in_training_is_not_deleted(short, capsys):
     folder = store() / "abcdef0123.partial"
     write_text(folder / "config.json", "{}")
@@ -174,12 +199,20 @@ def refusing(*args, **kwargs):
     raise OSError(30, "Read-only file system")
 
 
-def test_a_full_disk_is_a_message_and_leaves_nothing_behind(tmp_path):
+def test_a_full_disk_is_a_message_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
     said = pytest.raises(UserError, match="a cannot be written: No space left.*acrlls cache")
     with said, writing(tmp_path / "a") as handle:
         handle.write(b"half")
         raise OSError(28, "No space left on device")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_part_of_the_store_is_not_mended_by_clearing_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="free space there, or name another place$"):
+        write_text(tmp_path / "file" / "page.html", "text")
 
 
 def test_a_training_on_a_full_disk_is_a_message(short, monkeypatch):
@@ -196,7 +229,7 @@ def test_a_store_that_is_a_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="ACRLLS_STORE is '.*file', which is no folder"):
         store()
-    with pytest.raises(UserError, match="cannot be written"), locked(tmp_path / "file" / "lock"):
+    with pytest.raises(UserError, match="which is no folder"), locked(tmp_path / "file" / "lock"):
         pass
 
 

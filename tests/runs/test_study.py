@@ -65,6 +65,15 @@ def test_a_record_of_other_settings_or_images_is_never_overwritten(tiny, tmp_pat
     assert (folder / "manifest.json").read_bytes() == before
 
 
+def test_a_damaged_record_is_neither_left_alone_nor_overwritten(tiny, tmp_path):
+    config = tiny.replace(phase2_epochs=0, phase1_epochs=1, views=1, variant="baseline")
+    runs.reproduce({tmp_path: config})
+    (tmp_path / "predictions.csv.gz").write_bytes(b"edited")
+    for missing in (False, True):
+        with pytest.raises(UserError, match="predictions.csv.gz was edited; delete .* and have it"):
+            runs.reproduce({tmp_path: config}, missing)
+
+
 def test_what_has_a_record_is_left_alone_on_request(tiny, tmp_path, capsys):
     config = tiny.replace(phase2_epochs=0, phase1_epochs=1, views=1)
     jobs = {tmp_path / name: config.replace(variant=name) for name in ("baseline", "lls_only")}

@@ -157,16 +157,16 @@ def test_the_doors_load_no_keras_before_it_is_needed():
 @pytest.mark.parametrize(
     "content, said",
     [
-        ("profile: 5", "profile is 5; it must be a name"),
+        ("profile: 5", "profile '5' does not exist"),
         ("profile: [quick]", "profile is ['quick']; it must be a name"),
         ("profile: own.yml", "own.yml starts from itself"),
         ("profile: other.yml", "own.yml starts from itself"),
-        ("1: 2", "there is no parameter 1; known: profile"),
+        ("1: 2", "there is no parameter '1'; known: profile"),
         ("seed: 1" + 400 * "0", "it must be a whole number from 0"),
-        ("seed: 1" + 5000 * "0", "own.yml is not YAML"),
+        ("seed: 1" + 5000 * "0", "it must be a whole number from 0"),
         ("alpha: 1" + 400 * "0", "it must be a number from 0"),
         ("backbone: null", "backbone is None; it must be a text"),
-        ("gradcam_layer: 3", "gradcam_layer is 3; it must be a text"),
+        ("gradcam_layer: [a]", "gradcam_layer is ['a']; it must be a text"),
     ],
 )
 def test_a_profile_that_cannot_be_meant_is_a_message(tmp_path, content, said):
@@ -235,3 +235,33 @@ def test_a_profile_may_be_a_path_and_a_linked_file_keeps_its_name(tmp_path):
 def test_sections_take_no_empty_list():
     with pytest.raises(UserError, match="several_bins is empty"):
         configure_from({"profile": "quick", "several_bins": []})
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("phase1_learning_rate: 1e-3", 1e-3),
+        ("phase1_learning_rate: 1.5E-3", 1.5e-3),
+        ("bins: 010", 10),
+        ("bins: 0o10", "bins is '0o10'"),
+        ("bins: 1:30", "bins is '1:30'"),
+        ("bins: 1_00", 100),
+        ("augment: off", False),
+        ("profile: null\naugment: no", False),
+        ("data: 1.10", "1.10"),
+        ("data: 2020-01-01", "2020-01-01"),
+        ("backbone: 1e3", "1e3"),
+        ("gradcam_layer: 12", "12"),
+        ("<<: {bins: 3}\nseed: 4", 4),
+        ("seed: 2147483648", "from 0 to 2147483647"),
+    ],
+)
+def test_values_in_a_profile_are_what_they_look_like(tmp_path, line, value):
+    (tmp_path / "own.yml").write_text(line + "\n")
+    name = line.split("\n")[-1].split(":")[0]
+    try:
+        found = getattr(configure(str(tmp_path / "own.yml")), name)
+    except UserError as error:
+        assert value in str(error)
+    else:
+        assert found in (value, str(tmp_path / str(value))) and type(found) is type(value)
