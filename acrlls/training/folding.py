@@ -145,7 +145,7 @@ class FusedBatchNormalization(keras.layers.Layer):
             return y, mean, variance
         from tensorflow import raw_ops
 
-        none = ops.zeros((0,))
+        none = ops.zeros((0,), x.dtype)
         # multiplied by one: as tensors, not variables
         parameters = {"scale": norm.gamma * 1, "offset": norm.beta * 1, "epsilon": norm.epsilon}
         y, mean, unbiased, *_ = raw_ops.FusedBatchNormV3(

@@ -324,7 +324,7 @@ def full_store(own_store, tiny, phantom_data):
         )
         seal(home / name, {})
     (home / "phantom").mkdir()
-    (home / "phantom" / "0123.npz").write_bytes(b"12345")
+    np.savez(home / "phantom" / "0123.npz", np.arange(5))
     return home
 
 

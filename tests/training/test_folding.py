@@ -18,10 +18,12 @@ needs_tensorflow = pytest.mark.skipif(
 @pytest.fixture
 def double():
     """Float64 everywhere, where exact algebra shows: no ReLU6 flips by rounding."""
-    before = keras.config.dtype_policy()
+    policy, kind = keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_floatx("float64")  # of losses
     keras.config.set_dtype_policy("float64")
     yield
-    keras.config.set_dtype_policy(before)
+    keras.config.set_floatx(kind)
+    keras.config.set_dtype_policy(policy)
 
 
 def plain_suffix(batchnorm):
@@ -48,9 +50,8 @@ def loss_and_gradients(stage, dtype):
     x, labels = inputs(stage, dtype)
     with tf.GradientTape() as tape:
         logits = stage(tf.constant(x), training=True)
-        loss = ops.mean(
-            keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        ) + sum(stage.losses)
+        each = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        loss = ops.mean(each) + ops.cast(sum(stage.losses), dtype)
     gradients = tape.gradient(loss, stage.trainable_variables)
     return float(loss), {
         v.path: g.numpy() for v, g in zip(stage.trainable_variables, gradients, strict=True)
