@@ -97,6 +97,8 @@ def by_alpha(gaps: pd.DataFrame) -> pd.DataFrame:
 def alpha_sentence(grid: pd.DataFrame, where: str) -> str:
     """Whether the largest α has the highest mean loss of a grid, as the paper says of its own."""
     *others, last = grid.groupby("alpha").val_loss.mean().sort_index()
+    if not others:
+        return f"{where} the grid has a single α, so that none can be compared."
     place = "neither the lowest nor the highest"
     place = "the lowest" if last < min(others) else "the highest" if last > max(others) else place
     return (

@@ -140,6 +140,7 @@ def test_the_place_of_the_largest_alpha_is_told():
     for loss, place in (0.55, "neither the lowest nor the highest mean"), (0.9, "the highest mean"):
         grid.loc[3, "val_loss"] = loss
         assert f"has {place}" in tuning.alpha_sentence(grid, "Here")
+    assert "a single α" in tuning.alpha_sentence(grid[grid.alpha == grid.alpha.max()], "Here")
     gaps = pd.DataFrame({"estimate": [-0.01], "low": [-0.02], "high": [0.0]}, ["α 0.10"])
     assert tuning.by_alpha(gaps).loc["α 0.10"].item() == "−0.010 (−0.020 to 0.000)"
 
