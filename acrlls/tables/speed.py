@@ -136,7 +136,7 @@ def machines() -> pd.DataFrame:
         row, table = {"AVX-512 VNNI": found}, hours(result, epochs)
         for side, state in itertools.product(table.columns.drop("bank"), STATES.values()):
             whole = table.loc[f"whole job, {state}"]
-            row[SIDES[side], state] = whole[side] / whole.bank
+            row[f"than {SIDES[side]}, {state}"] = whole[side] / whole.bank
         rows[folder.name] = row
     return pd.DataFrame(rows).T
 
