@@ -270,3 +270,12 @@ def test_the_readme_gives_the_headline_that_the_records_give():
     said = verdict.headline(layers, step, *ours).split("**")[1]
     readme = " ".join((PROJECT / "README.md").read_text("utf-8").replace("> ", "").split())
     assert said in readme
+
+
+def test_images_that_are_drawn_again_keep_their_weights():
+    labels, weights = np.array([0, 0, 0, 1, 1]), np.array([1.0, 1, 1, 0, 0])
+    values = np.array([[[1.0], [1], [1], [5], [5]]])  # one run; those of class 1 do not count
+    drawn = compare.crossed(
+        lambda v, _, w: compare.weighted_mean(v, w), values, labels, weights, 20
+    )
+    np.testing.assert_allclose(drawn, np.ones((20, 1)))
