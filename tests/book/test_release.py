@@ -71,6 +71,14 @@ def test_the_crate_of_the_recorded_runs_is_current_and_complete():
     tracked = subprocess.check_output(["git", "ls-files", "results"], cwd=PROJECT, text=True)
     folders = {f"{line.split('/')[1]}/" for line in tracked.splitlines() if line.count("/") > 1}
     assert folders <= listed
+    digests = {node["@id"]: node["sha256"] for node in kept["@graph"] if "sha256" in node}
+    for line in tracked.splitlines():
+        file = PROJECT / line
+        if ".csv" in file.name:  # by its run's manifest, or else by the crate
+            manifest = file.with_name("manifest.json")
+            named = json.loads(manifest.read_text()) if manifest.is_file() else {}
+            digest = named.get("files", {}).get(file.name) or digests[line.removeprefix("results/")]
+            assert digest == hashlib.sha256(file.read_bytes()).hexdigest(), line
 
 
 def test_citation_archive_and_package_agree():
