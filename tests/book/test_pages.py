@@ -207,3 +207,22 @@ def test_print_shows_a_still_picture_in_place_of_each_slider(tab):
     for figure in figures:
         assert figure.locator(".still").is_visible()
         assert not any(c.is_visible() for c in figure.locator("input, select, .picture").all())
+
+
+@pytest.mark.thorough
+@built
+def test_print_shows_answers_and_divides_long_tables(tab):
+    tab.goto(f"file://{HTML}/teaching.html")
+    tab.emulate_media(media="print")
+    answer = tab.locator("details.sd-dropdown:not([open]) p").first
+    assert answer.evaluate("e => e.checkVisibility()")
+    broken = "e => getComputedStyle(e).breakInside"
+    assert tab.locator(".bd-article table").last.evaluate(broken) == "auto"
+
+
+@pytest.mark.thorough
+@built
+def test_the_page_of_the_package_has_the_two_layers():
+    page = parsed(HTML / "api.html")
+    for layer in ("AdaptiveConfidenceRegularizer", "LearnableLogitScaler"):
+        assert page.find(id=f"acrlls.method.{layer}")
