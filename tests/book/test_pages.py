@@ -1,6 +1,7 @@
 """The pages of the book: what is mended in their markup, and the built book in a browser."""
 
 import functools
+import inspect
 import re
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from docutils import nodes
 
+from acrlls import method
 from acrlls.book import pages
 from acrlls.config import PROJECT
 
@@ -222,7 +224,9 @@ def test_print_shows_answers_and_divides_long_tables(tab):
 
 @pytest.mark.thorough
 @built
-def test_the_page_of_the_package_has_the_two_layers():
+def test_the_page_of_the_package_has_the_two_layers_as_they_are_called():
     page = parsed(HTML / "api.html")
-    for layer in ("AdaptiveConfidenceRegularizer", "LearnableLogitScaler"):
-        assert page.find(id=f"acrlls.method.{layer}")
+    for name in ("AdaptiveConfidenceRegularizer", "LearnableLogitScaler"):
+        shown = page.find(id=f"acrlls.method.{name}").select(".sig-param")
+        called = inspect.signature(getattr(method, name).__init__).parameters
+        assert ["self", *(p.text for p in shown)] == [str(p) for p in called.values()]
