@@ -135,7 +135,8 @@ def main(what: str, tag: str = "") -> None:
         server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
         url = f"{server}/{os.environ['GITHUB_REPOSITORY']}.git"
         (dist / "colab" / tag).mkdir(parents=True, exist_ok=True)
-        for path in sorted((PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        folders = PROJECT / "notebooks", PROJECT / "exercises"
+        for path in sorted(f for folder in folders for f in folder.glob("[0-9][0-9]_*.ipynb")):
             notebook = fetching(nbformat.read(path, as_version=4), tag, url)
             nbformat.write(notebook, dist / "colab" / tag / path.name)
     elif what == "pages":

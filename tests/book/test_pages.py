@@ -56,15 +56,23 @@ def test_a_percent_sign_stays_with_its_number_and_code_as_it_is():
     assert words.astext() == "95\u00a0% of 3\u00a0% are" and code.astext() == text
 
 
-def test_links_of_a_section_name_its_notebook_and_the_tag(monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [
+        ("sections/06_calibration", "notebooks/06_calibration"),
+        ("exercises/09_ece_by_hand", "exercises/09_ece_by_hand"),
+    ],
+)
+def test_links_of_a_page_name_its_notebook_and_the_tag(page, file, monkeypatch):
     for name, value in {"REPOSITORY": "a/b", "REF_NAME": "v1", "REF_TYPE": "branch"}.items():
         monkeypatch.setenv(f"GITHUB_{name}", value)
     assert pages._opened_at() == []
     monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
-    line = BeautifulSoup(pages.links("06_calibration", *pages._opened_at()), "html.parser")
+    line = BeautifulSoup(pages.links(page, *pages._opened_at()), "html.parser")
     binder, colab = (a["href"] for a in line.select("a"))
-    assert "gh/a/b/v1" in binder and binder.endswith("notebooks/06_calibration.ipynb")
-    assert colab.endswith("a/b/blob/notebooks/v1/06_calibration.ipynb")
+    assert "gh/a/b/v1" in binder and binder.endswith(f"/tree/{file}.ipynb")
+    assert colab.endswith(f"a/b/blob/notebooks/v1/{file.split('/')[1]}.ipynb")
+    assert (pages.PROJECT / f"{file}.ipynb").is_file()
 
 
 # The built book

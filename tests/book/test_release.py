@@ -51,8 +51,9 @@ def test_the_same_pages_give_the_same_archive(html, tmp_path):
     assert release.archive(html, tmp_path / "b" / "book.tar.gz") != first
 
 
-def test_a_notebook_for_colab_fetches_the_tag_before_its_own_first_cell():
-    notebook = nbformat.read(PROJECT / "notebooks" / "06_calibration.ipynb", as_version=4)
+@pytest.mark.parametrize("file", ["notebooks/06_calibration", "exercises/09_ece_by_hand"])
+def test_a_notebook_for_colab_fetches_the_tag_before_its_own_first_cell(file):
+    notebook = nbformat.read(PROJECT / f"{file}.ipynb", as_version=4)
     own = [c.source for c in notebook.cells if c.cell_type == "code"]
     made = release.fetching(notebook, "v1", "https://example.org/a/b.git")
     nbformat.validate(made)
