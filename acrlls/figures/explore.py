@@ -233,7 +233,7 @@ def explore_seeds(spread: float, disagree: float):
         {
             "gap": slider("True gap (points)", 0, most, 0.1, gap),
             "images": slider("Test images", 179, 10179, 500, images),
-            "spread": slider("Spread over seeds", 0, 2, 0.01, spread),
+            "spread": slider("Spread over seeds (points)", 0, 2, 0.01, spread),
             "seeds": slider("Seeds a method", 1, 20, 1, 1),
             "disagree": slider("Disagreement (%)", most, 20, 0.1, disagree),
         },
@@ -281,7 +281,7 @@ def explore_tuning(grid, published: tuple[float, float], per_image: float, sprea
         " finite number of validation images, and that of seeds. The frame marks the paper's pair.",
         {
             "images": slider("Validation images", 172, 20172, 100, images),
-            "spread": slider("Spread over seeds", 0.0001, 0.05, 0.0001, max(spread, 0.0001)),
+            "spread": slider("Spread over seeds (loss)", 0.0001, 0.05, 0.0001, max(spread, 0.0001)),
         },
         draw,
         {"losses": losses.tolist(), "alphas": alphas, "taus": taus, "perImage": float(per_image)}
