@@ -41,8 +41,9 @@ def calibration_difference(
     classes)``, and labels ``y``, ``(n,)``, each image by its weight ``(n,)``. If the models were
     alike, their probabilities for an image could be exchanged: p is the share of ``resamples``
     random exchanges, image by image and the same in every run, after which the mean difference is
-    as large. It is over images alone: other runs may differ by more. An interval is not given,
-    because near zero those that were tried missed the truth.
+    as large. It is over images alone: other runs may differ by more. Models that are not alike,
+    such as an overconfident and an underconfident one, get a small p too often for equal errors.
+    An interval is not given, because near zero those that were tried missed the truth.
 
     Bad probabilities, labels or settings, and models of different shapes, are a ``ValueError``.
     """

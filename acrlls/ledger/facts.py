@@ -32,9 +32,9 @@ MEANING = {
     "error of the paper.",
     "stands out from noise": "It is larger than sampling noise, or the spread between seeds, "
     "explains, under every reading.",
-    "reproduced": "Our runs show it: 95 % of repetitions would observe the published number.",
+    "reproduced": "Our runs show it: the published number lies where 95 % of their repetitions do.",
     "follows": "The paper's own other numbers give it, rounding taken into account.",
-    "compatible": "Our repetitions would observe it, but also the value that means no effect.",
+    "compatible": "It lies where 95 % of our repetitions do; so does the value of no effect.",
     "not checkable": "It is a choice of the authors, a figure without numbers, or rests on "
     "something that is not published; the row says which.",
 }

@@ -155,8 +155,7 @@ def gap_draws(facts: Facts) -> dict:
 def gaps_that_stand_out(facts: Facts) -> pd.DataFrame:
     """In how many readings each published difference stands out from noise; a row a pair of
     models, a column a class."""
-    rows = noise.gap_tests(facts) < noise.LEVEL
-    found = rows.groupby(["first", "second", "class"]).agg(["sum", "size"])
+    found = noise.stand_out(facts).groupby(["first", "second", "class"]).agg(["sum", "size"])
     counts = found["sum"].astype(str) + " of " + found["size"].astype(str)
     table = counts.unstack("class").loc[list(noise.PAIRS), list(CLASSES)]
     return table.set_axis(map(" minus ".join, table.index)).rename_axis(columns=None)

@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from acrlls.config import Config
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
-from acrlls.tables.compare import classwise_ece, crossed, weighted_auc, weighted_mean
+from acrlls.tables.compare import classwise_ece, interval, weighted_auc, weighted_mean
 from acrlls.tables.recorded import has_paper_classes, is_paper, mix_weights
 from acrlls.tables.words import plural, signed
 
@@ -91,17 +91,13 @@ def _applied(statistic, run: Run, phases, weights):
 
 
 def estimate(statistic, runs, phases=(None,), resamples: int = 1000) -> tuple[np.ndarray, ...]:
-    """Mean over the runs of a statistic, and the ends of its 95 % interval, each ``(values,)``: the
-    spread over runs and images drawn again, around the estimate itself, because a calibration error
-    drawn again has the noise of both drawings."""
+    """Mean over the runs of a statistic, and the ends of its 95 % interval over runs and images, of
+    :func:`acrlls.tables.compare.interval`, each ``(values,)``."""
     labels = runs[0].predictions("test").labels
     weights = mix_weights(runs[0], "paper" if is_paper(runs[0].class_names) else "own")
     p = np.array([[r.predictions("test", k).probabilities for k in phases] for r in runs])
     p = p[:, 0] if len(phases) == 1 else p
-    real = np.mean([_applied(statistic, r, phases, weights) for r in runs], axis=0)
-    drawn = crossed(statistic, p, labels, weights, resamples)
-    low, high = np.quantile(drawn - drawn.mean(axis=0), [0.025, 0.975], axis=0)
-    return real, real + low, real + high
+    return interval(statistic, p, labels, weights, resamples)
 
 
 # --- statistics and the index of what they give -------------------------------------------------

@@ -16,7 +16,7 @@ from acrlls.calibration import holm
 from acrlls.config import UserError
 from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
-from acrlls.tables.compare import ECE, crossed, measures, weighted_mean
+from acrlls.tables.compare import ECE, interval, measures, weighted_mean
 from acrlls.tables.recorded import STEP, probabilities
 from acrlls.tables.words import error, number, plural, signed
 
@@ -131,7 +131,7 @@ def _sign_flip(gap: np.ndarray) -> float:
 
 def gaps_in_nll(runs: Iterable[Run], weighted: bool, resamples: int = 1000) -> pd.DataFrame:
     """NLL after vector scaling of each method minus that of cross-entropy, with a 95 % interval
-    over seeds and images of :func:`acrlls.tables.compare.crossed`; a row a method."""
+    over seeds and images of :func:`acrlls.tables.compare.interval`; a row a method."""
     losses, rows = {}, {}
     for run in (r for r in runs if r.config.class_weights == weighted):
         y = run.predictions("test").labels
@@ -141,8 +141,7 @@ def gaps_in_nll(runs: Iterable[Run], weighted: bool, resamples: int = 1000) -> p
     for method in [m for m in METHODS if losses.get(m, {}).keys() & usual]:
         both = sorted(losses[method].keys() & usual)
         gaps = np.array([losses[method][s] - usual[s] for s in both])[:, :, None]
-        drawn = crossed(_mean_gap, gaps, y, np.ones(len(y)), resamples)
-        rows[method] = [gaps.mean(), *np.quantile(drawn, [0.025, 0.975])]
+        rows[method] = np.ravel(interval(_mean_gap, gaps, y, np.ones(len(y)), resamples))
     return pd.DataFrame(rows, index=["difference", "low", "high"]).T
 
 

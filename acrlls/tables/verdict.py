@@ -102,7 +102,7 @@ def better(found: Mixes, others: Mapping[str, Difference] | None = None) -> str:
     said = [
         f" {'W' if title.startswith('with') else 'With '}{title.removeprefix('w')}, the NLL of "
         f"Proposed is higher by {_change(d, 'NLL')[4:].replace('+', '')}, from "
-        f"{plural(d.pairs, 'run')}."
+        f"{plural(d.pairs, 'run')}{' and over images alone' * (d.pairs == 1)}."
         for title, d in (others or {}).items()
         if d.shows("NLL") == 1
     ]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import softmax
+from scipy.stats import ttest_1samp
 
 from acrlls import calibration
 from acrlls.config import PROJECT
@@ -128,7 +129,8 @@ def test_the_card_on_the_layers_names_each_setting_in_which_they_do_harm():
     text = verdict.better((difference(NEITHER),) * 2, others)
     assert " With BatchNorm frozen, the NLL of Proposed is higher by 0.300 (95 %" in text
     assert " Without class weights, the NLL of Proposed is higher by" in text
-    assert "from 2 runs." in text and "input" not in text and "changes its sign" not in text
+    assert "from 1 run and over images alone." in text and "from 2 runs." in text
+    assert "input" not in text and "changes its sign" not in text
     own, paper = difference(NEITHER), difference(NEITHER)
     for found, sign in ((own, 1), (paper, -1)):
         found.table.loc["Mean class-wise ECE", ["difference", "p"]] = 0.01 * sign, 0.01
@@ -212,6 +214,14 @@ def test_the_p_of_a_difference_in_ece_is_that_of_the_sides_that_are_named(publis
     assert found.p_value == "p ≤ 0.020" and found.shows("Mean class-wise ECE") == -1
 
 
+def test_a_difference_in_ece_is_not_shown_where_runs_differ_in_sign(published):
+    sides = ("baseline", ""), ("proposed", "")
+    found = compare.compare(published, *sides, resamples=49)
+    each = [[compare.mean_of([r])[-1] for r in published.of(network)] for network, _ in sides]
+    assert len(set(np.sign(np.subtract(*each)))) == 2 and found.table.p[compare.ECE] < 0.05
+    assert found.shows(compare.ECE) == 0 and "; runs of both signs" in found.p_value
+
+
 @pytest.mark.parametrize("mix", ["own", "paper"])
 def test_p_is_of_the_difference_that_stands_beside_it(published, mix, monkeypatch):
     tested = []
@@ -272,10 +282,27 @@ def test_the_readme_gives_the_headline_that_the_records_give():
     assert said in readme
 
 
+def mean(values, _, weights):
+    return compare.weighted_mean(values, weights)
+
+
 def test_images_that_are_drawn_again_keep_their_weights():
     labels, weights = np.array([0, 0, 0, 1, 1]), np.array([1.0, 1, 1, 0, 0])
     values = np.array([[[1.0], [1], [1], [5], [5]]])  # one run; those of class 1 do not count
-    drawn = compare.crossed(
-        lambda v, _, w: compare.weighted_mean(v, w), values, labels, weights, 20
-    )
-    np.testing.assert_allclose(drawn, np.ones((20, 1)))
+    found = compare.interval(mean, values, labels, weights, 20)
+    np.testing.assert_allclose(found, np.ones((3, 1)))
+
+
+def test_the_interval_over_runs_is_that_of_a_t_test_where_images_add_nothing():
+    runs = np.array([1.0, 2, 4, 3])
+    values, labels = np.tile(runs[:, None, None], (1, 50, 1)), np.zeros(50, int)
+    found = np.ravel(compare.interval(mean, values, labels, np.ones(50), 20))
+    expected = ttest_1samp(runs, 0).confidence_interval()
+    np.testing.assert_allclose(found, [2.5, *expected])
+
+
+def test_the_interval_of_one_run_is_that_of_its_images():
+    values = np.random.default_rng(0).normal(size=(1, 900, 1))
+    middle, low, high = compare.interval(mean, values, np.zeros(900, int), np.ones(900), 2000)
+    expected = 1.96 * values.std() / 30
+    assert high - middle == pytest.approx([expected], rel=0.06) == middle - low
