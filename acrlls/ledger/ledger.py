@@ -46,12 +46,22 @@ from acrlls.paper import NUMBERS, PUBLISHED, Inconsistent
 # Each way to check a claim: where its checks are; what they mean by no, by yes, and by published
 # numbers that contradict each other or runs that are not recorded; and their names.
 WAYS = {
-    follows: (CONTRARY, FOLLOWS, CONTRARY, "equals holds whole_number at_odds"),
-    reproduced: (DIFFERS, REPRODUCED, UNCHECKABLE, "setting measure measured_gain scale areas_above"
-                 " mistaken heat elsewhere higher_ece no_better better_than"),
-    noise: (NOISE, STANDS_OUT, UNCHECKABLE, "ece_noise gap_noise accuracy_noise exceeds_seeds"),
-}  # fmt: skip
-CHECKS = {name: getattr(m, name) for m, (*_, names) in WAYS.items() for name in names.split()}
+    follows: (CONTRARY, FOLLOWS, CONTRARY, ["equals", "holds", "whole_number", "at_odds"]),
+    reproduced: (
+        DIFFERS,
+        REPRODUCED,
+        UNCHECKABLE,
+        ["setting", "measure", "measured_gain", "scale", "areas_above", "mistaken", "heat"]
+        + ["elsewhere", "higher_ece", "no_better", "better_than"],
+    ),
+    noise: (
+        NOISE,
+        STANDS_OUT,
+        UNCHECKABLE,
+        ["ece_noise", "gap_noise", "accuracy_noise", "exceeds_seeds"],
+    ),
+}
+CHECKS = {name: getattr(m, name) for m, (*_, names) in WAYS.items() for name in names}
 PLACES = tuple(PUBLISHED["places"])
 RULES = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text("utf-8"))
 MAIN: dict[str, Mapping] = RULES["main"]
@@ -149,17 +159,20 @@ class Ledger(Mapping):
         return heads.value_counts().reindex(VERDICTS, fill_value=0)
 
     def summary(self) -> str:
-        """How often our runs reproduce a main claim, and how many claims have each verdict."""
+        """How many of the main claims that runs can repeat ours reproduce, and how many claims have
+        each verdict."""
 
         def told(counts):
             return ", ".join(f"*{verdict}* {n}" for verdict, n in counts.items() if n)
 
-        main = pd.Series([self[key].outcomes[given["by"]].verdict for key, given in MAIN.items()])
+        by = {key: given["by"] for key, given in MAIN.items()}
+        tried = sum(way_of(check) == "reproduced" for check in by.values())
+        main = pd.Series([self[key].outcomes[check].verdict for key, check in by.items()])
         main = main.value_counts().reindex(VERDICTS, fill_value=0)
         return (
-            f"**Our runs reproduce {main[REPRODUCED] or 'none'} of the {len(MAIN)} main claims**: "
-            f"{told(main)}. All {len(self)} claims, by the verdict that heads their row: "
-            f"{told(self.counts)}."
+            f"**Of the {len(MAIN)} main claims, {tried} can be repeated by runs; ours reproduce "
+            f"{main[REPRODUCED] or 'none'} of them**. All {len(MAIN)}: {told(main)}. All "
+            f"{len(self)} claims, by the verdict that heads their row: {told(self.counts)}."
         )
 
     def search(

@@ -111,14 +111,19 @@ def better(found: Mixes, others: Mapping[str, Difference] | None = None) -> str:
     return f"**Better?** {_both(found, 'Proposed', 'Baseline')}{turned}{''.join(said)}"
 
 
-def needed(step: Mixes) -> str:
-    """Does Proposed make a step after training unnecessary? As in :func:`headline`."""
+def needed(step: Mixes, errors, floor: float) -> str:
+    """Does Proposed make a step after training unnecessary? As in :func:`headline`, but ``errors``
+    are those of Baseline after the step."""
     own, paper = (mix.shows("NLL") for mix in step)
     answer = "Not settled." if own == 0 else "No, on these images." if own < 0 else "Yes, here."
     if own == paper != 0:
         answer = "No." if own < 0 else "Yes."
     sides = "Baseline after vector scaling", "Proposed as trained"
-    return f"**Is a step after training unnecessary?** {answer} {_both(step, *sides)}"
+    left = _above(errors, floor, "every run", "no run", "{}")
+    return (
+        f"**Is a step after training unnecessary?** {answer} {_both(step, *sides)} After that "
+        f"step, the mean class-wise ECE lies above its noise floor in {left}."
+    )
 
 
 def enough(errors, floor: float, side: Side) -> str:

@@ -203,8 +203,9 @@ def test_what_no_effect_would_show_as_well_is_compatible_and_not_reproduced():
 
 
 def test_a_scale_whose_interval_holds_one_is_compatible(entries):
-    outcomes = [entries[f"table_II.{c}.Phase {k}"].outcomes["scale"]
-                for c in paper.CLASSES for k in (1, 2)]  # fmt: skip
+    outcomes = [
+        entries[f"table_II.{c}.Phase {k}"].outcomes["scale"] for c in paper.CLASSES for k in (1, 2)
+    ]
     for o in outcomes:
         ends = re.search(r"would fall into ([\d.]+) to ([\d.]+?)\.?(?: |$)", o.evidence)
         low, high = map(float, ends.groups())
@@ -251,9 +252,13 @@ def gaps(shown):
 
 @pytest.mark.parametrize(
     ("shown", "verdict"),
-    [((1, 1, 1, 1), "reproduced"), ((1, 0, 1, 1), "cannot be told from noise"),
-     ((1, -1, 1, 1), "differs"), ((-1, -1, -1, -1), "differs")],
-)  # fmt: skip
+    [
+        ((1, 1, 1, 1), "reproduced"),
+        ((1, 0, 1, 1), "cannot be told from noise"),
+        ((1, -1, 1, 1), "differs"),
+        ((-1, -1, -1, -1), "differs"),
+    ],
+)
 def test_the_sentence_on_two_models_names_the_classes_of_its_table(shown, verdict):
     table = gaps(shown)
     told = _reproduced.tell_gaps(table, "A", "B", "one seed")
@@ -267,9 +272,12 @@ def test_the_sentence_on_two_models_names_the_classes_of_its_table(shown, verdic
 
 @pytest.mark.parametrize(
     ("ends", "words", "verdict"),
-    [((-0.2, -0.1), "better than", "differs"), ((0.1, 0.2), "worse than", "reproduced"),
-     ((-0.1, 0.2), "is not shown to", "cannot be told from noise")],
-)  # fmt: skip
+    [
+        ((-0.2, -0.1), "better than", "differs"),
+        ((0.1, 0.2), "worse than", "reproduced"),
+        ((-0.1, 0.2), "is not shown to", "cannot be told from noise"),
+    ],
+)
 def test_the_sentence_on_a_step_after_training_has_the_sign_of_its_interval(
     monkeypatch, ends, words, verdict
 ):
@@ -404,8 +412,10 @@ def test_the_lead_of_the_best_pair_and_the_changes_of_the_scales_are_judged_by_t
 @pytest.mark.thorough
 def test_verdicts_do_not_depend_on_the_seed_of_the_simulations():
     one, other = (Ledger(Facts(seed=seed)) for seed in (0, 1))
-    verdicts = [{(k, n): o.verdict for k, e in each.items() for n, o in e.outcomes.items()}
-                for each in (one, other)]  # fmt: skip
+    verdicts = [
+        {(k, n): o.verdict for k, e in each.items() for n, o in e.outcomes.items()}
+        for each in (one, other)
+    ]
     assert {key for key, _ in verdicts[0]} >= set(MAIN)
     apart = {check for check, verdict in verdicts[0].items() if verdict != verdicts[1][check]}
     assert not apart
