@@ -12,7 +12,7 @@ import pandas as pd
 from acrlls.ledger import noise
 from acrlls.ledger.facts import MEANING, UNCHECKABLE, VERDICTS, Facts
 from acrlls.ledger.ledger import MAIN, PLACES, Entry, Ledger, question, way_of
-from acrlls.paper import CLASSES, MODELS, NUMBERS, by_class, table
+from acrlls.paper import CLASSES, NUMBERS, by_class, table
 
 WIDTH = 100  # columns of a terminal
 _WRAPPED = {"text-align": "left", "white-space": "normal"}
@@ -123,52 +123,9 @@ def compared(facts: Facts) -> str:
     )
 
 
-def readings(tests: pd.DataFrame):
-    """Every published ECE, and the sum of each model's, with its noise floors over the readings, of
-    :func:`acrlls.ledger.ece_tests`; as a Styler."""
-    tests = tests.assign(lower=tests.below < noise.LEVEL, higher=tests.above < noise.LEVEL)
-    columns = {
-        "published": ("published", "first"),
-        "lowest mean floor": ("floor", "min"),
-        "highest mean floor": ("floor", "max"),
-        "readings": ("floor", "size"),
-        "lower": ("lower", "sum"),
-        "higher": ("higher", "sum"),
-    }
-    frame = tests.groupby(["model", "class"]).agg(**columns)
-    order = [(m, c) for m in MODELS for c in (*CLASSES, "sum")]
-    return frame.loc[order].style.format(precision=4)
-
-
-def published_gaps() -> pd.DataFrame:
-    """Differences in published ECE, a row a class and a column a pair of models."""
-    ece = table("V")
-    return pd.DataFrame({f"{a} minus {b}": ece.loc[a] - ece.loc[b] for a, b in noise.PAIRS})
-
-
-def gap_draws(facts: Facts) -> dict:
-    """Differences of two calibrated models by class: 15 equal-width bins, Beta distribution."""
-    column = noise.BINNINGS.index(("uniform", 15))
-    return {c: noise.gap_floors(facts)[c, "Beta"][:, column] for c in CLASSES}
-
-
-def gaps_that_stand_out(facts: Facts) -> pd.DataFrame:
-    """In how many readings each published difference stands out from noise; a row a pair of
-    models, a column a class."""
-    rows = noise.gap_tests(facts) < noise.LEVEL
-    found = rows.groupby(["first", "second", "class"]).agg(["sum", "size"])
-    counts = found["sum"].astype(str) + " of " + found["size"].astype(str)
-    table = counts.unstack("class").loc[list(noise.PAIRS), list(CLASSES)]
-    return table.set_axis(map(" minus ".join, table.index)).rename_axis(columns=None)
-
-
-def mcnemar_in_words(curve: pd.Series, ours: dict[str, int]) -> str:
-    """What McNemar's test says of the gain in accuracy, for every possible disagreement."""
-    low, high, small = curve.index.min(), curve.index.max(), curve.index[curve < noise.LEVEL]
-    below = f"below 0.05 up to {small.max()} (shaded)" if len(small) else "never below 0.05"
-    p = curve[list(ours.values())]
-    return (
-        f"The gain is {low} images. How many images exactly one of the two models gets right is "
-        f"not published; it lies between {low} and {high}. p is {below}. If Baseline and Proposed "
-        f"disagree as often as our recorded pairs do, p is {p.min():.3f} to {p.max():.3f}."
-    )
+def gaps(facts: Facts) -> tuple[dict, pd.DataFrame]:
+    """Differences in ECE of two calibrated models by class, with 15 bins of equal width and scores
+    of a Beta distribution, and the published ones, a row a class and a column a pair of models."""
+    column, ece = noise.BINNINGS.index(("uniform", 15)), table("V")
+    draws = {c: noise.gap_floors(facts)[c, "Beta"][:, column] for c in CLASSES}
+    return draws, pd.DataFrame({f"{a} minus {b}": ece.loc[a] - ece.loc[b] for a, b in noise.PAIRS})
