@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -10,7 +10,6 @@ import pandas as pd
 
 from acrlls import VARIANTS, paper, run_all
 from acrlls.paper import CLASSES
-from acrlls.runs import Run
 from acrlls.tables import beside
 from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of
 from acrlls.tables.recorded import UNWEIGHTED, Setting
@@ -82,17 +81,6 @@ def three_ways(pairs: Mapping[str, Pair], bins: int) -> pd.DataFrame:
             row = {"runs": len(runs), "accuracy": accuracy, "NLL": nll, ECE: ece}
             rows[title, VARIANTS[network].title, way] = row
     return pd.DataFrame(rows).T
-
-
-def correction_count(runs: Iterable[Run]) -> str:
-    """In how many recorded runs with class weights prior correction lowers the NLL at all."""
-    weighted = [run for run in runs if run.config.class_weights]
-    lower = sum(mean_of([run], "prior")[1] < mean_of([run])[1] for run in weighted)
-    counted = plural(len(weighted), "recorded run")
-    return (
-        f"Of {counted} on the real images with class weights, those of Phase 1 alone included, "
-        f"prior correction lowers the NLL of {lower} and raises that of {len(weighted) - lower}."
-    )
 
 
 def finding(ways, where: str, with_weights: Setting, found: Mapping, bins: int = 15) -> str:

@@ -11,7 +11,7 @@ from acrlls.data import Augmentation, Dataset, class_weights, duplicates, render
 from acrlls.paper import CLASSES, NUMBERS, beside, by_class, show, table
 from acrlls.runs import Run, training_weights
 from acrlls.tables.recorded import is_paper
-from acrlls.tables.words import number, part_of, percent
+from acrlls.tables.words import part_of, percent
 
 PARTS = ("train", "validation", "test")
 
@@ -72,15 +72,6 @@ def weights(dataset: Dataset, split, real: Sequence[Run], title: str) -> pd.Data
             columns["real images"] = pd.Series(training_weights(real[0]), real[0].class_names)
     columns[title] = pd.Series(class_weights(dataset.labels[split.train], len(names)), names)
     return pd.DataFrame(columns).loc[names]
-
-
-def weights_sentence(table: pd.DataFrame) -> str:
-    """Which class weight of the records is furthest from the published one, in ratio."""
-    if "real images" not in table:
-        return ""
-    far = np.log(table["real images"] / table.published).abs().idxmax()
-    real, theirs = (number(table[column][far], 2) for column in ("real images", "published"))
-    return f"{far} weighs {real} in the runs on the real images and {theirs} in the paper."
 
 
 def finding() -> str:

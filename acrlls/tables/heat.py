@@ -49,13 +49,6 @@ def shares(warm, masks, labels, predicted, classes, resamples: int, seed: int) -
     return method.share_table(warm, masks, groups, partner, resamples)
 
 
-def shares_shown(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of :func:`shares` for a reader."""
-    leads = ["more than area", "more than another"]
-    words = table[leads].replace({1: "yes", 0: "not clearly", -1: "less"})
-    return table.assign(**words).rename(columns={"estimate": "share"})
-
-
 def finding(table: pd.DataFrame, classes) -> str:
     """The section's finding, from the table of :func:`shares` inside the lungs."""
     only = table.loc[[name for name in classes if name in table.index]]
