@@ -6,8 +6,6 @@ place in ``book/sections/`` only after its last cell succeeded, so a failed one 
 fresh.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import re

@@ -12,8 +12,6 @@ the evidence.  A claim may have several; the one that heads its row is the first
 ('does not follow', '10,192 / 21,165 = 48.15 %.')
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Mapping

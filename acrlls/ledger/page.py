@@ -1,7 +1,5 @@
 """The ledger as text for a terminal, and the tables and computed sentences of its page."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Iterable

@@ -12,8 +12,6 @@ References:
       Psychological Science 11, 2016.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

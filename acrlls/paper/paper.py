@@ -9,8 +9,6 @@ one must come to agree with it.  Percentages are handed out as fractions.
 0.0024
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Section 7: which of ACR, LLS and the class weights moves calibration."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 

@@ -1,8 +1,6 @@
 """The columns published, real images (means over recorded runs, in the paper's class mix), their
 difference with the interval of our number over runs and test images, and this build."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Section 8: how much of the Grad-CAM heat lies in the lungs and in the findings."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

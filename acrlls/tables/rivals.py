@@ -1,7 +1,5 @@
 """Section 15: ACR and LLS beside other losses, in recorded runs of Phase 1, over paired seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import product
 

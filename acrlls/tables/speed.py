@@ -1,7 +1,5 @@
 """The section *How fast*: what the feature bank saves at the paper's size."""
 
-from __future__ import annotations
-
 import itertools
 import json
 
