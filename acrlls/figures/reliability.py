@@ -149,22 +149,21 @@ def plot_floor(tables: Mapping[int, object], truth=None):
 
 
 @style()
-def plot_estimators(studies: Mapping, titles: Mapping[str, str], over: str = "n"):
-    """Estimates of a calibration error beside what they estimate: a panel an estimator of the
-    ``titles``, a colour a population of the ``studies``, ``over`` one level of their index, ``"n"``
-    or ``"bins"``.
+def plot_estimators(studies: Mapping, titles: Mapping[str, str]):
+    """Estimates of a calibration error beside what they estimate, over the number of images: a
+    panel an estimator of the ``titles``, a colour a population of the ``studies``.
     """
     axes = panels(len(titles), 3, 2.3, sharex=True)
-    note(axes[0], "images in the test set" if over == "n" else "number of bins")
+    note(axes[0], "images in the test set")
     for (name, title), ax in zip(titles.items(), axes, strict=True):
         for k, (population, study) in enumerate(studies.items()):
             rows, shade = study.loc[name], (ACCENT, colour(0), MUTED)[k]
-            x = rows.index.get_level_values(over)
+            x = rows.index
             ax.fill_between(x, rows.q05, rows.q95, color=shade, alpha=0.18, linewidth=0)
             ax.plot(x, rows["mean"], "o-", color=shade, markersize=3, label=population)
             ax.plot(x, rows.truth, color=shade, linewidth=1.3, linestyle=DASHES)
         ax.set_title(title, size=9)
-        ax.set(ylim=(0, None), xscale="log" if over == "n" else "linear")
+        ax.set(ylim=(0, None), xscale="log")
     handles, labels = axes[0].get_legend_handles_labels()
     axes[0].figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
     return axes

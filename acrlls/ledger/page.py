@@ -10,7 +10,7 @@ import pandas as pd
 from acrlls.ledger import noise
 from acrlls.ledger.facts import MEANING, UNCHECKABLE, VERDICTS, Facts
 from acrlls.ledger.ledger import MAIN, PLACES, Entry, Ledger, question, way_of
-from acrlls.paper import CLASSES, NUMBERS, by_class, table
+from acrlls.paper import CLASSES, table
 
 WIDTH = 100  # columns of a terminal
 _WRAPPED = {"text-align": "left", "white-space": "normal"}
@@ -102,23 +102,6 @@ def verdicts(claims: Ledger):
     frame = pd.DataFrame({"claims": counts, "meaning": pd.Series(MEANING).reindex(counts.index)})
     styler = frame.style.set_properties(subset=["meaning"], **_WRAPPED)
     return styler.set_table_styles([{"selector": "th.col1", "props": "text-align: left"}])
-
-
-def compared(facts: Facts) -> str:
-    """What the recorded runs have of the paper's images and epochs."""
-    (run,), whole = facts.runs_of("Proposed")[0], by_class("images")
-    have = dict(zip(run.class_names, run.manifest["class_counts"], strict=True))
-    lacking = [f"{have[c]:,} of {whole[c]:,.0f} {c}" for c in CLASSES if have[c] < whole[c]]
-    return (
-        f'**What is compared.** "Ours" are the recorded runs `{facts.recorded}` with the published '
-        f"settings. They use {run.manifest['images']:,} of the paper's "
-        f"{NUMBERS['images.total'].printed} images ({', '.join(lacking) or 'every class in full'}) "
-        f"and {run.config.phase2_epochs} epochs of Phase 2 where the paper has "
-        f"{NUMBERS['phase2.epochs'].printed}. A published number is compared with what a "
-        "repetition would observe: one of our runs on images drawn from its test images, as many "
-        "of each class as the paper tested. Two models of ours are compared on our own test "
-        "images, in their class mix and in the paper's."
-    )
 
 
 def gaps(facts: Facts) -> tuple[dict, pd.DataFrame]:

@@ -154,9 +154,7 @@ def test_a_figure_leaves_the_notebooks_way_of_showing_figures_as_it_set_it():
 
 
 def test_estimates_stand_over_the_images_with_their_truth_dashed():
-    index = pd.MultiIndex.from_product(
-        [["uniform", "smooth"], [100, 1000], [15]], names=["estimator", "n", "bins"]
-    )
+    index = pd.MultiIndex.from_product([["uniform", "smooth"], [100, 1000]])
     study = pd.DataFrame(
         {"truth": 0.02, "mean": [0.08, 0.04, 0.05, 0.03], "q05": 0.01, "q95": 0.1}, index
     )
