@@ -2,6 +2,7 @@
 difference with the interval of our number over runs and test images, and this build."""
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -152,9 +153,6 @@ def phases(p, labels, weights) -> np.ndarray:
 
 def by_class(measures: Sequence[str], extra=()) -> Callable:
     """The index of class-wise statistics: class by class, measure by measure, then ``extra``."""
-
-    def index(names):
-        pairs = [(name, measure) for name in names for measure in measures]
-        return pd.MultiIndex.from_tuples([*pairs, *extra], names=["class", ""])
-
-    return index
+    return lambda names: pd.MultiIndex.from_tuples(
+        [*product(names, measures), *extra], names=["class", ""]
+    )
