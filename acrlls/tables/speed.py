@@ -8,7 +8,6 @@ import pandas as pd
 from acrlls.bench import TUNED
 from acrlls.config import PROJECT, UserError
 from acrlls.paper import show
-from acrlls.tables.words import power
 
 RECORDS, SCALE = PROJECT / "results" / "bench", PROJECT / "results" / "scale"
 SIDES = {"plain": "plain Keras", TUNED: "plain Keras, oneDNN", "bank": "feature bank"}
@@ -93,14 +92,6 @@ def _called(software: str) -> str:
     return software
 
 
-def agreement(result: dict) -> str:
-    """How far the validation losses of the two sides differ where training does not drift."""
-    return (
-        "In every epoch of Phase 1, the validation losses of both sides agree to a relative "
-        f"difference of {power(result['agreement']['phase 1'])}."
-    )
-
-
 def finding(table: pd.DataFrame, batchnorm: str) -> str:
     """What the feature bank saves of :func:`hours`, with BatchNormalization ``"frozen"`` or
     ``"update"``."""
@@ -173,16 +164,3 @@ def scaled(table: pd.DataFrame, result: dict, price: float) -> pd.DataFrame:
     found["days"] /= 24
     cost = found["days"] * 24 * result["machine"]["cores"] * price
     return found.assign(price=cost)[["days", "price", "GB a view"]]
-
-
-def first_to_break(view: float, bound: float = 20) -> str:
-    """What ends the growth with the images: one view's features, of so many gigabytes for the
-    paper's images, against the bound on all that is stored."""
-    times = bound / view
-    return (
-        f"**With more images the disk gives out first.** The features of one view take "
-        f"{view:.1f} GB for the paper's {TRAIN:,} training images, so the default bound of "
-        f"{bound:.0f} GB is reached at {times:.0f} times as many; `ACRLLS_BANK_GB` raises it. Time "
-        "grows with the images, seeds and grid points; all but the images can be divided among "
-        "machines."
-    )
