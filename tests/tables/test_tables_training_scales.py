@@ -110,10 +110,6 @@ def test_the_gain_of_phase_2_is_the_difference_of_the_accuracies():
     assert gain == pytest.approx(two - one) and gain > 0
 
 
-def test_the_kept_epochs_are_named():
-    assert training.kept(finished()).loc["Phase 2", "epoch"] == 2
-
-
 def test_changes_of_scales_stand_beside_their_noise():
     other = finished()
     other.scales = other.scales.assign(ill=[0.9, 0.8, 0.7, 0.6])
