@@ -78,7 +78,8 @@ def fetching(notebook, tag: str, url: str):
 
 
 def crate(results: Path) -> dict:
-    """RO-Crate 1.1 metadata of the recorded runs and studies: a dataset for each folder."""
+    """RO-Crate 1.1 metadata of the recorded runs and studies: a dataset for each folder, and each
+    file of which no run's manifest has a digest, with its SHA-256."""
     cited = yaml.safe_load((PROJECT / "CITATION.cff").read_text("utf-8"))
     folders = sorted(f for f in results.iterdir() if f.is_dir() and f.name != "__pycache__")
     parts = [{"@id": "README.md", "@type": "File", "encodingFormat": "text/markdown"}]
@@ -87,6 +88,11 @@ def crate(results: Path) -> dict:
         what = f"recorded runs: {', '.join(runs)}" if runs else "a recorded study"
         parts.append({"@id": f"{folder.name}/", "@type": "Dataset", "name": folder.name})
         parts[-1]["description"] = f"{what}; README.md says how it was made"
+    parts += [
+        {"@id": f.relative_to(results).as_posix(), "@type": "File", "sha256": _sha256(f)}
+        for f in sorted(results.rglob("*.csv*"))
+        if f.name not in _sealed(f.parent)
+    ]
     root = {
         "@id": "./",
         "@type": "Dataset",
@@ -107,6 +113,12 @@ def crate(results: Path) -> dict:
     return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
 
 
+def _sealed(folder: Path) -> set[str]:
+    """The files of which a run's manifest has the digest; none where the folder holds no run."""
+    file = folder / "manifest.json"
+    return set(json.loads(file.read_text("utf-8")).get("files", ())) if file.is_file() else set()
+
+
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
@@ -123,7 +135,8 @@ def main(what: str, tag: str = "") -> None:
         server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
         url = f"{server}/{os.environ['GITHUB_REPOSITORY']}.git"
         (dist / "colab" / tag).mkdir(parents=True, exist_ok=True)
-        for path in sorted((PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        folders = PROJECT / "notebooks", PROJECT / "exercises"
+        for path in sorted(f for folder in folders for f in folder.glob("[0-9][0-9]_*.ipynb")):
             notebook = fetching(nbformat.read(path, as_version=4), tag, url)
             nbformat.write(notebook, dist / "colab" / tag / path.name)
     elif what == "pages":

@@ -11,7 +11,7 @@ from acrlls.store import digest
 
 # Jupyter Book puts every .js and .css below _static on every page; these go only where they work.
 SCRIPTS = PROJECT / "book" / "explore"
-BINDER = "https://mybinder.org/v2/gh/{0}/{1}?urlpath=lab/tree/notebooks/{2}.ipynb"
+BINDER = "https://mybinder.org/v2/gh/{0}/{1}?urlpath=lab/tree/{2}.ipynb"
 COLAB = "https://colab.research.google.com/github/{0}/blob/notebooks/{1}/{2}.ipynb"
 
 _MENDS = [  # (what is found, what takes its place), in the HTML of a whole page
@@ -59,14 +59,17 @@ def mended(html: str) -> str:
     return html
 
 
-def links(section: str, repository: str, tag: str) -> str:
-    """HTML line that opens a section's notebook on Binder and Colab, in ``repository`` (as
-    ``owner/name``) at ``tag``.
+def links(page: str, repository: str, tag: str) -> str:
+    """HTML line that opens the notebook of a section, or the student's of an exercise, on Binder
+    and Colab, in ``repository`` (as ``owner/name``) at ``tag``.
     """
-    binder, colab = (address.format(repository, tag, section) for address in (BINDER, COLAB))
+    folder, name = page.split("/")
+    folder = folder.replace("sections", "notebooks")
+    binder = BINDER.format(repository, tag, f"{folder}/{name}")
+    colab = COLAB.format(repository, tag, name)
     return (
-        f'<p class="open">Open this section, at {tag}, on <a href="{binder}">Binder</a> or '
-        f'<a href="{colab}">Colab</a>.</p>'
+        f'<p class="open">Open the notebook of this page, at {tag}, on'
+        f' <a href="{binder}">Binder</a> or <a href="{colab}">Colab</a>.</p>'
     )
 
 
@@ -102,8 +105,8 @@ def _complete(app, pagename, templatename, context, doctree) -> None:
         app.add_css_file("explore.css")
         for name in ("explore", *dict.fromkeys(names)):
             app.add_js_file(f"{name}.js")
-    if app.config.acrlls_opened_at and re.match(r"sections/\d", pagename):
-        line = links(Path(pagename).name, *app.config.acrlls_opened_at)
+    if app.config.acrlls_opened_at and re.match(r"(sections|exercises)/\d", pagename):
+        line = links(pagename, *app.config.acrlls_opened_at)
         context["body"] = body.replace("</h1>", f"</h1>\n{line}", 1)
 
 

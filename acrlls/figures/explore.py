@@ -210,7 +210,7 @@ def study_spread(gap: float, images: int, spread: float, seeds: int, disagree: f
 def explore_seeds(spread: float, disagree: float):
     """How often the better of two methods looks worse; arguments as of :func:`study_spread`."""
     spread, disagree = round(float(spread), 2), round(float(disagree), 1)  # the sliders' steps
-    gap, images = 0.5, 3179
+    gap, images, most = 0.5, 3179, min(3.0, disagree)  # no gap can be larger than the disagreement
     sd = study_spread(gap, images, spread, 1, disagree)
     wrong = f"{100 * norm.cdf(0, gap, sd):.0f} %"
 
@@ -227,14 +227,15 @@ def explore_seeds(spread: float, disagree: float):
         f" percentage points better, with {images:,} test images and one seed each: in {wrong} of"
         " the studies the better method looks worse.",
         "Each study trains both methods and tests them on the same images. Orange: studies in"
-        " which the better method looks worse. The spread over seeds and the disagreement, the"
-        " share of images that only one method gets right, begin at what the recorded runs show.",
+        " which the better method looks worse; those beyond the axis count, too. The spread over"
+        " seeds and the disagreement, the share of images that only one method gets right, begin at"
+        " what the recorded runs show.",
         {
-            "gap": slider("True gap (points)", 0, 3, 0.1, gap),
+            "gap": slider("True gap (points)", 0, most, 0.1, gap),
             "images": slider("Test images", 179, 10179, 500, images),
-            "spread": slider("Spread over seeds", 0, 2, 0.01, spread),
+            "spread": slider("Spread over seeds (points)", 0, 2, 0.01, spread),
             "seeds": slider("Seeds a method", 1, 20, 1, 1),
-            "disagree": slider("Disagreement (%)", 1, 20, 0.1, disagree),
+            "disagree": slider("Disagreement (%)", most, 20, 0.1, disagree),
         },
         draw,
     )
@@ -280,7 +281,7 @@ def explore_tuning(grid, published: tuple[float, float], per_image: float, sprea
         " finite number of validation images, and that of seeds. The frame marks the paper's pair.",
         {
             "images": slider("Validation images", 172, 20172, 100, images),
-            "spread": slider("Spread over seeds", 0.0001, 0.05, 0.0001, max(spread, 0.0001)),
+            "spread": slider("Spread over seeds (loss)", 0.0001, 0.05, 0.0001, max(spread, 0.0001)),
         },
         draw,
         {"losses": losses.tolist(), "alphas": alphas, "taus": taus, "perImage": float(per_image)}

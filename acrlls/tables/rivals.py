@@ -1,5 +1,6 @@
-"""Section 15: ACR and LLS beside other losses, in recorded runs of Phase 1, over paired seeds."""
+"""Section 15: ACR and LLS beside other losses, in recorded runs over paired seeds."""
 
+import contextlib
 from collections.abc import Iterable
 from itertools import product
 
@@ -35,23 +36,25 @@ MEASURES = ("NLL", "Accuracy", ECE, "AUGRC", SURPLUS)
 NONE = "The runs that would answer this are not recorded; `results/rivals.sh` records them."
 
 
-def recorded(name: str = "rivals") -> list[Run]:
-    """The runs of Phase 1 alone that the study of rivals recorded; none where there are none, and a
-    ``UserError`` where two differ in other settings than method, class weights and seed."""
+def recorded(*names: str, both: bool = False) -> list[Run]:
+    """The runs through Phase 1 alone, or through both phases, of the records whose names begin so;
+    none where there are none, and a ``UserError`` where two differ in other settings than method,
+    class weights and seed."""
     found = {}
-    try:
-        every = records(name)
-    except UserError:
-        return []
-    for run in (run for run in every.values() if not run.config.phase2_epochs):
-        key = _method(run), run.config.class_weights, run.config.seed
-        if key in found:
+    for name in names:
+        with contextlib.suppress(UserError):  # nothing is recorded
+            for run in records(name).values():
+                key = _method(run), run.config.class_weights, run.config.seed
+                if bool(run.config.phase2_epochs) == both and key[0] in METHODS:
+                    found.setdefault(key, []).append(run)
+    for (method, _, seed), (run, *others) in found.items():
+        if others:
             raise UserError(
-                f"recorded is {name!r}, by which there are two runs of {key[0]}, seed {key[2]}: "
-                f"{found[key].folder} and {run.folder}; give the beginning of the records' names"
+                f"recorded is {' and '.join(map(repr, names))}, by which there are two runs of "
+                f"{method}, seed {seed}: {run.folder} and {others[0].folder}; give the beginning "
+                "of the records' names"
             )
-        found[key] = run
-    return list(found.values())
+    return [run for (run,) in found.values()]
 
 
 def augrc(p, y) -> float:
@@ -166,7 +169,9 @@ def _testable(rows: pd.DataFrame) -> bool:
     return bool(len(rows)) and 2 / 2 ** rows.seeds.min() < 0.05
 
 
-def answer(table: pd.DataFrame, weighted: bool = True) -> str:
+def answer(
+    table: pd.DataFrame, weighted: bool = True, where: str = "In runs of Phase 1 only"
+) -> str:
     """Whether the raw ECE of most rival losses is above that of cross-entropy, as was predicted,
     and how many differences from it are shown."""
     every = paired(table, weighted, "", ECE)
@@ -187,7 +192,7 @@ def answer(table: pd.DataFrame, weighted: bool = True) -> str:
         ours = f"{OURS} differs from cross-entropy by {error(gap, True)} "
         ours += f"(Holm's p = {number(p, 2)}). "
     return (
-        "**In runs of Phase 1 only, the mean ECE lies above that of cross-entropy for "
+        f"**{where}, the mean ECE lies above that of cross-entropy for "
         f"{len(above)} of {plural(len(raw), 'rival loss', 'rival losses')}, {held}; {tested}.** "
         "Cross-entropy has "
         f"{error(usual[ECE].mean())}, its rivals {error(means.min())} ({means.idxmin()}) to "

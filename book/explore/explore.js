@@ -17,7 +17,7 @@
 
   /** A number as the book writes it: thousands with a comma, below zero a true minus sign. */
   const written = (value, digits = 0) =>
-    value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
+    (value || 0).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
       .replace("-", "−");
 
   /** Uniform numbers in [0, 1), the same at every visit (mulberry32). */
@@ -84,7 +84,9 @@
       Object.assign(input, { type: "checkbox", checked: c.value });
     } else {
       Object.assign(input, { type: "range", min: c.min, max: c.max, step: c.step, value: c.value });
-      row.append(Object.assign(document.createElement("output"), { htmlFor: id }));
+      const shown = Object.assign(document.createElement("output"), { htmlFor: id });
+      shown.setAttribute("aria-live", "off");  // a slider says its value by itself
+      row.append(shown);
     }
     Object.assign(input, { id, name });
     return row;
@@ -122,7 +124,7 @@
     }
 
     function move(event) {
-      if (!event.buttons || event.pointerType === "touch") return;  // a finger scrolls the page
+      if (!(event.buttons & 1) || event.pointerType === "touch") return;  // a finger scrolls the page
       event.preventDefault();
       const point = new DOMPoint(event.clientX, event.clientY)
         .matrixTransform(picture.getScreenCTM().inverse());
@@ -141,10 +143,10 @@
     }
     controls.addEventListener("input", show);
     const still = figure.querySelector(".still");
+    show();  // if this fails, the still picture stays
     still.before(picture);
     figure.classList.add("live");
     picture.after(controls, said);
-    show();
   }
 
   window.explore = { softmax, random, quantile, bytes, svg, plane, written,

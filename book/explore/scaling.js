@@ -55,7 +55,8 @@
   }
 
   function say([trained, ...others]) {
-    const name = ({ a }) => (a === 0.5 ? "neither class" : a > 0.5 ? "A" : "B");
+    const name = ({ a }) =>
+      Math.abs(a - 0.5) < 1e-9 ? "neither class" : a > 0.5 ? "A" : "B";
     const sure = ({ a }) => Math.max(a, 1 - a).toFixed(3);
     const parts = ["the scales", "the shift", "the temperature"].map((title, i) => {
       const s = i ? "s" : "", kept = name(others[i]) === name(trained);

@@ -37,7 +37,7 @@
       const row = Math.floor(i / taus.length), column = i % taus.length;
       const x = LEFT + column * width, y = TOP + row * height;
       parts.push(svg("rect", { class: "shade", x, y, width: width - 2, height: height - 2,
-                               opacity: 0.1 + 0.75 * share / top }),
+                               opacity: 0.1 + 0.45 * share / top }),
                  svg("text", { x: x + width / 2, y: y + height / 2 + 5, "text-anchor": "middle" },
                      `${(100 * share).toFixed(0)} %`));
       if (i === published) {

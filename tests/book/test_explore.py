@@ -243,6 +243,7 @@ def test_the_better_method_looks_worse_as_often_as_the_normal_distribution_says(
     for control, to in moves.items():
         check_seeds(drag(page, "seeds", control, to))
         check_seeds(press(page, "seeds", control, "ArrowLeft"))
+    assert set_to(page, "seeds", gap=0)[1]["wrong"] == 0.5
 
 
 def check_tuning(page, found):

@@ -1,6 +1,7 @@
 """The pages of the book: what is mended in their markup, and the built book in a browser."""
 
 import functools
+import inspect
 import re
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from docutils import nodes
 
+from acrlls import method
 from acrlls.book import pages
 from acrlls.config import PROJECT
 
@@ -54,15 +56,23 @@ def test_a_percent_sign_stays_with_its_number_and_code_as_it_is():
     assert words.astext() == "95\u00a0% of 3\u00a0% are" and code.astext() == text
 
 
-def test_links_of_a_section_name_its_notebook_and_the_tag(monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [
+        ("sections/06_calibration", "notebooks/06_calibration"),
+        ("exercises/09_ece_by_hand", "exercises/09_ece_by_hand"),
+    ],
+)
+def test_links_of_a_page_name_its_notebook_and_the_tag(page, file, monkeypatch):
     for name, value in {"REPOSITORY": "a/b", "REF_NAME": "v1", "REF_TYPE": "branch"}.items():
         monkeypatch.setenv(f"GITHUB_{name}", value)
     assert pages._opened_at() == []
     monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
-    line = BeautifulSoup(pages.links("06_calibration", *pages._opened_at()), "html.parser")
+    line = BeautifulSoup(pages.links(page, *pages._opened_at()), "html.parser")
     binder, colab = (a["href"] for a in line.select("a"))
-    assert "gh/a/b/v1" in binder and binder.endswith("notebooks/06_calibration.ipynb")
-    assert colab.endswith("a/b/blob/notebooks/v1/06_calibration.ipynb")
+    assert "gh/a/b/v1" in binder and binder.endswith(f"/tree/{file}.ipynb")
+    assert colab.endswith(f"a/b/blob/notebooks/v1/{file.split('/')[1]}.ipynb")
+    assert (pages.PROJECT / f"{file}.ipynb").is_file()
 
 
 # The built book
@@ -207,3 +217,24 @@ def test_print_shows_a_still_picture_in_place_of_each_slider(tab):
     for figure in figures:
         assert figure.locator(".still").is_visible()
         assert not any(c.is_visible() for c in figure.locator("input, select, .picture").all())
+
+
+@pytest.mark.thorough
+@built
+def test_print_shows_answers_and_divides_long_tables(tab):
+    tab.goto(f"file://{HTML}/teaching.html")
+    tab.emulate_media(media="print")
+    answer = tab.locator("details.sd-dropdown:not([open]) p").first
+    assert answer.evaluate("e => e.checkVisibility()")
+    broken = "e => getComputedStyle(e).breakInside"
+    assert tab.locator(".bd-article table").last.evaluate(broken) == "auto"
+
+
+@pytest.mark.thorough
+@built
+def test_the_page_of_the_package_has_the_two_layers_as_they_are_called():
+    page = parsed(HTML / "api.html")
+    for name in ("AdaptiveConfidenceRegularizer", "LearnableLogitScaler"):
+        shown = page.find(id=f"acrlls.method.{name}").select(".sig-param")
+        called = inspect.signature(getattr(method, name).__init__).parameters
+        assert ["self", *(p.text for p in shown)] == [str(p) for p in called.values()]

@@ -51,8 +51,9 @@ def test_the_same_pages_give_the_same_archive(html, tmp_path):
     assert release.archive(html, tmp_path / "b" / "book.tar.gz") != first
 
 
-def test_a_notebook_for_colab_fetches_the_tag_before_its_own_first_cell():
-    notebook = nbformat.read(PROJECT / "notebooks" / "06_calibration.ipynb", as_version=4)
+@pytest.mark.parametrize("file", ["notebooks/06_calibration", "exercises/09_ece_by_hand"])
+def test_a_notebook_for_colab_fetches_the_tag_before_its_own_first_cell(file):
+    notebook = nbformat.read(PROJECT / f"{file}.ipynb", as_version=4)
     own = [c.source for c in notebook.cells if c.cell_type == "code"]
     made = release.fetching(notebook, "v1", "https://example.org/a/b.git")
     nbformat.validate(made)
@@ -71,6 +72,14 @@ def test_the_crate_of_the_recorded_runs_is_current_and_complete():
     tracked = subprocess.check_output(["git", "ls-files", "results"], cwd=PROJECT, text=True)
     folders = {f"{line.split('/')[1]}/" for line in tracked.splitlines() if line.count("/") > 1}
     assert folders <= listed
+    digests = {node["@id"]: node["sha256"] for node in kept["@graph"] if "sha256" in node}
+    for line in tracked.splitlines():
+        file = PROJECT / line
+        if ".csv" in file.name:  # by its run's manifest, or else by the crate
+            manifest = file.with_name("manifest.json")
+            named = json.loads(manifest.read_text()) if manifest.is_file() else {}
+            digest = named.get("files", {}).get(file.name) or digests[line.removeprefix("results/")]
+            assert digest == hashlib.sha256(file.read_bytes()).hexdigest(), line
 
 
 def test_citation_archive_and_package_agree():

@@ -138,3 +138,13 @@ def test_the_sentence_tells_how_far_proposed_is_from_cross_entropy(table):
 def test_records_that_are_no_study_of_rivals_are_told_apart():
     with pytest.raises(UserError, match="two runs of .*, seed 0: .*laptop.* and .*laptop"):
         rivals.recorded("laptop")
+
+
+def test_runs_through_both_phases_are_those_of_the_methods_compared():
+    runs = rivals.recorded("nothing", "laptop-seed", both=True)
+    assert {(r.config.variant, r.config.seed) for r in runs} == {
+        (variant, seed) for variant in ("baseline", "proposed") for seed in range(3)
+    }
+    assert all(r.config.phase2_epochs for r in runs) and not rivals.recorded("laptop-seed")
+    said = rivals.answer(rivals.scores(runs).replace("Proposed", "MbLS"), where="After both phases")
+    assert said.startswith("**After both phases, the mean ECE lies above")
