@@ -8,8 +8,6 @@ installed, the bank's side switches its faster kernels on (:mod:`acrlls.backend`
 gains by the same switch is measured on one variant.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

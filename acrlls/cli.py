@@ -4,8 +4,6 @@ Exit status: 0 done, 1 failed (a cell raised, data or weights are missing), 2 wr
 interrupted. A mistake that the user can mend is a message without a traceback.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import dataclasses

@@ -1,7 +1,5 @@
 """What the project finds here: versions, machine, backend, data, weights, the store, the speed."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

@@ -1,7 +1,5 @@
 """Exercises: one source each, a page of the book, and the student's copy without its solution."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from acrlls.book.sections import Section, all_sections

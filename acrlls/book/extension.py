@@ -6,8 +6,6 @@ place in ``book/sections/`` only after its last cell succeeded, so a failed one 
 fresh.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import re
@@ -63,10 +61,9 @@ def bring_sections(app, config) -> None:
 
     book = Path(app.srcdir)
     listed = _listed(book / config.external_toc_path, (book / config.acrlls_notebooks).resolve())
-    _check_parameters(config.acrlls_parameters, listed)
     try:
+        given = _parameters(config.acrlls_parameters, listed)
         _wait_for_others(app, book / "_build" / "lock")
-        given = {section: _parameters(section, config.acrlls_parameters) for section in listed}
         marks = dict(zip(listed, states(given.items()), strict=True))
         at_once = jobs()
     except UserError as error:
@@ -163,31 +160,26 @@ def _listed(toc: Path, notebooks: Path) -> list[Section]:
     return [Section(notebooks / f"{name}.ipynb") for name in names]
 
 
-def _parameters(section: Section, configured: dict[str, dict]) -> dict[str, Any]:
-    """A section's parameters from ``acrlls_parameters``; common ones only where it has them."""
+def _parameters(configured: Any, listed: list[Section]) -> dict[Section, dict[str, Any]]:
+    """Each section's parameters from ``acrlls_parameters``, common ones only where it has them;
+    what would reach no section is refused."""
     from sphinx.errors import ConfigError
 
-    common = {k: v for k, v in configured.get("all", {}).items() if k in section.parameters}
-    own = configured.get(section.name, {})
-    for name in own:
-        if name not in section.parameters:
-            raise ConfigError(f"acrlls_parameters: {section.name} has no parameter {name!r}")
-    # paths count from where the build was started; a kernel starts elsewhere
-    return absolute_paths({**common, **own})
-
-
-def _check_parameters(configured: Any, listed: list[Section]) -> None:
-    """Refuse ``acrlls_parameters`` that would reach no section."""
-    from sphinx.errors import ConfigError
-
-    shape = "it must hold sections, each with `parameter: value` lines below it"
-    if not isinstance(configured, dict) or not all(
-        isinstance(v, dict) for v in configured.values()
-    ):
-        raise ConfigError(f"acrlls_parameters is {configured!r}; {shape}")
+    about, shape = "acrlls_parameters", "sections, each with `parameter: value` lines below it"
+    values = configured.values() if isinstance(configured, dict) else [configured]
+    if not all(isinstance(value, dict) for value in values):
+        raise ConfigError(f"{about} is {configured!r}; it must hold {shape}")
     known = {section.name: section.parameters for section in listed}
-    every = set().union(*known.values())
-    for name in [*configured.keys() - {"all", *known}, *configured.get("all", {}).keys() - every]:
-        what = "no section has the parameter" if name not in configured else "there is no section"
-        near = hint(name, every if name not in configured else known)
-        raise ConfigError(f"acrlls_parameters: {what} {name!r}; {near}")
+    known["all"] = set().union(*known.values())
+    for name, values in configured.items():
+        if name not in known:
+            raise ConfigError(f"{about}: there is no section {name!r}; {hint(name, known)}")
+        for wrong in values.keys() - known[name]:
+            who = "no section has the" if name == "all" else f"{name} has no"
+            raise ConfigError(f"{about}: {who} parameter {wrong!r}; {hint(wrong, known[name])}")
+    given, common = {}, configured.get("all", {})
+    for section in listed:
+        own = {k: v for k, v in common.items() if k in section.parameters}
+        # paths count from where the build was started; a kernel starts elsewhere
+        given[section] = absolute_paths({**own, **configured.get(section.name, {})})
+    return given

@@ -1,7 +1,5 @@
 """What the build itself writes: the front page's computed parts, the findings and the status."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -2,8 +2,6 @@
 section elsewhere.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The page on a reader's own images as one HTML file that needs nothing else."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -4,8 +4,6 @@ A section is *fresh* when its executed notebook carries the digest of everything
 from (:func:`states`).
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import os

@@ -4,8 +4,6 @@ A section mostly waits for small steps of training that keep one core busy, so t
 cores take little more than one. What one trains the other takes from the store.
 """
 
-from __future__ import annotations
-
 import datetime
 import os
 import tempfile

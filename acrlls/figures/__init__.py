@@ -18,13 +18,7 @@ from acrlls.figures.images import (
     plot_truth,
 )
 from acrlls.figures.published import plot_ece_floors, plot_gap_floors, plot_mcnemar
-from acrlls.figures.reliability import (
-    plot_ablation,
-    plot_estimators,
-    plot_floor,
-    plot_reliability,
-    prepare_ablation,
-)
+from acrlls.figures.reliability import plot_estimators, plot_floor, plot_reliability
 from acrlls.figures.style import style
 
 __all__ = [n for n in dir() if n.startswith(("choose", "explore_", "plot", "prepare", "style"))]

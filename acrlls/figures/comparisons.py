@@ -34,8 +34,11 @@ def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None
     if line is not None:
         alike = table.low.le(line) & table.high.ge(line)
         ax.axvline(line, color=MUTED, linewidth=0.8, zorder=0)
-    _intervals(ax, table, ~alike, ACCENT, 1.6, label=label, markersize=5.5)
-    _intervals(ax, table, alike, MUTED, 1.6, markerfacecolor="white", markersize=5.5)
+    looks = {"color": ACCENT, "label": label}, {"color": MUTED, "mfc": "white"}
+    for which, look in zip((~alike, alike), looks, strict=True):
+        rows, some = np.flatnonzero(which), table[np.asarray(which)]
+        ax.hlines(rows, some.low, some.high, color=look["color"])
+        ax.plot(some.estimate, rows, "o", markersize=5.5, **look)
     if marks is not None:
         for k, (name, values) in enumerate(marks.items()):
             how = {"color": colour(2 * k), "markersize": 5 if k else 9, "markeredgewidth": 1.6}
@@ -129,10 +132,3 @@ def plot_tuning(table, published: tuple[float, float]):
     ax.set(xlabel="target margin τ", ylabel="strength α")
     ax.set_title("Validation loss, and accuracy below it")
     return ax
-
-
-def _intervals(ax, table, which, shade, width, **how):
-    """The intervals of some rows of a table and their estimates."""
-    rows, some = np.flatnonzero(which), table[np.asarray(which)]
-    ax.hlines(rows, some.low, some.high, color=shade, linewidth=width)
-    ax.plot(some.estimate, rows, "o", color=shade, **how)

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from acrlls.calibration import Reliability, noise_floor
+from acrlls.calibration import Reliability
 from acrlls.figures.style import (
     ACCENT,
     BAND,
@@ -71,56 +71,6 @@ def _diagrams(count):
     return axes[:count]
 
 
-def prepare_ablation(predictions: Mapping, class_names, bins: int, resamples: int):
-    """Class-wise ECE and its noise floor, a row a model, class and run, with the columns of
-    :meth:`acrlls.calibration.NoiseFloor.table`, from the probabilities ``(n, classes)`` and labels
-    of each run of each model.
-    """
-    floors = {
-        (title, run): noise_floor(*one, bins, resamples).table(class_names).drop("Top label")
-        for title, runs in predictions.items()
-        for run, one in enumerate(runs)
-    }
-    return pd.concat(floors).swaplevel(1, 2)
-
-
-@style()
-def plot_ablation(table, published=None):
-    """The table of :func:`prepare_ablation`: a panel a class, a row a model, class-wise ECE of each
-    run as a dot over its mean noise floor as a grey bar, and ``published`` ECEs, models by classes,
-    as diamonds.
-    """
-    models, names = (table.index.unique(level) for level in (0, 1))
-    classes, names = len(names), names[:MOST]
-    axes = panels(len(names), len(names), 1.25 + 0.34 * len(models), sharey=True)
-    y = np.arange(len(models))
-    for k, (name, ax) in enumerate(zip(names, axes, strict=True)):
-        runs = table.xs(name, level=1)
-        rows = runs.groupby(level=0).mean().loc[models]
-        ax.hlines(y, 0, rows.observed, color=FAINT, linewidth=0.8, zorder=0)
-        ax.barh(y, rows.q95 - rows.q05, 0.5, rows.q05, color=BAND)
-        ax.vlines(rows["mean"], y - 0.25, y + 0.25, color="white", linewidth=1.2)
-        place = models.get_indexer(runs.index.get_level_values(0))
-        how = {"color": colour(k), "markersize": 6, "mec": "white", "mew": 0.5, "zorder": 3}
-        ax.plot(runs.observed, place, "o", **how)
-        theirs = []
-        if published is not None:
-            theirs = published[name].reindex(models)
-            hollow = {"mfc": "none", "mec": INK, "mew": 1, "markersize": 5, "zorder": 4}
-            ax.plot(theirs, y, "D", clip_on=False, **hollow)
-        ax.set_xlim(0, 1.1 * np.nanmax([*runs.observed, *rows.q95, *theirs]))
-        ax.set_title(name, color=colour(k), size=9)
-        ax.set_yticks(y, models)
-        ax.set_ylim(len(models) - 0.5, -0.5)
-        ax.tick_params(axis="y", length=0, labelcolor=INK, labelleft=k == 0)
-        ax.spines["left"].set_visible(False)
-        ax.xaxis.set_major_locator(plt.MaxNLocator(3, min_n_ticks=2))
-        ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-    signs = "● a run" if published is None else "● a run   ◇ published"
-    note(axes[0], f"class-wise ECE   {signs}   {_FLOOR}", classes)
-    return axes
-
-
 @style()
 def plot_floor(tables: Mapping[int, object], truth=None):
     """ECE over the number of bins, with the noise floor as a band: a panel a row of the ``tables``,
@@ -149,22 +99,21 @@ def plot_floor(tables: Mapping[int, object], truth=None):
 
 
 @style()
-def plot_estimators(studies: Mapping, titles: Mapping[str, str], over: str = "n"):
-    """Estimates of a calibration error beside what they estimate: a panel an estimator of the
-    ``titles``, a colour a population of the ``studies``, ``over`` one level of their index, ``"n"``
-    or ``"bins"``.
+def plot_estimators(studies: Mapping, titles: Mapping[str, str]):
+    """Estimates of a calibration error beside what they estimate, over the number of images: a
+    panel an estimator of the ``titles``, a colour a population of the ``studies``.
     """
     axes = panels(len(titles), 3, 2.3, sharex=True)
-    note(axes[0], "images in the test set" if over == "n" else "number of bins")
+    note(axes[0], "images in the test set")
     for (name, title), ax in zip(titles.items(), axes, strict=True):
         for k, (population, study) in enumerate(studies.items()):
             rows, shade = study.loc[name], (ACCENT, colour(0), MUTED)[k]
-            x = rows.index.get_level_values(over)
+            x = rows.index
             ax.fill_between(x, rows.q05, rows.q95, color=shade, alpha=0.18, linewidth=0)
             ax.plot(x, rows["mean"], "o-", color=shade, markersize=3, label=population)
             ax.plot(x, rows.truth, color=shade, linewidth=1.3, linestyle=DASHES)
         ax.set_title(title, size=9)
-        ax.set(ylim=(0, None), xscale="log" if over == "n" else "linear")
+        ax.set(ylim=(0, None), xscale="log")
     handles, labels = axes[0].get_legend_handles_labels()
     axes[0].figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
     return axes

@@ -19,8 +19,6 @@ References:
       or percentages", Psychometrika 12, 1947.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

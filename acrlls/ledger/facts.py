@@ -1,7 +1,5 @@
 """What a check is given and what it returns: claims, facts and outcomes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -7,8 +7,6 @@
 follows where some numbers that round to the printed ones give it.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 

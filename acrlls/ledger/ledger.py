@@ -12,9 +12,8 @@ the evidence.  A claim may have several; the one that heads its row is the first
 ('does not follow', '10,192 / 21,165 = 48.15 %.')
 """
 
-from __future__ import annotations
-
 import inspect
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,14 +78,9 @@ def question(name: str) -> str:
 
 def _filled(arguments, key: str):
     """Arguments with ``$row``, ``$column`` and ``$name`` replaced by what they are of a key."""
-    if isinstance(arguments, dict):
-        return {name: _filled(value, key) for name, value in arguments.items()}
-    if isinstance(arguments, list):
-        return [_filled(value, key) for value in arguments]
-    if isinstance(arguments, str):
-        parts = {"row": key.split(".")[1], "column": key.rsplit(".", 1)[-1]}
-        return Template(arguments).substitute(parts, name=key.replace(".", "_"))
-    return arguments
+    parts = {"row": key.split(".")[1], "column": key.rsplit(".", 1)[-1]}
+    filled = Template(json.dumps(arguments)).substitute(parts, name=key.replace(".", "_"))
+    return json.loads(filled)
 
 
 def _claims() -> dict[str, Claim]:

@@ -9,8 +9,6 @@ References:
       in forecasted precipitation and temperature fields", Journal of Hydrometeorology 5, 2004.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The ledger as text for a terminal, and the tables and computed sentences of its page."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Iterable
@@ -12,7 +10,7 @@ import pandas as pd
 from acrlls.ledger import noise
 from acrlls.ledger.facts import MEANING, UNCHECKABLE, VERDICTS, Facts
 from acrlls.ledger.ledger import MAIN, PLACES, Entry, Ledger, question, way_of
-from acrlls.paper import CLASSES, MODELS, NUMBERS, by_class, table
+from acrlls.paper import CLASSES, table
 
 WIDTH = 100  # columns of a terminal
 _WRAPPED = {"text-align": "left", "white-space": "normal"}
@@ -106,68 +104,9 @@ def verdicts(claims: Ledger):
     return styler.set_table_styles([{"selector": "th.col1", "props": "text-align: left"}])
 
 
-def compared(facts: Facts) -> str:
-    """What the recorded runs have of the paper's images and epochs."""
-    (run,), whole = facts.runs_of("Proposed")[0], by_class("images")
-    have = dict(zip(run.class_names, run.manifest["class_counts"], strict=True))
-    lacking = [f"{have[c]:,} of {whole[c]:,.0f} {c}" for c in CLASSES if have[c] < whole[c]]
-    return (
-        f'**What is compared.** "Ours" are the recorded runs `{facts.recorded}` with the published '
-        f"settings. They use {run.manifest['images']:,} of the paper's "
-        f"{NUMBERS['images.total'].printed} images ({', '.join(lacking) or 'every class in full'}) "
-        f"and {run.config.phase2_epochs} epochs of Phase 2 where the paper has "
-        f"{NUMBERS['phase2.epochs'].printed}. A published number is compared with what a "
-        "repetition would observe: one of our runs on images drawn from its test images, as many "
-        "of each class as the paper tested. Two models of ours are compared on our own test "
-        "images, in their class mix and in the paper's."
-    )
-
-
-def readings(tests: pd.DataFrame):
-    """Every published ECE, and the sum of each model's, with its noise floors over the readings, of
-    :func:`acrlls.ledger.ece_tests`; as a Styler."""
-    tests = tests.assign(lower=tests.below < noise.LEVEL, higher=tests.above < noise.LEVEL)
-    columns = {
-        "published": ("published", "first"),
-        "lowest mean floor": ("floor", "min"),
-        "highest mean floor": ("floor", "max"),
-        "readings": ("floor", "size"),
-        "lower": ("lower", "sum"),
-        "higher": ("higher", "sum"),
-    }
-    frame = tests.groupby(["model", "class"]).agg(**columns)
-    order = [(m, c) for m in MODELS for c in (*CLASSES, "sum")]
-    return frame.loc[order].style.format(precision=4)
-
-
-def published_gaps() -> pd.DataFrame:
-    """Differences in published ECE, a row a class and a column a pair of models."""
-    ece = table("V")
-    return pd.DataFrame({f"{a} minus {b}": ece.loc[a] - ece.loc[b] for a, b in noise.PAIRS})
-
-
-def gap_draws(facts: Facts) -> dict:
-    """Differences of two calibrated models by class: 15 equal-width bins, Beta distribution."""
-    column = noise.BINNINGS.index(("uniform", 15))
-    return {c: noise.gap_floors(facts)[c, "Beta"][:, column] for c in CLASSES}
-
-
-def gaps_that_stand_out(facts: Facts) -> pd.DataFrame:
-    """In how many readings each published difference stands out from noise; a row a pair of
-    models, a column a class."""
-    found = noise.stand_out(facts).groupby(["first", "second", "class"]).agg(["sum", "size"])
-    counts = found["sum"].astype(str) + " of " + found["size"].astype(str)
-    table = counts.unstack("class").loc[list(noise.PAIRS), list(CLASSES)]
-    return table.set_axis(map(" minus ".join, table.index)).rename_axis(columns=None)
-
-
-def mcnemar_in_words(curve: pd.Series, ours: dict[str, int]) -> str:
-    """What McNemar's test says of the gain in accuracy, for every possible disagreement."""
-    low, high, small = curve.index.min(), curve.index.max(), curve.index[curve < noise.LEVEL]
-    below = f"below 0.05 up to {small.max()} (shaded)" if len(small) else "never below 0.05"
-    p = curve[list(ours.values())]
-    return (
-        f"The gain is {low} images. How many images exactly one of the two models gets right is "
-        f"not published; it lies between {low} and {high}. p is {below}. If Baseline and Proposed "
-        f"disagree as often as our recorded pairs do, p is {p.min():.3f} to {p.max():.3f}."
-    )
+def gaps(facts: Facts) -> tuple[dict, pd.DataFrame]:
+    """Differences in ECE of two calibrated models by class, with 15 bins of equal width and scores
+    of a Beta distribution, and the published ones, a row a class and a column a pair of models."""
+    column, ece = noise.BINNINGS.index(("uniform", 15)), table("V")
+    draws = {c: noise.gap_floors(facts)[c, "Beta"][:, column] for c in CLASSES}
+    return draws, pd.DataFrame({f"{a} minus {b}": ece.loc[a] - ece.loc[b] for a, b in noise.PAIRS})

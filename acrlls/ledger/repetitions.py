@@ -12,8 +12,6 @@ References:
       Psychological Science 11, 2016.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np
@@ -21,7 +19,7 @@ import pandas as pd
 
 from acrlls.ledger.facts import Facts
 from acrlls.paper import CLASSES
-from acrlls.tables.compare import weighted_auc
+from acrlls.tables import beside, compare
 from acrlls.tables.recorded import AS_PUBLISHED
 
 
@@ -33,11 +31,8 @@ def drawn_images(facts: Facts, labels: tuple[int, ...]) -> np.ndarray:
     draws, rng = 4 * facts.resamples, np.random.default_rng(facts.seed)
     found = np.zeros((2, draws, len(labels)), np.float32)
     for k, c in enumerate(CLASSES):
-        members, size = (
-            np.flatnonzero(np.equal(labels, k)),
-            int(facts.value(f"table_III.{c}.Support")),
-        )
-        n = len(members)
+        members = np.flatnonzero(np.equal(labels, k))
+        size, n = int(facts.value(f"table_III.{c}.Support")), len(members)
         once, twice, sample = (rng.integers(n, size=(draws, m)) for m in (size, size, n))
         for times, drawn in zip(found, (once, np.take_along_axis(sample, twice, 1)), strict=True):
             places = (drawn + n * np.arange(draws)[:, None]).ravel()
@@ -48,35 +43,16 @@ def drawn_images(facts: Facts, labels: tuple[int, ...]) -> np.ndarray:
 def statistics(p, y, times) -> dict[str, np.ndarray]:
     """What is published of one model but its AUC and ECE, such as ``"Recall COVID"``, each
     ``(draws,)``; ``times`` says how often each image is there, ``(draws, n)``."""
-    hits, called = (np.eye(len(CLASSES), dtype=np.float32)[k] for k in (y, p.argmax(axis=1)))
-    right, support, predicted = (times @ x for x in (hits * called, hits, called))
-    n = support.sum(axis=1)
-    each = {
-        "Precision": right / np.maximum(predicted, 1),
-        "Recall": right / support,
-        "F1": 2 * right / (support + predicted),
-        "Brier": times @ np.square(p - hits, dtype=np.float32) / n[:, None],
-    }
-    found = {"accuracy": right.sum(axis=1) / n}
+    hits = np.eye(len(CLASSES))[y]
+    scores, share = beside.confusion_scores(p, y, times), compare.weighted_mean(hits, times)
+    each = dict(zip(beside.SCORES, np.moveaxis(scores, -1, 0), strict=True))
+    each["Brier"] = compare.weighted_mean(np.square(p - hits), times)
+    found = {"accuracy": beside.accuracy(p, y, times)[:, 0]}
     for what, values in each.items():
         found[f"{what} Macro Avg"] = values.mean(axis=1)
-        found[f"{what} Weighted Avg"] = (values * support).sum(axis=1) / n
+        found[f"{what} Weighted Avg"] = (values * share).sum(axis=1)
         found |= {f"{what} {c}": values[:, k] for k, c in enumerate(CLASSES)}
     return found
-
-
-def binned_residuals(p, y, bins: int) -> np.ndarray:
-    """Label minus score of each image where its class and bin is, ``(n, classes · bins)``: summed
-    over images, they give the ECE of each class."""
-    found = np.zeros((*p.shape, bins))
-    where = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], p)
-    np.put_along_axis(found, where[..., None], (np.eye(p.shape[1])[y] - p)[..., None], axis=2)
-    return found.reshape(len(p), -1)
-
-
-def ece_of(sums, n: int) -> np.ndarray:
-    """ECE of each class ``(…, classes)`` from sums of :func:`binned_residuals`."""
-    return np.abs(sums.reshape(*sums.shape[:-1], len(CLASSES), -1)).sum(axis=-1) / n
 
 
 @cache
@@ -93,7 +69,7 @@ def repetitions(
     drawn = drawn_images(facts, tuple(y))
     for k, run in enumerate(runs):
         p, (once, twice) = run.predictions("test", phase).probabilities, drawn[:, k :: len(runs)]
-        ece = ece_of(once @ binned_residuals(p, y, facts.bins).astype(np.float32), once[0].sum())
+        ece = compare.classwise_ece(p, y, once, facts.bins)
         each = {f"ECE {c}": ece[:, j] for j, c in enumerate(CLASSES)}
         each |= {"ECE lowest": ece.min(axis=1), "ECE highest": ece.max(axis=1)}
         index = range(k, drawn.shape[1], len(runs))
@@ -108,5 +84,5 @@ def areas(facts: Facts) -> pd.DataFrame:
     y = tests[0].labels
     twice, found = drawn_images(facts, tuple(y))[1, : facts.resamples], []
     for k, test in enumerate(tests):
-        found.append(weighted_auc(test.probabilities, y, twice[k :: len(tests)]))
+        found.append(compare.weighted_auc(test.probabilities, y, twice[k :: len(tests)]))
     return pd.DataFrame(np.vstack(found), columns=[f"AUC {c}" for c in CLASSES])

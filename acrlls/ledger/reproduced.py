@@ -4,8 +4,6 @@ A number is compared with what ``repetitions`` would observe.  For a statement, 
 compared as they were trained, in the class mix of our images and in the paper's.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

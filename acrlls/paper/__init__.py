@@ -7,7 +7,6 @@ from acrlls.paper.paper import (
     PUBLISHED,
     Inconsistent,
     Number,
-    beside,
     by_class,
     confusion_bounds,
     confusion_margins,
@@ -16,5 +15,5 @@ from acrlls.paper.paper import (
     table,
 )
 
-__all__ = ["CLASSES", "MODELS", "NUMBERS", "PUBLISHED", "Inconsistent", "Number", "beside"]
-__all__ += ["by_class", "confusion_bounds", "confusion_margins", "counts_behind", "show", "table"]
+__all__ = ["CLASSES", "MODELS", "NUMBERS", "PUBLISHED", "Inconsistent", "Number", "by_class"]
+__all__ += ["confusion_bounds", "confusion_margins", "counts_behind", "show", "table"]

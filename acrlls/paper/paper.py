@@ -1,4 +1,4 @@
-"""What Win & Yao publish, as data, and ours beside it.
+"""What Win & Yao publish, as data.
 
 Each number in ``paper.yml`` is kept as it is printed, because its digits say how closely another
 one must come to agree with it.  Percentages are handed out as fractions.
@@ -8,8 +8,6 @@ one must come to agree with it.  Percentages are handed out as fractions.
 >>> float(table("V").loc["Proposed", "COVID"])
 0.0024
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Mapping
@@ -100,17 +98,6 @@ def by_class(name: str) -> pd.Series:
     ``"auc"``, ``"brier"``, ``"ece"`` or ``"ece_reduction"``.  Percentages as fractions."""
     values = [NUMBERS[f"{name}.{c}"].value for c in CLASSES]
     return pd.Series(values, index=pd.Index(CLASSES, name="class"), name=name)
-
-
-def beside(ours: pd.Series, published: pd.Series) -> pd.DataFrame:
-    """Our values beside the published ones, and ours minus theirs, matched by name: columns
-    ``published``, ``ours``, ``difference``.  Published rows come first; what only one side has is
-    NaN on the other.
-    """
-    rows = published.index.union(ours.index, sort=False)
-    both = {"published": published.reindex(rows), "ours": ours.reindex(rows)}
-    both = pd.DataFrame(both).astype(float)
-    return both.assign(difference=both["ours"] - both["published"])
 
 
 def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: str | None = None):

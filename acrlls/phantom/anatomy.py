@@ -4,8 +4,6 @@ Attenuation is in units in which a thick chest wall is about 1. Findings take ai
 lungs (:attr:`Chest.filled`) or add matter (:attr:`Chest.tissue`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from types import SimpleNamespace
 

@@ -5,8 +5,6 @@ supersampling and looks the same at any size. ``u`` runs from the patient's righ
 film) to the left (+1), ``v`` from head (-1) to foot (+1). Lengths are in half sides of the film.
 """
 
-from __future__ import annotations
-
 import itertools
 from functools import lru_cache
 

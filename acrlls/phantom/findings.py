@@ -3,8 +3,6 @@
 None of the source's findings is one of the target's.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from acrlls.phantom.anatomy import Chest, radiate

@@ -1,7 +1,5 @@
 """Patients: their physical quantities, drawn at random, and the true class probabilities."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

@@ -11,8 +11,6 @@ quantities, and its mean over pictures that a model scores alike is what a calib
 say there.
 """
 
-from __future__ import annotations
-
 import os
 from types import SimpleNamespace
 from typing import NamedTuple

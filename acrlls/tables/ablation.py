@@ -1,8 +1,6 @@
 """Section 7: which of ACR, LLS and the class weights moves calibration."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -32,30 +30,23 @@ def networks(config) -> Pair:
     return Setting(title, found[True]), Setting(title, found[False])
 
 
-def _beside(statistic: Callable, index, published, real: Setting, ours: Setting, resamples: int):
-    """A table in the columns of :mod:`acrlls.tables.beside`, a row a network and quantity; beside
-    published numbers, of the published networks alone."""
-    tables, known = {}, beside.is_paper(ours.of("baseline")[0].class_names)
+def table(roman: str, real: Setting, ours: Setting, resamples: int) -> pd.DataFrame:
+    """Table IV, accuracy and macro F1, or V, class-wise ECE, in the columns of
+    :mod:`acrlls.tables.beside`, a row a network and quantity; beside published numbers, of the
+    published networks alone."""
+    statistic, index, columns = {
+        "IV": (beside.scores, ["Accuracy", "Macro F1"], slice(None)),
+        "V": (classwise_ece, pd.Index, list(CLASSES)),
+    }[roman]
+    published, found = paper.table(roman).loc[:, columns], {}
+    known = beside.is_paper(ours.of("baseline")[0].class_names)
     for network in WEIGHTED:
-        if known and VARIANTS[network].title not in published.index:
-            continue
-        title, run = VARIANTS[network].title, ours.of(network)[0]
-        theirs = published.reindex([title]).iloc[0]
-        about = statistic, index, theirs, real.of(network), run
-        tables[title] = beside.columns(*about, resamples=resamples)
-    return pd.concat(tables)
-
-
-def table_4(real: Setting, ours: Setting, resamples: int) -> pd.DataFrame:
-    """Table IV, accuracy and macro F1, a row a network and score."""
-    rows = ["Accuracy", "Macro F1"]
-    return _beside(beside.scores, rows, paper.table("IV"), real, ours, resamples)
-
-
-def table_5(real: Setting, ours: Setting, resamples: int) -> pd.DataFrame:
-    """Table V, class-wise ECE, a row a network and class."""
-    published = paper.table("V")[list(CLASSES)]
-    return _beside(classwise_ece, pd.Index, published, real, ours, resamples)
+        title, (run,) = VARIANTS[network].title, ours.of(network)
+        if title in published.index or not known:
+            theirs = published.reindex([title]).iloc[0]
+            about = statistic, index, theirs, real.of(network), run
+            found[title] = beside.columns(*about, resamples=resamples)
+    return pd.concat(found)
 
 
 def against_baseline(

@@ -1,9 +1,8 @@
 """The columns published, real images (means over recorded runs, in the paper's class mix), their
 difference with the interval of our number over runs and test images, and this build."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -150,9 +149,6 @@ def phases(p, labels, weights) -> np.ndarray:
 
 def by_class(measures: Sequence[str], extra=()) -> Callable:
     """The index of class-wise statistics: class by class, measure by measure, then ``extra``."""
-
-    def index(names):
-        pairs = [(name, measure) for name in names for measure in measures]
-        return pd.MultiIndex.from_tuples([*pairs, *extra], names=["class", ""])
-
-    return index
+    return lambda names: pd.MultiIndex.from_tuples(
+        [*product(names, measures), *extra], names=["class", ""]
+    )

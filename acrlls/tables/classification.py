@@ -1,7 +1,5 @@
 """Section 5: Table III, AUC, Brier score and ECE of each class, and the commonest mistake."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Networks compared on the same test images: intervals over runs and images, in two class mixes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

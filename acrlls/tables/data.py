@@ -8,10 +8,10 @@ import pandas as pd
 
 from acrlls.config import Config
 from acrlls.data import Augmentation, Dataset, class_weights, duplicates, render, split_counts
-from acrlls.paper import CLASSES, NUMBERS, beside, by_class, show, table
+from acrlls.paper import CLASSES, NUMBERS, by_class, show, table
 from acrlls.runs import Run, training_weights
 from acrlls.tables.recorded import is_paper
-from acrlls.tables.words import number, part_of, percent
+from acrlls.tables.words import part_of, percent
 
 PARTS = ("train", "validation", "test")
 
@@ -41,7 +41,12 @@ def rule() -> pd.DataFrame:
     ours = pd.Series([*parts.sum(axis=1), *parts[2]], [*PARTS, *(f"test, {c}" for c in CLASSES)])
     totals = [NUMBERS[f"split.{part}"].value for part in PARTS]
     published = pd.Series([*totals, *table("III").loc[list(CLASSES), "Support"]], ours.index)
-    return beside(ours, published).rename(columns={"ours": "by the rule"})
+    return _minus(published, ours, "by the rule")
+
+
+def _minus(published: pd.Series, ours: pd.Series, title: str) -> pd.DataFrame:
+    both = {"published": published, title: ours, "difference": ours - published}
+    return pd.DataFrame(both, dtype=float)
 
 
 def parts(dataset: Dataset, split) -> pd.DataFrame:
@@ -74,15 +79,6 @@ def weights(dataset: Dataset, split, real: Sequence[Run], title: str) -> pd.Data
     return pd.DataFrame(columns).loc[names]
 
 
-def weights_sentence(table: pd.DataFrame) -> str:
-    """Which class weight of the records is furthest from the published one, in ratio."""
-    if "real images" not in table:
-        return ""
-    far = np.log(table["real images"] / table.published).abs().idxmax()
-    real, theirs = (number(table[column][far], 2) for column in ("real images", "published"))
-    return f"{far} weighs {real} in the runs on the real images and {theirs} in the paper."
-
-
 def finding() -> str:
     """Whether the published split and class weights follow from the published counts."""
     train = split_counts(by_class("images").astype(int))[0]
@@ -98,7 +94,8 @@ def finding() -> str:
 def augmentation(config: Config) -> pd.DataFrame:
     """Ranges of the augmentation, published and ours."""
     ours = pd.Series(dataclasses.asdict(Augmentation.from_config(config)))
-    return beside(ours, pd.Series({n: NUMBERS[f"augmentation.{n}"].value for n in ours.index}))
+    published = pd.Series({n: NUMBERS[f"augmentation.{n}"].value for n in ours.index})
+    return _minus(published, ours, "ours")
 
 
 def views(dataset: Dataset, config: Config, count: int = 11) -> np.ndarray:

@@ -1,8 +1,6 @@
 """Section 10: how far estimates of the calibration error, means over the classes, are from the
 truth, in test sets drawn from a population ``(p, eta)`` whose true error is a sum."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Section 8: how much of the Grad-CAM heat lies in the lungs and in the findings."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 
@@ -47,13 +45,6 @@ def shares(warm, masks, labels, predicted, classes, resamples: int, seed: int) -
     groups |= {"right predictions": predicted == labels, "wrong predictions": predicted != labels}
     partner = method.of_another(labels, seed)
     return method.share_table(warm, masks, groups, partner, resamples)
-
-
-def shares_shown(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of :func:`shares` for a reader."""
-    leads = ["more than area", "more than another"]
-    words = table[leads].replace({1: "yes", 0: "not clearly", -1: "less"})
-    return table.assign(**words).rename(columns={"estimate": "share"})
 
 
 def finding(table: pd.DataFrame, classes) -> str:

@@ -1,7 +1,5 @@
 """The report on a reader's own images: what was read, how good, how well calibrated."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

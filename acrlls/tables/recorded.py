@@ -2,8 +2,6 @@
 fitted on the validation images of the same run; in a *mix* of classes, the images' own or the
 published one, for which each image is weighted by the published share of its class."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Section 6: noise floor, number of bins, other measures, post-hoc methods, and the truth."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest

@@ -1,7 +1,5 @@
 """Section 15: ACR and LLS beside other losses, in recorded runs over paired seeds."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable
 from itertools import product

@@ -62,28 +62,17 @@ def _change(run: Run) -> pd.Series:
     return scales.iloc[:, -1] - scales.iloc[:, 0]
 
 
-def fold(model, images) -> tuple[np.ndarray, np.ndarray, float]:
+def fold(model, images) -> tuple[np.ndarray, float]:
     """Move the learned scales of a model into the dense layer before them; LLS is then all ones.
-    Returns the kernel ``(features, classes)`` and scales ``(classes,)`` as they were learned, and
-    the largest change of any probability of the images ``(n, size, size, 3)``."""
+    Returns the scales ``(classes,)`` as they were learned, and the largest change of any
+    probability of the images ``(n, size, size, 3)``."""
     dense, lls = model.get_layer("logits"), model.get_layer("lls")
     (kernel, bias), (scales,) = dense.get_weights(), lls.get_weights()
     before = np.asarray(model.predict_on_batch(images))
     dense.set_weights([kernel * scales, bias * scales])
     lls.set_weights([np.ones_like(scales)])
     after = np.asarray(model.predict_on_batch(images))
-    return kernel, scales, float(np.abs(after - before).max())
-
-
-def effective(config: Config, kernel, scales, names) -> pd.DataFrame:
-    """Length of each row of W before and after training, its scale, and their product."""
-    start, _ = acrlls.build_model(config, len(names)).get_layer("logits").get_weights()
-    before, after = (np.linalg.norm(weights, axis=0) for weights in (start, kernel))
-    rows = pd.DataFrame({"length at start": before, "length trained": after}, index=list(names))
-    rows = rows.assign(scale=scales, effective=after * np.abs(scales))
-    rows["growth of length"] = after / before
-    rows["growth of effective"] = rows["effective"] / before
-    return rows
+    return scales, float(np.abs(after - before).max())
 
 
 def one_by_one(run: Run) -> pd.DataFrame:

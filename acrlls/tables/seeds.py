@@ -1,7 +1,5 @@
 """Section 9: the recorded runs, how far they differ from one another, and how many are needed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import product
 

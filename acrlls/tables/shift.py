@@ -1,8 +1,6 @@
 """What recorded runs say of images that their test set does not have, and where their heat lies:
 ``outside.csv.gz`` and ``heat.csv.gz`` beside a record, which ``results/outside.py`` makes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

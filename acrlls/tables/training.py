@@ -1,4 +1,4 @@
-"""Section 3: settings of Fig. 1, kept epochs, accuracy of both phases, what the backbone brings."""
+"""Section 3: settings of Fig. 1, accuracy of both phases, what the backbone brings."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,6 @@ PHASES = {
     "Phase 2": "accuracy.proposed",
     "gain": "accuracy.phase_gain",
 }
-KEPT = {
-    "epoch": "epoch",
-    "loss": "training loss",
-    "val_loss": "validation loss",
-    "accuracy": "training accuracy",
-    "val_accuracy": "validation accuracy",
-}
 
 
 def settings(model, config: Config):
@@ -39,12 +32,6 @@ def settings(model, config: Config):
             rows[n.what.removesuffix(" (printed as a word)")] = {"published": n.value, "ours": ours}
     both = pd.DataFrame(rows).T
     return both.style.format("{:g}", na_rep="–").set_caption("Settings, published and ours")
-
-
-def kept(run: Run) -> pd.DataFrame:
-    """The epoch that each phase kept, with its scores."""
-    rows = {f"Phase {phase}": run.best_epoch(phase) for phase in sorted(set(run.history.phase))}
-    return pd.DataFrame(rows).T[list(KEPT)].rename(columns=KEPT)
 
 
 def accuracies(real: Sequence[Run], run: Run, resamples: int) -> pd.DataFrame:

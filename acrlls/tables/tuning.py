@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 
 from acrlls.calibration import bootstrap_means
-from acrlls.config import Config
 from acrlls.paper import show, table
-from acrlls.runs import Run, grid, records
+from acrlls.runs import Run, records
 from acrlls.tables.seeds import spread
-from acrlls.tables.words import number, percent, signed, span
+from acrlls.tables.words import number, percent, span
 
 Pair = tuple[float, float]
 TITLES = {"rank": "rank", "val_loss": "loss", "val_accuracy": "accuracy"}
@@ -87,13 +86,6 @@ def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
     return rows.set_axis([name(pair) for pair in losses.index]).iloc[1:]
 
 
-def by_alpha(gaps: pd.DataFrame) -> pd.DataFrame:
-    """:func:`against_first` of the means over τ, as it is shown."""
-    rows = zip(gaps.estimate, gaps.low, gaps.high, strict=True)
-    text = [signed(*row, 3) for row in rows]
-    return pd.DataFrame({"difference (95 % interval)": text}, gaps.index)
-
-
 def alpha_sentence(grid: pd.DataFrame, where: str) -> str:
     """Whether the largest α has the highest mean loss of a grid, as the paper says of its own."""
     *others, last = grid.groupby("alpha").val_loss.mean().sort_index()
@@ -114,30 +106,4 @@ def finding(noise: pd.DataFrame, best: str, n: int) -> str:
         f"best one could be shown** on these {n:,} images and with one seed: the 95 % interval of "
         f"the difference holds zero. The best one, {best}, wins in "
         f"{percent(1 - noise.wins.sum())} of the redrawn validation sets."
-    )
-
-
-def over_seeds(config: Config, pairs: list[Pair], repeats: int) -> pd.DataFrame:
-    """Validation loss of the best and the worst pair, trained from ``repeats`` other seeds as well:
-    one row a seed, that of the grid first.
-    """
-    seeds = range(config.seed, config.seed + repeats + 1)
-    table = pd.DataFrame(index=[f"seed {seed}" for seed in seeds])
-    for end, (alpha, tau) in (("best", pairs[0]), ("worst", pairs[-1])):
-        one = config.replace(grid_alpha=alpha, grid_tau=tau)
-        runs = [grid(one.replace(seed=seed))[alpha, tau] for seed in seeds]
-        table[end] = [run.best_epoch(1).val_loss for run in runs]
-    return table.assign(**{"worst − best": table.worst - table.best})
-
-
-def seed_finding(again: pd.DataFrame, tuned: pd.DataFrame) -> str:
-    """Whether the best pair stays ahead of the worst one from other seeds."""
-    new, first = again["worst − best"].iloc[1:], again["worst − best"].iloc[0]
-    return (
-        f"**From {len(new)} other seeds, the grid's best pair stays ahead of its worst in "
-        f"{int((new > 0).sum())} of {len(new)} trainings.** The worst pair's loss minus the best "
-        f"one's is {number(new.mean(), 3, True)} on average, after {number(first, 3, True)} in "
-        f"the grid. The loss of the best pair spreads over {number(np.ptp(again.best))} from seed "
-        f"to seed; the losses of the {len(tuned)} pairs of one seed spread over "
-        f"{number(np.ptp(tuned.val_loss))}."
     )

@@ -1,7 +1,5 @@
 """The verdict in sentences, each computed from :mod:`acrlls.tables.compare`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -470,15 +470,17 @@ def test_a_message_on_standard_error_is_a_warning_of_every_build(copy):
     [
         ({"01_b": {"bins": 3}}, "there is no section '01_b'; did you mean '01_a'"),
         ({"all": {"binz": 3}}, "no section has the parameter 'binz'; did you mean 'bins'"),
+        ({"01_a": {"binz": 3}}, "01_a has no parameter 'binz'; did you mean 'bins'"),
         ({"01_a": None}, "it must hold sections, each with"),
         (["bins"], "it must hold sections, each with"),
     ],
 )
 def test_parameters_that_would_reach_no_section_are_refused(tmp_path, write_notebook, given, said):
     one = section(write_notebook(tmp_path / "01_a.ipynb", PARAMETERS))
-    extension._check_parameters({"all": {"bins": 3}, "01_a": {"bins": 4}}, [one])
+    found = extension._parameters({"all": {"bins": 3}, "01_a": {"bins": 4}}, [one])
+    assert found == {one: {"bins": 4}}
     with pytest.raises(ConfigError, match=said):
-        extension._check_parameters(given, [one])
+        extension._parameters(given, [one])
 
 
 def test_relative_paths_among_the_parameters_count_from_where_the_build_starts(
@@ -486,8 +488,8 @@ def test_relative_paths_among_the_parameters_count_from_where_the_build_starts(
 ):
     one = section(write_notebook(tmp_path / "01_a.ipynb", ('profile = "quick"', ["parameters"])))
     monkeypatch.chdir(tmp_path)
-    found = extension._parameters(one, {"01_a": {"profile": "short.yml"}})
-    assert found == {"profile": str(tmp_path / "short.yml")}
+    found = extension._parameters({"01_a": {"profile": "short.yml"}}, [one])
+    assert found == {one: {"profile": str(tmp_path / "short.yml")}}
 
 
 def test_a_page_without_its_notebook_is_named(tmp_path):

@@ -109,7 +109,6 @@ def tiny_profile(tmp_path_factory):
 # What takes most of a section's time and changes none of its code.
 QUICKER = {
     "ablation": {"phase2_epochs": 0},
-    "tuning": {"repeats": 2},
     "estimators": {"sizes": [100, 1000], "size": 1000, "repetitions": 3},
     "ledger": {"resamples": 50, "search": "table_III"},
 }

@@ -94,24 +94,6 @@ def test_the_confusion_matrix_shows_counts_and_shares_of_rows():
     assert {"8", "2", "80.0 %", "20.0 %", "a\n10", "b\n0"} <= set(written)
 
 
-def test_the_ablation_holds_the_ece_and_the_noise_floor_of_each_model():
-    p, y = predictions()
-    sharp = softmax(2 * np.log(p + 1e-9), axis=1)
-    said = {"one": [(p, y)], "two": [(sharp, y)]}
-    table = plots.prepare_ablation(said, NAMES, 10, 40)
-    observed = table.observed.to_numpy().reshape(2, 4)
-    np.testing.assert_allclose(observed, [calibration.classwise_ece(q, y, 10) for q in (p, sharp)])
-    floor = calibration.noise_floor(sharp, bins=10, resamples=40)
-    np.testing.assert_allclose(table.loc["two", "mean"], floor.mean)
-    said["one"].append((sharp, y))
-    ax = plots.plot_ablation(plots.prepare_ablation(said, NAMES, 10, 40))[0]
-    assert max(len(line.get_xdata()) for line in ax.lines) == 3  # a dot a run
-    published = pd.DataFrame([[0.1, 0.2, np.nan, 0.4], [0] * 4], ["one", "not here"], NAMES)
-    axes = plots.plot_ablation(table, published)
-    assert {"one", "two", *NAMES} <= set(texts(axes)) and "not here" not in texts(axes)
-    assert axes[1].get_xlim()[1] > 0.2
-
-
 def test_the_look_of_the_book_does_not_leak_into_the_readers_settings():
     before = dict(matplotlib.rcParams)
     plots.plot_confusion(np.eye(2, dtype=int), ("a", "b"))
@@ -154,9 +136,7 @@ def test_a_figure_leaves_the_notebooks_way_of_showing_figures_as_it_set_it():
 
 
 def test_estimates_stand_over_the_images_with_their_truth_dashed():
-    index = pd.MultiIndex.from_product(
-        [["uniform", "smooth"], [100, 1000], [15]], names=["estimator", "n", "bins"]
-    )
+    index = pd.MultiIndex.from_product([["uniform", "smooth"], [100, 1000]])
     study = pd.DataFrame(
         {"truth": 0.02, "mean": [0.08, 0.04, 0.05, 0.03], "q05": 0.01, "q95": 0.1}, index
     )

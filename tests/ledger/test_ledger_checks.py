@@ -141,11 +141,7 @@ def test_statistics_of_repetitions_are_those_of_the_calibration_module(entries):
     p /= p.sum(axis=1, keepdims=True)
     (times,) = drawn = np.random.default_rng(0).integers(0, 3, (1, len(y)))
     found = _repetitions.statistics(p, y, drawn)
-    residuals = _repetitions.binned_residuals(p, y, 15)
-    ece, areas = (
-        _repetitions.ece_of(drawn @ residuals, times.sum()),
-        compare.weighted_auc(p, y, drawn),
-    )
+    ece, areas = (each(p, y, drawn) for each in (compare.classwise_ece, compare.weighted_auc))
     p, y = np.repeat(p, times, axis=0), np.repeat(y, times)
     names = {"target_names": paper.CLASSES, "output_dict": True}
     theirs = classification_report(y, p.argmax(axis=1), **names)

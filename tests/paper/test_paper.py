@@ -96,21 +96,8 @@ def test_digits_that_leave_several_whole_numbers_are_refused(monkeypatch):
         paper.confusion_margins()
 
 
-# --- Tables II and V ---
-
-
-# --- Ours beside the published ---
-
-
-def test_what_only_one_side_has_is_kept_and_has_no_difference():
-    frame = paper.beside(pd.Series({"COVID": 0.01, "Tuberculosis": 0.5}), by_class("brier"))
-    assert list(frame.index) == [*CLASSES, "Tuberculosis"]
-    assert frame.loc["COVID", "difference"] == pytest.approx(0.0015)
-    assert frame["difference"].notna().sum() == 1
-
-
 def test_a_shown_table_signs_its_differences_and_dashes_its_gaps():
-    frame = paper.beside(pd.Series({"COVID": 0.0080}), by_class("brier"))
+    frame = pd.DataFrame({"published": by_class("brier"), "difference": [-0.0005, 0, np.nan, 0]})
     html = paper.show(frame, decimals=3, caption="Brier").to_html()
     assert "−0.001" in html and "–" in html and "Brier" in html and "nan" not in html
 
@@ -135,9 +122,9 @@ def test_every_gap_has_a_choice_and_says_what_turns_it():
 
 
 def test_a_shown_table_can_have_decimals_of_its_own_in_each_column():
-    ours, published = {"n": 1200.0, "share": 0.25004}, {"n": 1300.0, "share": 0.25}
-    columns = {k: paper.beside(pd.Series(v), pd.Series(published[k])) for k, v in ours.items()}
-    frame = pd.concat(columns, axis=1)
+    rows = {("n", "published"): 1300.0, ("n", "difference"): -100.0}
+    rows |= {("share", "published"): 0.25, ("share", "difference"): 0.00004}
+    frame = pd.DataFrame([rows])
     html = paper.show(frame, {"n": 0, "share": 3}).to_html()
     assert ">1,300<" in html and ">−100<" in html
     assert ">0.250<" in html and ">0.000<" in html  # no sign before a zero left by rounding

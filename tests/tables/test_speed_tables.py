@@ -7,7 +7,7 @@ import pytest
 
 from acrlls import bench
 from acrlls.config import UserError, configure
-from acrlls.tables import speed, words
+from acrlls.tables import speed
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +15,11 @@ def paper():
     return speed.load("paper")
 
 
-def projected(fill=2.0, head=0.1, plain=10.0, sides=bench.SIDES):
+def projected(fill=2.0, head=0.1, plain=10.0):
     """Hours from epochs of 100 images, which take so many seconds; first epochs are slow, the
     bank's first run fills the views, and faster kernels take a quarter."""
     rows, times = [], {"plain": plain, bench.TUNED: plain / 4, "bank": head}
-    for side, part, run, epoch in itertools.product(sides, bench.PARTS, range(3), (1, 2, 3)):
+    for side, part, run, epoch in itertools.product(bench.SIDES, bench.PARTS, range(3), (1, 2, 3)):
         each = times[side] + (fill if side == "bank" and run == 0 else 0)
         rows.append((side, part, run, epoch, 100, 50.0 if epoch == 1 else each))
     epochs = pd.DataFrame(rows, columns=["side", "part", "run", "epoch", "train", "seconds"])
@@ -33,7 +33,6 @@ def test_hours_leave_out_compiling_and_tell_filling_from_training():
     # sixteen grid points share their views
     assert table.loc["grid", "bank"] == pytest.approx(10 * (16 * 0.001 + 0.02))
     assert (table[bench.TUNED] * 4).tolist() == pytest.approx(table.plain.tolist())
-    pd.testing.assert_frame_equal(projected(sides=("plain", "bank")), table[["plain", "bank"]])
 
 
 @pytest.mark.parametrize("state", speed.STATES.values())
@@ -66,12 +65,11 @@ def test_the_set_up_names_images_and_machine_and_warns_of_a_trial(paper):
     assert "phantoms" in said and "With 4 batches an epoch this record is a trial" in said
 
 
-def test_ratios_are_those_of_the_hours_and_agreement_is_told(paper):
+def test_ratios_are_those_of_the_hours(paper):
     table = speed.shown(speed.hours(*paper)).data
     for side in ("plain Keras", "plain Keras, oneDNN"):
         times = table["hours", side] / table["hours", "feature bank"]
         pd.testing.assert_series_equal(times, table["ratio to the bank", side], check_names=False)
-    assert words.power(paper[0]["agreement"]["phase 1"]) in speed.agreement(paper[0])
 
 
 def test_the_finding_names_the_reading_of_batchnorm_and_the_faster_kernels(paper):
@@ -80,8 +78,7 @@ def test_the_finding_names_the_reading_of_batchnorm_and_the_faster_kernels(paper
     assert "7.4 hours, 6.2 times as fast as plain Keras with the same TensorFlow kernels" in said
     assert "(Phase 2: 2.5 times) and 9.9 times as fast as plain Keras as it comes.**" in said
     assert "plain Keras takes 73 hours" in said and "BatchNorm frozen" in said
-    said = speed.finding(hours.drop(columns=bench.TUNED), "update")
-    assert "BatchNorm updating" in said and "kernels" not in said
+    assert "BatchNorm updating" in speed.finding(hours, "update")
 
 
 # --- What more would cost ---
@@ -102,11 +99,6 @@ def test_more_images_cost_in_proportion_and_more_grid_points_only_the_head(paper
     assert (table.price / table.days).tolist() == pytest.approx([hour] * len(table))
     assert (dear.price / table.price).tolist() == pytest.approx([2.0] * len(table))
     assert table["GB a view"]["1,000 seeds"] == once["GB a view"]
-
-
-def test_the_disk_gives_out_where_one_view_fills_its_bound():
-    assert "at 10 times as many" in speed.first_to_break(2.0, 20)
-    assert "at 4 times as many" in speed.first_to_break(5.0, 20)
 
 
 def test_recorded_costs_are_within_what_the_page_says_of_them():

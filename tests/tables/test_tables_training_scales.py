@@ -69,9 +69,8 @@ class Network:
 
 def test_scales_move_into_the_layer_before_without_a_change():
     model, features = Network(), np.random.default_rng(1).normal(size=(20, 4))
-    learned = model.get_layer("logits").weights[0]
-    kernel, scale, largest = scales.fold(model, features)
-    assert kernel is learned and list(scale) == [0.7, 1.2, 0.9] and largest < 1e-12
+    scale, largest = scales.fold(model, features)
+    assert list(scale) == [0.7, 1.2, 0.9] and largest < 1e-12
     assert (model.get_layer("lls").weights[0] == 1).all()
 
 
@@ -109,10 +108,6 @@ def test_the_gain_of_phase_2_is_the_difference_of_the_accuracies():
     run = finished()
     one, two, gain = training.accuracies([], run, 20)["phantom"]
     assert gain == pytest.approx(two - one) and gain > 0
-
-
-def test_the_kept_epochs_are_named():
-    assert training.kept(finished()).loc["Phase 2", "epoch"] == 2
 
 
 def test_changes_of_scales_stand_beside_their_noise():
