@@ -1,7 +1,5 @@
 """Where things are kept, and how: the folder, locks, digests, files written as a whole."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

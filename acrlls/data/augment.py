@@ -1,7 +1,5 @@
 """From images to what the network takes in: resized, augmented, scaled (Section III-A)."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +28,7 @@ class Augmentation:
     zoom: float = 0.15
 
     @classmethod
-    def from_config(cls, config: Config) -> Augmentation:
+    def from_config(cls, config: Config):
         return cls(**{f.name: getattr(config, f.name) for f in dataclasses.fields(cls)})
 
     def matrix(self, rng: np.random.Generator) -> np.ndarray:

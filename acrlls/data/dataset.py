@@ -1,7 +1,5 @@
 """What a dataset is, the phantom as one, and the dataset that a config names (Section III-A)."""
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Mapping
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """A dataset in folders, one a class, checked when it is first seen (Section III-A)."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Training, validation and test images, and the weights of the classes (Section III-A)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

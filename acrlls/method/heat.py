@@ -9,8 +9,6 @@ Reference:
     localization", ICCV 2017.
 """
 
-from __future__ import annotations
-
 from contextlib import contextmanager
 
 import keras

@@ -18,8 +18,6 @@ References:
       for deep neural networks", NeurIPS 2019.
 """
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 from keras import ops

@@ -1,7 +1,5 @@
 """MobileNetV2 with the paper's head, its variants, what is frozen when (Sections II-A, II-D)."""
 
-from __future__ import annotations
-
 import functools
 import math
 import warnings

@@ -1,7 +1,5 @@
 """What the store holds, listed and cleared: features, runs, cut-off runs, phantoms."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Finished runs, and records of them: no weights, ``results/<profile>[-<change>]/<variant>/``."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json

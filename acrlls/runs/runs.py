@@ -4,8 +4,6 @@ The digest that names its folder covers what determines the result: the settings
 training, the data, the initial weights and the code that trains.  Versions and device are noted.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
 import json

@@ -1,7 +1,5 @@
 """Runs of several variants, losses and seeds, each recorded when it is done."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Mapping, Sequence

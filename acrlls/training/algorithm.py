@@ -1,7 +1,5 @@
 """Algorithm 1: two phases of training, each keeping its best epoch (Section II-D)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import keras

@@ -5,8 +5,6 @@ seeds of the head share what is stored.  It is exact but for rounding, by float1
 (relative error up to 2^-11), and by the order in which an engine adds.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from concurrent.futures import ThreadPoolExecutor

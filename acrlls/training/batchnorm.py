@@ -5,8 +5,6 @@ beside it, and others be re-estimated from training images ("precise" ones: Wu &
 "Batch" in BatchNorm, 2021, Section 3).
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 

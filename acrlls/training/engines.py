@@ -1,7 +1,5 @@
 """What computes the frozen part of the network: OpenVINO where it helps, or the Keras backend."""
 
-from __future__ import annotations
-
 import functools
 import importlib.metadata
 import importlib.util

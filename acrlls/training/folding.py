@@ -7,8 +7,6 @@ are those of the plain network; in float32 any two orders of adding give gradien
 about 1e-3 of their norm, because rounding moves activations across the corners of ReLU6.
 """
 
-from __future__ import annotations
-
 import keras
 from keras import ops
 from keras.activations import linear

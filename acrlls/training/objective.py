@@ -1,7 +1,5 @@
 """What training minimises and counts: cross-entropy, or one of its rivals."""
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 from keras import ops

@@ -1,7 +1,5 @@
 """One phase of Algorithm 1: its plan, network, epochs and checkpoints (Section II-D)."""
 
-from __future__ import annotations
-
 import json
 import logging
 import time

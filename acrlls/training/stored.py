@@ -1,7 +1,5 @@
 """Arrays of features on the disk, each with a digest, within a bound on the space of all."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math
