@@ -43,7 +43,7 @@ def _train_phases(config: Config, dataset: Dataset, model: keras.Model, folder: 
     bank = FeatureBank(config, dataset, model)
     own, others, bests, files = [], [], {}, {}
     for plan in phases(config):
-        phase = Phase(plan, config, dataset, model, bank, folder)
+        phase = Phase(plan, bank, folder)
         bests[plan.phase] = phase.train()
         *further, (reading, table) = phase.predictions().items()
         own.append(table)

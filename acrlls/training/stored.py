@@ -28,10 +28,8 @@ class StoredArray:
     def __init__(self, file: Path, shape: tuple[int, ...], dtype):
         self.file, self.note_file = file, file.with_suffix(".json")
         self.shape, self.dtype = tuple(shape), np.dtype(dtype)
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
+        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
+        self._layout = [list(self.shape), self.dtype.name]
 
     @property
     def note(self) -> dict[str, Any]:
@@ -59,10 +57,6 @@ class StoredArray:
     def open(self) -> np.ndarray:
         """The array, memory-mapped and read-only."""
         return np.load(self.file, mmap_mode="r")
-
-    @property
-    def _layout(self) -> list:
-        return [list(self.shape), self.dtype.name]
 
 
 def delete(file: Path) -> None:
