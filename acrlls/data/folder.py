@@ -170,11 +170,8 @@ def _titles(folders: list[Path]) -> list[str]:
         if not title or title.lower() in _TAKEN:
             raise UserError(f"class folder {folder} has a name that tables use; rename the folder")
         if title in titles[:k]:
-            first = folders[titles.index(title)].name
-            raise UserError(
-                f"the class folders {first!a} and {folder.name!a} would both be called {title!r}; "
-                "rename one"
-            )
+            both = f"{folders[titles.index(title)].name!a} and {folder.name!a}"
+            raise UserError(f"class folders {both} would both be called {title!r}; rename one")
     return titles
 
 

@@ -44,8 +44,8 @@ def gradcam(model: keras.Model, images, layer: str = "out_relu", classes=None) -
 
 
 def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.ndarray, ...]:
-    """Activations of a layer and the gradient of each image's class logit with respect to them,
-    both `(n, rows, columns, channels)`.
+    """Activations of a layer and the gradient there of each image's class logit, both `(n, rows,
+    columns, channels)`.
     """
     images = np.asarray(images, "float32")
     _check(model, images, layer)
@@ -81,17 +81,15 @@ def lung_share(heat, masks) -> np.ndarray:
 
 
 def at_input_size(masks, size: int) -> np.ndarray:
-    """Masks, boolean of any shape, resampled as images are: `(n, size, size)`; ``None`` becomes
-    false everywhere.
-    """
+    """Boolean masks of any shape resampled as images are, `(n, size, size)`; ``None``: false."""
     empty = np.zeros((size, size), np.uint8)
     grey = [empty if mask is None else render(np.uint8(255) * mask, size) for mask in masks]
     return np.stack(grey) > 127
 
 
 def of_another(groups, seed: int = 0) -> np.ndarray:
-    """For each image, of a group such as its class, the position of another one of its group, at
-    random, each used once; one that is alone in its group stands for itself.
+    """For each image the position of another one of its group, such as its class, at random, each
+    used once; one that is alone in its group stands for itself.
 
     The heat of that other image tells how much of a share comes from where lungs usually are.
     """
@@ -104,16 +102,14 @@ def of_another(groups, seed: int = 0) -> np.ndarray:
 
 
 def share_table(heat, masks, groups, other, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """How much of the heat lies inside the masks, both `(n, h, w)`, group by group, beside two
-    references.
+    """How much of the heat lies inside the masks, both `(n, h, w)`, beside two references.
 
     ``groups`` are the name of each and which images it has, boolean `(n,)`; ``other`` is the
     position of the image whose heat is laid over this mask (:func:`of_another`).  An image whose
-    mask is empty, or that has no heat, is left out.  One row a group of two or more images:
+    mask is empty, or that has no heat, is left out.  A row for each group of two or more images:
     ``images``; ``estimate``, ``low``, ``high``, the mean share and its 95 % interval, by resampling
     images; ``area`` and ``another image``, the references; ``more than area`` and ``more than
-    another``, +1 or -1 where the 95 % interval of the difference, image by image, lies above or
-    below zero, else 0.
+    another``, the sign of the difference where its 95 % interval leaves out zero, else 0.
     """
     area = np.asarray(masks, bool).mean(axis=(1, 2))
     values = np.stack([lung_share(heat, masks), area, lung_share(heat[other], masks)])
@@ -165,10 +161,8 @@ def _minus_chosen(chosen, scores):
 def _check(model, images, layer) -> None:
     expected = tuple(model.input.shape[1:])
     if images.shape[1:] != expected or not len(images):
-        shape = ", ".join(map(str, expected))
-        raise UserError(
-            f"images have shape {images.shape}; the model takes (n, {shape}) with n >= 1"
-        )
+        shape = ", ".join(["n", *map(str, expected)])
+        raise UserError(f"images have shape {images.shape}; the model takes ({shape}) with n >= 1")
     maps = [each.name for each in model.layers[1:] if len(each.output.shape) == 4]
     if layer not in maps:
         known = hint(layer, maps, maps[-3:])

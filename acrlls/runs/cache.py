@@ -12,8 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from acrlls.config import UserError
-from acrlls.runs.runs import damage
-from acrlls.store import disk_told, file_digest, locked, read_json, store
+from acrlls.store import damage, disk_told, locked, read_json, store
 from acrlls.training import LIMIT_VARIABLE, bank_folder, limit, readable, used
 
 KINDS = ("features", "unfinished", "phantom", "runs")
@@ -31,7 +30,7 @@ class Entry:
 
     @property
     def size(self) -> int:
-        return used(self.path) if self.path.is_dir() else self.path.stat().st_size
+        return used(self.path)
 
     @property
     def changed(self) -> datetime:
@@ -55,7 +54,8 @@ class Entry:
         if self.kind == "runs":
             return damage(self.path)
         if self.kind == "features":
-            return ", ".join(n.stem for n in self.path.glob("*.json") if not _is_whole(n)) or None
+            notes = self.path.glob("*.json")
+            return ", ".join(n.stem for n in notes if damage(self.path, n.name)) or None
         files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*.*"))
         return ", ".join(file.name for file in files if _is_damaged(file)) or None
 
@@ -75,8 +75,8 @@ class Entry:
 
 
 def entries(chosen: Sequence[str] = ()) -> list[Entry]:
-    """Everything in the store, by kind and time, or what is chosen by kinds and by names or their
-    beginnings; a ``UserError`` where a choice fits nothing, or several things.
+    """Everything in the store, by kind and time, or what kinds and beginnings of names choose; a
+    ``UserError`` where a choice fits nothing, or several things.
     """
     found = [Entry("features", f"{p.parent.name}/{p.name}", p) for p in bank_folder().glob("*/*/")]
     for path in store().glob("*/"):
@@ -96,11 +96,6 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
             )
         picked.update(fitting)
     return [e for e in found if not chosen or e in picked]
-
-
-def _is_whole(note: Path) -> bool:
-    array = note.with_suffix(".npy")
-    return array.exists() and file_digest(array) == read_json(note).get("digest")
 
 
 def _is_damaged(file: Path) -> bool:

@@ -50,7 +50,11 @@ def study(
                 raise UserError(f"{file} is called as a profile that ships; give -o a folder")
             folder = RESULTS / folder_name(config.profile, given)
         else:
-            folder = Path(_filled(str(output), config))
+            try:
+                folder = Path(str(output).format_map(config.as_dict()))
+            except (KeyError, ValueError, IndexError, AttributeError) as error:
+                what = f"{output} names a setting that there is not: {error}"
+                raise UserError(what) from None
         folder = folder / config.variant
         if folder in jobs:
             raise UserError(f"two runs would be recorded in {folder}; name them, as with {{seed}}")
@@ -68,13 +72,6 @@ def folder_name(profile: str, changes: Mapping[str, Any]) -> str:
     last = ("loss", "seed")
     parts.sort(key=lambda p: p[1] != "phase1" if p[0] not in last else 2 + last.index(p[0]))
     return "-".join([Path(profile).stem, *(text for _, text in parts if text)])
-
-
-def _filled(text: str, config: Config) -> str:
-    try:
-        return text.format_map(config.as_dict())
-    except (KeyError, ValueError, IndexError, AttributeError) as error:
-        raise UserError(f"{text} names a setting that there is not: {error}") from None
 
 
 def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:

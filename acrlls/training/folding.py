@@ -145,10 +145,8 @@ class FusedBatchNormalization(keras.layers.Layer):
 
         none = ops.zeros((0,), x.dtype)
         # multiplied by one: as tensors, not variables
-        parameters = {"scale": norm.gamma * 1, "offset": norm.beta * 1, "epsilon": norm.epsilon}
-        y, mean, unbiased, *_ = raw_ops.FusedBatchNormV3(
-            x=x, mean=none, variance=none, **parameters
-        )
+        how = {"scale": norm.gamma * 1, "offset": norm.beta * 1, "epsilon": norm.epsilon}
+        y, mean, unbiased, *_ = raw_ops.FusedBatchNormV3(x=x, mean=none, variance=none, **how)
         n = ops.cast(ops.prod(ops.shape(x)[:-1]), x.dtype)
         return y, mean, unbiased * (n - 1) / n  # the operation divides by n - 1
 
