@@ -130,13 +130,10 @@ def _dataset_root(root: Path) -> Path:
         raise UserError(
             f"data folder {root} does not exist; give the folder that holds one folder a class"
         )
-    while True:
-        folders = [f for f in _visible(root) if f.is_dir()]
-        if len(folders) != 1 or (folders[0] / "images").is_dir():
-            return root
-        if not any(f.is_dir() for f in _visible(folders[0])):
-            return root
-        root = folders[0]
+    folders = [f for f in _visible(root) if f.is_dir()]
+    if len(folders) != 1 or (folders[0] / "images").is_dir():
+        return root
+    return _dataset_root(folders[0]) if any(f.is_dir() for f in _visible(folders[0])) else root
 
 
 def _class_folders(root: Path) -> list[Path]:

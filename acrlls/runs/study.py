@@ -82,8 +82,15 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
     As many runs at once as ``joblib.parallel_config`` says around the call.
     """
     for folder, config in jobs.items():
-        if other := _other(folder, config):
-            what = f"{folder} holds a run with another {other}"
+        if not (folder / MANIFEST).exists():
+            continue
+        there, asked = load_run(folder), config.training_settings()
+        had = there.config.training_settings()
+        other = [name for name in asked if asked[name] != had[name]]
+        if there.manifest["data_fingerprint"] != load_data(config).fingerprint:
+            other.append("set of images")
+        if other:
+            what = f"{folder} holds a run with another {', '.join(other)}"
             raise UserError(f"{what}; give -o another folder, or delete that one")
     left = [f for f in jobs if not (missing and (f / MANIFEST).exists())]
     for dataset in {config.data: load_data(config) for config in jobs.values()}.values():
@@ -97,18 +104,6 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
         if k < len(left):
             minutes = (time.perf_counter() - start) / k * (len(left) - k) / 60
             print(f"by the runs so far, about {minutes:.0f} minutes are left", flush=True)
-
-
-def _other(folder: Path, config: Config) -> str:
-    """In what the record in a folder, if there is one, differs from a config."""
-    if not (folder / MANIFEST).exists():
-        return ""
-    record = load_run(folder)
-    kept = record.config.training_settings()
-    found = [name for name, value in config.training_settings().items() if kept[name] != value]
-    if record.manifest["data_fingerprint"] != load_data(config).fingerprint:
-        found.append("set of images")
-    return ", ".join(found)
 
 
 def workers(jobs: int = 1, scheduler: str | None = None) -> joblib.parallel_config:
