@@ -44,9 +44,7 @@ def gradcam(model: keras.Model, images, layer: str = "out_relu", classes=None) -
 
 
 def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.ndarray, ...]:
-    """Activations of a layer and the gradient there of each image's class logit, both `(n, rows,
-    columns, channels)`.
-    """
+    """Activations of a layer, and the gradient there of the logit of each image's class."""
     images = np.asarray(images, "float32")
     _check(model, images, layer)
     names = [each.name for each in model.layers]

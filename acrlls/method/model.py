@@ -143,9 +143,7 @@ def unfreeze_top(model: keras.Model, n: int, batchnorm: str = "update") -> None:
 
 
 def between(model: keras.Model, first: str | None, last: str) -> keras.Model:
-    """The part of a model after layer ``first``, or from the images, up to ``last``; its layers are
-    shared.
-    """
+    """The part of a model after layer ``first``, or from the images, to ``last``; shares layers."""
     start = model.input if first is None else model.get_layer(first).output
     name = f"after_{first or 'images'}_to_{last}"
     return keras.Model(start, model.get_layer(last).output, name=name)

@@ -113,9 +113,7 @@ def _is_damaged(file: Path) -> bool:
 
 
 def go_through(found: Sequence[Entry], clear: bool, check: bool = False) -> int:
-    """Print some entries; check or delete them if asked to.  1 if something is damaged or could not
-    be deleted, else 0.
-    """
+    """Print entries, check or delete them if asked to; 1 if one is damaged or stayed, else 0."""
     gone, total, bad = 0, 0, 0
     for entry in found:
         size = entry.size

@@ -138,9 +138,7 @@ def record(done: Run, folder: str | Path) -> Path:
 
 
 def load_run(folder: str | Path) -> Run:
-    """A recorded run; a ``UserError`` where the folder holds none, or one that cannot be read or is
-    not as it was recorded.
-    """
+    """A recorded run; a ``UserError`` where there is none, or one not as it was recorded."""
     folder = Path(folder)
     if wrong := damage(folder, among=(*_RECORDED, *_OPTIONAL)):
         raise Damaged(f"the record {folder} cannot be used: {wrong}; {_mend(folder)}")

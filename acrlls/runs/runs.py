@@ -42,9 +42,8 @@ def run(config: Config) -> Run:
 def run_all(configs: Iterable[Config]) -> list[Run]:
     """The runs that some configs describe, in their order, each as :func:`run` gives it.
 
-    Those that are not kept yet are trained one after the other, or where and as many at once as
-    ``joblib.parallel_config`` says around the call.  What another process is training is waited
-    for, after all else is done.
+    Those that are not kept are trained one by one, or where and as many at once as
+    ``joblib.parallel_config`` says around the call; another process's are waited for at the end.
     """
     configs = list(configs)
     places = [_place(config) for config in configs]
@@ -93,9 +92,7 @@ def _place(config: Config) -> tuple[Path, str]:
 
 
 def _make(folder: Path, config: Config, fingerprint: str, wait: bool) -> bool:
-    """Train what a folder is to hold, if it is not there as it was trained; ``False`` if another
-    process is at it.
-    """
+    """Train what a folder is to hold, unless it is whole; ``False`` if another process is at it."""
 
     def is_kept():
         return folder.exists() and not store.damage(folder)  # renamed into place as a whole

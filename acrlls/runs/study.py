@@ -37,8 +37,7 @@ def study(
 
     ``output`` is the folder without the variant, in which each setting in braces stands for its
     value; ``None`` for ``results/<profile>[-<change>...]``.  A ``UserError`` says if a setting is
-    not known or out of its range, or two runs, or a profile of the user's and one that ships, would
-    have one folder.
+    wrong, or two runs, or a profile of the user's and one that ships, would have one folder.
     """
     jobs = {}
     for values in itertools.product(*lists.values()):

@@ -87,9 +87,7 @@ class Phase:
         self._restored = self.model.weights if config.phase2_epochs else self.stage.weights
 
     def train(self) -> dict:
-        """All epochs, from the last checkpoint on; leaves the best one's weights in the model and
-        returns its row of the history.
-        """
+        """Train from the last checkpoint on and restore the best epoch; returns its row."""
         self.stage.optimizer.build(self.stage.trainable_variables)
         state, own = self._resume(), str(self.readings.own)
         for epoch in range(state["epoch"], self.plan.epochs):

@@ -18,10 +18,8 @@ _DEFAULT_LIMIT = 20e9  # bytes
 
 
 class StoredArray:
-    """An array `(n, ...)` in ``<name>.npy``, sealed by ``<name>.json``.
-
-    It counts as there only if its bytes have the digest in its note, so that one that was cut short
-    or damaged is never taken for whole.
+    """An array `(n, ...)` in ``<name>.npy``, sealed by ``<name>.json``: cut short or damaged it is
+    never taken for whole.
     """
 
     def __init__(self, file: Path, shape: tuple[int, ...], dtype):
