@@ -1,7 +1,5 @@
 """Importing Keras without the greetings of its backend, and with the faster of its kernels."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import os
@@ -40,10 +38,11 @@ def import_keras():
             ) from error
 
 
-def lazy_door(room: str, homes: dict[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a room that needs Keras: imports both when a name is first asked for.
-    ``homes`` has the module of each name.
+def lazy_door(room: str, **modules: str) -> tuple[Callable[[str], Any], list[str]]:
+    """``__getattr__`` and ``__all__`` of a room that needs Keras, which is imported when a name is
+    first asked for; ``modules`` have the names that each exports.
     """
+    homes = {name: module for module, names in modules.items() for name in names.split()}
 
     def get(name: str) -> Any:
         if name not in homes:
@@ -51,7 +50,7 @@ def lazy_door(room: str, homes: dict[str, str]) -> Callable[[str], Any]:
         import_keras()
         return getattr(importlib.import_module(f"{room}.{homes[name]}"), name)
 
-    return get
+    return get, list(homes)
 
 
 def environment_as_found() -> dict[str, str]:

@@ -1,7 +1,5 @@
 """Where things are kept, and how: the folder, locks, digests, files written as a whole."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -87,9 +85,7 @@ def damage_told(file: Path, then: str = "") -> Iterator[None]:
 
 
 def kept(file: Path, read: Callable[[], _T], make: Callable[[], _T]) -> _T:
-    """What ``read`` gives of a file of the store, or ``make``, which writes it, where it is missing
-    or damaged.
-    """
+    """What ``read`` gives of a file, or ``make``, which writes it, if it is missing or damaged."""
     with contextlib.suppress(Damaged), damage_told(file):
         return read()
     with locked(file.with_suffix(".lock")):
@@ -144,9 +140,8 @@ def locked(file: Path, wait: bool = True) -> Iterator[bool]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All that is no folder below a folder, in linked folders too, without caches and hidden files.
-
-    Dead links and the like are among them.
+    """All that is no folder below a folder, dead links among them and linked folders followed,
+    without caches and hidden files.
     """
     found, seen = [], set()
     for top, folders, names in os.walk(folder, followlinks=True):
@@ -192,9 +187,7 @@ def seal(folder: Path, note: dict, files: Iterable[Path] | None = None, name=MAN
 
 
 def damage(folder: Path, name: str = MANIFEST, among: Iterable[str] = ()) -> str | None:
-    """What is wrong with a sealed note or the files it speaks for, or some ``among`` them; ``None``
-    if nothing is.
-    """
+    """What is wrong with a sealed note or its files, or some ``among`` them; ``None``: nothing."""
     note = read_json(folder / name)
     if note.pop("seal", None) != digest(note):
         return f"{name} was edited or is missing"

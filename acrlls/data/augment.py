@@ -1,7 +1,5 @@
 """From images to what the network takes in: resized, augmented, scaled (Section III-A)."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +17,7 @@ class Augmentation:
     """Random affine maps: rotation, flip, shear, zoom and shift in one resampling of an image.
 
     Ranges are those of Section III-A: degrees for rotation, a probability for the flip, shares of
-    the side for shift, the tangent of the angle for shear, relative sizes for zoom (drawn for each
-    axis apart).
+    the side for shift, the tangent of the angle for shear, relative sizes, an axis each, for zoom.
     """
 
     rotation: float = 15.0
@@ -30,13 +27,11 @@ class Augmentation:
     zoom: float = 0.15
 
     @classmethod
-    def from_config(cls, config: Config) -> Augmentation:
+    def from_config(cls, config: Config):
         return cls(**{f.name: getattr(config, f.name) for f in dataclasses.fields(cls)})
 
     def matrix(self, rng: np.random.Generator) -> np.ndarray:
-        """One random map `(3, 3)` from output to input positions (row, column, 1), in units of the
-        side from the centre.
-        """
+        """A random map `(3, 3)` from output to input (row, column, 1), in sides from the centre."""
         angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation))
         mirror = -1.0 if rng.random() < self.flip else 1.0
         shift = rng.uniform(-self.shift, self.shift, 2)

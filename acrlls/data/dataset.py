@@ -1,7 +1,5 @@
 """What a dataset is, the phantom as one, and the dataset that a config names (Section III-A)."""
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Mapping
 from functools import lru_cache
@@ -112,15 +110,6 @@ def _shown(name: str) -> str:
 _phantom = lru_cache(maxsize=4)(PhantomDataset)
 
 
-def _folder(root: str) -> Dataset:  # read each time: files may have changed in between
-    from acrlls.data.folder import FolderDataset
-
-    try:
-        return FolderDataset(root)
-    except OSError as error:
-        raise UserError(f"data folder {root} cannot be read: {error}") from error
-
-
 def load_data(config: Config) -> Dataset:
     """The dataset of ``config.data``: ``"phantom"``, ``"kaggle"`` (by kagglehub) or a folder.
 
@@ -133,18 +122,23 @@ def load_data(config: Config) -> Dataset:
             f"profile {config.profile!r} needs real images: set ACRLLS_DATA to the folder of the "
             "COVID-19 Radiography Dataset, or give data='kaggle' to download it, or data='phantom'"
         )
-    if config.data != "kaggle":
-        return _folder(config.data)
-    try:
-        import kagglehub
+    root = config.data
+    if root == "kaggle":
+        try:
+            import kagglehub
 
-        root = kagglehub.dataset_download(KAGGLE)
-    except Exception as error:  # kagglehub passes on whatever its HTTP layer raises
-        raise UserError(
-            f"the dataset could not be fetched from Kaggle ({type(error).__name__}: {error}). "
-            f"Download {KAGGLE} by hand, unpack it and set ACRLLS_DATA to its folder"
-        ) from error
-    return _folder(root)
+            root = kagglehub.dataset_download(KAGGLE)
+        except Exception as error:  # kagglehub passes on whatever its HTTP layer raises
+            raise UserError(
+                f"the dataset could not be fetched from Kaggle ({type(error).__name__}: {error}). "
+                f"Download {KAGGLE} by hand, unpack it and set ACRLLS_DATA to its folder"
+            ) from error
+    from acrlls.data.folder import FolderDataset
+
+    try:
+        return FolderDataset(root)  # read each time: files may have changed in between
+    except OSError as error:
+        raise UserError(f"data folder {root} cannot be read: {error}") from error
 
 
 def write_folder(dataset: Dataset, folder: Path, count: int, names: Mapping[str, str]) -> Path:

@@ -1,7 +1,5 @@
 """A dataset in folders, one a class, checked when it is first seen (Section III-A)."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -132,13 +130,10 @@ def _dataset_root(root: Path) -> Path:
         raise UserError(
             f"data folder {root} does not exist; give the folder that holds one folder a class"
         )
-    while True:
-        folders = [f for f in _visible(root) if f.is_dir()]
-        if len(folders) != 1 or (folders[0] / "images").is_dir():
-            return root
-        if not any(f.is_dir() for f in _visible(folders[0])):
-            return root
-        root = folders[0]
+    folders = [f for f in _visible(root) if f.is_dir()]
+    if len(folders) != 1 or (folders[0] / "images").is_dir():
+        return root
+    return _dataset_root(folders[0]) if any(f.is_dir() for f in _visible(folders[0])) else root
 
 
 def _class_folders(root: Path) -> list[Path]:
@@ -172,11 +167,8 @@ def _titles(folders: list[Path]) -> list[str]:
         if not title or title.lower() in _TAKEN:
             raise UserError(f"class folder {folder} has a name that tables use; rename the folder")
         if title in titles[:k]:
-            first = folders[titles.index(title)].name
-            raise UserError(
-                f"the class folders {first!a} and {folder.name!a} would both be called {title!r}; "
-                "rename one"
-            )
+            both = f"{folders[titles.index(title)].name!a} and {folder.name!a}"
+            raise UserError(f"class folders {both} would both be called {title!r}; rename one")
     return titles
 
 

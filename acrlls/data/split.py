@@ -1,7 +1,5 @@
 """Training, validation and test images, and the weights of the classes (Section III-A)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +81,6 @@ def class_weights(labels, classes: int | None = None) -> np.ndarray:
     mean over the samples is one.  A ``UserError`` names a class without an image.
     """
     counts = np.bincount(np.asarray(labels), minlength=classes or 0)
-    if (counts == 0).any():
-        raise UserError(f"class {int(np.argmin(counts))} has no image to weigh")
+    if not counts.all():
+        raise UserError(f"class {counts.argmin()} has no image to weigh")
     return counts.sum() / (len(counts) * counts)

@@ -1,17 +1,13 @@
 """Where in an image a class comes from: Grad-CAM on any Keras backend (Section IV-E).
 
-Keras 3 has no gradient function of its own.  So the network is cut at a layer, a weight that is
-zero is added to its activations and all else held still: one step of plain gradient descent, with
-learning rate 1 on minus the class's logit, leaves in that weight exactly the logit's gradient.
+Keras 3 has no gradient function of its own.  So the network is cut at a layer and a weight that is
+zero is added to its activations: one step of plain gradient descent on minus the class's logit, in
+which nothing else learns, leaves in that weight the logit's gradient.
 
 Reference:
     R. R. Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
     localization", ICCV 2017.
 """
-
-from __future__ import annotations
-
-from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -33,10 +29,9 @@ def gradcam(model: keras.Model, images, layer: str = "out_relu", classes=None) -
     The channels of the layer are weighted by the spatial mean of the gradient, summed, cut at zero,
     enlarged to the image (bilinear) and divided by their largest value, 0 everywhere where nothing
     speaks for the class.  The logit is the one that enters the softmax, after LLS; dropout, batch
-    statistics and ACR are off, as at prediction.  ``model`` is a flat functional one, which comes
-    back as it was, ``images`` are what it takes, `(n, h, w, 3)`, and ``layer`` has an output `(n,
-    rows, columns, channels)`; ``classes`` are `(n,)`, or None for the predicted ones.  A
-    ``UserError`` names what does not fit.
+    statistics and ACR are off, as at prediction.  ``model`` is a flat functional one, ``images``
+    are what it takes, `(n, h, w, 3)`, ``layer`` has an output `(n, rows, columns, channels)` and
+    ``classes`` are `(n,)`, None for the predicted ones.  A ``UserError`` names what does not fit.
     """
     images = np.asarray(images, "float32")
     maps, slopes = gradients(model, images, layer, classes)
@@ -49,9 +44,7 @@ def gradcam(model: keras.Model, images, layer: str = "out_relu", classes=None) -
 
 
 def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.ndarray, ...]:
-    """Activations of a layer and the gradient of each image's class logit with respect to them,
-    both `(n, rows, columns, channels)`.
-    """
+    """Activations of a layer, and the gradient there of the logit of each image's class."""
     images = np.asarray(images, "float32")
     _check(model, images, layer)
     names = [each.name for each in model.layers]
@@ -59,18 +52,19 @@ def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.
     front, head = between(model, None, layer), between(model, layer, score)
     maps = front.predict(images, batch_size=_STEP, verbose=0)
     outputs = head.predict(maps, batch_size=_STEP, verbose=0)
-    chosen = np.eye(outputs.shape[1], dtype="float32")[_checked_classes(classes, outputs)]
-    step = min(_STEP, len(maps))
-    with _held_still(head):
-        probe = _Probe(head, (step, *maps.shape[1:]))
-        probe.compile(
-            keras.optimizers.SGD(1.0), loss=_MinusChosen(reduction="sum"), jit_compile=False
+    n, step = len(maps), min(_STEP, len(maps))
+    classes = outputs.argmax(axis=1) if classes is None else np.asarray(classes)
+    chosen = classes[..., None] == np.arange(outputs.shape[1])
+    if classes.shape != (n,) or not chosen.any(axis=1).all():
+        raise UserError(
+            f"classes are {classes!r}; give one whole number from 0 to {outputs.shape[1] - 1} for "
+            f"each of the {n} images"
         )
-        starts = range(0, len(maps), step)
-        slopes = [
-            probe.gradient(*_padded(step, maps[i : i + step], chosen[i : i + step])) for i in starts
-        ]
-    return maps, np.concatenate(slopes)[: len(maps)]
+    probe = _Probe(head, (step, *maps.shape[1:]))
+    # all steps have one shape: the last goes on with the first images, which are cut off again
+    steps = [np.arange(start, start + step) % n for start in range(0, n, step)]
+    slopes = [probe.gradient(maps[rows], chosen[rows]) for rows in steps]
+    return maps, np.concatenate(slopes)[:n]
 
 
 def lung_share(heat, masks) -> np.ndarray:
@@ -85,17 +79,15 @@ def lung_share(heat, masks) -> np.ndarray:
 
 
 def at_input_size(masks, size: int) -> np.ndarray:
-    """Masks, boolean of any shape, resampled as images are: `(n, size, size)`; ``None`` becomes
-    false everywhere.
-    """
+    """Boolean masks of any shape resampled as images are, `(n, size, size)`; ``None``: false."""
     empty = np.zeros((size, size), np.uint8)
     grey = [empty if mask is None else render(np.uint8(255) * mask, size) for mask in masks]
     return np.stack(grey) > 127
 
 
 def of_another(groups, seed: int = 0) -> np.ndarray:
-    """For each image, of a group such as its class, the position of another one of its group, at
-    random, each used once; one that is alone in its group stands for itself.
+    """For each image the position of another one of its group, such as its class, at random, each
+    used once; one that is alone in its group stands for itself.
 
     The heat of that other image tells how much of a share comes from where lungs usually are.
     """
@@ -108,16 +100,14 @@ def of_another(groups, seed: int = 0) -> np.ndarray:
 
 
 def share_table(heat, masks, groups, other, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """How much of the heat lies inside the masks, both `(n, h, w)`, group by group, beside two
-    references.
+    """How much of the heat lies inside the masks, both `(n, h, w)`, beside two references.
 
     ``groups`` are the name of each and which images it has, boolean `(n,)`; ``other`` is the
     position of the image whose heat is laid over this mask (:func:`of_another`).  An image whose
-    mask is empty, or that has no heat, is left out.  One row a group of two or more images:
+    mask is empty, or that has no heat, is left out.  A row for each group of two or more images:
     ``images``; ``estimate``, ``low``, ``high``, the mean share and its 95 % interval, by resampling
     images; ``area`` and ``another image``, the references; ``more than area`` and ``more than
-    another``, +1 or -1 where the 95 % interval of the difference, image by image, lies above or
-    below zero, else 0.
+    another``, the sign of the difference where its 95 % interval leaves out zero, else 0.
     """
     area = np.asarray(masks, bool).mean(axis=(1, 2))
     values = np.stack([lung_share(heat, masks), area, lung_share(heat[other], masks)])
@@ -139,13 +129,17 @@ def share_table(heat, masks, groups, other, resamples: int = 1000, seed: int = 0
 
 
 class _Probe(keras.Model):
-    """A head with a weight, zero at first, added to its input; the only weight that learns."""
+    """A copy of a head with a weight added to its input, the only one that learns."""
 
     def __init__(self, head, shape):
-        super().__init__(name="gradcam_probe")
-        self.head = head
+        super().__init__(name="probe")
+        self.head = keras.models.clone_model(head)
+        self.head.set_weights(head.get_weights())
+        self.head.trainable = False
         self.shift = self.add_weight(shape=shape, initializer="zeros", name="shift")
         self.built = True
+        # the loss is a mean, of so many images as the learning rate makes a sum of it
+        self.compile(keras.optimizers.SGD(float(shape[0])), _minus_chosen, jit_compile=False)
 
     def call(self, maps, training=None):
         # False although it is a training step: dropout and ACR stay off
@@ -153,54 +147,21 @@ class _Probe(keras.Model):
 
     def gradient(self, maps, chosen):
         """Gradient of the chosen logits with respect to the maps."""
-        self.shift.assign(np.zeros(self.shift.shape, "float32"))
-        self.train_on_batch(maps, chosen)
+        self.shift.assign(keras.ops.zeros_like(self.shift))
+        self.train_on_batch(maps, chosen.astype("float32"))
         return keras.ops.convert_to_numpy(self.shift)
 
 
-class _MinusChosen(keras.losses.Loss):
-    def call(self, y_true, y_pred):
-        return -keras.ops.sum(y_true * y_pred, axis=-1)
-
-
-@contextmanager
-def _held_still(model):
-    """Within it no layer of a model learns; after it each is as it was."""
-    before = [(layer, layer.trainable) for layer in model.layers]
-    try:
-        for layer, _ in before:
-            layer.trainable = False
-        yield
-    finally:
-        for layer, trainable in before:
-            layer.trainable = trainable
-
-
-def _padded(size, *arrays):
-    """The arrays filled up with zeros, so that the last step has the shape of the others."""
-    return [np.pad(a, [(0, size - len(a))] + [(0, 0)] * (a.ndim - 1)) for a in arrays]
+def _minus_chosen(chosen, scores):
+    return -keras.ops.sum(chosen * scores, axis=-1)
 
 
 def _check(model, images, layer) -> None:
     expected = tuple(model.input.shape[1:])
     if images.shape[1:] != expected or not len(images):
-        shape = ", ".join(map(str, expected))
-        raise UserError(
-            f"images have shape {images.shape}; the model takes (n, {shape}) with n >= 1"
-        )
+        shape = ", ".join(["n", *map(str, expected)])
+        raise UserError(f"images have shape {images.shape}; the model takes ({shape}) with n >= 1")
     maps = [each.name for each in model.layers[1:] if len(each.output.shape) == 4]
     if layer not in maps:
         known = hint(layer, maps, maps[-3:])
         raise UserError(f"gradcam layer {layer!r} is not a layer with rows and columns; {known}")
-
-
-def _checked_classes(classes, outputs):
-    if classes is None:
-        return outputs.argmax(axis=1)
-    classes = np.asarray(classes)
-    if classes.shape != (len(outputs),) or not np.isin(classes, np.arange(outputs.shape[1])).all():
-        raise UserError(
-            f"classes are {classes!r}; give one whole number from 0 to {outputs.shape[1] - 1} for "
-            f"each of the {len(outputs)} images"
-        )
-    return classes

@@ -91,8 +91,8 @@ class LearnableLogitScaler(keras.layers.Layer):
     (2, 4)
 
     Args:
-        scale_initializer: Initializer of the scales, or an array `(classes,)`, of finite values.
-            Defaults to `"ones"`.
+        scale_initializer: Initializer of the scales, or an array or tensor `(classes,)`, of finite
+            values. Defaults to `"ones"`.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Call arguments:
@@ -102,8 +102,9 @@ class LearnableLogitScaler(keras.layers.Layer):
 
     def __init__(self, scale_initializer="ones", **kwargs):
         super().__init__(**kwargs)
-        if isinstance(scale_initializer, np.ndarray):
-            scale_initializer = keras.initializers.Constant(scale_initializer.tolist())
+        if isinstance(scale_initializer, np.ndarray) or ops.is_tensor(scale_initializer):
+            values = ops.convert_to_numpy(scale_initializer).tolist()  # which a config can hold
+            scale_initializer = keras.initializers.Constant(values)
         self.scale_initializer = keras.initializers.get(scale_initializer)
         if not np.isfinite(getattr(self.scale_initializer, "value", 1.0)).all():
             raise ValueError(

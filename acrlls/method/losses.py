@@ -18,8 +18,6 @@ References:
       for deep neural networks", NeurIPS 2019.
 """
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 from keras import ops
@@ -90,9 +88,8 @@ class TrainingLoss(keras.losses.Loss):
     """``mean(weight of the class · loss + penalty)`` of one of the ``LOSSES`` with its published
     strength or another, of logits ``(n, classes)``.
 
-    ``y_true`` is ``(n, classes)``, 1 for the true class and else 0, or with mixup the shares of the
-    classes, each weighted by its own weight; for correctness ranking ``correctness`` is the next
-    column.
+    ``y_true`` is ``(n, classes)``, 1 for the true class and else 0, with mixup shares of the
+    classes, each weighted by its own weight; correctness ranking has ``correctness`` behind them.
     """
 
     def __init__(self, name: str, strength: float | None, class_weights):

@@ -1,7 +1,5 @@
 """MobileNetV2 with the paper's head, its variants, what is frozen when (Sections II-A, II-D)."""
 
-from __future__ import annotations
-
 import functools
 import math
 import warnings
@@ -50,27 +48,25 @@ def build_model(config: Config, classes: int, base: keras.Model | None = None) -
 
 def build_backbone(config: Config) -> keras.Model:
     """MobileNetV2 without its top, with the weights that ``config.backbone`` names."""
-    base = _network(config)
+    base = _network(config.image_size, config.backbone_width)  # under the dtype policy of now
     base.set_weights(frozen_backbone(config).get_weights())
     return base
 
 
 def frozen_backbone(config: Config) -> keras.Model:
     """:func:`build_backbone`, made once for all that leave it as it is."""
-    seed = config.seed if config.backbone == "random" else 0
-    names = ("image_size", "backbone", "backbone_width")
-    settings = Config(seed=seed, **{name: getattr(config, name) for name in names})
-    return _frozen_backbone(settings, weights_digest(config))
+    seed = config.seed if config.backbone == "random" else None
+    how = config.image_size, config.backbone_width, seed
+    return _frozen_backbone(weights_file(config), weights_digest(config), *how)
 
 
 @functools.lru_cache(maxsize=2)
-def _frozen_backbone(config: Config, weights: str) -> keras.Model:
-    file = weights_file(config)
+def _frozen_backbone(file: Path | None, weights: str, size: int, width: float, seed: int | None):
     if file is None:
-        keras.utils.set_random_seed(config.seed)
-        return _network(config)
+        keras.utils.set_random_seed(seed)
+        return _network(size, width)
     try:
-        base = _network(config)
+        base = _network(size, width)
         with warnings.catch_warnings():
             # Keras says this a hundred times before it fails on a file that does not fit
             warnings.filterwarnings("ignore", "Skipping nested container")
@@ -79,17 +75,13 @@ def _frozen_backbone(config: Config, weights: str) -> keras.Model:
             raise ValueError("some of them are no numbers")
     except (ValueError, OSError, KeyError) as error:
         raise UserError(
-            f"the weights {file} do not fit MobileNetV2 of width {config.backbone_width:g} at "
-            f"{config.image_size} px: {error}"
+            f"the weights {file} do not fit MobileNetV2 of width {width:g} at {size} px: {error}"
         ) from error
     return base
 
 
-def _network(config: Config) -> keras.Model:
-    shape = (config.image_size, config.image_size, 3)
-    return keras.applications.MobileNetV2(
-        input_shape=shape, alpha=config.backbone_width, include_top=False, weights=None
-    )
+def _network(size: int, width: float) -> keras.Model:
+    return keras.applications.MobileNetV2((size, size, 3), width, include_top=False, weights=None)
 
 
 def weights_file(config: Config) -> Path | None:
@@ -136,8 +128,7 @@ def weights_digest(config: Config) -> str:
 
 def backbone_layers(model: keras.Model) -> list[keras.Layer]:
     """The layers before the head, in the model's own order: those of the "last 50 layers"."""
-    names = [layer.name for layer in model.layers]
-    return model.layers[: names.index(POOL)]
+    return model.layers[: model.layers.index(model.get_layer(POOL))]
 
 
 def unfreeze_top(model: keras.Model, n: int, batchnorm: str = "update") -> None:
@@ -146,16 +137,13 @@ def unfreeze_top(model: keras.Model, n: int, batchnorm: str = "update") -> None:
     With ``batchnorm="update"`` their BatchNormalization learns and follows the batches (the literal
     reading), with ``"frozen"`` it stays as it is.  A frozen one runs in inference mode.
     """
-    layers = backbone_layers(model)
-    for k, layer in enumerate(layers):
-        keep = batchnorm == "frozen" and isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = k >= len(layers) - n and not keep
+    still = keras.layers.BatchNormalization if batchnorm == "frozen" else ()
+    for left, layer in enumerate(reversed(backbone_layers(model))):
+        layer.trainable = left < n and not isinstance(layer, still)
 
 
 def between(model: keras.Model, first: str | None, last: str) -> keras.Model:
-    """The part of a model after layer ``first``, or from the images, up to ``last``; its layers are
-    shared.
-    """
+    """The part of a model after layer ``first``, or from the images, to ``last``; shares layers."""
     start = model.input if first is None else model.get_layer(first).output
     name = f"after_{first or 'images'}_to_{last}"
     return keras.Model(start, model.get_layer(last).output, name=name)
@@ -163,13 +151,10 @@ def between(model: keras.Model, first: str | None, last: str) -> keras.Model:
 
 def consumers(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:
     """The layers of a flat model that take in each layer's output, by its name."""
-    found = {layer.name: [] for layer in model.layers}
-    for layer in model.layers:
-        for node in layer._inbound_nodes:
-            for parent in node.parent_nodes:
-                if found.get(parent.operation.name) is not None:
-                    found[parent.operation.name].append(layer)
-    return found
+    calls = {
+        layer.name: [node.operation for node in layer._outbound_nodes] for layer in model.layers
+    }
+    return {name: [op for op in ops if op in model.layers] for name, ops in calls.items()}
 
 
 def frozen_cut(model: keras.Model) -> str | None:
@@ -189,8 +174,7 @@ def frozen_cut(model: keras.Model) -> str | None:
     for i, layer in enumerate(model.layers[: min(learning, default=len(order))]):
         if i and furthest <= i:  # no connection from before it to beyond it
             shapes[layer.name] = layer.output.shape[1:]
-        taken = [order[reader.name] for reader in readers[layer.name] if reader.name in order]
-        furthest = max(furthest, *taken, 0)
+        furthest = max([furthest, *(order[reader.name] for reader in readers[layer.name])])
     if not shapes:
         return None
     smallest = min(map(math.prod, shapes.values()))

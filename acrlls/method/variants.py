@@ -1,7 +1,5 @@
 """The heads that are compared (Section IV-D)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

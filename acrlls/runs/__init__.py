@@ -14,7 +14,4 @@ from acrlls.runs.recorded import (
 from acrlls.runs.runs import environment, grid, run, run_all, run_digest, tune
 from acrlls.runs.study import reproduce, study, workers
 
-__all__ = ["CLEARED_BY_DEFAULT", "RESULTS", "Predictions", "Run", "entries"]
-__all__ += ["environment", "go_through", "grid", "load_run", "record", "records", "reproduce"]
-__all__ += ["run", "run_all", "run_digest", "study", "training_weights", "tune", "tuning"]
-__all__ += ["workers"]
+__all__ = [name for name, value in vars().items() if name.isupper() or callable(value)]

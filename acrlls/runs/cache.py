@@ -1,7 +1,5 @@
 """What the store holds, listed and cleared: features, runs, cut-off runs, phantoms."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import shutil
@@ -14,8 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from acrlls.config import UserError
-from acrlls.runs.runs import damage
-from acrlls.store import disk_told, file_digest, locked, read_json, store
+from acrlls.store import damage, disk_told, locked, read_json, store
 from acrlls.training import LIMIT_VARIABLE, bank_folder, limit, readable, used
 
 KINDS = ("features", "unfinished", "phantom", "runs")
@@ -33,7 +30,7 @@ class Entry:
 
     @property
     def size(self) -> int:
-        return used(self.path) if self.path.is_dir() else self.path.stat().st_size
+        return used(self.path)
 
     @property
     def changed(self) -> datetime:
@@ -57,7 +54,8 @@ class Entry:
         if self.kind == "runs":
             return damage(self.path)
         if self.kind == "features":
-            return ", ".join(n.stem for n in self.path.glob("*.json") if not _is_whole(n)) or None
+            notes = self.path.glob("*.json")
+            return ", ".join(n.stem for n in notes if damage(self.path, n.name)) or None
         files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*.*"))
         return ", ".join(file.name for file in files if _is_damaged(file)) or None
 
@@ -77,8 +75,8 @@ class Entry:
 
 
 def entries(chosen: Sequence[str] = ()) -> list[Entry]:
-    """Everything in the store, by kind and time, or what is chosen by kinds and by names or their
-    beginnings; a ``UserError`` where a choice fits nothing, or several things.
+    """Everything in the store, by kind and time, or what kinds and beginnings of names choose; a
+    ``UserError`` where a choice fits nothing, or several things.
     """
     found = [Entry("features", f"{p.parent.name}/{p.name}", p) for p in bank_folder().glob("*/*/")]
     for path in store().glob("*/"):
@@ -100,11 +98,6 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
     return [e for e in found if not chosen or e in picked]
 
 
-def _is_whole(note: Path) -> bool:
-    array = note.with_suffix(".npy")
-    return array.exists() and file_digest(array) == read_json(note).get("digest")
-
-
 def _is_damaged(file: Path) -> bool:
     """Whether arrays or an image differ from the sums in their file, or a note is none."""
     try:
@@ -120,9 +113,7 @@ def _is_damaged(file: Path) -> bool:
 
 
 def go_through(found: Sequence[Entry], clear: bool, check: bool = False) -> int:
-    """Print some entries; check or delete them if asked to.  1 if something is damaged or could not
-    be deleted, else 0.
-    """
+    """Print entries, check or delete them if asked to; 1 if one is damaged or stayed, else 0."""
     gone, total, bad = 0, 0, 0
     for entry in found:
         size = entry.size

@@ -1,11 +1,9 @@
 """Finished runs, and records of them: no weights, ``results/<profile>[-<change>]/<variant>/``."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +53,7 @@ class Run:
     @functools.cached_property
     def manifest(self) -> dict:
         """Provenance: digests, versions, backend, commit, time, best epoch of each phase."""
-        with self._read(MANIFEST) as file:
-            return dict(json.loads(file.read_text("utf-8")))
+        return self._read(MANIFEST, lambda file: dict(json.loads(file.read_text("utf-8"))))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -65,18 +62,14 @@ class Run:
     @functools.cached_property
     def history(self) -> pd.DataFrame:
         """A row an epoch: phase, epoch, loss, accuracy, val_loss, val_accuracy, seconds."""
-        with self._read("history.csv") as file:
-            return pd.read_csv(file)
+        return self._read("history.csv", pd.read_csv)
 
     @functools.cached_property
     def scales(self) -> pd.DataFrame:
-        """LLS scales at the end of each epoch: phase, epoch, one column a class; no rows without
-        LLS.
-        """
-        with self._read("scales.csv") as file:
-            if file.read_text("utf-8").strip():
-                return pd.read_csv(file)
-            return pd.DataFrame(columns=["phase", "epoch", *self.class_names])
+        """LLS scales at the end of each epoch: phase, epoch, a column a class; no rows without."""
+        if self._read("scales.csv", Path.read_bytes).strip():
+            return self._read("scales.csv", pd.read_csv)
+        return pd.DataFrame(columns=["phase", "epoch", *self.class_names])
 
     def best_epoch(self, phase: int) -> pd.Series:
         """The row of the history whose weights a phase kept (lowest validation loss)."""
@@ -92,8 +85,8 @@ class Run:
     @functools.cached_property
     def _tables(self) -> pd.DataFrame:
         # a name such as 007 or NA is text
-        with self._read("predictions.csv.gz") as file:
-            return pd.read_csv(file, converters={"name": str})
+        read = functools.partial(pd.read_csv, converters={"name": str})
+        return self._read("predictions.csv.gz", read)
 
     def predictions(self, part: str = "test", phase: int | None = None) -> Predictions:
         """Predictions for ``"validation"`` or ``"test"``, by the best model of Phase 1 or, with 2
@@ -116,11 +109,9 @@ class Run:
         model.load_weights(self.folder / "model.weights.h5")
         return model
 
-    @contextlib.contextmanager
-    def _read(self, name: str) -> Iterator[Path]:
-        file = self.folder / name
-        with damage_told(file, f"; {_mend(self.folder)}"):
-            yield file
+    def _read(self, name: str, read: Callable):
+        with damage_told(self.folder / name, f"; {_mend(self.folder)}"):
+            return read(self.folder / name)
 
 
 def _mend(folder: Path) -> str:
@@ -147,19 +138,17 @@ def record(done: Run, folder: str | Path) -> Path:
 
 
 def load_run(folder: str | Path) -> Run:
-    """A recorded run; a ``UserError`` where the folder holds none, or one that cannot be read or is
-    not as it was recorded.
-    """
+    """A recorded run; a ``UserError`` where there is none, or one not as it was recorded."""
     folder = Path(folder)
     if wrong := damage(folder, among=(*_RECORDED, *_OPTIONAL)):
         raise Damaged(f"the record {folder} cannot be used: {wrong}; {_mend(folder)}")
-    with damage_told(folder / "config.json", f"; {_mend(folder)}"):
-        return Run(folder, Config(**json.loads((folder / "config.json").read_text("utf-8"))))
+    with damage_told(file := folder / "config.json", f"; {_mend(folder)}"):
+        return Run(folder, Config(**json.loads(file.read_text("utf-8"))))
 
 
 def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple[str, str], Run]:
-    """Every record of a profile, by (change, variant); the change is ``""`` for the profile as it
-    stands.  A ``UserError`` if there is none.
+    """Every record of a profile by (change, variant), ``""`` for the profile as it stands; a
+    ``UserError`` if there is none.
     """
     found = {}
     for manifest in sorted(Path(folder).glob(f"{profile}*/*/manifest.json")):

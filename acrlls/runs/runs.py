@@ -4,10 +4,9 @@ The digest that names its folder covers what determines the result: the settings
 training, the data, the initial weights and the code that trains.  Versions and device are noted.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
+import itertools
 import json
 import logging
 import platform
@@ -19,24 +18,11 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import ParameterGrid
 
+from acrlls import store
 from acrlls.config import PROJECT, Config, UserError
 from acrlls.data import Dataset, load_data
 from acrlls.runs.recorded import Run
-from acrlls.store import (
-    Damaged,
-    damage,
-    digest,
-    disk_told,
-    locked,
-    read_json,
-    remove,
-    seal,
-    source_digest,
-    store,
-    write_text,
-)
 
 _TRAINING = "algorithm bank batches batchnorm engines folding objective phase stored"
 _SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py", "data")
@@ -56,9 +42,8 @@ def run(config: Config) -> Run:
 def run_all(configs: Iterable[Config]) -> list[Run]:
     """The runs that some configs describe, in their order, each as :func:`run` gives it.
 
-    Those that are not kept yet are trained one after the other, or where and as many at once as
-    ``joblib.parallel_config`` says around the call.  What another process is training is waited
-    for, after all else is done.
+    Those that are not kept are trained one by one, or where and as many at once as
+    ``joblib.parallel_config`` says around the call; another process's are waited for at the end.
     """
     configs = list(configs)
     places = [_place(config) for config in configs]
@@ -75,23 +60,21 @@ def grid(config: Config) -> dict[tuple[float, float], Run]:
     """
     epochs = {"phase1_epochs": config.grid_epochs, "phase2_epochs": 0}
     shared = {"variant": "proposed", **epochs, "patience": config.grid_patience}
-    pairs = ParameterGrid({"alpha": config.grid_alpha, "tau": config.grid_tau})
-    points = [(pair["alpha"], pair["tau"]) for pair in pairs]
+    points = list(itertools.product(config.grid_alpha, config.grid_tau))
     runs = run_all(config.replace(**shared, alpha=alpha, tau=tau) for alpha, tau in points)
     return dict(zip(points, runs, strict=True))
 
 
 def tune(config: Config) -> pd.DataFrame:
-    """The table of :func:`grid`: one row a grid point, best validation loss first, with alpha, tau,
+    """The table of :func:`grid`: a row a grid point, best validation loss first, with alpha, tau,
     val_accuracy, val_loss, epoch (the best), epochs (trained before early stopping).
     """
-    columns = ["alpha", "tau", "val_accuracy", "val_loss", "epoch", "epochs"]
     rows = []
-    for point, done in grid(config).items():
-        best = done.best_epoch(1)
-        found = best.val_accuracy, best.val_loss, int(best.epoch)
-        rows.append([*point, *found, len(done.history)])
-    return pd.DataFrame(rows, columns=columns).sort_values("val_loss", ignore_index=True)
+    for (alpha, tau), done in grid(config).items():
+        best = done.best_epoch(1)[["val_accuracy", "val_loss", "epoch"]]
+        rows.append({"alpha": alpha, "tau": tau, **best, "epochs": len(done.history)})
+    table = pd.DataFrame(rows).astype({"epoch": int})
+    return table.sort_values("val_loss", ignore_index=True)
 
 
 def run_digest(config: Config, dataset: Dataset) -> str:
@@ -99,38 +82,36 @@ def run_digest(config: Config, dataset: Dataset) -> str:
     from acrlls.method import weights_digest
 
     settings, weights = config.training_settings(), weights_digest(config)
-    return digest(settings, dataset.fingerprint, weights, source_digest(*_SOURCES))
+    return store.digest(settings, dataset.fingerprint, weights, store.source_digest(*_SOURCES))
 
 
 def _place(config: Config) -> tuple[Path, str]:
     """The folder of a run, and the fingerprint of the data that it is to be trained on."""
     dataset = load_data(config)
-    return store() / run_digest(config, dataset), dataset.fingerprint
+    return store.store() / run_digest(config, dataset), dataset.fingerprint
 
 
 def _make(folder: Path, config: Config, fingerprint: str, wait: bool) -> bool:
-    """Train what a folder is to hold, if it is not there as it was trained; ``False`` if another
-    process is at it.
-    """
+    """Train what a folder is to hold, unless it is whole; ``False`` if another process is at it."""
 
     def is_kept():
-        return folder.exists() and not damage(folder)  # renamed into place as a whole
+        return folder.exists() and not store.damage(folder)  # renamed into place as a whole
 
     if is_kept():
         return True
-    with locked(folder.with_suffix(".lock"), wait) as had, disk_told(folder):
+    with store.locked(folder.with_suffix(".lock"), wait) as had, store.disk_told(folder):
         if had and not is_kept():
             if folder.exists():
-                _log.warning("run %s: %s; it is trained again", folder.name, damage(folder))
-                remove(folder)
+                _log.warning("run %s: %s; it is trained again", folder.name, store.damage(folder))
+                store.remove(folder)
             dataset = load_data(config)
             if dataset.fingerprint != fingerprint:
                 raise UserError(f"run {folder.name}: its images have changed; ask for it again")
             try:
                 _train(folder, config, dataset)
-            except Damaged as found:
+            except store.Damaged as found:
                 _log.warning("run %s: %s; it is trained from the start", folder.name, found)
-                remove(folder.with_suffix(".partial"))
+                store.remove(folder.with_suffix(".partial"))
                 _train(folder, config, dataset)
         return had
 
@@ -144,13 +125,12 @@ def _train(folder: Path, config: Config, dataset: Dataset) -> None:
     settings["data"] = "phantom" if config.data == "phantom" else "folder"
     for name in ("profile", "backbone"):  # names, not folders of this machine
         settings[name] = Path(settings[name]).name
-    write_text(aside / "config.json", json.dumps(settings, indent=1))
+    store.write_text(aside / "config.json", json.dumps(settings, indent=1))
     # Every run compiles its own functions, of which TensorFlow warns as if it were by mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     train(config, dataset, aside)
-    best, classes = read_json(aside / "best.json"), list(dataset.class_names)
+    best, classes = store.read_json(aside / "best.json"), list(dataset.class_names)
     history = pd.read_csv(aside / "history.csv")
-    seconds = float(history.seconds.sum())
     if diverged := int((~np.isfinite(history.val_loss)).sum()):
         said = "the validation loss is no number in %d of %d epochs: the training diverged"
         _log.warning(f"run %s: {said}", folder.name, diverged, len(history))
@@ -164,11 +144,11 @@ def _train(folder: Path, config: Config, dataset: Dataset) -> None:
         "feature_engines": best["engines"],
         "selected_phase": best["selected"],
         "best": best["phases"],
-        "seconds_in_epochs": round(seconds, 1),
+        "seconds_in_epochs": round(float(history.seconds.sum()), 1),
         **environment(),
         "seconds_in_last_session": round(time.perf_counter() - start, 1),
     }
-    seal(aside, manifest)
+    store.seal(aside, manifest)
     aside.rename(folder)
 
 

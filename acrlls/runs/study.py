@@ -1,7 +1,5 @@
 """Runs of several variants, losses and seeds, each recorded when it is done."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Mapping, Sequence
@@ -39,8 +37,7 @@ def study(
 
     ``output`` is the folder without the variant, in which each setting in braces stands for its
     value; ``None`` for ``results/<profile>[-<change>...]``.  A ``UserError`` says if a setting is
-    not known or out of its range, or two runs, or a profile of the user's and one that ships, would
-    have one folder.
+    wrong, or two runs, or a profile of the user's and one that ships, would have one folder.
     """
     jobs = {}
     for values in itertools.product(*lists.values()):
@@ -52,7 +49,11 @@ def study(
                 raise UserError(f"{file} is called as a profile that ships; give -o a folder")
             folder = RESULTS / folder_name(config.profile, given)
         else:
-            folder = Path(_filled(str(output), config))
+            try:
+                folder = Path(str(output).format_map(config.as_dict()))
+            except (KeyError, ValueError, IndexError, AttributeError) as error:
+                what = f"{output} names a setting that there is not: {error}"
+                raise UserError(what) from None
         folder = folder / config.variant
         if folder in jobs:
             raise UserError(f"two runs would be recorded in {folder}; name them, as with {{seed}}")
@@ -72,13 +73,6 @@ def folder_name(profile: str, changes: Mapping[str, Any]) -> str:
     return "-".join([Path(profile).stem, *(text for _, text in parts if text)])
 
 
-def _filled(text: str, config: Config) -> str:
-    try:
-        return text.format_map(config.as_dict())
-    except (KeyError, ValueError, IndexError, AttributeError) as error:
-        raise UserError(f"{text} names a setting that there is not: {error}") from None
-
-
 def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
     """Train what is not kept of the jobs of :func:`study`, and record each run when it is done;
     prints how far it is.  With ``missing``, what has a record is left alone; a folder with a record
@@ -87,8 +81,15 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
     As many runs at once as ``joblib.parallel_config`` says around the call.
     """
     for folder, config in jobs.items():
-        if other := _other(folder, config):
-            what = f"{folder} holds a run with another {other}"
+        if not (folder / MANIFEST).exists():
+            continue
+        there, asked = load_run(folder), config.training_settings()
+        had = there.config.training_settings()
+        other = [name for name in asked if asked[name] != had[name]]
+        if there.manifest["data_fingerprint"] != load_data(config).fingerprint:
+            other.append("set of images")
+        if other:
+            what = f"{folder} holds a run with another {', '.join(other)}"
             raise UserError(f"{what}; give -o another folder, or delete that one")
     left = [f for f in jobs if not (missing and (f / MANIFEST).exists())]
     for dataset in {config.data: load_data(config) for config in jobs.values()}.values():
@@ -102,18 +103,6 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
         if k < len(left):
             minutes = (time.perf_counter() - start) / k * (len(left) - k) / 60
             print(f"by the runs so far, about {minutes:.0f} minutes are left", flush=True)
-
-
-def _other(folder: Path, config: Config) -> str:
-    """In what the record in a folder, if there is one, differs from a config."""
-    if not (folder / MANIFEST).exists():
-        return ""
-    record = load_run(folder)
-    kept = record.config.training_settings()
-    found = [name for name, value in config.training_settings().items() if kept[name] != value]
-    if record.manifest["data_fingerprint"] != load_data(config).fingerprint:
-        found.append("set of images")
-    return ", ".join(found)
 
 
 def workers(jobs: int = 1, scheduler: str | None = None) -> joblib.parallel_config:

@@ -3,17 +3,12 @@
 from acrlls.backend import lazy_door
 from acrlls.training.stored import LIMIT_VARIABLE, bank_folder, limit, readable, used
 
-_HOMES = {
-    "train": "algorithm",
-    "phases": "phase",
-    "seed_dropout": "phase",
-    "Batches": "batches",
-    "FeatureBank": "bank",
-    "engine": "engines",
-    "engine_version": "engines",
-    "frozen_forward": "engines",
-    "jit_compile": "engines",
-    "steps_per_execution": "engines",
-}
-__all__ = [*_HOMES, "LIMIT_VARIABLE", "bank_folder", "limit", "readable", "used"]
-__getattr__ = lazy_door(__name__, _HOMES)
+__getattr__, __all__ = lazy_door(
+    __name__,
+    algorithm="train",
+    phase="phases seed_dropout",
+    batches="Batches",
+    bank="FeatureBank",
+    engines="engine engine_version frozen_forward jit_compile steps_per_execution",
+)
+__all__ += ["LIMIT_VARIABLE", "bank_folder", "limit", "readable", "used"]

@@ -1,7 +1,5 @@
 """Algorithm 1: two phases of training, each keeping its best epoch (Section II-D)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import keras
@@ -45,7 +43,7 @@ def _train_phases(config: Config, dataset: Dataset, model: keras.Model, folder: 
     bank = FeatureBank(config, dataset, model)
     own, others, bests, files = [], [], {}, {}
     for plan in phases(config):
-        phase = Phase(plan, config, dataset, model, bank, folder)
+        phase = Phase(plan, bank, folder)
         bests[plan.phase] = phase.train()
         *further, (reading, table) = phase.predictions().items()
         own.append(table)
@@ -57,9 +55,9 @@ def _train_phases(config: Config, dataset: Dataset, model: keras.Model, folder: 
         load_variables(files[selected], model.weights)
         # the returned model is Phase 1's, so what Phase 2 stands for in the tables is too
         own[-1] = own[0].assign(phase=plan.phase)
-    for name, tables in {"predictions": own, "statistics_predictions": others}.items():
+    predicted = {"predictions": (own, "%.7g"), "statistics_predictions": (others, "%.5g")}
+    for name, (tables, digits) in predicted.items():
         if tables:
-            digits = "%.7g" if name == "predictions" else "%.5g"
             pd.concat(tables).to_csv(folder / f"{name}.csv.gz", index=False, float_format=digits)
     model.save_weights(folder / "model.weights.h5")
     note = {"phases": bests, "selected": selected, "engines": sorted(bank.engines)}

@@ -5,8 +5,6 @@ seeds of the head share what is stored.  It is exact but for rounding, by float1
 (relative error up to 2^-11), and by the order in which an engine adds.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -93,9 +91,8 @@ class FeatureBank:
         if sum(array.nbytes for array in arrays) > room():
             arrays = arrays[:1]
         layers = tuple(array.file.parent.name for array in arrays)
-        what = f"features {', '.join(layers)} of {part}" + (
-            "" if view is None else f", view {view}"
-        )
+        what = f"features {', '.join(layers)} of {part}"
+        what += "" if view is None else f", view {view}"
         for array in arrays:
             if array.note_file.exists():
                 _log.warning("%s is damaged and computed again", array.file)

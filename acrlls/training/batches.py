@@ -1,7 +1,5 @@
 """Batches of a part of the images, as they are or mixed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import keras

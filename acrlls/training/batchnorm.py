@@ -5,9 +5,8 @@ beside it, and others be re-estimated from training images ("precise" ones: Wu &
 "Batch" in BatchNorm, 2021, Section 3).
 """
 
-from __future__ import annotations
-
 import contextlib
+import functools
 from collections.abc import Iterator
 
 import keras
@@ -44,7 +43,7 @@ class Readings:
     def end_epoch(self, batches) -> None:
         """Re-estimate statistics from the images of an epoch, if some reading asks for them."""
         if self._layers and REESTIMATED in (self.own, *self.others):
-            self._afresh = _statistics_of(self._stage, batches)
+            self._afresh = self._statistics_of(batches)
             if self.own == REESTIMATED:
                 self._assign(self._afresh)
 
@@ -64,38 +63,27 @@ class Readings:
         for variable, value in zip(self._moving, statistics, strict=True):
             variable.assign(value)
 
+    def _statistics_of(self, batches) -> list[np.ndarray]:
+        """Mean and variance of every BatchNormalization's input, all normalizing by their batch."""
+        found, sizes = [], []
+        for k in range(len(batches)):
+            x, _ = batches[k]
+            found.append([np.asarray(v, np.float64) for v in self._exposed.predict_on_batch(x)])
+            sizes.append(len(x))
+            if sum(sizes) >= _IMAGES:
+                break
+        found = [np.average(each, axis=0, weights=sizes) for each in zip(*found, strict=True)]
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [v for mean, square in pairs for v in (mean, square - np.square(mean))]
 
-def tracked(names: tuple[float | str, ...]) -> tuple[float, ...]:
-    """The momenta of the moving averages that are kept beside a layer's own."""
-    return tuple(name for name in names[1:] if name != REESTIMATED)
-
-
-def _statistics_of(stage: keras.Model, batches) -> list[np.ndarray]:
-    """Mean and variance of every BatchNormalization's input, all normalizing by their batch."""
-    network = _exposed(stage)
-    total, images = None, 0
-    for k in range(len(batches)):
-        x, _ = batches[k]
-        moments = [np.asarray(v, np.float64) * len(x) for v in network.predict_on_batch(x)]
-        total = moments if total is None else [a + b for a, b in zip(total, moments, strict=True)]
-        images += len(x)
-        if images >= _IMAGES:
-            break
-    found = []
-    for mean, square in zip(total[::2], total[1::2], strict=True):
-        found += [mean / images, square / images - np.square(mean / images)]
-    return found
-
-
-def _exposed(stage: keras.Model) -> keras.Model:
-    """A network from ``stage``'s input to mean and mean square of what each norm takes in."""
-    if not hasattr(stage, "exposed"):
+    @functools.cached_property
+    def _exposed(self) -> keras.Model:
+        """A network from the stage's input to mean and mean square of what each norm takes in."""
         moments = []
 
         def replace(layer):
-            if isinstance(layer, FusedBatchNormalization):
-                return _ByBatch(layer.norm, name=f"{layer.name}_by_batch")
-            return layer
+            fused = isinstance(layer, FusedBatchNormalization)
+            return _ByBatch(layer.norm, name=f"{layer.name}_by_batch") if fused else layer
 
         def call(layer, *inputs, **_):
             outputs = layer(*inputs)
@@ -104,10 +92,15 @@ def _exposed(stage: keras.Model) -> keras.Model:
             moments.extend(outputs[1:])
             return outputs[0]
 
-        twin = keras.models.clone_model(stage, clone_function=replace, call_function=call)
-        stage.exposed = keras.Model(twin.input, moments)
-        stage.exposed.compile(jit_compile=stage.jit_compile)
-    return stage.exposed
+        twin = keras.models.clone_model(self._stage, clone_function=replace, call_function=call)
+        exposed = keras.Model(twin.input, moments)
+        exposed.compile(jit_compile=self._stage.jit_compile)
+        return exposed
+
+
+def tracked(names: tuple[float | str, ...]) -> tuple[float, ...]:
+    """The momenta of the moving averages that are kept beside a layer's own."""
+    return tuple(name for name in names[1:] if name != REESTIMATED)
 
 
 class _ByBatch(keras.layers.Layer):

@@ -1,7 +1,5 @@
 """What computes the frozen part of the network: OpenVINO where it helps, or the Keras backend."""
 
-from __future__ import annotations
-
 import functools
 import importlib.metadata
 import importlib.util
@@ -23,9 +21,6 @@ ENGINES = ("openvino", "keras")
 ENGINE_VARIABLE = "ACRLLS_ENGINE"
 _BATCH = 32  # of the Keras backend
 
-# images `(n, size, size, 3)` to one float32 array a layer
-Forward = Callable[[np.ndarray], list[np.ndarray]]
-
 
 def engine() -> str:
     """The engine in use: what ``ACRLLS_ENGINE`` says, or else OpenVINO where it is installed and
@@ -42,7 +37,8 @@ def engine() -> str:
         problem = f", which needs the TensorFlow backend, not {backend!r}"
     if problem:
         raise UserError(f"{ENGINE_VARIABLE} is {asked!r}{problem}")
-    return asked or ("openvino" if installed and backend == "tensorflow" and _on_cpu() else "keras")
+    on_cpu = "cpu" in str(keras.ops.zeros(1).device).lower()  # each backend names it in its own way
+    return asked or ("openvino" if installed and backend == "tensorflow" and on_cpu else "keras")
 
 
 def engine_version(name: str) -> str:
@@ -51,8 +47,9 @@ def engine_version(name: str) -> str:
     return f"{name} {importlib.metadata.version(name)}{backend}"
 
 
-def frozen_forward(config: Config, layers: tuple[str, ...]) -> Forward:
-    """The backbone that ``config`` names, pooling included, in inference mode, up to some layers.
+def frozen_forward(config: Config, layers: tuple[str, ...]) -> Callable:
+    """The backbone that ``config`` names, pooling included, in inference mode, up to some layers:
+    a function of images `(n, size, size, 3)` that gives one float32 array a layer.
 
     Both engines compute in float32 and fold BatchNormalization into the convolutions; they add in
     another order, so they differ by rounding, about 1e-6 in relative L2 norm.
@@ -61,14 +58,14 @@ def frozen_forward(config: Config, layers: tuple[str, ...]) -> Forward:
 
 
 @functools.lru_cache(maxsize=4)
-def _forward(base: keras.Model, layers: tuple[str, ...], engine: str) -> Forward:
+def _forward(base: keras.Model, layers: tuple[str, ...], engine: str) -> Callable:
     pooled = keras.layers.GlobalAveragePooling2D(name=POOL)(base.output)
     outputs = [pooled if name == POOL else base.get_layer(name).output for name in layers]
     part = keras.Model(base.input, outputs)
     return _openvino(part) if engine == "openvino" else _keras(part)
 
 
-def _keras(part: keras.Model) -> Forward:
+def _keras(part: keras.Model) -> Callable:
     part.trainable = False  # so that its BatchNormalization is folded
     part = lean(part)
     part.compile(jit_compile=jit_compile())
@@ -83,7 +80,7 @@ def _keras(part: keras.Model) -> Forward:
     return forward
 
 
-def _openvino(part: keras.Model) -> Forward:
+def _openvino(part: keras.Model) -> Callable:
     # with its telemetry OpenVINO reports every conversion; a program on medical images does not
     sys.modules["openvino_telemetry"] = None
     import openvino
@@ -131,8 +128,3 @@ def steps_per_execution(batches: int) -> int:
     pay for compiling that.  PyTorch knows no other number than 1.
     """
     return 16 if batches > 128 and keras.backend.backend() != "torch" else 1
-
-
-def _on_cpu() -> bool:
-    """Whether Keras computes on the CPU; each backend names an array's device in its own way."""
-    return "cpu" in str(keras.ops.zeros(1).device).lower()

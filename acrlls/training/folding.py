@@ -7,8 +7,6 @@ are those of the plain network; in float32 any two orders of adding give gradien
 about 1e-3 of their norm, because rounding moves activations across the corners of ReLU6.
 """
 
-from __future__ import annotations
-
 import keras
 from keras import ops
 from keras.activations import linear
@@ -147,10 +145,8 @@ class FusedBatchNormalization(keras.layers.Layer):
 
         none = ops.zeros((0,), x.dtype)
         # multiplied by one: as tensors, not variables
-        parameters = {"scale": norm.gamma * 1, "offset": norm.beta * 1, "epsilon": norm.epsilon}
-        y, mean, unbiased, *_ = raw_ops.FusedBatchNormV3(
-            x=x, mean=none, variance=none, **parameters
-        )
+        how = {"scale": norm.gamma * 1, "offset": norm.beta * 1, "epsilon": norm.epsilon}
+        y, mean, unbiased, *_ = raw_ops.FusedBatchNormV3(x=x, mean=none, variance=none, **how)
         n = ops.cast(ops.prod(ops.shape(x)[:-1]), x.dtype)
         return y, mean, unbiased * (n - 1) / n  # the operation divides by n - 1
 

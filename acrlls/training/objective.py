@@ -1,7 +1,5 @@
 """What training minimises and counts: cross-entropy, or one of its rivals."""
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 from keras import ops
@@ -65,8 +63,7 @@ class Objective:
 class Hits(keras.metrics.Metric):
     """How often each training image was classified rightly by the network in training.
 
-    The targets' last column is the image's number; images that are not trained on share the number
-    after the last.
+    The targets' last column is the image's number; all that are not trained on share the last one.
     """
 
     def __init__(self, images: int, classes: int):

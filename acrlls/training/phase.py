@@ -1,7 +1,5 @@
 """One phase of Algorithm 1: its plan, network, epochs and checkpoints (Section II-D)."""
 
-from __future__ import annotations
-
 import json
 import logging
 import time
@@ -13,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls.config import Config
-from acrlls.data import Dataset, batch
+from acrlls.data import batch
 from acrlls.method import between, frozen_cut, unfreeze_top
 from acrlls.store import damage_told, writing
 from acrlls.training.bank import FeatureBank
@@ -57,19 +55,12 @@ def phases(config: Config) -> list[PhasePlan]:
 
 
 class Phase:
-    """The layers of ``model`` after all that is frozen and stored in ``bank``, in training."""
+    """The layers of the bank's model after all that is frozen and stored in it, in training."""
 
-    def __init__(
-        self,
-        plan: PhasePlan,
-        config: Config,
-        dataset: Dataset,
-        model: keras.Model,
-        bank: FeatureBank,
-        folder: Path,
-    ):
-        self.plan, self.config, self.dataset, self.model = plan, config, dataset, model
-        self.bank, self.folder, self._last_file = bank, folder, folder / f"last_{plan.phase}.npz"
+    def __init__(self, plan: PhasePlan, bank: FeatureBank, folder: Path):
+        self.plan, self.bank, self.folder = plan, bank, folder
+        self.config, self.dataset, self.model = bank.config, bank.dataset, bank.model
+        self._last_file, config = folder / f"last_{plan.phase}.npz", bank.config
         later = phases(config)[-1]
         # Phase 1 has Phase 2's features stored in passing, of views that both see and of all plain
         cut = self._free(2) if plan.phase == 1 != later.phase else None
@@ -77,11 +68,12 @@ class Phase:
         self._also_views = plan.views(config) & later.views(config) | {None}
         self.cut = self._free(plan.phase)
         # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
-        plain = between(model, self.cut, model.layers[-2].name)
+        plain = between(self.model, self.cut, self.model.layers[-2].name)
         self.stage = lean(plain, tracked(config.batchnorm_statistics))
         self.readings = Readings(self.stage, config.batchnorm_statistics)
         rows = bank.split.train
-        self.objective = Objective(config, dataset.labels[rows], len(dataset.class_names))
+        labels, classes = self.dataset.labels[rows], len(self.dataset.class_names)
+        self.objective = Objective(config, labels, classes)
         size = len(rows) * np.prod(self.stage.input_shape[1:]) * 4
         many = self.cut and len(self.stage.input_shape) == 2 and size <= _IN_MEMORY
         self.stage.compile(
@@ -92,14 +84,10 @@ class Phase:
             steps_per_execution=steps_per_execution(len(rows) // config.batch_size) if many else 1,
         )
         # What the best epoch is restored from; without Phase 2 the backbone stays as it is.
-        self._restored = model.weights if config.phase2_epochs else self.stage.weights
+        self._restored = self.model.weights if config.phase2_epochs else self.stage.weights
 
     def train(self) -> dict:
-        """All epochs, from the last checkpoint on; leaves the best one's weights in the model.
-
-        Returns:
-            The row of the history of the best epoch.
-        """
+        """Train from the last checkpoint on and restore the best epoch; returns its row."""
         self.stage.optimizer.build(self.stage.trainable_variables)
         state, own = self._resume(), str(self.readings.own)
         for epoch in range(state["epoch"], self.plan.epochs):
@@ -109,8 +97,8 @@ class Phase:
             which = {"phase": self.plan.phase, "epoch": epoch + 1}
             row = which | self._epoch(epoch)
             state["history"].append(row)
-            if any(layer.name == "lls" for layer in self.model.layers):
-                scales = keras.ops.convert_to_numpy(self.model.get_layer("lls").scale).tolist()
+            for lls in (layer for layer in self.model.layers if layer.name == "lls"):
+                scales = keras.ops.convert_to_numpy(lls.scale).tolist()
                 scales = dict(zip(self.dataset.class_names, scales, strict=True))
                 state["scales"].append(which | scales)
             self._keep_if_best(own, row, state)
@@ -140,8 +128,8 @@ class Phase:
                 columns = [f"logit_{c}" for c in self.dataset.class_names]
                 names, labels = self.dataset.names[rows], self.dataset.labels[rows]
                 first = {"part": part, "phase": self.plan.phase, "name": names, "label": labels}
-                logits = pd.DataFrame(np.concatenate(each), columns=columns)
-                tables.append(pd.concat([pd.DataFrame(first), logits], axis=1))
+                logits = zip(columns, np.concatenate(each).T, strict=True)
+                tables.append(pd.DataFrame({**first, **dict(logits)}))
             found[reading] = pd.concat(tables)
         return found
 
@@ -149,7 +137,7 @@ class Phase:
         return self.folder / f"best_{self.plan.phase}_{reading}.npz"
 
     def _free(self, phase: int) -> str | None:
-        """Freeze and unfreeze the layers as a phase wants them; gives where what is frozen ends."""
+        """Freeze the layers as a phase wants them; gives where what is frozen ends."""
         learning = self.config.unfrozen_layers if phase == 2 else 0
         unfreeze_top(self.model, learning, self.config.batchnorm)
         return frozen_cut(self.model)
@@ -203,8 +191,8 @@ class Phase:
         """Train on all batches, or evaluate them; means over the images.
 
         Step by step, unless a call holds many: at the end of ``fit`` and ``evaluate`` TensorFlow
-        2.21 now and then sleeps until the next round of tuning its input pipeline, so that an
-        epoch may take twice its time; and it never frees a dataset that it was given.
+        2.21 now and then sleeps until its input pipeline is tuned anew, so that an epoch may take
+        twice its time; and it never frees a dataset that it was given.
         """
         stage = self.stage
         weighted = {"class_weight": self.objective.class_weight} if train else {}
@@ -240,19 +228,15 @@ class Phase:
         """Where this phase stands: epochs done, best rows, and the rows so far of both phases."""
         if self._last_file.exists():
             return load_variables(self._last_file, self._variables())
-        state = {"history": [], "scales": [], "statistics": []}
-        first = self.folder / "last_1.npz"
-        if self.plan.phase == 2 and first.exists():
-            state = load_variables(first, [])
+        first, none = self.folder / "last_1.npz", {"history": [], "scales": [], "statistics": []}
+        state = load_variables(first, []) if first.exists() else none
         return {**state, "epoch": 0, "best": {}}
 
 
 def better(row: dict, best: dict | None) -> bool:
     """Whether an epoch's validation loss beats the best one; NaN is worse than any number."""
-    if best is None:
-        return True
-    loss, least = (np.nan_to_num(r["val_loss"], nan=np.inf) for r in (row, best))
-    return bool(loss < least)
+    losses = [np.nan_to_num(r["val_loss"], nan=np.inf) for r in (row, best or row)]
+    return best is None or bool(losses[0] < losses[1])
 
 
 def seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
@@ -269,8 +253,7 @@ def seed_dropout(model: keras.Model, rng: np.random.Generator) -> None:
 def save_variables(file: Path, variables, note: dict | None = None) -> None:
     """Values of variables and what is known beside them, in one file."""
     with writing(file) as handle:
-        values = [keras.ops.convert_to_numpy(v) for v in variables]
-        np.savez(handle, *values, note=json.dumps(note))
+        np.savez(handle, *map(keras.ops.convert_to_numpy, variables), note=json.dumps(note))
 
 
 def load_variables(file: Path, variables) -> dict | None:

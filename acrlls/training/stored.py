@@ -1,9 +1,6 @@
 """Arrays of features on the disk, each with a digest, within a bound on the space of all."""
 
-from __future__ import annotations
-
 import contextlib
-import json
 import math
 import os
 import shutil
@@ -14,26 +11,22 @@ from typing import Any
 import numpy as np
 
 from acrlls.config import UserError
-from acrlls.store import file_digest, read_json, remove, store, write_text, writing
+from acrlls.store import damage, read_json, remove, seal, store, writing
 
 LIMIT_VARIABLE = "ACRLLS_BANK_GB"
 _DEFAULT_LIMIT = 20e9  # bytes
 
 
 class StoredArray:
-    """An array `(n, ...)` in ``<name>.npy``, with its digest in ``<name>.json``.
-
-    It counts as there only if its bytes have the digest, so that one that was cut short or damaged
-    is never taken for whole.
+    """An array `(n, ...)` in ``<name>.npy``, sealed by ``<name>.json``: cut short or damaged it is
+    never taken for whole.
     """
 
     def __init__(self, file: Path, shape: tuple[int, ...], dtype):
         self.file, self.note_file = file, file.with_suffix(".json")
         self.shape, self.dtype = tuple(shape), np.dtype(dtype)
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
+        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
+        self._layout = [list(self.shape), self.dtype.name]
 
     @property
     def note(self) -> dict[str, Any]:
@@ -42,10 +35,7 @@ class StoredArray:
         return note if note.get("layout") == self._layout else {}
 
     def whole(self) -> bool:
-        with contextlib.suppress(OSError):
-            note = self.note
-            return "engine" in note and file_digest(self.file) == note.get("digest")
-        return False
+        return "engine" in self.note and not damage(self.file.parent, self.note_file.name)
 
     @contextlib.contextmanager
     def filling(self, note: dict[str, Any]) -> Iterator[Callable[[np.ndarray], None]]:
@@ -55,16 +45,12 @@ class StoredArray:
             header = {"descr": descr, "fortran_order": False, "shape": self.shape}
             np.lib.format.write_array_header_1_0(handle, header)
             yield lambda rows: handle.write(np.ascontiguousarray(rows, self.dtype).tobytes())
-        note = {**note, "layout": self._layout, "digest": file_digest(self.file)}
-        write_text(self.note_file, json.dumps(note))
+        note = {**note, "layout": self._layout}
+        seal(self.file.parent, note, [self.file], self.note_file.name)
 
     def open(self) -> np.ndarray:
         """The array, memory-mapped and read-only."""
         return np.load(self.file, mmap_mode="r")
-
-    @property
-    def _layout(self) -> list:
-        return [list(self.shape), self.dtype.name]
 
 
 def delete(file: Path) -> None:
@@ -80,9 +66,9 @@ def bank_folder() -> Path:
 
 
 def used(folder: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Bytes of a file, or of all files below a folder."""
     sizes = 0
-    for file in folder.rglob("*"):
+    for file in (folder, *folder.rglob("*")):
         with contextlib.suppress(OSError):
             sizes += file.stat().st_size if file.is_file() else 0
     return sizes

@@ -195,6 +195,7 @@ def test_lls_learns():
         ACR(np.float32(0.5), np.array(0.25)[()]),
         LLS(scale_initializer="zeros"),
         LLS(scale_initializer=np.arange(4.0)),
+        LLS(scale_initializer=ops.arange(4.0)),
     ],
 )
 def test_layers_survive_their_config(layer):

@@ -85,7 +85,7 @@ def test_a_filling_that_is_cut_off_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("lost", ["engine", "digest"])
+@pytest.mark.parametrize("lost", ["engine", "files", "seal"])
 def test_an_array_whose_note_lacks_something_is_not_whole(tmp_path, lost):
     array = StoredArray(tmp_path / "a.npy", (10, 6), "float32")
     fill(array)

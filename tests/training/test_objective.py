@@ -45,7 +45,7 @@ def phase_1(config, dataset, folder):
     folder.mkdir(exist_ok=True)
     model = build_model(config, len(dataset.class_names))
     bank = FeatureBank(config, dataset, model)
-    return Phase(phases(config)[0], config, dataset, model, bank, folder)
+    return Phase(phases(config)[0], bank, folder)
 
 
 def test_hits_are_counted_once_an_epoch_and_survive_a_stop(head, phantom_data, tmp_path):

@@ -38,7 +38,7 @@ def run_phase(config, dataset, folder, number):
     m.unfreeze_top(model, learning, config.batchnorm)
     before = snapshot(model, "weights")
     bank = FeatureBank(config, dataset, model)
-    Phase(phases(config)[number - 1], config, dataset, model, bank, folder).train()
+    Phase(phases(config)[number - 1], bank, folder).train()
     return before, snapshot(model, "weights"), model
 
 
@@ -192,7 +192,7 @@ def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tm
         model = m.build_model(config, len(phantom_data.class_names))
         m.unfreeze_top(model, 0)
         bank = FeatureBank(config, phantom_data, model)
-        phase = Phase(phases(config)[0], config, phantom_data, model, bank, tmp_path)
+        phase = Phase(phases(config)[0], bank, tmp_path)
         rng = np.random.default_rng(3)
         seed_dropout(model, rng)
         train = phase._batches("train", 0, rng.permutation(len(bank.split.train)))
