@@ -173,13 +173,14 @@ def differences(
 
 def difference_table(found: dict) -> pd.DataFrame:
     """A row a key: the differences in accuracy and NLL with their 95 % intervals, that in ECE with
-    its p, and the runs; one more column would not fit a page.
+    its p, ± where single runs have both signs, and the runs; nothing more would fit a page.
     """
     rows = {}
     for key, difference in found.items():
         ends, ece = difference.table[["difference", "low", "high"]], difference.table.loc[ECE]
         rows[key] = {m: signed(*ends.loc[m], 3) for m in MEASURES[:2]}
-        rows[key]["ECE (p)"] = f"{error(ece.difference, True)} ({difference.p_value})"
+        p, *mixed = difference.p_value.split("; ")
+        rows[key]["ECE (p)"] = f"{error(ece.difference, True)} ({p})" + " ±" * len(mixed)
         rows[key]["runs"] = str(difference.pairs)
     return pd.DataFrame(rows).T
 

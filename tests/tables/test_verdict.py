@@ -227,6 +227,7 @@ def test_a_difference_in_ece_is_not_shown_where_runs_differ_in_sign(published):
     each = [[compare.mean_of([r])[-1] for r in published.of(network)] for network, _ in sides]
     assert len(set(np.sign(np.subtract(*each)))) == 2 and found.table.p[compare.ECE] < 0.05
     assert found.shows(compare.ECE) == 0 and "; runs of both signs" in found.p_value
+    assert compare.difference_table({"a": found})["ECE (p)"]["a"].endswith(") ±")
 
 
 @pytest.mark.parametrize("mix", ["own", "paper"])
