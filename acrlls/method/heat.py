@@ -147,7 +147,7 @@ class _Probe(keras.Model):
 
     def gradient(self, maps, chosen):
         """Gradient of the chosen logits with respect to the maps."""
-        self.shift.assign(keras.ops.zeros_like(self.shift))
+        self.shift.assign(keras.ops.zeros(self.shift.shape))
         self.train_on_batch(maps, chosen.astype("float32"))
         return keras.ops.convert_to_numpy(self.shift)
 
