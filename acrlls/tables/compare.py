@@ -179,7 +179,7 @@ def difference_table(found: dict) -> pd.DataFrame:
     for key, difference in found.items():
         ends, ece = difference.table[["difference", "low", "high"]], difference.table.loc[ECE]
         rows[key] = {m: signed(*ends.loc[m], 3) for m in MEASURES[:2]}
-        p, *mixed = difference.p_value.split("; ")
+        p, *mixed = difference.p_value.removeprefix("p ").removeprefix("= ").split("; ")
         rows[key]["ECE (p)"] = f"{error(ece.difference, True)} ({p})" + " ±" * len(mixed)
         rows[key]["runs"] = str(difference.pairs)
     return pd.DataFrame(rows).T
