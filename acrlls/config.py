@@ -32,7 +32,7 @@ _UNTRAINED += "grid_patience bins resamples gradcam_layer"
 # Least and largest value of what sections take beside settings: whole numbers, or lists of them.
 _OF_SECTIONS = {"several_bins": (1, 1000), "sizes": (10, 10**7), "size": (10, 10**7)}
 _OF_SECTIONS |= dict.fromkeys(("repetitions", "shown", "per_class"), (1, 10**6))
-_OF_SECTIONS |= {"repeats": (0, 1000), "fresh_images": (0, 10**7), "choice_seed": (0, 2**31 - 1)}
+_OF_SECTIONS |= {"fresh_images": (0, 10**7), "choice_seed": (0, 2**31 - 1)}
 
 
 class UserError(Exception):

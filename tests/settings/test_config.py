@@ -182,9 +182,9 @@ def test_a_profile_that_cannot_be_meant_is_a_message(tmp_path, content, said):
     [
         ("several_bins", [5, 0]),
         ("several_bins", None),
+        ("fresh_images", 1.5),
         ("per_class", 0),
         ("choice_seed", -1),
-        ("repeats", 1.5),
         ("size", "many"),
         ("sizes", [5]),
     ],
