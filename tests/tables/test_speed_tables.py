@@ -1,6 +1,7 @@
 """What the section on speed says, and costs projected from measured epochs."""
 
 import itertools
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -114,3 +115,23 @@ def test_a_row_a_recorded_machine_has_the_ratios_of_its_own_hours(paper):
     ratio = (hours.plain / hours.bank)["whole job, BatchNorm updating"]
     assert table.loc["paper", "than plain Keras, BatchNorm updating"] == pytest.approx(ratio)
     assert set(table["AVX-512 VNNI"]) <= {"yes", "no", "not noted"}
+
+
+def test_a_gpu_is_compared_with_the_fastest_epoch_of_two_cores_by_run(monkeypatch, tmp_path):
+    rows = "G,B,proposed,4,3,8\nG,B,baseline,4,7,10\n"
+    rows = "device,backend,variant,runs at once,epoch,seconds\n" + rows
+    (tmp_path / "gpu.csv").write_text(rows)
+
+    def run(*seconds, readings=(0.999, 0.9)):
+        history = pd.DataFrame({"phase": [1, 2, 2], "seconds": [1.0, *seconds]})
+        config = configure("laptop", batchnorm_statistics=list(readings))
+        return SimpleNamespace(history=history, config=config)
+
+    runs = {"a": run(60, 45), "b": run(50, 90), "without readings": run(5, 5, readings=(0.999,))}
+    monkeypatch.setattr(speed, "SCALE", tmp_path)
+    monkeypatch.setattr(speed, "records", lambda: runs)
+    said = speed.on_a_gpu()
+    # the median epoch of 9 s holds an epoch of each of four runs: 2.25 s a run, 45 s on two cores
+    assert "9.0 seconds with 4 runs at once, or 2.2 seconds a run" in said
+    assert "took 45 seconds, 20 times as long" in said
+    assert "stopped after 7 epochs" in said
