@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The runs on the real images, in order; each is recorded when it is done and left out when its record is there.
-# A run that was cut off goes on from its last epoch.  Needs ACRLLS_DATA and, as BACKBONE, the path of the
-# ImageNet weights; EXTERNAL names the folder of images from elsewhere.  Takes 20 to 40 minutes a run on two cores.
+# A run that was cut off goes on from its last epoch.  With PAPER=1 those of the paper's length come last, hours each.
+# Needs ACRLLS_DATA and, as BACKBONE, the path of the ImageNet weights; EXTERNAL names the folder of images from
+# elsewhere.  Takes 20 to 40 minutes a run on two cores.
 #
 #   ACRLLS_DATA=... BACKBONE=... EXTERNAL=... nice -n 19 results/evidence.sh >> evidence.log 2>&1 &
 set -u
@@ -9,6 +10,7 @@ cd "$(dirname "$0")/.."
 # Where the kernel shares the processor between sessions first, nice alone changes nothing.
 [ -w "/proc/$$/autogroup" ] && echo 19 > "/proc/$$/autogroup"
 STORE=${ACRLLS_STORE:-runs}
+PROFILE=laptop
 READINGS="[0.999,0.99,0.9,'reestimated']"
 
 one() { # folder variant seed [setting ...]
@@ -16,7 +18,7 @@ one() { # folder variant seed [setting ...]
   shift 3
   if [ ! -f "$record/manifest.json" ]; then
     echo "$(date '+%F %T') start $record"
-    acrlls reproduce --profile laptop --variants "$variant" -p seed "$seed" \
+    acrlls reproduce --profile "$PROFILE" --variants "$variant" -p seed "$seed" \
       -p batchnorm_statistics "$READINGS" -p backbone "$BACKBONE" "$@" -o "${record%/*}"
   fi
   if [ -f "$record/manifest.json" ] && [ ! -f "$record/heat.csv.gz" ]; then
@@ -31,3 +33,7 @@ for s in 0 1 2; do for v in $networks; do one laptop-seed-$s $v $s; done; done
 for s in 0 1 2; do for v in $networks; do one laptop-unweighted-seed-$s $v $s -p class_weights false; done; done
 for s in 0 1 2; do for v in acr_only lls_only; do one laptop-seed-$s $v $s; done; done
 for v in baseline proposed; do one laptop-range-seed-0 $v 0 -p input_range -1..1; done
+if [ -n "${PAPER:-}" ]; then
+  PROFILE=paper
+  for v in $networks; do one paper-seed-0 $v 0; done
+fi

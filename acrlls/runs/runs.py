@@ -153,9 +153,10 @@ def _train(folder: Path, config: Config, dataset: Dataset) -> None:
 
 
 def environment() -> dict:
-    """Versions, backend, machine and commit, as recorded with every run."""
+    """Versions, backend, machine, device and commit, as recorded with every run."""
     import keras
 
+    device = keras.ops.zeros(1).device  # each backend names it in its own way
     versions = {}
     for name in _PACKAGES.split():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -167,5 +168,6 @@ def environment() -> dict:
         "versions": versions,
         "backend": keras.backend.backend(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "device": getattr(device, "device_kind", str(device).rsplit("device:")[-1]),
         "commit": commit.stdout.strip() or None,
     }

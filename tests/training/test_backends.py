@@ -26,6 +26,7 @@ from acrlls import configure, runs
 config = configure("quick", phantom_images=120, image_size=32, backbone="random", views=1)
 done = runs.run(config.replace(phase1_epochs=1, phase2_epochs=1, unfrozen_layers=20, batch_size=16))
 assert done.manifest["backend"] == keras.backend.backend() != "tensorflow"
+assert done.manifest["device"]  # "cpu", or the name of a GPU
 assert len(done.history) == 2 and np.isfinite(done.history.val_loss).all()
 assert not np.allclose(done.scales.iloc[:, 2:], 1)
 for loss in ("correctness_ranking", "mixup"):
