@@ -11,9 +11,7 @@ from acrlls.config import Config, UserError
 from acrlls.paper import table
 from acrlls.runs import Run
 from acrlls.tables.beside import REAL, here, is_paper, on
-from acrlls.tables.words import part_of, plural, power, span
-
-CHANGE, SPREAD = f"{REAL}, change", "sd over runs"
+from acrlls.tables.words import plural, power, span
 
 
 def run_with_lls(config: Config) -> Run:
@@ -39,27 +37,6 @@ def table_2(run: Run, real: Sequence[Run]) -> pd.DataFrame:
         every = pd.concat([_ours(r).stack() for r in real], axis=1)
         columns |= {(REAL, how): every.agg(how, axis=1) for how in ("mean", "min", "max")}
     return pd.DataFrame(columns | {(title, ""): ours}).rename_axis(["class", "phase"])
-
-
-def moves(run: Run, real: Sequence[Run]) -> pd.DataFrame:
-    """Change of each scale between the phases: published, mean and standard deviation over the runs
-    on the real images, and ours beside its mean step from epoch to epoch of the last phase."""
-    names, columns = list(run.class_names), {}
-    if is_paper(names):
-        columns["published change"] = table("II").diff(axis=1)["Phase 2"]
-    if len(real) > 1:
-        each = pd.concat([_change(r) for r in real], axis=1)
-        columns |= {CHANGE: each.mean(axis=1), SPREAD: each.std(axis=1)}
-    last = run.scales[run.scales.phase == run.scales.phase.max()][names]
-    step = last.diff().abs().mean()
-    return pd.DataFrame(
-        {**columns, f"{here(run.config)}, change": _change(run), "epoch to epoch": step}
-    )
-
-
-def _change(run: Run) -> pd.Series:
-    scales = _ours(run)
-    return scales.iloc[:, -1] - scales.iloc[:, 0]
 
 
 def fold(model, images) -> tuple[np.ndarray, float]:
@@ -93,9 +70,9 @@ def one_by_one(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, index=list(run.class_names))
 
 
-def finding(scales, largest: float, moved: pd.DataFrame, real: Sequence[Run], title: str) -> str:
+def finding(scales, largest: float, real: Sequence[Run], title: str) -> str:
     """What the scales of the recorded runs show, and those of this build's one run under a heading
-    such as "phantom"; ``largest`` is from :func:`fold`, ``moved`` from :func:`moves`."""
+    such as "phantom"; ``largest`` is from :func:`fold`."""
     said = (
         f"**A scale cannot be read by itself**: {on(title).lower()}, moving the scales into the "
         f"layer before changes no probability by more than {power(largest)}. They end there at "
@@ -108,11 +85,5 @@ def finding(scales, largest: float, moved: pd.DataFrame, real: Sequence[Run], ti
         said += (
             f" On the real images they end at {span(ours)} (published: {span(theirs)}); they "
             f"have the order of Table II in {same} of {plural(len(real), 'run')}."
-        )
-    if SPREAD in moved:
-        beyond = part_of((moved[CHANGE].abs() > 2 * moved[SPREAD]).sum(), len(moved))
-        said += (
-            f" Between the phases they change by {span(moved[CHANGE])} on average over the runs, "
-            f"in {beyond} classes by more than twice the standard deviation over runs."
         )
     return said
