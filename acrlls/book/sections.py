@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from acrlls.config import PROJECT, UserError, configure, hint
+from acrlls.config import PROJECT, UserError, configure, environment_path, hint
 from acrlls.store import digest, disk_told, file_digest, files_below, read_json
 
 NOTEBOOKS = PROJECT / "notebooks"
@@ -189,12 +189,13 @@ def _kernel_manager(log: Path):
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
 
+    for name in ("DATA", "PROFILE", "STORE"):
+        environment_path(f"ACRLLS_{name}")  # the kernel starts in another folder
     environment = {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])),
         "IPYTHONDIR": str(log.parent / "ipython"),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        **_absolute_paths(),
     }
 
     class ThisPython(AsyncKernelManager):
@@ -208,16 +209,6 @@ def _kernel_manager(log: Path):
                 await super().start_kernel(**options, stdout=file, stderr=file)
 
     return ThisPython
-
-
-def _absolute_paths() -> dict[str, str]:
-    """The variables that name a file or a folder, for a process that starts in another folder."""
-    found = {f"ACRLLS_{n}": os.environ.get(f"ACRLLS_{n}", "") for n in ("DATA", "PROFILE", "STORE")}
-    if found["ACRLLS_DATA"] in ("phantom", "kaggle"):
-        del found["ACRLLS_DATA"]
-    if not found["ACRLLS_PROFILE"].endswith((".yml", ".yaml")):
-        del found["ACRLLS_PROFILE"]
-    return {name: str(Path(v).expanduser().absolute()) for name, v in found.items() if v}
 
 
 def versions() -> dict[str, str]:

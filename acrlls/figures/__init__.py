@@ -17,7 +17,7 @@ from acrlls.figures.images import (
     plot_gradcam,
     plot_truth,
 )
-from acrlls.figures.published import plot_ece_floors, plot_gap_floors, plot_mcnemar
+from acrlls.figures.published import plot_ece_floors, plot_mcnemar
 from acrlls.figures.reliability import plot_estimators, plot_floor, plot_reliability
 from acrlls.figures.style import style
 

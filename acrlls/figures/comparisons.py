@@ -81,26 +81,22 @@ def plot_networks(
 @style()
 def plot_confusion(counts, class_names: Sequence[str]):
     """Confusion matrix ``(classes, classes)``, a row a label and a column a predicted class: counts
-    over their share of the row, which also sets the shade; of many classes, the shade alone.
+    over their share of the row, which sets the shade; of many classes, the shade alone.
     """
-    counts = np.asarray(counts)
-    many = len(counts) > MOST
-    ax = plt.subplots(figsize=(5.6, 5.6 if many else 0.9 + 0.78 * len(counts)))[1]
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
-    ax.set(xlabel="predicted", ylabel="true class" if many else "true class, images")
+    from sklearn.metrics import ConfusionMatrixDisplay  # not above: it loads slowly
+
+    many, share = len(counts) > MOST, counts / np.sum(counts, axis=1, keepdims=True).clip(1)
+    names = None if many else [name.replace(" ", "\n") for name in class_names]
+    how = {"include_values": not many, "cmap": SEQUENTIAL, "colorbar": False}
+    how["im_kw"] = {"vmin": 0, "vmax": 1}
+    ax = plt.subplots(figsize=(5.6, 5.6))[1]
+    ConfusionMatrixDisplay(share, display_labels=names).plot(ax=ax, **how)
+    ax.set(xlabel="predicted", ylabel="true class")
     if many:
         ax.set_title(f"{len(counts)} classes by number; counts are left out", size=9)
         return ax
-    for (i, j), n in np.ndenumerate(counts):
-        ink = "white" if share[i, j] > 0.5 else INK if n else "#B0B0B0"
-        how = {"ha": "center", "va": "center", "color": ink}
-        ax.text(j, i - 0.12, f"{n:,}", weight="bold" if i == j else None, **how)
-        if n:
-            ax.text(j, i + 0.22, f"{100 * share[i, j]:.1f} %", size=8, **how)
-    ax.set_xticks(range(len(counts)), [name.replace(" ", "\n") for name in class_names])
-    supports = zip(class_names, counts.sum(axis=1), strict=True)
-    ax.set_yticks(range(len(counts)), [f"{name}\n{support:,}" for name, support in supports])
+    for text, n, part in zip(ax.texts, np.ravel(counts), share.ravel(), strict=True):
+        text.set_text(f"{n:,}\n{100 * part:.1f} %")
     bare(ax)
     return ax
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
-import numpy as np
 
-from acrlls.figures.style import ACCENT, BAND, FAINT, INK, MUTED, WIDTH, colour, note, panels, style
+from acrlls.figures.style import ACCENT, BAND, FAINT, INK, MUTED, WIDTH, colour, style
 
 KINDS = {"uniform": "equal width", "quantile": "equal mass"}
 STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))
@@ -21,10 +20,10 @@ def plot_ece_floors(table):
     bins = sorted(set(table.index.get_level_values("bins")))
     size, x = (WIDTH, 4.4), range(len(bins))
     axes = plt.subplots(len(KINDS), len(classes), figsize=size, sharex=True, sharey="col")[1]
-    band = plt.Rectangle(
-        (0, 0), 1, 1, color=BAND, label="90 % of calibrated models, a band a shape"
-    )
-    _legend(axes[0, 0], models, "lower", band)
+    pairs, band = zip(models, STROKES, strict=True), "90 % of calibrated models, a band a shape"
+    lines = [plt.Line2D([], [], color=INK, ls=stroke, label=model) for model, stroke in pairs]
+    lines.append(plt.Rectangle((0, 0), 1, 1, color=BAND, label=band))
+    axes[0, 0].figure.legend(handles=lines, ncols=4, loc="outside lower center", fontsize=8)
     for row, kind in zip(axes, KINDS, strict=True):
         for k, (ax, c) in enumerate(zip(row, classes, strict=True)):
             for shape in shapes:
@@ -40,34 +39,6 @@ def plot_ece_floors(table):
                 ax.set_title(c, color=colour(k), size=9)
         row[0].set_ylabel(f"ECE\n{KINDS[kind]}")
     axes[-1][0].set_xlabel("number of bins", loc="left")
-    return axes
-
-
-def _legend(ax, names, side, *handles):
-    """A legend outside the axes, of the stroke of each name and of other handles."""
-    pairs = zip(names, STROKES, strict=False)
-    lines = [plt.Line2D([], [], color=INK, linestyle=stroke, label=n) for n, stroke in pairs]
-    how = {"loc": f"outside {side} center", "fontsize": 8}
-    ax.figure.legend(handles=[*lines, *handles], ncols=len(lines) + len(handles), **how)
-
-
-@style()
-def plot_gap_floors(draws: Mapping[str, np.ndarray], gaps):
-    """Differences in ECE of two calibrated models, a histogram of the ``draws`` of each class, and
-    the published ``gaps``, a row a class and a column a pair of models, as marks.
-    """
-    axes = panels(len(draws), len(draws), 2.5)
-    note(axes[0], "difference in ECE")
-    _legend(axes[0], gaps.columns, "upper")
-    for k, (ax, (c, values)) in enumerate(zip(axes, draws.items(), strict=True)):
-        ax.hist(values, bins=30, color="#C9C9C9")
-        for gap, stroke in zip(gaps.loc[c], STROKES, strict=False):
-            ax.axvline(gap, color=colour(k), linestyle=stroke, linewidth=1.4)
-        ax.set_title(c, color=colour(k), size=9)
-        ax.set(yticks=[])
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(labelsize=7.5)
-        ax.locator_params(axis="x", nbins=4)
     return axes
 
 

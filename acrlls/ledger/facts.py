@@ -16,6 +16,7 @@ from acrlls.paper import CLASSES, MODELS, NUMBERS, Inconsistent, Number
 from acrlls.runs import Run, records
 from acrlls.tables.recorded import AS_PUBLISHED, Setting
 from acrlls.tables.recorded import setting as read_setting
+from acrlls.tables.words import runs_of
 
 # The verdicts, from the one that a reader must know first to the one that says least.
 MEANING = {
@@ -184,9 +185,7 @@ def derived(facts: Facts, group: str) -> dict[str, Number]:
 
 def how_many(found) -> str:
     """Such as "2 runs of one seed", for a list of tuples of paired runs."""
-    seeds = len({run.config.seed for run, *_ in found})
-    count = "one seed" if seeds == 1 else f"{seeds} seeds"
-    return count if len(found) == seeds else f"{len(found)} runs of {count}"
+    return runs_of(len(found), len({run.config.seed for run, *_ in found}))
 
 
 def listed(pairs: Mapping, form: str = "") -> str:

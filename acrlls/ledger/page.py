@@ -7,10 +7,8 @@ from html import escape
 
 import pandas as pd
 
-from acrlls.ledger import noise
-from acrlls.ledger.facts import MEANING, UNCHECKABLE, VERDICTS, Facts
+from acrlls.ledger.facts import MEANING, UNCHECKABLE, VERDICTS
 from acrlls.ledger.ledger import MAIN, PLACES, Entry, Ledger, question, way_of
-from acrlls.paper import CLASSES, table
 
 WIDTH = 100  # columns of a terminal
 _WRAPPED = {"text-align": "left", "white-space": "normal"}
@@ -102,11 +100,3 @@ def verdicts(claims: Ledger):
     frame = pd.DataFrame({"claims": counts, "meaning": pd.Series(MEANING).reindex(counts.index)})
     styler = frame.style.set_properties(subset=["meaning"], **_WRAPPED)
     return styler.set_table_styles([{"selector": "th.col1", "props": "text-align: left"}])
-
-
-def gaps(facts: Facts) -> tuple[dict, pd.DataFrame]:
-    """Differences in ECE of two calibrated models by class, with 15 bins of equal width and scores
-    of a Beta distribution, and the published ones, a row a class and a column a pair of models."""
-    column, ece = noise.BINNINGS.index(("uniform", 15)), table("V")
-    draws = {c: noise.gap_floors(facts)[c, "Beta"][:, column] for c in CLASSES}
-    return draws, pd.DataFrame({f"{a} minus {b}": ece.loc[a] - ece.loc[b] for a, b in noise.PAIRS})

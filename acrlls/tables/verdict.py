@@ -7,7 +7,7 @@ import numpy as np
 from acrlls.method import VARIANTS
 from acrlls.tables.compare import ECE, Difference
 from acrlls.tables.recorded import Side, name_of
-from acrlls.tables.words import error, listed, number, plural
+from acrlls.tables.words import error, listed, number, plural, runs_of
 
 Mixes = tuple[Difference, Difference]  # in the images' own class mix, and in the paper's
 
@@ -21,7 +21,8 @@ def tell(found: Difference, first: Side, second: Side) -> str:
         0: f"{b} is not shown to predict better or worse than {a}",
     }[found.shows("NLL")]
     parts = [_change(found, "NLL"), _change(found, "Accuracy", 1, 100, " points")]
-    return f"**{verdict}**: {', '.join([*parts, _change(found, ECE)])}, from {_seeds(found)}."
+    parts = ", ".join([*parts, _change(found, ECE)])
+    return f"**{verdict}**: {parts}, from {runs_of(found.pairs, found.seeds)}."
 
 
 def _change(found: Difference, measure: str, digits: int = 3, factor: float = 1, unit="") -> str:
@@ -33,11 +34,6 @@ def _change(found: Difference, measure: str, digits: int = 3, factor: float = 1,
     value, low, high = (number(factor * end, digits, True) for end in ends)
     name = "accuracy" if measure == "Accuracy" else measure
     return f"{name} {value}{unit} (95 % interval {low} to {high})"
-
-
-def _seeds(found: Difference) -> str:
-    seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
-    return seeds if found.pairs == found.seeds else f"{found.pairs} runs of {seeds}"
 
 
 def headline(layers: Mixes, step: Mixes, errors, floor: float) -> str:
@@ -133,7 +129,7 @@ def _both(found: Mixes, a: str, b: str) -> str:
         for f in found
     )
     said = f"{_mixes(found, words, f'with {a}')}. On these images: {own}. In the paper's mix: "
-    return f"{said}{paper}. From {_seeds(found[0])}."
+    return f"{said}{paper}. From {runs_of(found[0].pairs, found[0].seeds)}."
 
 
 def repeated(errors, seeds: int) -> str:

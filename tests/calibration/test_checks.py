@@ -292,7 +292,7 @@ def test_a_level_may_be_any_number_and_is_checked_everywhere():
     np.testing.assert_array_equal(*half)
     assert cal.bootstrap(P, Y, "nll", 9, level=Fraction(1, 2)).high > 0
     with pytest.raises(ValueError, match="level is 95"):
-        cal.populations.percentile_interval(P, Y, level=95)
+        cal.ece_interval(P, Y, level=95)
 
 
 def test_what_is_no_metric_is_named():

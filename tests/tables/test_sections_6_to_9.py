@@ -103,19 +103,43 @@ def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
     rows = {"difference": -0.02, "p": 0.03, "low": -0.1, "high": 0.1}
     rows = pd.DataFrame(rows, list(compare.MEASURES))
     layers = compare.Difference(rows, 1, 1)
-    ours, plain = recorded.Setting("phantom", {}), recorded.UNWEIGHTED
-    text = ablation.finding(table, "phantom", ours, {("phantom", "Proposed"): layers})
+    ours = {("phantom", "Proposed"): layers}
+    text = ablation.finding(table, "phantom", "phantom", ours)
     assert text.startswith("**No difference in NLL between Proposed and Baseline could be shown on")
-    assert "Baseline, 0.050, by −0.020; dividing" in text and "(of each network 1 run;" in text
+    assert "Baseline, 0.050, by −0.020; dividing" in text and "(means over 1 run of" in text
     assert "out changes it by +0.012 and training without them by −0.010" in text
-    worse = compare.Difference(rows.assign(low=0.1, high=0.2), 1, 1)
-    both = {("phantom", "Proposed"): worse, (plain, "Proposed"): worse}
-    text = ablation.finding(table.drop(index=plain, level=2), "phantom", ours, both)
-    assert "raise the NLL on the phantom**, and without class weights Proposed has a" in text
-    assert "training without" not in text
+    worse = {("phantom", "Proposed"): compare.Difference(rows.assign(low=0.1, high=0.2), 1, 1)}
+    weighted = table.drop(index=recorded.UNWEIGHTED, level=2)
+    text = ablation.finding(weighted, "phantom", "phantom", worse)
+    assert "raise the NLL on the phantom**" in text and "training without" not in text
 
 
 # Section 8
+
+
+def test_another_image_is_of_the_same_group_and_each_is_used_once():
+    groups = np.array([0, 0, 0, 1, 1, 2])
+    other = heat.of_another(groups, seed=3)
+    assert sorted(other) == list(range(6)) and (groups[other] == groups).all()
+    assert (other[:5] != np.arange(5)).all() and other[5] == 5
+
+
+def test_heat_that_follows_each_mask_beats_both_references_and_blind_heat_beats_none():
+    rng = np.random.default_rng(0)
+    masks = np.zeros((40, 8, 8), bool)
+    for mask, corner in zip(masks, rng.integers(0, 5, (40, 2)), strict=True):
+        mask[corner[0] : corner[0] + 4, corner[1] : corner[1] + 4] = True
+    masks[0] = False  # unknown: left out
+    labels = np.append(np.zeros(39, int), 1)
+    about = masks, labels, labels, ["all", "one"], 100, 0
+    leads = ["more than area", "more than another"]
+    follows = heat.shares(masks + 0.5 * rng.random(masks.shape), *about)
+    assert follows.index.tolist() == ["all", "right predictions"]
+    row = follows.loc["all"]
+    assert row.images == 38 and row[leads].all() and row.low < row.estimate < row.high
+    blind = heat.shares(np.ones((40, 8, 8)), *about).loc["all"]
+    assert not blind[leads].any() and blind.estimate == pytest.approx(blind.area)
+    assert (heat.shares(1.1 - masks, *about).loc["all", leads] == -1).all()
 
 
 def test_the_finding_of_the_heat():
