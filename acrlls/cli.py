@@ -178,20 +178,15 @@ def bench(options) -> None:
 
     given = {"phase1_epochs": 2, "phase2_epochs": 2, "views": None}
     profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
-    if (images := options.images) < 40:
-        raise UsageError(f"{images} images; it takes 40 at least")
-    if options.quick and options.profile:
-        raise UsageError("--quick has a profile of its own; leave --profile out")
-    if options.quick:
-        profile, images = "quick", 160
-        given |= {"data": "phantom", "phantom_images": 160}
+    if options.images < 40:
+        raise UsageError(f"{options.images} images; it takes 40 at least")
     given |= _values(options.parameters, SETTINGS, "bench")
     # None asks for a fresh view every epoch here
     config = _usage(configure, profile, **given).replace(views=given["views"])
     folder = (options.output or speed.RECORDS / Path(profile).stem).absolute()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"the output {folder} is a file; it must be a folder")
-    room.bench(config, images, folder)
+    room.bench(config, options.images, folder)
     hours = speed.hours(*speed.load(folder))
     print(speed.shown(hours).to_string(), speed.finding(hours, config.batchnorm), sep="\n")
 
@@ -257,7 +252,6 @@ def _arguments(add) -> None:
     add(claims, "--evidence", **flag, help="show the arithmetic as well")
     add(bench, "-p", **pair, help="a setting, such as `phase2_epochs 3`; may be repeated")
     add(bench, "--profile", help="default: paper where ACRLLS_DATA is set, else quick")
-    add(bench, "--quick", **flag, help="a few phantoms, to see that it works; some minutes")
     add(bench, "--images", type=int, default=1000, help="images that are drawn; default: 1000")
     add(bench, "-o", "--output", type=Path, help="folder; default: results/bench/<profile>")
     add(doctor, "--profile", help="profile to look at; default: quick, or ACRLLS_PROFILE")

@@ -127,7 +127,6 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["reproduce", "--profile", "fast"], "profile 'fast' does not exist"),
         (["doctor", "--profile", "fast"], "profile 'fast' does not exist"),
         (["bench", "--images", "0"], "0 images; it takes 40 at least"),
-        (["bench", "--quick", "--profile", "paper"], "leave --profile out"),
         (["bench", "--profile", "quick", "-o", cli.__file__], "is a file; it must be a folder"),
         (["reproduce", "--data", "x", "--variants", "baseline"], "leave out --variants"),
         (["reproduce", "--data", "x", "-p", "data", "y"], "leave out --variants and -p data"),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import nbformat
 
-from acrlls.book.sections import ENVIRONMENT, stderr, versions
+from acrlls.backend import versions
+from acrlls.book.sections import ENVIRONMENT, stderr
 from acrlls.store import write_text
 
 _CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<verdict>.+?[.])( (?P<more>.+))?", re.DOTALL)

@@ -5,26 +5,20 @@ from (:func:`states`).
 """
 
 import ast
-import contextlib
 import os
-import platform
 import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from acrlls.backend import versions
 from acrlls.config import PROJECT, UserError, configure, environment_path, hint
 from acrlls.store import digest, disk_told, file_digest, files_below, read_json
 
 NOTEBOOKS = PROJECT / "notebooks"
-PACKAGES = (
-    *("keras", "tensorflow", "jax", "torch", "openvino", "numpy", "scipy", "pandas"),
-    *("scikit-learn", "matplotlib", "pillow", "jupyter-book", "papermill"),
-)
 _SHARP = "--InlineBackend.figure_formats={'svg'}"  # on every screen and in print
 ENVIRONMENT = ("ACRLLS_PROFILE", "ACRLLS_DATA", "ACRLLS_ENGINE", "KERAS_BACKEND")
 
@@ -209,16 +203,6 @@ def _kernel_manager(log: Path):
                 await super().start_kernel(**options, stdout=file, stderr=file)
 
     return ThisPython
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of what can change a page, Python first."""
-    found = {"Python": platform.python_version()}
-    for name in PACKAGES:
-        for wheel in (name, f"{name}-cpu"):
-            with contextlib.suppress(metadata.PackageNotFoundError):
-                found.setdefault(name, metadata.version(wheel))
-    return found
 
 
 def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> list[str]:

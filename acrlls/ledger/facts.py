@@ -162,7 +162,7 @@ def _parts(facts: Facts) -> pd.DataFrame:
 
 def _bounds(facts: Facts) -> pd.DataFrame:
     frame = paper.confusion_bounds(facts.numbers).T
-    return frame.set_axis([f"{true}.{predicted}" for true, predicted in frame.columns], axis=1)
+    return frame.set_axis(frame.columns.map(".".join), axis=1)
 
 
 def _right(facts: Facts) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
 import acrlls
 from acrlls.config import Config, UserError
@@ -50,24 +49,6 @@ def fold(model, images) -> tuple[np.ndarray, float]:
     lls.set_weights([np.ones_like(scales)])
     after = np.asarray(model.predict_on_batch(images))
     return scales, float(np.abs(after - before).max())
-
-
-def one_by_one(run: Run) -> pd.DataFrame:
-    """What happens on the test images if the scale of one class is put back to one."""
-    scales = run.best_scales(run.manifest["selected_phase"]).to_numpy()
-    test = run.predictions("test")
-    before = test.logits / scales
-    ones = np.where(np.eye(len(scales)), 1, scales)
-    rows = {
-        "scale": scales,
-        "negative logits": (before < 0).mean(axis=0),
-        "mean probability, scale one": [
-            softmax(before * s, axis=1)[:, k].mean() for k, s in enumerate(ones)
-        ],
-        "mean probability, learned": test.probabilities.mean(axis=0),
-        "share of labels": np.bincount(test.labels, minlength=len(scales)) / len(test.labels),
-    }
-    return pd.DataFrame(rows, index=list(run.class_names))
 
 
 def finding(scales, largest: float, real: Sequence[Run], title: str) -> str:

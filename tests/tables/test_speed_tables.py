@@ -60,7 +60,7 @@ def test_the_set_up_names_images_and_machine_and_warns_of_a_trial(paper):
     said = speed.setup(result)
     assert "1,000 real radiographs of 224 px (699 to train on)" in said and "trial" not in said
     trial = {**result, "train": 100, "config": {**result["config"], "data": "phantom"}}
-    assert "on TensorFlow; OpenVINO 20" in said
+    assert "on tensorflow; openvino 20" in said
     said = speed.setup(trial)
     assert "phantoms" in said and "With 4 batches an epoch this record is a trial" in said
 
@@ -102,10 +102,10 @@ def test_more_images_cost_in_proportion_and_more_grid_points_only_the_head(paper
 
 
 def test_recorded_costs_are_within_what_the_page_says_of_them():
-    times, workers = speed.ten_times(), speed.shared()
-    assert times.loc["peak memory in MB"].drop("ratio").max() < 2000
-    assert times.ratio["seconds in epochs"] < 10
-    assert workers["times as fast"].iloc[0] == 1 and len(workers) == 5
+    times = pd.read_csv(speed.SCALE / "images.csv")
+    assert times["peak memory in MB"].max() < 2000
+    assert times["seconds in epochs"].iloc[1] < 10 * times["seconds in epochs"].iloc[0]
+    assert len(pd.read_csv(speed.SCALE / "workers.csv")) == 5
 
 
 def test_a_row_a_recorded_machine_has_the_ratios_of_its_own_hours(paper):

@@ -98,10 +98,3 @@ def test_the_gain_of_phase_2_is_the_difference_of_the_accuracies():
     run = finished()
     one, two, gain = training.accuracies([], run, 20)["phantom"]
     assert gain == pytest.approx(two - one) and gain > 0
-
-
-def test_scales_are_put_back_one_by_one():
-    rows = scales.one_by_one(finished())
-    assert rows.loc["well", "mean probability, scale one"] == pytest.approx(
-        rows.loc["well", "mean probability, learned"]
-    )
