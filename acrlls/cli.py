@@ -10,13 +10,14 @@ import dataclasses
 import inspect
 import json
 import os
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
 
 import acrlls
 from acrlls import book
-from acrlls.config import Config, UserError, configure, configure_from, hint, profiles
+from acrlls.config import PROJECT, Config, UserError, configure, configure_from, hint, profiles
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
 SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
@@ -173,7 +174,6 @@ def bench(options) -> None:
 
     Two epochs a phase, with fresh views; 1,000 images of 224 px take about 40 minutes on two cores.
     """
-    from acrlls import bench as room
     from acrlls.tables import speed
 
     given = {"phase1_epochs": 2, "phase2_epochs": 2, "views": None}
@@ -186,7 +186,9 @@ def bench(options) -> None:
     folder = (options.output or speed.RECORDS / Path(profile).stem).absolute()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"the output {folder} is a file; it must be a folder")
-    room.bench(config, options.images, folder)
+    if not (script := PROJECT / "results" / "bench.py").exists():
+        raise UserError("the benchmark needs a checkout of the project")
+    runpy.run_path(str(script))["bench"](config, options.images, folder)
     hours = speed.hours(*speed.load(folder))
     print(speed.shown(hours).to_string(), speed.finding(hours, config.batchnorm), sep="\n")
 

@@ -20,7 +20,7 @@ ROWS = (
     {"data", "figures", "method", "paper", "phantom"},
     {"training"},
     {"runs"},
-    {"bench", "ledger", "tables"},
+    {"ledger", "tables"},
     {"book"},
     {"cli", "doctor"},
 )
