@@ -18,8 +18,9 @@ from scipy.stats import rankdata
 from acrlls import paper
 from acrlls.calibration import holm, noise_floor
 from acrlls.ledger import chance
+from acrlls.ledger import verdicts as V
 from acrlls.ledger.chance import BINNINGS
-from acrlls.ledger.facts import DEPENDS, LOWER, NOISE, STANDS_OUT, Facts, how_many, listed
+from acrlls.ledger.facts import Facts, how_many, listed
 from acrlls.ledger.follows import sentence, value
 from acrlls.paper import CLASSES, MODELS
 from acrlls.tables.seeds import spread
@@ -136,8 +137,8 @@ def stand_out(facts: Facts) -> pd.Series:
 def verdict_of_readings(below: int, above: int, readings: int) -> str:
     """The verdict on a value that is lower and higher than noise in so many readings."""
     if max(below, above) == readings:
-        return LOWER if below else STANDS_OUT
-    return DEPENDS if below or above else NOISE
+        return V.LOWER if below else V.STANDS_OUT
+    return V.DEPENDS if below or above else V.NOISE
 
 
 def ece_noise(facts, claim, model: str, name: str = "sum"):
@@ -228,3 +229,6 @@ def exceeds_seeds(facts, claim, of: str, changes: list, says: str):
         f"{sentence(facts, says)} {change}; {what} by up to {limit} in 95 % of cases "
         f"({how_many(runs)})."
     )
+
+
+CHECKS = (ece_noise, gap_noise, accuracy_noise, exceeds_seeds)

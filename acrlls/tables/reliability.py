@@ -7,9 +7,8 @@ from scipy.stats import binomtest
 from acrlls import calibration
 from acrlls.calibration import METHODS
 from acrlls.data import batch, load_data
-from acrlls.tables.compare import mean_of
 from acrlls.tables.recorded import probabilities
-from acrlls.tables.words import error, listed, number, part_of, percent
+from acrlls.tables.words import error, number, part_of, percent
 
 ALPHA = 0.05
 HEADINGS = {
@@ -49,14 +48,6 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
         f"interval holds {middle}; that of the lowest share is {percent(least.low, 1)} to "
         f"{percent(least.high, 1)}. A run gives {' to '.join(map(str, n))} such answers."
     )
-
-
-def which(run, real, bins: int) -> str:
-    """Which run the page shows, its ECE and that of the others."""
-    ours, *others = [mean_of([r], bins=bins)[-1] for r in real or [run]]
-    said = f"This page shows one run of {1 + len(others)}, with seed {run.config.seed}, whose"
-    rest = f"; the others have {listed(map(error, sorted(others)))}" if others else ""
-    return f"{said} mean class-wise ECE is {error(ours)}{rest}."
 
 
 def floors(run, several_bins, resamples: int) -> dict[int, pd.DataFrame]:

@@ -125,6 +125,8 @@ def test_a_whole_number_of_bins_may_be_of_any_kind(bins):
         (["mass"], "bins is 'mass'; it must be a whole number from 1"),
         ([15, "mass"], "strategy is 'mass'; choose one of: uniform, quantile"),
         ([True], "bins is True"),
+        ([0], "bins is 0"),
+        ([2.5], "bins is 2.5"),
         ([None], "bins is None"),
         ([np.inf], "bins is inf"),
         ([[5, 10]], "bins is"),

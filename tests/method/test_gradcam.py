@@ -217,9 +217,3 @@ def test_masks_of_any_size_are_brought_to_the_size_of_the_images():
     assert masks.shape == (2, 16, 16) and masks.dtype == bool
     assert masks.mean(axis=(1, 2)) == pytest.approx([0.5, 0.0])
     assert masks[0, :, :7].all() and not masks[0, :, 9:].any()
-
-
-def test_even_heat_lies_in_a_mask_as_much_as_the_mask_covers():
-    mask = np.zeros((1, 8, 8), bool)
-    mask[0, :2] = True
-    assert gradcam.lung_share(np.ones((1, 8, 8)), mask) == pytest.approx(mask.mean(axis=(1, 2)))

@@ -1,7 +1,5 @@
 """Sentences of sections 6 to 9, and the tables behind them."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,17 +70,6 @@ def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
     for runs, where in ([97, 98], "every run"), ([80, 70], "no run"), ([97, 80], "1 of 2 runs"):
         said = reliability.near([sure(right, 100) for right in runs])
         assert f"; in {where} the share agrees" in said
-
-
-def test_a_page_that_shows_one_run_gives_the_errors_of_all(monkeypatch):
-    found = iter([0.02, 0.05, 0.03, 0.04])
-    monkeypatch.setattr(reliability, "mean_of", lambda runs, bins: [next(found)])
-    run = SimpleNamespace(config=SimpleNamespace(seed=4))
-    said = "one run of 3, with seed 4, whose mean class-wise ECE is 0.020; the others have 0.030, "
-    assert f"{said}0.050." in reliability.which(run, [run] * 3, 15)
-    assert reliability.which(run, [], 15).endswith(
-        "one run of 1, with seed 4, whose mean class-wise ECE is 0.040."
-    )
 
 
 def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibration():
