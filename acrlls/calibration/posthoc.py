@@ -6,13 +6,6 @@ gives ``predict_proba(logits)``. Logits are what enters the softmax, ``(n, class
 In the order of freedom, the methods fit nothing (prior correction), 1 number (temperature), 2
 (entropy-based temperature), 2 a class (vector), classes² + classes (matrix), or a step function a
 class (histogram, isotonic). More freedom follows the sampling noise of the validation images too.
-
-References:
-    - [1] B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass
-      probability estimates", KDD 2002 (isotonic regression, one class against the rest, then
-      normalised).
-    - [2] B. Zadrozny, C. Elkan, "Obtaining calibrated probability estimates from decision trees and
-      naive Bayesian classifiers", ICML 2001 (histogram binning).
 """
 
 from __future__ import annotations
@@ -36,7 +29,7 @@ from acrlls.calibration.scaling import (
 
 
 class OneVersusRest(Recalibrator):
-    """A function of each class's own probability, then rows normalised [1].
+    """A function of each class's own probability, then rows normalised [Zadrozny 2002].
 
     A row in which every class gets 0 keeps the model's probabilities. A probability may become
     exactly 0; a single such label then makes the log-likelihood as bad as it can be.
@@ -59,7 +52,7 @@ class OneVersusRest(Recalibrator):
 
 
 class IsotonicRegressions(OneVersusRest):
-    """For each class the non-decreasing function of its probability of least squared error [1]."""
+    """For each class the non-decreasing function of least squared error [Zadrozny 2002]."""
 
     def _map(self, scores, hits, weight):
         from sklearn.isotonic import IsotonicRegression  # not above: it loads pandas
@@ -70,7 +63,7 @@ class IsotonicRegressions(OneVersusRest):
 
 class HistogramBinning(OneVersusRest):
     """For each class the share of its label in the bin of its probability, one of ``bins`` of about
-    equal count; ties stay together [2].
+    equal count; ties stay together [Zadrozny 2001].
     """
 
     def __init__(self, bins: int = 15):

@@ -1,4 +1,5 @@
-"""Every claim of the paper, what checks it, and what came out."""
+"""Every claim of the paper, what checks it, and what came out; names with years in brackets are
+entries of ``book/references.bib``."""
 
 from acrlls.ledger import page
 from acrlls.ledger.facts import WEIGHTS, Facts

@@ -3,10 +3,6 @@
 What the paper leaves open, the kind and number of its bins and the shape of its scores, is a
 *reading*; there are 24.  The evidence counts those under which a value is more than noise.  Holm's
 correction runs over all classes and models, both tails, within each reading.
-
-References:
-    - [1] M. Clark et al., "The Schaake shuffle: a method for reconstructing space-time variability
-      in forecasted precipitation and temperature fields", Journal of Hydrometeorology 5, 2004.
 """
 
 from functools import cache
@@ -60,7 +56,7 @@ def floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
     """ECE under perfect calibration by (class or ``"sum"``, shape), ``(draws, binnings)``.
 
     The classes hang together, as an image of one is not of another.  How much is not published, so
-    for their sum the draws are put together in the order of those of a recorded Proposed [1].
+    for their sum draws are put together in the order of those of a recorded Proposed [Clark 2004].
     """
     found = {key: np.concatenate(errors) for key, errors in simulated(facts).items()}
     p = facts.runs_of("Proposed")[0][0].predictions("test").probabilities

@@ -1,12 +1,8 @@
-"""Where in an image a class comes from: Grad-CAM on any Keras backend (Section IV-E).
+"""Where in an image a class comes from: Grad-CAM [Selvaraju 2017] on any backend (Section IV-E).
 
 Keras 3 has no gradient function of its own.  So the network is cut at a layer and a weight that is
 zero is added to its activations: one step of plain gradient descent on minus the class's logit, in
 which nothing else learns, leaves in that weight the logit's gradient.
-
-Reference:
-    R. R. Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
-    localization", ICCV 2017.
 """
 
 import keras
