@@ -1,4 +1,4 @@
-"""Sections: the notebooks, found, run through papermill, and told fresh from stale.
+"""Sections and exercises: found, run through papermill, written for students, told fresh or stale.
 
 A section is *fresh* when its executed notebook carries the digest of everything that it was made
 from (:func:`states`).
@@ -89,6 +89,35 @@ def all_sections(folder: Path | None = None, suffix: str = ".ipynb") -> list[Sec
         hint = "sections need a checkout of the project, `pip install -e .` in it"
         raise UserError(f"no notebooks in {folder}; {hint}")
     return found
+
+
+def all_exercises() -> list[Section]:
+    """All exercises in the order of their numbers; a :class:`UserError` where there are none."""
+    return all_sections(PROJECT / "book" / "exercises", ".md")
+
+
+def write_student(exercise: Section, path: Path) -> Path:
+    """Write the student's notebook; equal sources give equal files.
+
+    Cells tagged ``solution`` become empty ones, and those tagged ``wrong``, mistakes that the check
+    must refuse, are left out. Another file, which may hold a student's work, is a `UserError`.
+    """
+    from nbformat import v4
+
+    cells = []
+    for cell in exercise.cells:
+        tags = cell.metadata.get("tags", [])
+        source = "# Your answer here\n" if "solution" in tags else cell.source
+        new = v4.new_code_cell if cell.cell_type == "code" else v4.new_markdown_cell
+        if "wrong" not in tags:
+            cells.append(new(source, id=f"cell-{len(cells)}"))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    text = v4.writes(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})) + "\n"
+    if path.exists() and path.read_bytes() != text.encode():
+        raise UserError(f"{path} has been edited; move or delete it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
 
 
 def find(name: str, known: list[Section] | None = None, kind: str = "section") -> Section:

@@ -10,7 +10,6 @@ class (histogram, isotonic). More freedom follows the sampling noise of the vali
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -29,7 +28,8 @@ from acrlls.calibration.scaling import (
 
 
 class OneVersusRest(Recalibrator):
-    """A function of each class's own probability, then rows normalised [Zadrozny 2002].
+    """A function of each class's own probability, fitted by ``_map``, then rows normalised
+    [Zadrozny 2002].
 
     A row in which every class gets 0 keeps the model's probabilities. A probability may become
     exactly 0; a single such label then makes the log-likelihood as bad as it can be.
@@ -39,10 +39,6 @@ class OneVersusRest(Recalibrator):
         self._refuse_absent(z, y)
         pairs = zip(softmax(z, axis=1).T, one_hot(y, z.shape[1]).T, strict=True)
         self._maps = [self._map(scores, hits, weight) for scores, hits in pairs]
-
-    @abc.abstractmethod
-    def _map(self, scores, hits, weight) -> Callable:
-        """The function from scores ``(n,)`` to probabilities ``(n,)``, fitted."""
 
     def _transform(self, z):
         p = softmax(z, axis=1)

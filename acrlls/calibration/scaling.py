@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import warnings
 
 import numpy as np
@@ -14,8 +13,9 @@ from acrlls.calibration.scores import losses
 LIMITS = (0.01, 100.0)  # of a temperature
 
 
-class Recalibrator(abc.ABC):
-    """What every method has; ``classes`` is None before ``fit``."""
+class Recalibrator:
+    """What every method has; ``classes`` is None before ``fit``. A method itself has ``_fit(z, y,
+    weight)`` and ``_transform(z)``, of checked logits."""
 
     classes: int | None = None
 
@@ -57,12 +57,6 @@ class Recalibrator(abc.ABC):
         missing = np.flatnonzero(np.bincount(y, minlength=z.shape[1]) == 0)
         if len(missing):
             raise ValueError(f"class {missing[0]} does not occur; every class needs images here")
-
-    @abc.abstractmethod
-    def _fit(self, z, y, weight): ...
-
-    @abc.abstractmethod
-    def _transform(self, z): ...
 
 
 class PriorCorrection(Recalibrator):
