@@ -23,7 +23,7 @@ _HOME = {
     "run_all": "runs",
     "tune": "runs",
 }
-_ROOMS = {"bench", "book", "calibration", "config", "data", "figures", "ledger", "method", "paper"}
+_ROOMS = {"book", "calibration", "config", "data", "figures", "ledger", "method", "paper"}
 _ROOMS |= {"phantom", "runs", "store", "tables", "training"}
 
 __all__ = [*_HOME, *sorted(_ROOMS)]

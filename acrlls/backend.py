@@ -2,7 +2,9 @@
 
 import contextlib
 import importlib
+import importlib.metadata
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +12,10 @@ from typing import Any
 from acrlls.config import UserError
 
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"  # of no effect where TensorFlow is built without oneDNN
+PACKAGES = (
+    "acrlls keras tensorflow tensorflow-cpu jax torch openvino numpy scipy pandas scikit-learn "
+)
+PACKAGES += "matplotlib pillow jupyter-book papermill"
 _set_here: set[str] = set()
 
 
@@ -51,6 +57,15 @@ def lazy_door(room: str, **modules: str) -> tuple[Callable[[str], Any], list[str
         return getattr(importlib.import_module(f"{room}.{homes[name]}"), name)
 
     return get, list(homes)
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what can change a result or a page, Python first."""
+    found = {"Python": platform.python_version()}
+    for name in PACKAGES.split():
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def environment_as_found() -> dict[str, str]:

@@ -10,13 +10,14 @@ import dataclasses
 import inspect
 import json
 import os
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
 
 import acrlls
 from acrlls import book
-from acrlls.config import Config, UserError, configure, configure_from, hint, profiles
+from acrlls.config import PROJECT, Config, UserError, configure, configure_from, hint, profiles
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
 SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
@@ -173,25 +174,21 @@ def bench(options) -> None:
 
     Two epochs a phase, with fresh views; 1,000 images of 224 px take about 40 minutes on two cores.
     """
-    from acrlls import bench as room
     from acrlls.tables import speed
 
     given = {"phase1_epochs": 2, "phase2_epochs": 2, "views": None}
     profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
-    if (images := options.images) < 40:
-        raise UsageError(f"{images} images; it takes 40 at least")
-    if options.quick and options.profile:
-        raise UsageError("--quick has a profile of its own; leave --profile out")
-    if options.quick:
-        profile, images = "quick", 160
-        given |= {"data": "phantom", "phantom_images": 160}
+    if options.images < 40:
+        raise UsageError(f"{options.images} images; it takes 40 at least")
     given |= _values(options.parameters, SETTINGS, "bench")
     # None asks for a fresh view every epoch here
     config = _usage(configure, profile, **given).replace(views=given["views"])
     folder = (options.output or speed.RECORDS / Path(profile).stem).absolute()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"the output {folder} is a file; it must be a folder")
-    room.bench(config, images, folder)
+    if not (script := PROJECT / "results" / "bench.py").exists():
+        raise UserError("the benchmark needs a checkout of the project")
+    runpy.run_path(str(script))["bench"](config, options.images, folder)
     hours = speed.hours(*speed.load(folder))
     print(speed.shown(hours).to_string(), speed.finding(hours, config.batchnorm), sep="\n")
 
@@ -257,7 +254,6 @@ def _arguments(add) -> None:
     add(claims, "--evidence", **flag, help="show the arithmetic as well")
     add(bench, "-p", **pair, help="a setting, such as `phase2_epochs 3`; may be repeated")
     add(bench, "--profile", help="default: paper where ACRLLS_DATA is set, else quick")
-    add(bench, "--quick", **flag, help="a few phantoms, to see that it works; some minutes")
     add(bench, "--images", type=int, default=1000, help="images that are drawn; default: 1000")
     add(bench, "-o", "--output", type=Path, help="folder; default: results/bench/<profile>")
     add(doctor, "--profile", help="profile to look at; default: quick, or ACRLLS_PROFILE")

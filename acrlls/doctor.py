@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from acrlls.backend import import_keras
-from acrlls.book import versions
+from acrlls.backend import import_keras, versions
 from acrlls.config import Config, UserError, configure, profiles
 from acrlls.data import Dataset, duplicates, load_data, render, split_of
 from acrlls.paper import CLASSES, by_class

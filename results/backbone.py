@@ -12,11 +12,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from source_task import source_task
 
 from acrlls import configure
 from acrlls.data import Augmentation, render, to_input
 from acrlls.method import POOL, SHIPPED_WEIGHTS, build_backbone
-from acrlls.phantom import source_task
 from acrlls.store import digest
 from acrlls.training import Batches, jit_compile
 

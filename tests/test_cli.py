@@ -61,26 +61,6 @@ def test_run_executes_a_section_with_parameters_from_any_folder(notebooks, tmp_p
     assert capsys.readouterr().out == "out_06_calibration.ipynb\n"
 
 
-def test_plain_papermill_does_the_same_from_any_folder(notebooks, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "papermill",
-        str(notebooks / "06_calibration.ipynb"),
-        "out.ipynb",
-        "-p",
-        "bins",
-        "20",
-    ]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
-    assert (
-        nbformat.read(tmp_path / "out.ipynb", as_version=4)
-        .cells[-1]
-        .outputs[0]
-        .text.startswith("20 ")
-    )
-
-
 def test_a_failing_cell_is_shown_and_the_status_is_1(notebooks, capsys):
     assert cli.main(["run", "ablation"]) == 1
     message = capsys.readouterr().err
@@ -127,7 +107,6 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["reproduce", "--profile", "fast"], "profile 'fast' does not exist"),
         (["doctor", "--profile", "fast"], "profile 'fast' does not exist"),
         (["bench", "--images", "0"], "0 images; it takes 40 at least"),
-        (["bench", "--quick", "--profile", "paper"], "leave --profile out"),
         (["bench", "--profile", "quick", "-o", cli.__file__], "is a file; it must be a folder"),
         (["reproduce", "--data", "x", "--variants", "baseline"], "leave out --variants"),
         (["reproduce", "--data", "x", "-p", "data", "y"], "leave out --variants and -p data"),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import nbformat
 
-from acrlls.book.sections import ENVIRONMENT, stderr, versions
+from acrlls.backend import versions
+from acrlls.book.sections import ENVIRONMENT
 from acrlls.store import write_text
 
 _CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<verdict>.+?[.])( (?P<more>.+))?", re.DOTALL)
@@ -96,21 +97,20 @@ def _shown(notebook, tag: str):
 
 
 def status_page(executed: dict, given: dict) -> str:
-    """Markdown of the page on the build: time and outcome of each section, settings, versions."""
+    """Markdown of the page on the build: time and settings of each section, versions."""
     rows, total = [], 0.0
     for section, notebook in executed.items():
-        note, lines = notebook.metadata["acrlls"], len(stderr(notebook))
-        outcome = f"{lines} message{'s' * (lines > 1)} on standard error" if lines else "passed"
+        note = notebook.metadata["acrlls"]
         values = ", ".join(f"`{k}={v}`" for k, v in given[section].items()) or "as the profile says"
         link = f"[{section.title}]({section.name})"
-        rows.append(f"| {link} | {outcome} | {values} | {note.seconds:,.0f} s | {note.finished} |")
+        rows.append(f"| {link} | {values} | {note.seconds:,.0f} s | {note.finished} |")
         total += note.seconds
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
-    installed = {**versions(), "System": system}
     # The last part alone: a folder's whole path says more than a published page should.
     chosen = {f"`{n}`": Path(os.environ.get(n, "")).name or "not set" for n in ENVIRONMENT}
-    lists = ["\n".join(f"| {k} | {v} |" for k, v in found.items()) for found in (installed, chosen)]
-    return _STATUS.format("\n".join(rows), total, *lists)
+    made = {**versions(), "System": system, **chosen}
+    made = "\n".join(f"| {name} | {value} |" for name, value in made.items())
+    return _STATUS.format("\n".join(rows), total, made)
 
 
 _STATUS = """# Status of this build
@@ -120,20 +120,14 @@ fails ends the build. The time of a section includes the training of the runs th
 to ask for, and waiting for runs that another section was training. Sections are executed several at
 once, so a build takes less than the sum of their times.
 
-| Section | Outcome | Parameters | Time | Executed |
-|---|---|---|---|---|
+| Section | Parameters | Time | Executed |
+|---|---|---|---|
 {}
-| All | | | {:,.0f} s | |
+| All | | {:,.0f} s | |
 
-## Versions
+## Made with
 
-| Package | Version |
-|---|---|
-{}
-
-## Choices from the environment
-
-| Variable | Value |
+| Package or variable | Version or value |
 |---|---|
 {}
 """

@@ -1,30 +1,24 @@
-"""Sections: the notebooks, found, run through papermill, and told fresh from stale.
+"""Sections and exercises: found, run through papermill, written for students, told fresh or stale.
 
 A section is *fresh* when its executed notebook carries the digest of everything that it was made
 from (:func:`states`).
 """
 
 import ast
-import contextlib
 import os
-import platform
 import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from acrlls.config import PROJECT, UserError, configure, hint
+from acrlls.backend import versions
+from acrlls.config import PROJECT, UserError, configure, environment_path, hint
 from acrlls.store import digest, disk_told, file_digest, files_below, read_json
 
 NOTEBOOKS = PROJECT / "notebooks"
-PACKAGES = (
-    *("keras", "tensorflow", "jax", "torch", "openvino", "numpy", "scipy", "pandas"),
-    *("scikit-learn", "matplotlib", "pillow", "jupyter-book", "papermill"),
-)
 _SHARP = "--InlineBackend.figure_formats={'svg'}"  # on every screen and in print
 ENVIRONMENT = ("ACRLLS_PROFILE", "ACRLLS_DATA", "ACRLLS_ENGINE", "KERAS_BACKEND")
 
@@ -95,6 +89,35 @@ def all_sections(folder: Path | None = None, suffix: str = ".ipynb") -> list[Sec
         hint = "sections need a checkout of the project, `pip install -e .` in it"
         raise UserError(f"no notebooks in {folder}; {hint}")
     return found
+
+
+def all_exercises() -> list[Section]:
+    """All exercises in the order of their numbers; a :class:`UserError` where there are none."""
+    return all_sections(PROJECT / "book" / "exercises", ".md")
+
+
+def write_student(exercise: Section, path: Path) -> Path:
+    """Write the student's notebook; equal sources give equal files.
+
+    Cells tagged ``solution`` become empty ones, and those tagged ``wrong``, mistakes that the check
+    must refuse, are left out. Another file, which may hold a student's work, is a `UserError`.
+    """
+    from nbformat import v4
+
+    cells = []
+    for cell in exercise.cells:
+        tags = cell.metadata.get("tags", [])
+        source = "# Your answer here\n" if "solution" in tags else cell.source
+        new = v4.new_code_cell if cell.cell_type == "code" else v4.new_markdown_cell
+        if "wrong" not in tags:
+            cells.append(new(source, id=f"cell-{len(cells)}"))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    text = v4.writes(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})) + "\n"
+    if path.exists() and path.read_bytes() != text.encode():
+        raise UserError(f"{path} has been edited; move or delete it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
 
 
 def find(name: str, known: list[Section] | None = None, kind: str = "section") -> Section:
@@ -189,12 +212,13 @@ def _kernel_manager(log: Path):
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
 
+    for name in ("DATA", "PROFILE", "STORE"):
+        environment_path(f"ACRLLS_{name}")  # the kernel starts in another folder
     environment = {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])),
         "IPYTHONDIR": str(log.parent / "ipython"),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        **_absolute_paths(),
     }
 
     class ThisPython(AsyncKernelManager):
@@ -208,26 +232,6 @@ def _kernel_manager(log: Path):
                 await super().start_kernel(**options, stdout=file, stderr=file)
 
     return ThisPython
-
-
-def _absolute_paths() -> dict[str, str]:
-    """The variables that name a file or a folder, for a process that starts in another folder."""
-    found = {f"ACRLLS_{n}": os.environ.get(f"ACRLLS_{n}", "") for n in ("DATA", "PROFILE", "STORE")}
-    if found["ACRLLS_DATA"] in ("phantom", "kaggle"):
-        del found["ACRLLS_DATA"]
-    if not found["ACRLLS_PROFILE"].endswith((".yml", ".yaml")):
-        del found["ACRLLS_PROFILE"]
-    return {name: str(Path(v).expanduser().absolute()) for name, v in found.items() if v}
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of what can change a page, Python first."""
-    found = {"Python": platform.python_version()}
-    for name in PACKAGES:
-        for wheel in (name, f"{name}-cpu"):
-            with contextlib.suppress(metadata.PackageNotFoundError):
-                found.setdefault(name, metadata.version(wheel))
-    return found
 
 
 def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> list[str]:

@@ -5,7 +5,8 @@ Everything takes probabilities ``p`` of shape ``(n, classes)`` whose rows sum to
 rest over all n images; their ``"mean"``; or the ``"top_label"``, the predicted class. ``strategy``
 is ``"uniform"`` for bins of equal width or ``"quantile"`` for bins of equal count.
 
-Imports nothing of the rest of the package, and no Keras.
+Imports nothing of the rest of the package, and no Keras. Names with years in brackets, such as
+[Guo 2017], are entries of ``book/references.bib``.
 """
 
 from acrlls.calibration import populations

@@ -1,8 +1,4 @@
-"""Is one model calibrated worse than another on the same images?  A permutation test [1].
-
-References:
-    - [1] P. Good, "Permutation, parametric and bootstrap tests of hypotheses", Springer, 2005.
-"""
+"""Is one model calibrated worse than another on the same images? A permutation test [Good 2005]."""
 
 from __future__ import annotations
 

@@ -1,16 +1,8 @@
 """Calibration errors: binned, debiased and smooth.
 
-Bins are closed on the right, ``(a, b]``, as in [1] and scikit-learn's ``calibration_curve``; a
-score of 0 is in the first bin and of 1 in the last. The paper gives neither the number of bins nor
-their kind; 15 of equal width is our choice.
-
-References:
-    - [1] C. Guo et al., "On calibration of modern neural networks", ICML 2017.
-    - [2] M. Kull et al., "Beyond temperature scaling", NeurIPS 2019 (class-wise ECE).
-    - [3] M. P. Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning",
-      AAAI 2015 (maximum calibration error).
-    - [4] A. Kumar, P. Liang, T. Ma, "Verified uncertainty calibration", NeurIPS 2019.
-    - [5] J. Błasiok, P. Nakkiran, "Smooth ECE", ICLR 2024.
+Bins are closed on the right, ``(a, b]``, as in [Guo 2017] and scikit-learn's ``calibration_curve``;
+a score of 0 is in the first bin and of 1 in the last. The paper gives neither the number of bins
+nor their kind; 15 of equal width is our choice.
 """
 
 from __future__ import annotations
@@ -25,13 +17,13 @@ MESH = 1 << 12  # cells of [0, 1] on which the smooth ECE is computed
 
 
 def ece(p, y, bins: int = 15, strategy: str = "uniform", *, of: str = "top_label"):
-    """Expected calibration error: sum over bins of count/n · ``|frequency - mean score|`` [1].
+    """Expected calibration error [Guo 2017]: sum of count/n · ``|frequency - mean score|`` of bins.
 
     Of probabilities ``p``, ``(n, classes)``, and labels ``y``, ``(n,)``. ``strategy`` is
     ``"uniform"`` for bins of equal width on [0, 1], ``"quantile"`` for bins of about equal count
     (ties stay together, so that some may be empty). ``of`` is ``"top_label"`` for the predicted
-    class, ``"classes"`` for each class against the rest over all images [2], ``"mean"`` for the
-    mean over the classes. Gives a float in [0, 1], or ``(classes,)`` for the classes; bad
+    class, ``"classes"`` for each class against the rest over all images [Kull 2019], ``"mean"`` for
+    the mean over the classes. Gives a float in [0, 1], or ``(classes,)`` for the classes; bad
     probabilities or labels (the message names the row) and settings are a ``ValueError``.
 
     Perfect calibration does not give 0 on a finite sample: see :func:`noise_floor`.
@@ -45,7 +37,7 @@ def classwise_ece(p, y, bins: int = 15, strategy: str = "uniform") -> np.ndarray
 
 
 def mce(p, y, bins: int = 15, strategy: str = "uniform", *, of: str = "top_label"):
-    """Maximum calibration error: the largest ``|frequency - mean score|`` of a bin [3].
+    """Maximum calibration error: the largest ``|frequency - mean score|`` of a bin [Naeini 2015].
 
     A bin of one image counts as much as any other, so that it is mostly sampling noise where bins
     hold few images. Arguments and result as in :func:`ece`.
@@ -54,7 +46,7 @@ def mce(p, y, bins: int = 15, strategy: str = "uniform", *, of: str = "top_label
 
 
 def debiased_ece(p, y, bins: int = 15, strategy: str = "uniform", *, of: str = "top_label"):
-    """Debiased l2 calibration error [4]; arguments and result as in :func:`ece`.
+    """Debiased l2 calibration error [Kumar 2019]; arguments and result as in :func:`ece`.
 
     With c_b the mean score, a_b the frequency and n_b the count of bin b, it is the root of
 
@@ -67,7 +59,7 @@ def debiased_ece(p, y, bins: int = 15, strategy: str = "uniform", *, of: str = "
 
 
 def smooth_ece(p, y, *, of: str = "top_label"):
-    """Smooth ECE [5]: no bins, and a bandwidth that the data choose; ``of`` as in :func:`ece`.
+    """Smooth ECE [Błasiok 2024]: no bins, a bandwidth from the data; ``of`` as in :func:`ece`.
 
     The residuals (label - score), each at its score, are smoothed over [0, 1] by a Gaussian kernel
     of width s, reflected at both ends. The integral of the absolute value falls as s grows; the

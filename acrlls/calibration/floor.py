@@ -1,9 +1,4 @@
-"""The noise floor: what sampling noise alone makes of a calibration error.
-
-References:
-    - [1] J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and
-      Forecasting 22, 2007 (labels drawn from the probabilities).
-"""
+"""The noise floor: what sampling noise alone makes of a calibration error."""
 
 from __future__ import annotations
 
@@ -80,7 +75,7 @@ def noise_floor(
     strategy: str = "uniform",
     metric: str = "ece",
 ) -> NoiseFloor:
-    """A calibration error when each label is drawn from the probabilities themselves [1].
+    """A calibration error when labels are drawn from the probabilities themselves [Bröcker 2007].
 
     The floor depends on the class, on how sharp the probabilities ``p``, ``(n, classes)``, are, on
     n, and on the bins; an error within it is no evidence of miscalibration. Labels ``y``, ``(n,)``,

@@ -4,23 +4,16 @@ The ECE of a sample is biased upwards, most of all where the true error is small
 images adds the same bias once more, so that a percentile bootstrap misses the truth. Instead, for
 each possible true error t, ask whether a population with the error t would show the observed ECE;
 the interval is the set of all t where it would. Of the many populations with the error t, the one
-that follows from the data is taken, as in hybrid resampling [1]. Two thirds of t are the observed
-gaps of the bins, shrunk as the adaptive lasso does [2] or widened, which suits errors that sit in
-few bins; one third is what the best non-decreasing recalibration of the bins would mend, scaled,
-which suits errors that run through all of them. For the mean over the classes the bins of all
-classes are taken together, with the sampling noise that they share. Which ECEs are "shown" by t is
-decided by the likelihood-ratio order of Feldman and Cousins [3]: near zero the interval becomes an
-upper limit, it is never empty, and at zero the test is that of the noise floor.
+that follows from the data is taken, as in hybrid resampling [Chuang 2000]. Two thirds of t are the
+observed gaps of the bins, shrunk as the adaptive lasso does [Zou 2006] or widened, which suits
+errors that sit in few bins; one third is what the best non-decreasing recalibration of the bins
+would mend, scaled, which suits errors that run through all of them. For the mean over the classes
+the bins of all classes are taken together, with the sampling noise that they share. Which ECEs are
+"shown" by t is decided by the likelihood-ratio order of Feldman and Cousins [Feldman 1998]: near
+zero the interval becomes an upper limit, it is never empty, and at zero the test is that of the
+noise floor.
 
 Its coverage is measured by ``results/coverage/coverage.py`` and recorded beside that script.
-
-References:
-    - [1] C.-S. Chuang, T. L. Lai, "Hybrid resampling methods for confidence intervals", Statistica
-      Sinica 10, 2000.
-    - [2] H. Zou, "The adaptive lasso and its oracle properties", JASA 101, 2006 (exponent 1/2).
-    - [3] G. J. Feldman, R. D. Cousins, "Unified approach to the classical statistical analysis of
-      small signals", Physical Review D 57, 1998.
-    - [4] P. Hall, "Inverting an Edgeworth expansion", Annals of Statistics 11, 1983.
 """
 
 from __future__ import annotations
@@ -190,7 +183,7 @@ def _inverted(held: Bins, label, count, alpha):
         errors, drawn = np.abs(gaps).sum(axis=1), _ece_under(held, gaps, label, count)
         mean, sd = drawn.mean(axis=1)[:, None], np.maximum(drawn.std(axis=1), 1e-12)[:, None]
 
-        def order(value, mean=mean, sd=sd):  # minus twice the log likelihood ratio of normals [3]
+        def order(value, mean=mean, sd=sd):  # minus twice the log likelihood ratio of normals
             return ((value - mean) / sd) ** 2 - np.minimum((value - mean[0]) / sd[0], 0) ** 2
 
         p_value = (1 + (order(drawn) >= order(observed)).sum(axis=1)) / (1 + drawn.shape[1])
@@ -219,7 +212,7 @@ def _accepted(errors, p_value, alpha):
 def populations(held, noise, errors):
     """Gaps of the bins whose sizes sum to each error, ``(errors, bins)``.
 
-    Below the observed ECE the adaptive lasso [2] makes of a gap d with variance v the gap
+    Below the observed ECE the adaptive lasso [Zou 2006] makes of a gap d with variance v the gap
     |d| - c v / |d|^(1/2), or 0. Of several columns, a tenth of the error is spread over all bins by
     their standard errors; without it the interval for the mean held small errors too seldom.
     """
@@ -251,7 +244,7 @@ def _ece_under(held, gaps, label, count):
     """ECEs of samples from each population, ``(populations, resamples)``.
 
     The gap of a bin is drawn from a normal distribution with the first Cornish-Fisher term for its
-    skewness [4], for hits are few where a class is rare. The counts of the bins vary as well.
+    skewness [Hall 1983], for hits are few where a class is rare. The counts of bins vary as well.
     """
     moved = np.sqrt(held.share / held.n) * count
     step = gaps / held.share

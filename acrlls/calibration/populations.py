@@ -10,10 +10,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 
-from acrlls.calibration.binning import binned, columns_of, labels_from
-from acrlls.calibration.checks import check, check_level, one_hot, random, whole_number
+from acrlls.calibration.binning import labels_from
+from acrlls.calibration.checks import random, whole_number
 from acrlls.calibration.posthoc import METHODS
-from acrlls.calibration.resampling import Interval, image_counts
 
 OFFSETS = np.array([0.5, 1.0, 1.7, -1.6])  # of logits: the classes' shares are near the paper's
 WEIGHTS = np.array([1.44, 0.88, 0.52, 3.94])  # class weights that go with these shares
@@ -53,26 +52,3 @@ def draw(p, eta, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
     """A test set: probabilities ``(n, classes)``, and labels ``(n,)`` drawn from their ``eta``."""
     rows = rng.integers(len(p), size=whole_number("n", n))
     return p[rows], labels_from(eta[rows], rng.random(len(rows)))
-
-
-def percentile_interval(
-    p, y, bins=15, strategy="uniform", *, of="classes", level=0.95, resamples=500, seed=0
-) -> Interval:
-    """The percentile bootstrap of the ECE, with the bins kept: **only to show that it fails**.
-
-    Arguments and result are those of :func:`acrlls.calibration.ece_interval`.
-    """
-    p, y = check(p, y)
-    level = check_level(level)
-    scores, targets = columns_of(p, one_hot(y, p.shape[1]), of)
-    held = binned(scores, targets, bins, strategy)
-    # the residuals of each column in its bins, (n, bins), whose sums over images are the gaps
-    pairs = zip(held.where.T, (targets - scores).T, strict=True)
-    residuals = [one_hot(w, held.count.shape[1]) * r[:, None] for w, r in pairs]
-    counts = np.concatenate([np.ones((1, len(y))), *image_counts(y, resamples, seed)])
-    errors = np.array([np.abs(counts @ r).sum(axis=1) for r in residuals]) / len(y)
-    if of == "mean":
-        errors = errors.mean(axis=0, keepdims=True)
-    ends = np.quantile(errors[:, 1:], [(1 - level) / 2, (1 + level) / 2], axis=1)
-    found = np.vstack([errors[:, 0], ends])
-    return Interval(*(found if of == "classes" else found[:, 0].tolist()))

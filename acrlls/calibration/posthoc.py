@@ -6,18 +6,10 @@ gives ``predict_proba(logits)``. Logits are what enters the softmax, ``(n, class
 In the order of freedom, the methods fit nothing (prior correction), 1 number (temperature), 2
 (entropy-based temperature), 2 a class (vector), classes² + classes (matrix), or a step function a
 class (histogram, isotonic). More freedom follows the sampling noise of the validation images too.
-
-References:
-    - [1] B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass
-      probability estimates", KDD 2002 (isotonic regression, one class against the rest, then
-      normalised).
-    - [2] B. Zadrozny, C. Elkan, "Obtaining calibrated probability estimates from decision trees and
-      naive Bayesian classifiers", ICML 2001 (histogram binning).
 """
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -36,7 +28,8 @@ from acrlls.calibration.scaling import (
 
 
 class OneVersusRest(Recalibrator):
-    """A function of each class's own probability, then rows normalised [1].
+    """A function of each class's own probability, fitted by ``_map``, then rows normalised
+    [Zadrozny 2002].
 
     A row in which every class gets 0 keeps the model's probabilities. A probability may become
     exactly 0; a single such label then makes the log-likelihood as bad as it can be.
@@ -47,10 +40,6 @@ class OneVersusRest(Recalibrator):
         pairs = zip(softmax(z, axis=1).T, one_hot(y, z.shape[1]).T, strict=True)
         self._maps = [self._map(scores, hits, weight) for scores, hits in pairs]
 
-    @abc.abstractmethod
-    def _map(self, scores, hits, weight) -> Callable:
-        """The function from scores ``(n,)`` to probabilities ``(n,)``, fitted."""
-
     def _transform(self, z):
         p = softmax(z, axis=1)
         q = np.column_stack([one(s) for one, s in zip(self._maps, p.T, strict=True)])
@@ -59,7 +48,7 @@ class OneVersusRest(Recalibrator):
 
 
 class IsotonicRegressions(OneVersusRest):
-    """For each class the non-decreasing function of its probability of least squared error [1]."""
+    """For each class the non-decreasing function of least squared error [Zadrozny 2002]."""
 
     def _map(self, scores, hits, weight):
         from sklearn.isotonic import IsotonicRegression  # not above: it loads pandas
@@ -70,7 +59,7 @@ class IsotonicRegressions(OneVersusRest):
 
 class HistogramBinning(OneVersusRest):
     """For each class the share of its label in the bin of its probability, one of ``bins`` of about
-    equal count; ties stay together [2].
+    equal count; ties stay together [Zadrozny 2001].
     """
 
     def __init__(self, bins: int = 15):

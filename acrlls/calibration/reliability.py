@@ -1,11 +1,4 @@
-"""Reliability diagrams, prepared for plotting.
-
-References:
-    - [1] J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and
-      Forecasting 22, 2007 (consistency band).
-    - [2] E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
-      JASA 22, 1927.
-"""
+"""Reliability diagrams, prepared for plotting."""
 
 from __future__ import annotations
 
@@ -27,9 +20,9 @@ class Reliability:
     ``titles`` name the panels; ``edges`` of the bins, ``(panels, bins + 1)``. The other arrays are
     ``(panels, bins)``, NaN in a bin whose ``count`` of images is 0: mean ``confidence``;
     ``frequency``, the share of images of the class (top label: predicted rightly), with ``low`` and
-    ``high`` its Wilson interval [2]; ``band_low`` and ``band_high``, where it would lie under
-    perfect calibration [1]. ``ece`` is the error of each panel, ``(panels,)``; ``level`` the
-    coverage of the intervals and of the band.
+    ``high`` its Wilson interval [Wilson 1927]; ``band_low`` and ``band_high``, where it would lie
+    under perfect calibration [Bröcker 2007]. ``ece`` is the error of each panel, ``(panels,)``;
+    ``level`` the coverage of the intervals and of the band.
     """
 
     titles: tuple[str, ...]
@@ -81,7 +74,7 @@ def prepare_reliability(
 
 
 def _wilson(frequency, count, level):
-    """Wilson score interval of a binomial share [2]."""
+    """Wilson score interval of a binomial share [Wilson 1927]."""
     z2 = ndtri((1 + level) / 2) ** 2
     centre = (frequency + z2 / (2 * count)) / (1 + z2 / count)
     half = np.sqrt(z2 * (frequency * (1 - frequency) / count + z2 / (4 * count**2)))

@@ -1,12 +1,4 @@
-"""Resampled images, and tests: the stratified bootstrap, Holm's correction, McNemar's exact test.
-
-References:
-    - [1] B. Efron, R. J. Tibshirani, "An introduction to the bootstrap", Chapman & Hall, 1993.
-    - [2] S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
-      of Statistics 6, 1979.
-    - [3] Q. McNemar, "Note on the sampling error of the difference between correlated proportions
-      or percentages", Psychometrika 12, 1947.
-"""
+"""Resampled images, and tests: stratified bootstrap, Holm's correction, McNemar's exact test."""
 
 from __future__ import annotations
 
@@ -31,7 +23,7 @@ class Interval(NamedTuple):
 def image_counts(y, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """How often each image is drawn, in pieces ``(r, n)``.
 
-    Drawn with replacement within each class, so that the class counts stay as they are [1].
+    Drawn with replacement within each class [Efron 1993], so that class counts stay as they are.
     """
     rng = random(seed)
     members = [np.flatnonzero(y == k) for k in np.unique(y)]
@@ -69,7 +61,7 @@ def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarr
 
 
 def holm(p_values):
-    """Holm's adjusted p-values [2], valid however the tests depend on each other.
+    """Holm's adjusted p-values [Holm 1979], valid however the tests depend on each other.
 
     Takes an array, Series or DataFrame of any shape, all of it one family, and gives the same kind.
     Those at most a are rejected at family-wise level a. NaN stays NaN and does not count.
@@ -93,7 +85,7 @@ def holm(p_values):
 
 
 def mcnemar(won, differ):
-    """Exact two-sided p-value of McNemar's test [3] that two models are equally accurate.
+    """Exact two-sided p of McNemar's test [McNemar 1947] that two models are equally accurate.
 
     ``won`` images only the one model gets right, ``differ`` images exactly one of the two; numbers
     or arrays, as is the result, in (0, 1]; it is 1 where the models differ nowhere.

@@ -1,17 +1,7 @@
-"""Post-hoc methods that map logits to logits, and what every post-hoc method has.
-
-References:
-    - [1] M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the outputs of a classifier to new a
-      priori probabilities: a simple procedure", Neural Computation 14, 2002.
-    - [2] C. Guo et al., "On calibration of modern neural networks", ICML 2017.
-    - [3] S. A. Balanya, J. Maroñas, D. Ramos, "Adaptive temperature scaling for robust calibration
-      of deep neural networks", Neural Computing and Applications 36, 2024.
-    - [4] M. Kull et al., "Beyond temperature scaling", NeurIPS 2019 (ODIR).
-"""
+"""Post-hoc methods that map logits to logits, and what every post-hoc method has."""
 
 from __future__ import annotations
 
-import abc
 import warnings
 
 import numpy as np
@@ -23,8 +13,9 @@ from acrlls.calibration.scores import losses
 LIMITS = (0.01, 100.0)  # of a temperature
 
 
-class Recalibrator(abc.ABC):
-    """What every method has; ``classes`` is None before ``fit``."""
+class Recalibrator:
+    """What every method has; ``classes`` is None before ``fit``. A method itself has ``_fit(z, y,
+    weight)`` and ``_transform(z)``, of checked logits."""
 
     classes: int | None = None
 
@@ -67,15 +58,9 @@ class Recalibrator(abc.ABC):
         if len(missing):
             raise ValueError(f"class {missing[0]} does not occur; every class needs images here")
 
-    @abc.abstractmethod
-    def _fit(self, z, y, weight): ...
-
-    @abc.abstractmethod
-    def _transform(self, z): ...
-
 
 class PriorCorrection(Recalibrator):
-    """Undoes class weights: divides each probability by its class's weight and normalises [1].
+    """Undoes class weights [Saerens 2002]: divides probabilities by them and normalises.
 
     Cross-entropy weighted by w is least at q_k proportional to w_k · p_k, with p the true
     probability; so the logits become z_k - log w_k. Nothing is estimated: ``fit`` may be left out.
@@ -100,7 +85,7 @@ class PriorCorrection(Recalibrator):
 
 
 class TemperatureScaling(Recalibrator):
-    """Divides all logits by the temperature of least negative log-likelihood [2].
+    """Divides all logits by the temperature of least negative log-likelihood [Guo 2017].
 
     The loss is convex in 1/T, and its slope there, mean(sum_k p_k z_k - z_label), is monotone: the
     root is bracketed and found. Where it lies outside 0.01 to 100 (labels separated without error,
@@ -132,7 +117,7 @@ class TemperatureScaling(Recalibrator):
 
 
 class EntropyTemperatureScaling(Recalibrator):
-    """Divides the logits of an image by a temperature that depends on its entropy (HTS of [3]).
+    """Divides an image's logits by a temperature that depends on its entropy, HTS [Balanya 2024].
 
     T(z) = softplus(w · log(H(z) / log K) + b), with H the entropy of softmax(z) in nats and K
     classes, within the limits of :class:`TemperatureScaling`, which is the case w = 0. The search
@@ -164,13 +149,13 @@ class EntropyTemperatureScaling(Recalibrator):
 
 
 class MatrixScaling(Recalibrator):
-    """Multiplies the logits by a matrix and adds a vector, W z + b [2].
+    """Multiplies the logits by a matrix and adds a vector, W z + b [Guo 2017].
 
     W and b, in ``matrix``, ``(classes, classes)``, and ``shift``, ``(classes,)``, have the least
     negative log-likelihood, a convex problem. With a ``penalty`` of at least 0 it is MS-ODIR of
-    [4]: ``penalty`` times the mean square of W off its diagonal and of b are added to the loss. Of
-    several, a stratified cross-validation on the validation images takes the one of least loss, and
-    the greatest where a class has one image; it is ``chosen``.
+    [Kull 2019]: ``penalty`` times the mean square of W off its diagonal and of b are added to the
+    loss. Of several, a stratified cross-validation on the validation images takes the one of least
+    loss, and the greatest where a class has one image; it is ``chosen``.
     """
 
     def __init__(self, penalty: float | tuple[float, ...] = 0.0):
@@ -236,7 +221,7 @@ class MatrixScaling(Recalibrator):
 
 
 class VectorScaling(MatrixScaling):
-    """:class:`MatrixScaling` with a diagonal matrix: a factor and a shift for each class [2]."""
+    """:class:`MatrixScaling` with a diagonal matrix: a factor and a shift a class [Guo 2017]."""
 
     def __init__(self):
         super().__init__()

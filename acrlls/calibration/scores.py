@@ -1,15 +1,4 @@
-"""Scores of a classifier: proper scores with the parts of the Brier score, accuracy, F1 and AUC.
-
-References:
-    - [1] G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly
-      Weather Review 78, 1950.
-    - [2] A. H. Murphy, "A new vector partition of the probability score", Journal of Applied
-      Meteorology 12, 1973.
-    - [3] T. Dimitriadis, T. Gneiting, A. I. Jordan, "Stable reliability diagrams for probabilistic
-      classifiers", PNAS 118, 2021 (CORP).
-    - [4] J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a ROC curve",
-      Radiology 143, 1982.
-"""
+"""Scores of a classifier: proper scores with the parts of the Brier score, accuracy, F1 and AUC."""
 
 from __future__ import annotations
 
@@ -23,7 +12,7 @@ from acrlls.calibration.checks import check, check_names, one_hot
 
 
 def brier_score(p, y) -> float:
-    """Multi-class Brier score in its first form [1]: mean of sum_k (p_k - [y = k])², in [0, 2]."""
+    """Brier score in its first form [Brier 1950]: mean of sum_k (p_k - [y = k])², in [0, 2]."""
     return float(classwise_brier(p, y).sum())
 
 
@@ -47,7 +36,8 @@ class BrierParts(NamedTuple):
 
 
 def brier_parts(p, y) -> BrierParts:
-    """Reliability, resolution and uncertainty of the Brier score of each class [2], as in CORP [3].
+    """Reliability, resolution and uncertainty [Murphy 1973] of the Brier score of each class, as in
+    CORP [Dimitriadis 2021].
 
     The recalibrated probabilities come from isotonic regression. So there are no bins to choose,
     the identity is exact, and no part is negative. Fitted to the images that it is measured on, the
@@ -60,7 +50,7 @@ def brier_parts(p, y) -> BrierParts:
 
 
 def isotonic_parts(scores, targets) -> np.ndarray:
-    """Reliability and resolution [3], ``(2, columns)``, of scores and targets ``(n, columns)``."""
+    """Reliability and resolution, ``(2, columns)``, of scores and targets ``(n, columns)``."""
     from scipy.optimize import isotonic_regression  # not above: it loads slowly
 
     parts = []
@@ -138,7 +128,7 @@ def report(p, y, class_names: Sequence[str]):
 
 
 def classwise_auc(p, y) -> np.ndarray:
-    """Area under the ROC curve of each class against the rest, ``(classes,)`` [4].
+    """Area under the ROC curve of each class against the rest, ``(classes,)`` [Hanley 1982].
 
     Ties count one half; NaN where all images or none are of the class.
     """

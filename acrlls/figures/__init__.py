@@ -1,7 +1,14 @@
 """The figures of the book: each ``plot_*`` draws a figure and returns its axes."""
 
 from acrlls.figures.architecture import plot_architecture, prepare_architecture
-from acrlls.figures.comparisons import plot_confusion, plot_intervals, plot_networks, plot_tuning
+from acrlls.figures.comparisons import (
+    plot_confusion,
+    plot_ece_floors,
+    plot_intervals,
+    plot_mcnemar,
+    plot_networks,
+    plot_tuning,
+)
 from acrlls.figures.curves import plot_learning, plot_lls
 from acrlls.figures.explore import (
     explore_reliability,
@@ -17,7 +24,6 @@ from acrlls.figures.images import (
     plot_gradcam,
     plot_truth,
 )
-from acrlls.figures.published import plot_ece_floors, plot_gap_floors, plot_mcnemar
 from acrlls.figures.reliability import plot_estimators, plot_floor, plot_reliability
 from acrlls.figures.style import style
 

@@ -4,8 +4,7 @@ from functools import partial
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 
 from acrlls.figures.style import MUTED, WIDTH, style
 
@@ -71,10 +70,9 @@ def plot_architecture(blocks: list[Block]):
     write = partial(ax.text, va="center")
     left, right, end = 0.2, 0.78, len(blocks)
 
+    fills = [_KINDS[block.kind][0] for block in blocks]
+    ax.barh(range(end), right - left, 0.68, left, color=fills, edgecolor=_EDGE, linewidth=0.8)
     for i, block in enumerate(blocks):
-        rounded = {"boxstyle": "round,pad=0,rounding_size=0.015", "mutation_aspect": 12}
-        rounded |= {"fc": _KINDS[block.kind][0], "ec": _EDGE, "lw": 0.8}
-        ax.add_patch(FancyBboxPatch((left, i - 0.34), right - left, 0.68, **rounded))
         write(left + 0.015, i, block.title, size=8.5, weight="bold")
         write(right - 0.015, i, block.detail, size=8, ha="right")
         write(left - 0.02, i, " × ".join(map(str, block.shape)), size=8, ha="right")
@@ -88,9 +86,8 @@ def plot_architecture(blocks: list[Block]):
     write(right + 0.02, -0.85, "weights", size=8, color=MUTED)
     there = {block.kind for block in blocks} - {"plain"}
     key = [look for kind, look in _KINDS.items() if kind in there]
-    for (fill, text), x in zip(key, np.linspace(0, 1, len(key), endpoint=False), strict=True):
-        ax.add_patch(Rectangle((x, end - 0.22), 0.02, 0.3, fc=fill, ec=_EDGE, lw=0.6))
-        write(x + 0.028, end - 0.06, text, size=7.5)
+    boxes = [Rectangle((0, 0), 1, 1, fc=fill, ec=_EDGE, label=text) for fill, text in key]
+    ax.legend(handles=boxes, loc="upper center", bbox_to_anchor=(0.5, 0.04), ncols=len(key))
     ax.set(xlim=(0, 1), ylim=(end + 0.25, -1.15))
     ax.axis("off")
     return ax

@@ -1,4 +1,4 @@
-"""Numbers side by side: intervals, networks, confusion, the grid, costs."""
+"""Numbers side by side: intervals, networks, confusion, the grid, published ones and chance."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,22 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from acrlls.figures.style import (
-    ACCENT,
-    COLOURS,
-    FAINT,
-    INK,
-    MOST,
-    MUTED,
-    SEQUENTIAL,
-    WIDTH,
-    bare,
-    colour,
-    style,
-)
+from acrlls.figures import style as theme
+
+KINDS = {"uniform": "equal width", "quantile": "equal mass"}
+STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))
 
 
-@style()
+@theme.style()
 def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None):
     """A point with its interval for each row of a ``table`` with columns ``estimate``, ``low`` and
     ``high``.
@@ -29,29 +20,33 @@ def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None
     A row whose interval holds the vertical ``line`` is drawn hollow and grey. Each column of
     ``marks``, with the same index, is a reference value; the legend calls the points ``label``.
     """
-    ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.26 * len(table)))[1]
+    ax = plt.subplots(figsize=(theme.WIDTH, 0.9 + 0.26 * len(table)))[1]
     alike = np.zeros(len(table), bool)
     if line is not None:
         alike = table.low.le(line) & table.high.ge(line)
-        ax.axvline(line, color=MUTED, linewidth=0.8, zorder=0)
-    looks = {"color": ACCENT, "label": label}, {"color": MUTED, "mfc": "white"}
+        ax.axvline(line, color=theme.MUTED, linewidth=0.8, zorder=0)
+    looks = {"color": theme.ACCENT, "label": label}, {"color": theme.MUTED, "mfc": "white"}
     for which, look in zip((~alike, alike), looks, strict=True):
         rows, some = np.flatnonzero(which), table[np.asarray(which)]
         ax.hlines(rows, some.low, some.high, color=look["color"])
         ax.plot(some.estimate, rows, "o", markersize=5.5, **look)
     if marks is not None:
         for k, (name, values) in enumerate(marks.items()):
-            how = {"color": colour(2 * k), "markersize": 5 if k else 9, "markeredgewidth": 1.6}
+            how = {
+                "color": theme.colour(2 * k),
+                "markersize": 5 if k else 9,
+                "markeredgewidth": 1.6,
+            }
             ax.plot(values, range(len(table)), "|d"[k], label=name, zorder=3, **how)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
     ax.set_yticks(range(len(table)), table.index)
-    ax.tick_params(axis="y", length=0, labelcolor=INK)
+    ax.tick_params(axis="y", length=0, labelcolor=theme.INK)
     ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=xlabel)
     ax.set_title(title, pad=6 if marks is None else 20)
     return ax
 
 
-@style()
+@theme.style()
 def plot_networks(
     groups: Mapping[str, Mapping[str, Sequence[float]]], floors: Mapping[str, float], xlabel: str
 ):
@@ -60,16 +55,18 @@ def plot_networks(
     """
     every = [name for group in groups.values() for name in group]
     names, rows = list(dict.fromkeys(every)), len(every) + len(groups)
-    ax = plt.subplots(figsize=(WIDTH, 0.27 * rows + 0.6))[1]
+    ax = plt.subplots(figsize=(theme.WIDTH, 0.27 * rows + 0.6))[1]
     y, labels = 0, {}
     for setting, group in groups.items():
         ax.text(0, y - 0.1, setting, weight="bold", va="center", fontsize=8.5)
-        ax.fill_betweenx([y + 0.4, y + len(group) + 0.5], 0, floors[setting], color=FAINT, lw=0)
+        ax.fill_betweenx(
+            [y + 0.4, y + len(group) + 0.5], 0, floors[setting], color=theme.FAINT, lw=0
+        )
         for name, values in group.items():
             y += 1
             labels[y] = name
-            ax.plot([0, np.mean(values)], [y, y], color=MUTED, lw=0.6, zorder=1)
-            how = {"color": colour(names.index(name)), "ms": 6, "mec": "white", "mew": 0.6}
+            ax.plot([0, np.mean(values)], [y, y], color=theme.MUTED, lw=0.6, zorder=1)
+            how = {"color": theme.colour(names.index(name)), "ms": 6, "mec": "white", "mew": 0.6}
             ax.plot(values, [y] * len(values), "o", zorder=2, **how)
         y += 1.3
     ax.set(xlabel=xlabel, xlim=(0, None), ylim=(y - 0.5, -0.6))
@@ -78,34 +75,30 @@ def plot_networks(
     return ax
 
 
-@style()
+@theme.style()
 def plot_confusion(counts, class_names: Sequence[str]):
     """Confusion matrix ``(classes, classes)``, a row a label and a column a predicted class: counts
-    over their share of the row, which also sets the shade; of many classes, the shade alone.
+    over their share of the row, which sets the shade; of many classes, the shade alone.
     """
-    counts = np.asarray(counts)
-    many = len(counts) > MOST
-    ax = plt.subplots(figsize=(5.6, 5.6 if many else 0.9 + 0.78 * len(counts)))[1]
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
-    ax.set(xlabel="predicted", ylabel="true class" if many else "true class, images")
+    from sklearn.metrics import ConfusionMatrixDisplay  # not above: it loads slowly
+
+    many, share = len(counts) > theme.MOST, counts / np.sum(counts, axis=1, keepdims=True).clip(1)
+    names = None if many else [name.replace(" ", "\n") for name in class_names]
+    how = {"include_values": not many, "cmap": theme.SEQUENTIAL, "colorbar": False}
+    how["im_kw"] = {"vmin": 0, "vmax": 1}
+    ax = plt.subplots(figsize=(5.6, 5.6))[1]
+    ConfusionMatrixDisplay(share, display_labels=names).plot(ax=ax, **how)
+    ax.set(xlabel="predicted", ylabel="true class")
     if many:
         ax.set_title(f"{len(counts)} classes by number; counts are left out", size=9)
         return ax
-    for (i, j), n in np.ndenumerate(counts):
-        ink = "white" if share[i, j] > 0.5 else INK if n else "#B0B0B0"
-        how = {"ha": "center", "va": "center", "color": ink}
-        ax.text(j, i - 0.12, f"{n:,}", weight="bold" if i == j else None, **how)
-        if n:
-            ax.text(j, i + 0.22, f"{100 * share[i, j]:.1f} %", size=8, **how)
-    ax.set_xticks(range(len(counts)), [name.replace(" ", "\n") for name in class_names])
-    supports = zip(class_names, counts.sum(axis=1), strict=True)
-    ax.set_yticks(range(len(counts)), [f"{name}\n{support:,}" for name, support in supports])
-    bare(ax)
+    for text, n, part in zip(ax.texts, np.ravel(counts), share.ravel(), strict=True):
+        text.set_text(f"{n:,}\n{100 * part:.1f} %")
+    theme.bare(ax)
     return ax
 
 
-@style()
+@theme.style()
 def plot_tuning(table, published: tuple[float, float]):
     """The grid of Section III-B, a table of :func:`acrlls.tune`: validation loss, darker where
     lower, over the accuracy, with a full frame at the lowest loss and a dashed one at the
@@ -114,10 +107,10 @@ def plot_tuning(table, published: tuple[float, float]):
     pivot = table.pivot(index="alpha", columns="tau")
     loss, accuracy = pivot["val_loss"].to_numpy(), pivot["val_accuracy"].to_numpy()
     alphas, taus = pivot.index, pivot["val_loss"].columns
-    ax = plt.subplots(figsize=(WIDTH, 0.75 + 0.62 * len(loss)))[1]
-    shades = ax.imshow(loss, cmap=SEQUENTIAL.reversed(), aspect="auto")
+    ax = plt.subplots(figsize=(theme.WIDTH, 0.75 + 0.62 * len(loss)))[1]
+    shades = ax.imshow(loss, cmap=theme.SEQUENTIAL.reversed(), aspect="auto")
     for (i, j), value in np.ndenumerate(loss):
-        how = {"color": "white" if shades.norm(value) < 0.3 else INK, "ha": "center"}
+        how = {"color": "white" if shades.norm(value) < 0.3 else theme.INK, "ha": "center"}
         ax.text(j, i, f"{value:.4f}", va="bottom", **how)
         ax.text(j, i, f"{100 * accuracy[i, j]:.1f} %", va="top", size=8, **how)
     frames = [(*np.unravel_index(loss.argmin(), loss.shape), "solid", 0.96)]
@@ -125,10 +118,59 @@ def plot_tuning(table, published: tuple[float, float]):
         frames += [(alphas.get_loc(published[0]), taus.get_loc(published[1]), "dashed", 0.88)]
     for i, j, line, side in frames:
         corner = (j - side / 2, i - side / 2)
-        ax.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS[0], lw=1.8, ls=line))
+        ax.add_patch(Rectangle(corner, side, side, fill=False, ec=theme.COLOURS[0], lw=2, ls=line))
     ax.set_xticks(range(len(taus)), [f"{tau:.2f}" for tau in taus])
     ax.set_yticks(range(len(alphas)), [f"{alpha:.2f}" for alpha in alphas])
-    bare(ax)
+    theme.bare(ax)
     ax.set(xlabel="target margin τ", ylabel="strength α")
     ax.set_title("Validation loss, and accuracy below it")
+    return ax
+
+
+@theme.style()
+def plot_ece_floors(table):
+    """Published ECEs and the noise floor by class (columns), kind (rows) and number of bins, from
+    the table of :func:`acrlls.ledger.ece_tests`.
+    """
+    models, classes, shapes = (sorted(set(table.index.get_level_values(i))) for i in range(3))
+    models.sort(key=lambda m: m != "Proposed")  # the first is drawn with a full line
+    bins = sorted(set(table.index.get_level_values("bins")))
+    size, x = (theme.WIDTH, 4.4), range(len(bins))
+    axes = plt.subplots(len(KINDS), len(classes), figsize=size, sharex=True, sharey="col")[1]
+    pairs, band = zip(models, STROKES, strict=True), "90 % of calibrated models, a band a shape"
+    lines = [plt.Line2D([], [], color=theme.INK, ls=stroke, label=model) for model, stroke in pairs]
+    lines.append(plt.Rectangle((0, 0), 1, 1, color=theme.BAND, label=band))
+    axes[0, 0].figure.legend(handles=lines, ncols=4, loc="outside lower center", fontsize=8)
+    for row, kind in zip(axes, KINDS, strict=True):
+        for k, (ax, c) in enumerate(zip(row, classes, strict=True)):
+            for shape in shapes:
+                rows = table.loc[[(models[0], c, shape, kind, b) for b in bins]]
+                ax.fill_between(x, rows.low, rows.high, color="#8A8A8A", alpha=0.16, linewidth=0)
+                ax.plot(x, rows.floor, color="white", linewidth=0.9)
+            for model, stroke in zip(models, STROKES, strict=True):
+                published = table.loc[(model, c, shapes[0], kind, bins[0])].published
+                ax.axhline(published, color=theme.colour(k), linestyle=stroke, linewidth=1.4)
+            ax.set(ylim=(0, None), xticks=x, xticklabels=bins)
+            ax.tick_params(labelsize=7.5)
+            if kind == "uniform":
+                ax.set_title(c, color=theme.colour(k), size=9)
+        row[0].set_ylabel(f"ECE\n{KINDS[kind]}")
+    axes[-1][0].set_xlabel("number of bins", loc="left")
+    return axes
+
+
+@theme.style()
+def plot_mcnemar(curve, ours: Mapping[str, int]):
+    """McNemar's p over the images that exactly one model gets right, with the disagreement of
+    recorded runs, from :func:`acrlls.ledger.accuracy_curve`.
+    """
+    ax = plt.subplots(figsize=(theme.WIDTH, 2.6))[1]
+    ax.axhline(0.05, color=theme.MUTED, linewidth=0.8)
+    ax.axvspan(curve.index.min(), curve.index[curve < 0.05].max(), color=theme.FAINT, zorder=0)
+    ax.plot(curve.index, curve, color=theme.ACCENT)
+    marked = curve[sorted(ours.values())]
+    ax.plot(marked.index, marked, "o", color=theme.INK, markersize=5)
+    last, how = (marked.index[-1], marked.iloc[-1]), {"textcoords": "offset points", "size": 8}
+    ax.annotate("recorded pairs of runs", last, (8, -6), **how)
+    ax.set(xlabel="images that exactly one of the two gets right", ylabel="p", ylim=(0, None))
     return ax

@@ -35,7 +35,6 @@ class Explorable:
 
     name: str
     alt: str
-    caption: str
     controls: Mapping[str, Mapping]
     draw: Callable
     data: Mapping = field(default_factory=dict)
@@ -50,7 +49,6 @@ class Explorable:
         page = (
             f'<figure class="explore" data-figure="{self.name}">'
             f'<img class="still" alt="{html.escape(self.alt)}" src="data:image/png;base64,{png}">'
-            f"<figcaption>{html.escape(self.caption)}</figcaption>"
             f'<script type="application/json">{given}</script></figure>'
         )
         return {"text/html": page, "image/png": png, "text/plain": self.alt}
@@ -88,8 +86,6 @@ def explore_reliability(
         f"Reliability diagram, {of}, {title}, {n:,} test images, {bins} bins. The ECE is"
         f" {diagram.ece[k]:.4f}; a perfectly calibrated network would show {low:.4f} to {high:.4f}"
         " in nine of ten test sets.",
-        "A point is a bin; its area grows with the number of images in it. A block is where the"
-        " point of a perfectly calibrated network lies in nine of ten test sets.",
         {
             "network": {"label": "Network", "options": list(logits), "value": title},
             "of": {"label": "Look at", "options": ["Top label", *names], "value": of},
@@ -150,9 +146,6 @@ def explore_simplex(alpha: float, tau: float):
         f"The triangle of the probabilities of three classes, shaded by ACR's penalty for α"
         f" {alpha:g} and τ {tau:g}. Where the truth is {true}, cross-entropy and ACR"
         f" together are least at {least}.",
-        "The stronger the blue, the larger the penalty. Each arrow shows where the penalty alone"
-        " pulls a prediction. The circle is the truth, which the mouse can move; the diamond is the"
-        " prediction with the least loss.",
         {
             "alpha": slider("α", 0, 1, 0.01, alpha),
             "tau": slider("τ", 0, 1, 0.05, tau),
@@ -184,8 +177,6 @@ def explore_scaling():
         "scaling",
         f"Probability of class A where the logits are {logits[0]:g} (A) and {logits[1]:g} (B):"
         f" {said}.",
-        "The circle is a prediction, which the mouse can move; the lines are the boundaries between"
-        " the classes. Each bar is the probability of A; the decision changes at its middle.",
         {
             "a": slider("Logit of A", -4, 4, 0.1, logits[0]),
             "b": slider("Logit of B", -4, 4, 0.1, logits[1]),
@@ -226,10 +217,6 @@ def explore_seeds(spread: float, disagree: float):
         f"Differences in accuracy that repeated studies would find where one method is {gap:g}"
         f" percentage points better, with {images:,} test images and one seed each: in {wrong} of"
         " the studies the better method looks worse.",
-        "Each study trains both methods and tests them on the same images. Orange: studies in"
-        " which the better method looks worse; those beyond the axis count, too. The spread over"
-        " seeds and the disagreement, the share of images that only one method gets right, begin at"
-        " what the recorded runs show.",
         {
             "gap": slider("True gap (points)", 0, most, 0.1, gap),
             "images": slider("Test images", 179, 10179, 500, images),
@@ -277,8 +264,6 @@ def explore_tuning(grid, published: tuple[float, float], per_image: float, sprea
         f"Grid of pairs of α and τ, each with the share of repetitions in which it would have"
         f" the lowest validation loss; α {best[0]:g} and τ {best[1]:g} in"
         f" {100 * won.max():.0f} %.",
-        "Each pair keeps its measured loss as the true one, and noise is drawn anew: that of a"
-        " finite number of validation images, and that of seeds. The frame marks the paper's pair.",
         {
             "images": slider("Validation images", 172, 20172, 100, images),
             "spread": slider("Spread over seeds (loss)", 0.0001, 0.05, 0.0001, max(spread, 0.0001)),

@@ -7,38 +7,25 @@ import numpy as np
 import pandas as pd
 
 from acrlls.calibration import Reliability
-from acrlls.figures.style import (
-    ACCENT,
-    BAND,
-    DASHES,
-    FAINT,
-    INK,
-    MOST,
-    MUTED,
-    WIDTH,
-    colour,
-    note,
-    panels,
-    style,
-)
+from acrlls.figures import style as theme
 
 _FLOOR = "grey: 90 % of a perfectly calibrated model (white: mean)"
 
 
-@style()
+@theme.style()
 def plot_reliability(data: Reliability):
     """Reliability diagram of each panel over the counts of its bins: a point is a bin with its
     Wilson interval, a grey block is where the point of a perfectly calibrated model would lie.
     """
-    axes = _diagrams(min(len(data.titles), MOST))
+    axes = _diagrams(min(len(data.titles), theme.MOST))
     for k, (ax, under) in enumerate(axes):
-        shade = ACCENT if len(axes) == 1 else colour(k)
-        ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8)
+        shade = theme.ACCENT if len(axes) == 1 else theme.colour(k)
+        ax.plot([0, 1], [0, 1], color=theme.MUTED, linewidth=0.8)
         edges, width, full = data.edges[k, :-1], np.diff(data.edges[k]), data.count[k] > 0
         x, y = data.confidence[k][full], data.frequency[k][full]
         low, high = data.band_low[k][full], data.band_high[k][full]
         bars = {"align": "edge", "edgecolor": "white", "linewidth": 0.8}
-        ax.bar(edges[full], high - low, width[full], low, color=FAINT, zorder=0.5, **bars)
+        ax.bar(edges[full], high - low, width[full], low, color=theme.FAINT, zorder=0.5, **bars)
         error = np.abs([y - data.low[k][full], data.high[k][full] - y])
         ax.errorbar(x, y, error, fmt="o", color=shade, markersize=4, elinewidth=1, zorder=3)
         under.bar(edges, data.count[k], width, color=shade, alpha=0.55, **bars)
@@ -51,13 +38,13 @@ def plot_reliability(data: Reliability):
         under.minorticks_off()
     level = f"{100 * data.level:g} %"
     text = f"grey: where {level} of a perfectly calibrated model's points would lie"
-    note(axes[0, 0], text, len(data.titles))
+    theme.note(axes[0, 0], text, len(data.titles))
     return axes
 
 
 def _diagrams(count):
     columns, rows = min(count, 2), -(-count // 2)
-    size = (WIDTH if columns == 2 else 4.2, 3.75 * rows)
+    size = (theme.WIDTH if columns == 2 else 4.2, 3.75 * rows)
     how = {"height_ratios": [3.4, 1] * rows, "squeeze": False}
     grid = plt.subplots(2 * rows, columns, figsize=size, **how)[1]
     axes = grid.reshape(rows, 2, columns).swapaxes(1, 2).reshape(-1, 2)
@@ -71,7 +58,7 @@ def _diagrams(count):
     return axes[:count]
 
 
-@style()
+@theme.style()
 def plot_floor(tables: Mapping[int, object], truth=None):
     """ECE over the number of bins, with the noise floor as a band: a panel a row of the ``tables``,
     each an :meth:`acrlls.calibration.NoiseFloor.table` by its number of bins. The ``truth``, a row
@@ -80,38 +67,40 @@ def plot_floor(tables: Mapping[int, object], truth=None):
     bins, table = list(tables), pd.concat(tables)
     names = table.index.unique(1)
     classes = len(names) - 1
-    names = [*names[:-1][:MOST], names[-1]]  # the last is the top label
-    axes = panels(len(names), 3, 2.3, sharex=True)
+    names = [*names[:-1][: theme.MOST], names[-1]]  # the last is the top label
+    axes = theme.panels(len(names), 3, 2.3, sharex=True)
     for k, (name, ax) in enumerate(zip(names, axes, strict=True)):
         rows = table.xs(name, level=1)
-        shade = ACCENT if name == "Top label" else colour(k)
-        ax.fill_between(bins, rows.q05, rows.q95, color=BAND, linewidth=0)
+        shade = theme.ACCENT if name == "Top label" else theme.colour(k)
+        ax.fill_between(bins, rows.q05, rows.q95, color=theme.BAND, linewidth=0)
         ax.plot(bins, rows["mean"], color="white", linewidth=1.2)
         ax.plot(bins, rows.observed, "o-", color=shade, markersize=5, linewidth=1)
         if truth is not None:
-            ax.plot(truth.index, truth[name], color=INK, linewidth=1.3, linestyle=DASHES)
+            ax.plot(
+                truth.index, truth[name], color=theme.INK, linewidth=1.3, linestyle=theme.DASHES
+            )
         ax.set_title(name, color=shade, size=9)
         ax.set(ylim=(0, None), xticks=bins)
     axes[0].set_ylabel("ECE")
     dashes = "" if truth is None else "   dashed: with true probabilities"
-    note(axes[0], f"number of bins\n● here   {_FLOOR}{dashes}", classes)
+    theme.note(axes[0], f"number of bins\n● here   {_FLOOR}{dashes}", classes)
     return axes
 
 
-@style()
+@theme.style()
 def plot_estimators(studies: Mapping, titles: Mapping[str, str]):
     """Estimates of a calibration error beside what they estimate, over the number of images: a
-    panel an estimator of the ``titles``, a colour a population of the ``studies``.
+    panel an estimator of the ``titles``, a theme.colour a population of the ``studies``.
     """
-    axes = panels(len(titles), 3, 2.3, sharex=True)
-    note(axes[0], "images in the test set")
+    axes = theme.panels(len(titles), 3, 2.3, sharex=True)
+    theme.note(axes[0], "images in the test set")
     for (name, title), ax in zip(titles.items(), axes, strict=True):
         for k, (population, study) in enumerate(studies.items()):
-            rows, shade = study.loc[name], (ACCENT, colour(0), MUTED)[k]
+            rows, shade = study.loc[name], (theme.ACCENT, theme.colour(0), theme.MUTED)[k]
             x = rows.index
             ax.fill_between(x, rows.q05, rows.q95, color=shade, alpha=0.18, linewidth=0)
             ax.plot(x, rows["mean"], "o-", color=shade, markersize=3, label=population)
-            ax.plot(x, rows.truth, color=shade, linewidth=1.3, linestyle=DASHES)
+            ax.plot(x, rows.truth, color=shade, linewidth=1.3, linestyle=theme.DASHES)
         ax.set_title(title, size=9)
         ax.set(ylim=(0, None), xscale="log")
     handles, labels = axes[0].get_legend_handles_labels()

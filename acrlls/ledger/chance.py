@@ -5,18 +5,6 @@ models differ by as much on the same images (:func:`simulate`)?  Would two equal
 (:func:`mcnemar_curve`)?  Published summaries leave the scores of a class open, so the first
 two are asked of several *shapes*: arrays of :data:`POOL` scores in ascending order, each as likely
 as the next, and perfectly calibrated by the way in which labels are drawn.
-
-References:
-    - [1] J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and
-      Forecasting 22, 2007 (labels drawn from the scores).
-    - [2] B. V. North, D. Curtis, P. C. Sham, "A note on the calculation of empirical P values from
-      Monte Carlo procedures", American Journal of Human Genetics 71, 2002 (the ones in p = (1 + #)
-      / (1 + B)).
-    - [3] J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a receiver operating
-      characteristic (ROC) curve", Radiology 143, 1982 (the binormal form and the standard error of
-      an AUC).
-    - [4] Q. McNemar, "Note on the sampling error of the difference between correlated proportions
-      or percentages", Psychometrika 12, 1947.
 """
 
 from collections.abc import Mapping
@@ -51,7 +39,7 @@ def two_group_shape(
     prevalence: float, brier: float, auc: float, errors: float, n: int
 ) -> np.ndarray:
     """Easy images, on which the model is certain and right, and hard ones, on which its evidence is
-    normal with the same variance for both labels (binormal [3]).
+    normal with the same variance for both labels (binormal [Hanley 1982]).
 
     The Brier score is met exactly, and AUC and number of errors as closely as can be, each in units
     of its standard error at ``n``.
@@ -93,7 +81,7 @@ def _most(prevalence: float, brier: float) -> float:
 
 
 def _auc_error(auc: float, prevalence: float, n: int) -> float:
-    """Standard error of an AUC by Hanley and McNeil [3]."""
+    """Standard error of an AUC by Hanley and McNeil [Hanley 1982]."""
     positive, negative = prevalence * n, (1 - prevalence) * n
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     spread = auc * (1 - auc) + (positive - 1) * (q1 - auc**2) + (negative - 1) * (q2 - auc**2)
@@ -184,15 +172,15 @@ def score_correlations(first, second, hits) -> tuple[float, float]:
 
 def tails(draws, value: float) -> tuple[float, float]:
     """p-values of a value against draws of the null, of being as small and of being as large:
-    (1 + number as extreme) / (1 + number of draws) [2]."""
+    (1 + number as extreme) / (1 + number of draws) [North 2002]."""
     near = 1e-12  # a printed number may equal a draw but for the last bit
     counts = (draws <= value + near).sum(), (draws >= value - near).sum()
     return tuple(float((1 + k) / (1 + len(draws))) for k in counts)
 
 
 def mcnemar_curve(wrong_first: int, wrong_second: int) -> pd.Series:
-    """Exact two-sided McNemar p-value [4] by the number of images that exactly one of two models
-    gets right, over all its possible values in order.
+    """Exact two-sided McNemar p-value [McNemar 1947] by the number of images that exactly one of
+    two models gets right, over all its possible values in order.
 
     That number, ``discordant``, decides and is seldom published.  It is at least the difference of
     the two models' mistakes, at most their sum, and differs from both by an even number.

@@ -16,29 +16,8 @@ from acrlls.paper import CLASSES, MODELS, NUMBERS, Inconsistent, Number
 from acrlls.runs import Run, records
 from acrlls.tables.recorded import AS_PUBLISHED, Setting
 from acrlls.tables.recorded import setting as read_setting
+from acrlls.tables.words import runs_of
 
-# The verdicts, from the one that a reader must know first to the one that says least.
-MEANING = {
-    "does not follow": "No numbers that round to the printed ones give it, or the paper says "
-    "otherwise elsewhere.",
-    "lower than perfect calibration would show": "It is smaller than the ECE of a perfectly "
-    "calibrated model, under every reading of what the paper leaves open.",
-    "cannot be told from noise": "Sampling noise, or the spread between seeds, gives as much.",
-    "depends on the reading": "It is more or less than sampling noise explains under some readings "
-    "of what the paper leaves open, or in one class mix, and not in others; the row says which.",
-    "differs": "Our runs do not show it. They have other images and a shorter training; that is no "
-    "error of the paper.",
-    "stands out from noise": "It is larger than sampling noise, or the spread between seeds, "
-    "explains, under every reading.",
-    "reproduced": "Our runs show it: the published number lies where 95 % of their repetitions do.",
-    "follows": "The paper's own other numbers give it, rounding taken into account.",
-    "compatible": "It lies where 95 % of our repetitions do; so does the value of no effect.",
-    "not checkable": "It is a choice of the authors, a figure without numbers, or rests on "
-    "something that is not published; the row says which.",
-}
-VERDICTS = tuple(MEANING)
-CONTRARY, LOWER, NOISE, DEPENDS, DIFFERS, STANDS_OUT, *_REST = VERDICTS
-REPRODUCED, FOLLOWS, COMPATIBLE, UNCHECKABLE = _REST
 # How much hangs on a claim: the thesis, a result, a choice of the authors, a turn of phrase.
 WEIGHTS = ("main", "result", "set-up", "wording")
 NETWORK = {variant.title: name for name, variant in VARIANTS.items()}
@@ -66,7 +45,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found: one of :data:`VERDICTS`, and the evidence for it in whole sentences."""
+    """What a check found: a verdict, and the evidence for it in whole sentences."""
 
     verdict: str
     evidence: str
@@ -161,7 +140,7 @@ def _parts(facts: Facts) -> pd.DataFrame:
 
 def _bounds(facts: Facts) -> pd.DataFrame:
     frame = paper.confusion_bounds(facts.numbers).T
-    return frame.set_axis([f"{true}.{predicted}" for true, predicted in frame.columns], axis=1)
+    return frame.set_axis(frame.columns.map(".".join), axis=1)
 
 
 def _right(facts: Facts) -> pd.DataFrame:
@@ -184,9 +163,7 @@ def derived(facts: Facts, group: str) -> dict[str, Number]:
 
 def how_many(found) -> str:
     """Such as "2 runs of one seed", for a list of tuples of paired runs."""
-    seeds = len({run.config.seed for run, *_ in found})
-    count = "one seed" if seeds == 1 else f"{seeds} seeds"
-    return count if len(found) == seeds else f"{len(found)} runs of {count}"
+    return runs_of(len(found), len({run.config.seed for run, *_ in found}))
 
 
 def listed(pairs: Mapping, form: str = "") -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import rankdata
 
-from acrlls.ledger.facts import CONTRARY, FOLLOWS, UNCHECKABLE
+from acrlls.ledger import verdicts as V
 from acrlls.paper import PUBLISHED, counts_behind
 
 KEY = re.compile(r"\[([a-z]\w*\.[^][]+)\]")
@@ -99,8 +99,8 @@ def holds(facts, claim, condition: str, says: str, open_if: str = "False"):
 
     ``open_if`` is the condition under which a statement that they do not give is left open.
     """
-    missed = UNCHECKABLE if value(facts, open_if) else CONTRARY
-    return FOLLOWS if value(facts, condition) else missed, f"{sentence(facts, says)}."
+    missed = V.UNCHECKABLE if value(facts, open_if) else V.CONTRARY
+    return V.FOLLOWS if value(facts, condition) else missed, f"{sentence(facts, says)}."
 
 
 def whole_number(facts, claim, of: str):
@@ -116,4 +116,7 @@ def whole_number(facts, claim, of: str):
 def at_odds(facts, claim, with_: str, because: str):
     """Does the paper say otherwise elsewhere?"""
     quote, where = PUBLISHED["statements"][with_]
-    return CONTRARY, f"{where.split('; ')[0]} has “{quote}”. {sentence(facts, because)}."
+    return V.CONTRARY, f"{where.split('; ')[0]} has “{quote}”. {sentence(facts, because)}."
+
+
+CHECKS = (equals, holds, whole_number, at_odds)

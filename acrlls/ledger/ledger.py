@@ -26,41 +26,18 @@ import pandas as pd
 import yaml
 
 from acrlls.ledger import follows, noise, reproduced
-from acrlls.ledger.facts import (
-    CONTRARY,
-    DIFFERS,
-    FOLLOWS,
-    NOISE,
-    REPRODUCED,
-    STANDS_OUT,
-    UNCHECKABLE,
-    VERDICTS,
-    Claim,
-    Facts,
-    NotRecorded,
-    Outcome,
-)
+from acrlls.ledger import verdicts as V
+from acrlls.ledger.facts import Claim, Facts, NotRecorded, Outcome
 from acrlls.paper import NUMBERS, PUBLISHED, Inconsistent
 
-# Each way to check a claim: where its checks are; what they mean by no, by yes, and by published
-# numbers that contradict each other or runs that are not recorded; and their names.
+# Each way to check a claim: what its checks mean by no, by yes, and by published numbers that
+# contradict each other or runs that are not recorded.
 WAYS = {
-    follows: (CONTRARY, FOLLOWS, CONTRARY, ["equals", "holds", "whole_number", "at_odds"]),
-    reproduced: (
-        DIFFERS,
-        REPRODUCED,
-        UNCHECKABLE,
-        ["setting", "measure", "measured_gain", "scale", "areas_above", "mistaken", "heat"]
-        + ["elsewhere", "higher_ece", "no_better", "better_than"],
-    ),
-    noise: (
-        NOISE,
-        STANDS_OUT,
-        UNCHECKABLE,
-        ["ece_noise", "gap_noise", "accuracy_noise", "exceeds_seeds"],
-    ),
+    follows: (V.CONTRARY, V.FOLLOWS, V.CONTRARY),
+    reproduced: (V.DIFFERS, V.REPRODUCED, V.UNCHECKABLE),
+    noise: (V.NOISE, V.STANDS_OUT, V.UNCHECKABLE),
 }
-CHECKS = {name: getattr(m, name) for m, (*_, names) in WAYS.items() for name in names}
+CHECKS = {check.__name__: check for way in WAYS for check in way.CHECKS}
 PLACES = tuple(PUBLISHED["places"])
 RULES = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text("utf-8"))
 MAIN: dict[str, Mapping] = RULES["main"]
@@ -118,12 +95,12 @@ class Entry:
     @property
     def verdict(self) -> str:
         """The verdict that heads the row: the first of :data:`VERDICTS` among the outcomes."""
-        return min(self.verdicts, key=VERDICTS.index)
+        return min(self.verdicts, key=V.VERDICTS.index)
 
     @property
     def verdicts(self) -> list[str]:
         """All verdicts, each once; ``not checkable`` where nothing was checked."""
-        return list(dict.fromkeys(o.verdict for o in self.outcomes.values())) or [UNCHECKABLE]
+        return list(dict.fromkeys(o.verdict for o in self.outcomes.values())) or [V.UNCHECKABLE]
 
 
 class Ledger(Mapping):
@@ -150,7 +127,7 @@ class Ledger(Mapping):
     def counts(self) -> pd.Series:
         """How many claims each verdict heads, in the order of :data:`VERDICTS`."""
         heads = pd.Series([entry.verdict for entry in self.values()])
-        return heads.value_counts().reindex(VERDICTS, fill_value=0)
+        return heads.value_counts().reindex(V.VERDICTS, fill_value=0)
 
     def summary(self) -> str:
         """How many of the main claims that runs can repeat ours reproduce, and how many claims have
@@ -162,10 +139,10 @@ class Ledger(Mapping):
         by = {key: given["by"] for key, given in MAIN.items()}
         tried = sum(way_of(check) == "reproduced" for check in by.values())
         main = pd.Series([self[key].outcomes[check].verdict for key, check in by.items()])
-        main = main.value_counts().reindex(VERDICTS, fill_value=0)
+        main = main.value_counts().reindex(V.VERDICTS, fill_value=0)
         return (
             f"**Of the {len(MAIN)} main claims, {tried} can be repeated by runs; ours reproduce "
-            f"{main[REPRODUCED] or 'none'} of them**. All {len(MAIN)}: {told(main)}. All "
+            f"{main[V.REPRODUCED] or 'none'} of them**. All {len(MAIN)}: {told(main)}. All "
             f"{len(self)} claims, by the verdict that heads their row: {told(self.counts)}."
         )
 
@@ -186,7 +163,7 @@ class Ledger(Mapping):
 
 def judge(facts: Facts, claim: Claim, name: str) -> Outcome:
     """What a check says of a claim; published numbers that contradict each other are a verdict."""
-    contrary, holds, undecided, _ = WAYS[inspect.getmodule(CHECKS[name])]
+    contrary, holds, undecided = WAYS[inspect.getmodule(CHECKS[name])]
     try:
         found, text = CHECKS[name](facts, claim, **claim.checks[name])
     except (Inconsistent, NotRecorded) as error:

@@ -3,10 +3,6 @@
 What the paper leaves open, the kind and number of its bins and the shape of its scores, is a
 *reading*; there are 24.  The evidence counts those under which a value is more than noise.  Holm's
 correction runs over all classes and models, both tails, within each reading.
-
-References:
-    - [1] M. Clark et al., "The Schaake shuffle: a method for reconstructing space-time variability
-      in forecasted precipitation and temperature fields", Journal of Hydrometeorology 5, 2004.
 """
 
 from functools import cache
@@ -18,8 +14,9 @@ from scipy.stats import rankdata
 from acrlls import paper
 from acrlls.calibration import holm, noise_floor
 from acrlls.ledger import chance
+from acrlls.ledger import verdicts as V
 from acrlls.ledger.chance import BINNINGS
-from acrlls.ledger.facts import DEPENDS, LOWER, NOISE, STANDS_OUT, Facts, how_many, listed
+from acrlls.ledger.facts import Facts, how_many, listed
 from acrlls.ledger.follows import sentence, value
 from acrlls.paper import CLASSES, MODELS
 from acrlls.tables.seeds import spread
@@ -59,7 +56,7 @@ def floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
     """ECE under perfect calibration by (class or ``"sum"``, shape), ``(draws, binnings)``.
 
     The classes hang together, as an image of one is not of another.  How much is not published, so
-    for their sum the draws are put together in the order of those of a recorded Proposed [1].
+    for their sum draws are put together in the order of those of a recorded Proposed [Clark 2004].
     """
     found = {key: np.concatenate(errors) for key, errors in simulated(facts).items()}
     p = facts.runs_of("Proposed")[0][0].predictions("test").probabilities
@@ -136,8 +133,8 @@ def stand_out(facts: Facts) -> pd.Series:
 def verdict_of_readings(below: int, above: int, readings: int) -> str:
     """The verdict on a value that is lower and higher than noise in so many readings."""
     if max(below, above) == readings:
-        return LOWER if below else STANDS_OUT
-    return DEPENDS if below or above else NOISE
+        return V.LOWER if below else V.STANDS_OUT
+    return V.DEPENDS if below or above else V.NOISE
 
 
 def ece_noise(facts, claim, model: str, name: str = "sum"):
@@ -228,3 +225,6 @@ def exceeds_seeds(facts, claim, of: str, changes: list, says: str):
         f"{sentence(facts, says)} {change}; {what} by up to {limit} in 95 % of cases "
         f"({how_many(runs)})."
     )
+
+
+CHECKS = (ece_noise, gap_noise, accuracy_noise, exceeds_seeds)

@@ -7,10 +7,8 @@ from html import escape
 
 import pandas as pd
 
-from acrlls.ledger import noise
-from acrlls.ledger.facts import MEANING, UNCHECKABLE, VERDICTS, Facts
+from acrlls.ledger import verdicts as V
 from acrlls.ledger.ledger import MAIN, PLACES, Entry, Ledger, question, way_of
-from acrlls.paper import CLASSES, table
 
 WIDTH = 100  # columns of a terminal
 _WRAPPED = {"text-align": "left", "white-space": "normal"}
@@ -21,7 +19,7 @@ def text(entries: Iterable[Entry], evidence: bool = False) -> str:
     if asked."""
     lines, entries = [], list(entries)
     wrap = textwrap.TextWrapper(WIDTH, initial_indent=6 * " ", subsequent_indent=8 * " ").wrap
-    for verdict in VERDICTS:
+    for verdict in V.VERDICTS:
         group = [e for e in entries if e.verdict == verdict]
         lines += ["", f"{verdict} ({len(group)})"] if group else []
         for e in group:
@@ -30,7 +28,7 @@ def text(entries: Iterable[Entry], evidence: bool = False) -> str:
             line = f"{line:<{room}}" if len(line) <= room else line[: room - 1] + "…"
             lines.append(f"{line}  {c.where}")
             told = [f"{way_of(name)}: {o.verdict}. {o.evidence}" for name, o in e.outcomes.items()]
-            for sentence in (told or [f"{UNCHECKABLE}. {c.reason}."]) if evidence else []:
+            for sentence in (told or [f"{V.UNCHECKABLE}. {c.reason}."]) if evidence else []:
                 lines += wrap(sentence)
     return "\n".join(lines[1:])
 
@@ -66,7 +64,7 @@ def _row(place: int, e: Entry) -> str:
         f'data-verdicts="{escape("|".join(e.verdicts))}">'
         f'<th scope="row" data-sort="{place:04d}">{claim}</th>'
         f'<td data-sort="{PLACES.index(c.where.split("; ")[0]):02d}">{where}</td>'
-        f'<td data-sort="{VERDICTS.index(e.verdict)}">{_badge(e.verdict)}{others}</td>'
+        f'<td data-sort="{V.VERDICTS.index(e.verdict)}">{_badge(e.verdict)}{others}</td>'
         f"<td><details><summary>{count}</summary><dl>{found}</dl></details></td></tr>"
     )
 
@@ -77,7 +75,7 @@ def anchor(key: str) -> str:
 
 
 def _badge(verdict: str) -> str:
-    return f'<span class="verdict v{VERDICTS.index(verdict)}">{escape(verdict)}</span>'
+    return f'<span class="verdict v{V.VERDICTS.index(verdict)}">{escape(verdict)}</span>'
 
 
 def main_claims(claims: Ledger):
@@ -99,14 +97,6 @@ def main_claims(claims: Ledger):
 def verdicts(claims: Ledger):
     """How many claims each verdict heads, and what the verdict means, as a Styler."""
     counts = claims.counts[claims.counts > 0]
-    frame = pd.DataFrame({"claims": counts, "meaning": pd.Series(MEANING).reindex(counts.index)})
+    frame = pd.DataFrame({"claims": counts, "meaning": pd.Series(V.MEANING).reindex(counts.index)})
     styler = frame.style.set_properties(subset=["meaning"], **_WRAPPED)
     return styler.set_table_styles([{"selector": "th.col1", "props": "text-align: left"}])
-
-
-def gaps(facts: Facts) -> tuple[dict, pd.DataFrame]:
-    """Differences in ECE of two calibrated models by class, with 15 bins of equal width and scores
-    of a Beta distribution, and the published ones, a row a class and a column a pair of models."""
-    column, ece = noise.BINNINGS.index(("uniform", 15)), table("V")
-    draws = {c: noise.gap_floors(facts)[c, "Beta"][:, column] for c in CLASSES}
-    return draws, pd.DataFrame({f"{a} minus {b}": ece.loc[a] - ece.loc[b] for a, b in noise.PAIRS})

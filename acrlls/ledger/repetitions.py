@@ -1,15 +1,11 @@
 """What repetitions of a published experiment would observe, from recorded runs.
 
-A published number was measured on a test set of its own, so a *repetition* [1] is one of our runs,
-on images drawn from its test images within each class to the published number of the class.  So
-every number is compared in the paper's class mix.  Where a number has no bias, our images are first
-drawn again themselves, because they are a sample too.  An ECE has one: the observed value already
-holds the sampling noise of our images, and a second drawing would add it once more.
-
-References:
-    - [1] P. Patil, R. D. Peng, J. T. Leek, "What should researchers expect when they replicate
-      studies?  A statistical view of replicability in psychological science", Perspectives on
-      Psychological Science 11, 2016.
+A published number was measured on a test set of its own, so a *repetition* [Patil 2016] is one of
+our runs, on images drawn from its test images within each class to the published number of the
+class.  So every number is compared in the paper's class mix.  Where a number has no bias, our
+images are first drawn again themselves, because they are a sample too.  An ECE has one: the
+observed value already holds the sampling noise of our images, and a second drawing would add it
+once more.
 """
 
 from functools import cache

@@ -11,20 +11,8 @@ import pandas as pd
 
 from acrlls.calibration import calibration_difference, confusion, holm
 from acrlls.config import configure
-from acrlls.ledger.facts import (
-    COMPATIBLE,
-    DEPENDS,
-    DIFFERS,
-    NETWORK,
-    NOISE,
-    REPRODUCED,
-    UNCHECKABLE,
-    Facts,
-    NotRecorded,
-    how_many,
-    listed,
-    recorded_setting,
-)
+from acrlls.ledger import verdicts as V
+from acrlls.ledger.facts import NETWORK, Facts, NotRecorded, how_many, listed, recorded_setting
 from acrlls.ledger.repetitions import areas, repetitions
 from acrlls.paper import CLASSES
 from acrlls.tables import compare, recorded, shift, verdict
@@ -42,8 +30,8 @@ def setting(facts, claim, name: str, index: str = ""):
         ours = float(values[int(index) - 1])
     if facts.number(claim.key).agrees(ours):
         text = "It is a choice and no result; the profile `paper` of this book makes the same."
-        return UNCHECKABLE, text
-    return DIFFERS, f"It is a choice; the profile `paper` of this book has {ours:g}."
+        return V.UNCHECKABLE, text
+    return V.DIFFERS, f"It is a choice; the profile `paper` of this book has {ours:g}."
 
 
 # --- Numbers -----------------------------------------------------------------------------------
@@ -88,10 +76,10 @@ def placed(number, ends: tuple[float, float], null: float | None, text: str):
     idle = null is not None and low <= null <= high
     if not low - number.half_unit <= number.value <= high + number.half_unit:
         same = null is not None and not idle and (low > null) == (number.value > null)
-        return DIFFERS, f"{text} The sign is the same." if same else text
+        return V.DIFFERS, f"{text} The sign is the same." if same else text
     if idle:
-        return COMPATIBLE, f"{text} That interval holds {null:g}, which means no effect."
-    return REPRODUCED, text
+        return V.COMPATIBLE, f"{text} That interval holds {null:g}, which means no effect."
+    return V.REPRODUCED, text
 
 
 def scale(facts, claim, name: str, phase: str):
@@ -146,7 +134,7 @@ def heat(facts, claim):
     runs, _, count = _by_source(facts)
     area, *ours = shift.heat_shares(runs)["middle"]
     right, guessing = shift.balanced_accuracies(runs), 1 / len(CLASSES)
-    return (DIFFERS if min(right) > guessing else COMPATIBLE), (
+    return (V.DIFFERS if min(right) > guessing else V.COMPATIBLE), (
         f"In ours {min(ours):.0%} to {max(ours):.0%} of the heat of a class lies in the middle, "
         f"which is {area:.0%} of the image. With the middle covered, the balanced accuracy of ours "
         f"is {min(right):.1%} to {max(right):.1%}; guessing would reach {guessing:.0%} ({count})."
@@ -170,8 +158,10 @@ def elsewhere(facts, claim):
 def verdict_of(*shown) -> str:
     """The verdict on "all are greater" by signs, +1 shown to be so, -1 the reverse, 0 neither, in
     one class mix or in several."""
-    found = {min(s): REPRODUCED if min(s) == 1 else DIFFERS if min(s) else NOISE for s in shown}
-    return DEPENDS if len(found) > 1 else next(iter(found.values()))
+    found = {
+        min(s): V.REPRODUCED if min(s) == 1 else V.DIFFERS if min(s) else V.NOISE for s in shown
+    }
+    return V.DEPENDS if len(found) > 1 else next(iter(found.values()))
 
 
 @cache
@@ -247,3 +237,7 @@ def better_than(facts, claim, of: str, setting: str):
         f"In ours {of} is {ours.mean():.4f}, and {others.mean():.4f} {setting}; the difference in "
         f"95 % of repetitions is {low:+.4f} to {high:+.4f} ({how_many(facts.runs_of('Proposed'))})."
     )
+
+
+CHECKS = (setting, measure, measured_gain, scale, areas_above, mistaken, heat, elsewhere)
+CHECKS += (higher_ece, no_better, better_than)

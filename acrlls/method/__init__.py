@@ -9,6 +9,6 @@ __getattr__, __all__ = lazy_door(
     losses="LOSSES TrainingLoss",
     model="POOL SHIPPED_WEIGHTS backbone_layers between build_backbone build_model consumers "
     "frozen_backbone frozen_cut unfreeze_top weights_digest weights_file",
-    heat="gradcam at_input_size lung_share of_another share_table",
+    heat="gradcam at_input_size lung_share",
 )
 __all__ += ["VARIANTS"]

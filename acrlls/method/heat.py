@@ -1,19 +1,13 @@
-"""Where in an image a class comes from: Grad-CAM on any Keras backend (Section IV-E).
+"""Where in an image a class comes from: Grad-CAM [Selvaraju 2017] on any backend (Section IV-E).
 
 Keras 3 has no gradient function of its own.  So the network is cut at a layer and a weight that is
 zero is added to its activations: one step of plain gradient descent on minus the class's logit, in
 which nothing else learns, leaves in that weight the logit's gradient.
-
-Reference:
-    R. R. Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
-    localization", ICCV 2017.
 """
 
 import keras
 import numpy as np
-import pandas as pd
 
-from acrlls.calibration import bootstrap_means
 from acrlls.config import UserError, hint
 from acrlls.data import render
 from acrlls.method.model import between
@@ -83,49 +77,6 @@ def at_input_size(masks, size: int) -> np.ndarray:
     empty = np.zeros((size, size), np.uint8)
     grey = [empty if mask is None else render(np.uint8(255) * mask, size) for mask in masks]
     return np.stack(grey) > 127
-
-
-def of_another(groups, seed: int = 0) -> np.ndarray:
-    """For each image the position of another one of its group, such as its class, at random, each
-    used once; one that is alone in its group stands for itself.
-
-    The heat of that other image tells how much of a share comes from where lungs usually are.
-    """
-    groups = np.asarray(groups)
-    rng, other = np.random.default_rng(seed), np.arange(len(groups))
-    for group in np.unique(groups):
-        members = rng.permutation(np.flatnonzero(groups == group))
-        other[members] = np.roll(members, 1)
-    return other
-
-
-def share_table(heat, masks, groups, other, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """How much of the heat lies inside the masks, both `(n, h, w)`, beside two references.
-
-    ``groups`` are the name of each and which images it has, boolean `(n,)`; ``other`` is the
-    position of the image whose heat is laid over this mask (:func:`of_another`).  An image whose
-    mask is empty, or that has no heat, is left out.  A row for each group of two or more images:
-    ``images``; ``estimate``, ``low``, ``high``, the mean share and its 95 % interval, by resampling
-    images; ``area`` and ``another image``, the references; ``more than area`` and ``more than
-    another``, the sign of the difference where its 95 % interval leaves out zero, else 0.
-    """
-    area = np.asarray(masks, bool).mean(axis=(1, 2))
-    values = np.stack([lung_share(heat, masks), area, lung_share(heat[other], masks)])
-    known = np.isfinite(values).all(axis=0) & masks.any(axis=(1, 2))
-    rows = {}
-    for name, members in groups.items():
-        chosen = values[:, known & members]
-        if (n := chosen.shape[1]) < 2:
-            continue
-        means = bootstrap_means(chosen, np.zeros(n, int), resamples, seed)
-        ends = np.quantile(
-            [means[0], means[0] - means[1], means[0] - means[2]], [0.025, 0.975], axis=1
-        )
-        leads = (ends[0, 1:] > 1e-9).astype(int) - (ends[1, 1:] < -1e-9)  # beyond rounding
-        rows[name] = (n, chosen[0].mean(), *ends[:, 0], *chosen[1:].mean(axis=1), *leads)
-    columns = ["images", "estimate", "low", "high", "area", "another image"]
-    columns += ["more than area", "more than another"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 class _Probe(keras.Model):

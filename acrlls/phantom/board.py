@@ -5,7 +5,6 @@ supersampling and looks the same at any size. ``u`` runs from the patient's righ
 film) to the left (+1), ``v`` from head (-1) to foot (+1). Lengths are in half sides of the film.
 """
 
-import itertools
 from functools import lru_cache
 
 import numpy as np
@@ -15,19 +14,19 @@ F = np.float32
 
 class Board:
     """Coordinates of one film of ``size`` pixels a side, and random textures that do not depend on
-    it: the calls of ``rng`` are the same at every size, up to the film's grain.  The pose is a tilt
-    in degrees, a zoom, shifts and a ``bend`` of the spine, which everything follows, in half sides.
+    it: the calls of ``rng`` are the same at every size, up to the film's grain.  The pose is that
+    of the quantities ``q``, whose ``bend`` of the spine everything follows.
     """
 
-    def __init__(self, size: int, rng, *, tilt=0.0, zoom=1.0, shift_u=0.0, shift_v=0.0, bend=0.0):
+    def __init__(self, size: int, rng, q):
         self.size, self.rng = size, rng
         self.x, self.y = _grid(size)
-        angle = np.deg2rad(tilt)
-        cos, sin = F(np.cos(angle) / zoom), F(np.sin(angle) / zoom)
-        x, y = self.x - F(shift_u), self.y - F(shift_v)
+        angle = np.deg2rad(q.tilt)
+        cos, sin = F(np.cos(angle) / q.zoom), F(np.sin(angle) / q.zoom)
+        x, y = self.x - F(q.shift_u), self.y - F(q.shift_v)
         self.u = cos * x + sin * y
         self.v = cos * y - sin * x
-        self.u = self.u - F(bend) * np.sin(F(2.6) * (self.v + F(0.15)))
+        self.u = self.u - F(q.bend) * np.sin(F(2.6) * (self.v + F(0.15)))
         self.r = np.abs(self.u)
         self.left = self.u > 0  # the patient's left, right of the film
 
@@ -37,9 +36,8 @@ class Board:
         table = self.rng.standard_normal((basis.shape[1], basis.shape[1])).astype(F)
         return basis @ table @ basis.T
 
-    def ellipse(self, u, v, a, b=None, angle=0.0, edge=0.03, warp=None) -> np.ndarray:
+    def ellipse(self, u, v, a, b, angle=0.0, edge=0.03, warp=None) -> np.ndarray:
         """Filled ellipse, values 0 to 1; ``warp`` (size, size) bends its soft border."""
-        b = a if b is None else b
         du, dv = self.around(u, v, angle)
         distance = np.sqrt(np.square(du / F(a)) + np.square(dv / F(b)))
         if warp is not None:
@@ -55,15 +53,6 @@ class Board:
         """Gaussian spot of standard deviations ``a`` and ``b``, 1 at its centre."""
         du, dv = self.around(u, v)
         return np.exp(F(-0.5) * (np.square(du / F(a)) + np.square(dv / F(b))))
-
-    def line(self, points, width: float, edge: float = 0.012) -> np.ndarray:
-        """Smooth line along ``points`` [(u, v), ...] of the given width, values 0 to 1."""
-        nearest = np.full(self.u.shape, 9, F)
-        for (u0, v0), (u1, v1) in itertools.pairwise(rounded(points)):
-            (u, v), du, dv = self.around(u0, v0), u1 - u0, v1 - v0
-            t = np.clip((u * F(du) + v * F(dv)) / F(du * du + dv * dv), 0, 1)
-            nearest = np.minimum(nearest, np.hypot(u - t * F(du), v - t * F(dv)))
-        return step(F(width / 2) - nearest, edge)
 
 
 def step(distance, edge) -> np.ndarray:

@@ -23,10 +23,10 @@ from scipy.ndimage import gaussian_filter
 from acrlls.config import UserError
 from acrlls.phantom.anatomy import Chest, chest
 from acrlls.phantom.board import Board, F
-from acrlls.phantom.findings import SOURCE_PAINTERS, alter, paint_target
-from acrlls.phantom.patients import CLASSES, eta, healthy, sample_quantities
+from acrlls.phantom.findings import paint_target
+from acrlls.phantom.patients import CLASSES, eta, sample_quantities
 
-_QUANTITIES, _PICTURE, _LABEL, _SOURCE = range(4)  # names of the random streams
+_QUANTITIES, _PICTURE, _LABEL = range(3)  # names of the random streams
 
 
 class Phantom(NamedTuple):
@@ -47,33 +47,28 @@ def draw(n: int, *, seed: int = 0, size: int = 96, first: int = 0) -> Phantom:
     parts.  ``size`` is in pixels a side, 32 to 1024: the same anatomy at every size, another grain.
     Raises ``UserError`` for a value outside its range.
     """
-    *rows, quantities = _collect(_draw_one, n, seed, size, first)
+    for name, value, low, high in (
+        ("n", n, 1, 10**7),
+        ("seed", seed, 0, 2**63 - 1),
+        ("size", size, 32, 1024),
+        ("first", first, 0, 2**62),
+    ):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not whole or not low <= value <= high:
+            raise UserError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")
+    each = Parallel(n_jobs=min(os.cpu_count() or 1, n // 100 + 1), batch_size=25)
+    drawn = each(delayed(_draw_one)(seed, index, size) for index in range(first, first + n))
+    *rows, quantities = zip(*drawn, strict=True)
     return Phantom(*map(np.stack, rows), pd.DataFrame(quantities, dtype=float))
-
-
-def source_task(n: int, *, seed: int, size: int = 96):
-    """The task on which the shipped backbone is trained: other findings, drawn with the same pen.
-
-    The label is drawn first, every class equally likely, and the picture shows it; no target
-    finding occurs.  Returns images ``(n, size, size)`` uint8, labels ``(n,)`` int, and the names of
-    the classes.
-    """
-    images, labels = map(np.stack, _collect(_draw_source, n, seed, size, 0))
-    return images, labels, tuple(SOURCE_PAINTERS)
 
 
 def picture(q: SimpleNamespace, rng: np.random.Generator, size: int):
     """Radiograph uint8, lungs bool and findings bool, each ``(size, size)``, of ``q``."""
-    board = _board(q, rng, size)
+    board = Board(size, rng, q)
     body = chest(board, q)
     lungs = body.air > 0.4
     paint_target(board, body, q)
     return develop(board, body, q), lungs, lungs & (body.filled > 0.22)
-
-
-def _board(q: SimpleNamespace, rng: np.random.Generator, size: int) -> Board:
-    pose = {name: getattr(q, name) for name in ("tilt", "zoom", "shift_u", "shift_v", "bend")}
-    return Board(size, rng, **pose)
 
 
 def patient(seed: int, index: int) -> tuple[int, np.ndarray, SimpleNamespace]:
@@ -90,37 +85,6 @@ def _draw_one(seed: int, index: int, size: int):
     label, probabilities, q = patient(seed, index)
     image, lungs, findings = picture(q, np.random.default_rng([seed, index, _PICTURE]), size)
     return image, label, probabilities, lungs, findings, vars(q)
-
-
-def _draw_source(seed: int, index: int, size: int):
-    rng = np.random.default_rng([seed, index, _SOURCE])
-    label = int(rng.integers(len(SOURCE_PAINTERS)))
-    name, painter = list(SOURCE_PAINTERS.items())[label]
-    q = SimpleNamespace(**healthy(rng, child=rng.random() < 0.25))
-    alter(name, q, rng)
-    board = _board(q, rng, size)
-    body = chest(board, q)
-    if painter:
-        painter(board, body)
-    return develop(board, body, q), label
-
-
-def _collect(one, n: int, seed: int, size: int, first: int) -> list[tuple]:
-    """``one(seed, index, size)`` for every index: each of its results as a tuple of ``n``."""
-    for name, value, low, high in (
-        ("n", n, 1, 10**7),
-        ("seed", seed, 0, 2**63 - 1),
-        ("size", size, 32, 1024),
-        ("first", first, 0, 2**62),
-    ):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not whole or not low <= value <= high:
-            raise UserError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")
-    workers = min(os.cpu_count() or 1, n // 100 + 1)
-    rows = Parallel(n_jobs=workers, batch_size=25)(
-        delayed(one)(seed, index, size) for index in range(first, first + n)
-    )
-    return list(zip(*rows, strict=True))
 
 
 # --- The film that a chest leaves: scatter, grain, blur, exposure and a lead letter -------------

@@ -3,13 +3,10 @@
 import contextlib
 import re
 import shutil
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-
-from PIL import Image
 
 from acrlls.config import UserError
 from acrlls.store import damage, disk_told, locked, read_json, store
@@ -51,13 +48,10 @@ class Entry:
 
     def damage(self) -> str | None:
         """What is not as it was written, of what has digests; made again when it is asked for."""
-        if self.kind == "runs":
-            return damage(self.path)
         if self.kind == "features":
             notes = self.path.glob("*.json")
             return ", ".join(n.stem for n in notes if damage(self.path, n.name)) or None
-        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*.*"))
-        return ", ".join(file.name for file in files if _is_damaged(file)) or None
+        return damage(self.path) if self.kind == "runs" else None
 
     def delete(self) -> bool:
         """Delete it; ``False`` where another process is making it."""
@@ -96,20 +90,6 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
             )
         picked.update(fitting)
     return [e for e in found if not chosen or e in picked]
-
-
-def _is_damaged(file: Path) -> bool:
-    """Whether arrays or an image differ from the sums in their file, or a note is none."""
-    try:
-        if file.suffix == ".npz":
-            with zipfile.ZipFile(file) as arrays:
-                return arrays.testzip() is not None
-        if file.suffix == ".png":
-            with Image.open(file) as image:
-                image.verify()
-        return file.suffix == ".json" and not read_json(file)
-    except Exception:  # a reader passes on whatever the file makes it meet
-        return True
 
 
 def go_through(found: Sequence[Entry], clear: bool, check: bool = False) -> int:

@@ -4,8 +4,6 @@ The digest that names its folder covers what determines the result: the settings
 training, the data, the initial weights and the code that trains.  Versions and device are noted.
 """
 
-import contextlib
-import importlib.metadata
 import itertools
 import json
 import logging
@@ -20,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls import store
+from acrlls.backend import versions
 from acrlls.config import PROJECT, Config, UserError
 from acrlls.data import Dataset, load_data
 from acrlls.runs.recorded import Run
@@ -27,8 +26,6 @@ from acrlls.runs.recorded import Run
 _TRAINING = "algorithm bank batches batchnorm engines folding objective phase stored"
 _SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py", "data")
 _SOURCES += tuple(f"training/{name}.py" for name in _TRAINING.split())
-_PACKAGES = "acrlls keras tensorflow tensorflow_cpu jax torch numpy scipy scikit-learn pandas "
-_PACKAGES += "pillow openvino"
 _log = logging.getLogger(__name__)
 
 
@@ -157,15 +154,10 @@ def environment() -> dict:
     import keras
 
     device = keras.ops.zeros(1).device  # each backend names it in its own way
-    versions = {}
-    for name in _PACKAGES.split():
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
     command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"]
     commit = subprocess.run(command, capture_output=True, text=True, check=False)
     return {
-        "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions(),
         "backend": keras.backend.backend(),
         "machine": f"{platform.system()} {platform.machine()}",
         "device": getattr(device, "device_kind", str(device).rsplit("device:")[-1]),

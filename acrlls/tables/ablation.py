@@ -86,34 +86,21 @@ def correction_count(runs: Iterable[Run]) -> str:
     )
 
 
-def finding(ways, where: str, with_weights: Setting, found: Mapping, bins: int = 15) -> str:
-    """The section's finding on the images of this title in :func:`three_ways`: whether the two
-    layers help, by ``found`` of :func:`against_baseline`, and what the class weights do."""
-    layers, plain = (found.get((t, "Proposed")) for t in (with_weights.title, UNWEIGHTED))
+def finding(ways, where: str, setting: str, found: Mapping) -> str:
+    """The section's finding on the images ``where``, as :func:`three_ways` calls them: whether the
+    two layers help in a ``setting`` of :func:`against_baseline`, and what class weights do."""
+    layers = found[setting, "Proposed"]
     sign = layers.shows("NLL")
     gains = {0: "No difference in NLL between Proposed and Baseline could be shown"}
     gains |= {-1: "The two layers lower the NLL", 1: "The two layers raise the NLL"}
-    both = with_weights.common(("proposed", ""), ("baseline", ""))
-    runs = with_weights.runs
-    gaps = [
-        np.subtract(*(mean_of([runs[n][g]], bins=bins)[-1] for n in ("proposed", "baseline")))
-        for g in both
-    ]
-    each = ""
-    if len(gaps) > 1:
-        each = f", from {error(min(gaps), True)} to {error(max(gaps), True)} by run"
-    worse = plain is not None and plain.shows("NLL") == 1
     rows = ways.sort_index().loc[where].loc["Baseline"]
     base, corrected, without = rows[ECE].reindex(list(WAYS))
     other = (
         "" if np.isnan(without) else f" and training without them by {error(without - base, True)}"
     )
-    several = [*dict.fromkeys(rows.runs.astype(int))]
-    counts = plural(several[0], "run") + (f" with them, {several[-1]} without" * (len(several) > 1))
     return (
-        f"**{gains[sign]} {beside.on(where).lower()}**{worse * ', and without class weights '}"
-        f"{worse * 'Proposed has a higher NLL'}. The layers change the mean class-wise ECE of "
-        f"Baseline, {error(base)}, by {error(layers.table.difference[ECE], True)}{each}; dividing "
-        f"the class weights out changes it by {error(corrected - base, True)}{other} (of each "
-        f"network {counts}; images' own class mix)."
+        f"**{gains[sign]} {beside.on(where).lower()}**. The layers change the mean class-wise ECE "
+        f"of Baseline, {error(base)}, by {error(layers.table.difference[ECE], True)}; dividing the "
+        f"class weights out changes it by {error(corrected - base, True)}{other} (means over "
+        f"{plural(layers.pairs, 'run')} of each network with class weights; images' own class mix)."
     )

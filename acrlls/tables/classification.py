@@ -1,4 +1,4 @@
-"""Section 5: Table III, AUC, Brier score and ECE of each class, and the commonest mistake."""
+"""Section 5: Table III, AUC, Brier score and ECE of each class."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls import paper
-from acrlls.paper import CLASSES, confusion_bounds, confusion_margins
+from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables import beside
 from acrlls.tables.words import number, percent, plural
@@ -29,26 +29,6 @@ def by_class(real: Sequence[Run], run: Run, resamples: int) -> pd.DataFrame:
     published = np.transpose([paper.by_class(name) for name in ("auc", "brier", "ece")])
     index = beside.by_class(beside.ONE_CLASS)
     return beside.columns(beside.one_against_rest, index, published, real, run, resamples=resamples)
-
-
-def commonest_mistake(counts, classes) -> str:
-    """The commonest mistake of a confusion matrix, and what Table III says of the published one."""
-    wrong = np.array(counts) * (1 - np.eye(len(classes), dtype=int))
-    if not wrong.any():
-        return "Every test image is classified rightly."
-    true, said = np.unravel_index(wrong.argmax(), wrong.shape)
-    text = (
-        f"The commonest mistake is {classes[true]} called {classes[said]}: {wrong.max()} of "
-        f"{plural(int(wrong.sum()), 'mistake')}."
-    )
-    if not beside.is_paper(classes):
-        return text
-    least = confusion_bounds().loc[("Lung Opacity", "Normal"), "low"]
-    missed = confusion_margins().loc["Lung Opacity", "missed"]
-    return (
-        f"{text} The paper prints no confusion matrix, but the margins that Table III fixes imply "
-        f"that at least {least} of the {missed} missed Lung Opacity images were called Normal."
-    )
 
 
 def finding(table: pd.DataFrame, real: Sequence[Run], title: str) -> str:

@@ -1,6 +1,5 @@
 """Section 1: images of each class, the split, class weights, augmentation, true probabilities."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,11 +40,7 @@ def rule() -> pd.DataFrame:
     ours = pd.Series([*parts.sum(axis=1), *parts[2]], [*PARTS, *(f"test, {c}" for c in CLASSES)])
     totals = [NUMBERS[f"split.{part}"].value for part in PARTS]
     published = pd.Series([*totals, *table("III").loc[list(CLASSES), "Support"]], ours.index)
-    return _minus(published, ours, "by the rule")
-
-
-def _minus(published: pd.Series, ours: pd.Series, title: str) -> pd.DataFrame:
-    both = {"published": published, title: ours, "difference": ours - published}
+    both = {"published": published, "by the rule": ours, "difference": ours - published}
     return pd.DataFrame(both, dtype=float)
 
 
@@ -89,13 +84,6 @@ def finding() -> str:
         f"**The published split follows exactly from the published counts**, and "
         f"{part_of(agree, len(CLASSES))} published class weights follow to the printed digit."
     )
-
-
-def augmentation(config: Config) -> pd.DataFrame:
-    """Ranges of the augmentation, published and ours."""
-    ours = pd.Series(dataclasses.asdict(Augmentation.from_config(config)))
-    published = pd.Series({n: NUMBERS[f"augmentation.{n}"].value for n in ours.index})
-    return _minus(published, ours, "ours")
 
 
 def views(dataset: Dataset, config: Config, count: int = 11) -> np.ndarray:

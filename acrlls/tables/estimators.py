@@ -1,9 +1,8 @@
 """Section 10: how far estimates of the calibration error, means over the classes, are from the
 truth, in test sets drawn from a population ``(p, eta)`` whose true error is a sum."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,18 +17,6 @@ KNOWN = {"strong": "strongly overconfident", "slight": SLIGHT, "none": CALIBRATE
 INTERVALS = {"ece_interval": "inverted test", "percentile": "percentile bootstrap"}
 
 
-class Estimator(NamedTuple):
-    """An estimator, ``estimate(p, y, bins)``, and the ``norm`` of the true error it estimates."""
-
-    title: str
-    estimate: Callable
-    norm: str = "l1"
-
-    def truth(self, p, eta, bins: int) -> float:
-        """Its value with the true probabilities in place of labels."""
-        return calibration.true_calibration_error(p, eta, bins, of="mean", norm=self.norm)
-
-
 def _minus_floor(p, y, bins):
     floor = calibration.noise_floor(p, None, bins, resamples=10).mean
     return np.maximum(calibration.classwise_ece(p, y, bins) - floor, 0).mean()
@@ -39,16 +26,15 @@ def _without_bias(p, y, bins):
     return calibration.ece_interval(p, y, bins, resamples=100).estimate.mean()
 
 
+# by name the title, the estimate of probabilities, labels and bins, and the norm of its true error
 ESTIMATORS = {
-    "uniform": Estimator("ECE", lambda p, y, bins: ece(p, y, bins, of="mean")),
-    "minus_floor": Estimator("ECE minus its noise floor", _minus_floor),
-    "without_bias": Estimator("ECE without its bias", _without_bias),
-    "debiased": Estimator(
-        "debiased ℓ₂ error", lambda p, y, bins: debiased_ece(p, y, bins, of="mean"), "l2"
-    ),
-    "smooth": Estimator("smooth ECE", lambda p, y, _: smooth_ece(p, y, of="mean"), "smooth"),
+    "uniform": ("ECE", lambda p, y, bins: ece(p, y, bins, of="mean"), "l1"),
+    "minus_floor": ("ECE minus its noise floor", _minus_floor, "l1"),
+    "without_bias": ("ECE without its bias", _without_bias, "l1"),
+    "debiased": ("debiased ℓ₂ error", lambda p, y, bins: debiased_ece(p, y, bins, of="mean"), "l2"),
+    "smooth": ("smooth ECE", lambda p, y, _: smooth_ece(p, y, of="mean"), "smooth"),
 }
-TITLES = {name: e.title for name, e in ESTIMATORS.items()}
+TITLES = {name: title for name, (title, *_) in ESTIMATORS.items()}
 
 
 def known_populations() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -63,11 +49,12 @@ def study(p, eta, sizes: Iterable[int], bins: int, repetitions: int = 50, seed: 
     rng, rows = np.random.default_rng(seed), {}
     for n in sizes:
         sets = [populations.draw(p, eta, n, rng) for _ in range(repetitions)]
-        for name, estimator in ESTIMATORS.items():
-            found = [estimator.estimate(q, y, bins) for q, y in sets]
+        for name, (_, estimate, norm) in ESTIMATORS.items():
+            found = [estimate(q, y, bins) for q, y in sets]
+            truth = calibration.true_calibration_error(p, eta, bins, of="mean", norm=norm)
             low, high = np.quantile(found, [0.05, 0.95])
             spread = {"mean": np.mean(found), "sd": np.std(found), "q05": low, "q95": high}
-            rows[name, n] = {"truth": estimator.truth(p, eta, bins), **spread}
+            rows[name, n] = {"truth": truth, **spread}
     table = pd.DataFrame(rows).T.rename_axis(["estimator", "n"]).loc[list(ESTIMATORS)]
     return table.assign(bias=table["mean"] - table.truth)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls import figures, method
+from acrlls.calibration import bootstrap_means
 from acrlls.data import batch, render, split_of
 
 
@@ -38,13 +39,41 @@ def sample(labels, per_class: int, seed: int) -> np.ndarray:
     return np.concatenate([rng.permutation(m)[:per_class] for m in members])
 
 
+def of_another(groups, seed: int = 0) -> np.ndarray:
+    """For each image the position of another one of its group, at random, each used once; one that
+    is alone stands for itself. Its heat tells how much of a share comes from where lungs are."""
+    rng, other = np.random.default_rng(seed), np.arange(len(groups))
+    for group in np.unique(groups):
+        members = rng.permutation(np.flatnonzero(groups == group))
+        other[members] = np.roll(members, 1)
+    return other
+
+
 def shares(warm, masks, labels, predicted, classes, resamples: int, seed: int) -> pd.DataFrame:
-    """Share of heat inside the masks, a row a class, the right and the wrong predictions; columns
-    of :func:`acrlls.method.share_table`, no rows where no mask is known."""
+    """Share of the heat inside the masks, both ``(n, h, w)``; a row a class, the right and the
+    wrong predictions, of two or more images whose mask and heat are not empty: ``images``;
+    ``estimate``, ``low``, ``high``, the mean share and its 95 % interval over images; ``area`` of
+    the masks and ``another image``, whose heat is laid over the mask; ``more than area`` and ``more
+    than another``, the sign of the difference where its 95 % interval leaves out zero, else 0."""
     groups = {name: labels == k for k, name in enumerate(classes)}
     groups |= {"right predictions": predicted == labels, "wrong predictions": predicted != labels}
-    partner = method.of_another(labels, seed)
-    return method.share_table(warm, masks, groups, partner, resamples)
+    others = warm[of_another(labels, seed)]
+    values = [method.lung_share(heat, masks) for heat in (warm, np.ones_like(warm), others)]
+    values = np.stack(values)
+    known, rows = np.isfinite(values).all(axis=0) & masks.any(axis=(1, 2)), {}
+    for name, members in groups.items():
+        chosen = values[:, known & members]
+        if (n := chosen.shape[1]) < 2:
+            continue
+        means = bootstrap_means(chosen, np.zeros(n, int), resamples)
+        (low, *lows), (high, *highs) = np.quantile(
+            [means[0], *(means[0] - means[1:])], [0.025, 0.975], axis=1
+        )
+        leads = np.greater(lows, 1e-9).astype(int) - np.less(highs, -1e-9)  # beyond rounding
+        rows[name] = (n, chosen[0].mean(), low, high, *chosen[1:].mean(axis=1), *leads)
+    columns = ["images", "estimate", "low", "high", "area", "another image"]
+    columns += ["more than area", "more than another"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def finding(table: pd.DataFrame, classes) -> str:

@@ -7,9 +7,8 @@ from scipy.stats import binomtest
 from acrlls import calibration
 from acrlls.calibration import METHODS
 from acrlls.data import batch, load_data
-from acrlls.tables.compare import mean_of
 from acrlls.tables.recorded import probabilities
-from acrlls.tables.words import error, listed, number, part_of, percent, plural
+from acrlls.tables.words import error, number, part_of, percent
 
 ALPHA = 0.05
 HEADINGS = {
@@ -39,39 +38,15 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
         shares.append(right.mean())
         sizes.append(len(right))
         ends.append(binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson"))
-    found = [percent(share, 1) for share in (min(shares), max(shares))]
+    found = dict.fromkeys(percent(share, 1) for share in (min(shares), max(shares)))
     held = sum(e.low <= (low + high) / 2 <= e.high for e in ends)
-    least = ends[int(np.argmin(shares))]
-    about = f"95 % interval {percent(least.low, 1)} to {percent(least.high, 1)}"
-    if len(runs) == 1:
-        return (
-            f"**Of the answers given with a confidence near {middle}, {found[0]} were right** "
-            f"({about}; {plural(sizes[0], 'image')})."
-        )
     where = {len(runs): "every run", 0: "no run"}.get(held, f"{held} of {len(runs)} runs")
+    least, n = ends[int(np.argmin(shares))], dict.fromkeys((min(sizes), max(sizes)))
     return (
-        f"**Of the answers given with a confidence near {middle}, {found[0]} to {found[1]} were "
-        f"right, on images like these; in {where} the share agrees with {middle}.** It agrees if "
-        f"its 95 % interval holds {middle}; that of the lowest share is "
-        f"{about.removeprefix('95 % interval ')}. A run gives {min(sizes)} to {max(sizes)} such "
-        "answers."
-    )
-
-
-def which(run, real, bins: int) -> str:
-    """Which run the page shows, and how the ECE of the others lies beside its own."""
-    ours, *others = [mean_of([r], bins=bins)[-1] for r in real or [run]]
-    seed = f"with seed {run.config.seed}"
-    if not others:
-        return f"This page shows one run, {seed}."
-    rank = 1 + sum(other < ours for other in others)
-    best = {
-        1: "It is the best calibrated: the others have",
-        len(real): "It is the worst: the others have",
-    }
-    return (
-        f"This page shows run 1 of {len(real)}, {seed}, whose mean class-wise ECE is "
-        f"{error(ours)}. {best.get(rank, 'The others have')} {listed(map(error, sorted(others)))}."
+        f"**Of the answers given with a confidence near {middle}, {' to '.join(found)} were right, "
+        f"on images like these; in {where} the share agrees with {middle}.** It agrees if its 95 % "
+        f"interval holds {middle}; that of the lowest share is {percent(least.low, 1)} to "
+        f"{percent(least.high, 1)}. A run gives {' to '.join(map(str, n))} such answers."
     )
 
 
@@ -83,17 +58,6 @@ def floors(run, several_bins, resamples: int) -> dict[int, pd.DataFrame]:
         bins: calibration.noise_floor(*about, bins, resamples).table(run.class_names)
         for bins in several_bins
     }
-
-
-def bins_sentence(tables: dict[int, pd.DataFrame]) -> str:
-    """For which rows of :func:`floors` the verdict does not depend on the number of bins."""
-    small = pd.DataFrame({bins: table.p_above < ALPHA for bins, table in tables.items()})
-    groups = {
-        "Above the floor (p < 0.05) with every number of bins": small.all(axis=1),
-        "With no number of bins": ~small.any(axis=1),
-        "Depending on the number of bins": small.any(axis=1) & ~small.all(axis=1),
-    }
-    return " ".join(f"{what}: {listed(small.index[g])}." for what, g in groups.items() if g.any())
 
 
 def measures(run, bins: int, resamples: int) -> pd.DataFrame:

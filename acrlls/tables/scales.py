@@ -4,16 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
 import acrlls
 from acrlls.config import Config, UserError
 from acrlls.paper import table
 from acrlls.runs import Run
 from acrlls.tables.beside import REAL, here, is_paper, on
-from acrlls.tables.words import part_of, plural, power, span
-
-CHANGE, SPREAD = f"{REAL}, change", "sd over runs"
+from acrlls.tables.words import plural, power, span
 
 
 def run_with_lls(config: Config) -> Run:
@@ -41,27 +38,6 @@ def table_2(run: Run, real: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(columns | {(title, ""): ours}).rename_axis(["class", "phase"])
 
 
-def moves(run: Run, real: Sequence[Run]) -> pd.DataFrame:
-    """Change of each scale between the phases: published, mean and standard deviation over the runs
-    on the real images, and ours beside its mean step from epoch to epoch of the last phase."""
-    names, columns = list(run.class_names), {}
-    if is_paper(names):
-        columns["published change"] = table("II").diff(axis=1)["Phase 2"]
-    if len(real) > 1:
-        each = pd.concat([_change(r) for r in real], axis=1)
-        columns |= {CHANGE: each.mean(axis=1), SPREAD: each.std(axis=1)}
-    last = run.scales[run.scales.phase == run.scales.phase.max()][names]
-    step = last.diff().abs().mean()
-    return pd.DataFrame(
-        {**columns, f"{here(run.config)}, change": _change(run), "epoch to epoch": step}
-    )
-
-
-def _change(run: Run) -> pd.Series:
-    scales = _ours(run)
-    return scales.iloc[:, -1] - scales.iloc[:, 0]
-
-
 def fold(model, images) -> tuple[np.ndarray, float]:
     """Move the learned scales of a model into the dense layer before them; LLS is then all ones.
     Returns the scales ``(classes,)`` as they were learned, and the largest change of any
@@ -75,27 +51,9 @@ def fold(model, images) -> tuple[np.ndarray, float]:
     return scales, float(np.abs(after - before).max())
 
 
-def one_by_one(run: Run) -> pd.DataFrame:
-    """What happens on the test images if the scale of one class is put back to one."""
-    scales = run.best_scales(run.manifest["selected_phase"]).to_numpy()
-    test = run.predictions("test")
-    before = test.logits / scales
-    ones = np.where(np.eye(len(scales)), 1, scales)
-    rows = {
-        "scale": scales,
-        "negative logits": (before < 0).mean(axis=0),
-        "mean probability, scale one": [
-            softmax(before * s, axis=1)[:, k].mean() for k, s in enumerate(ones)
-        ],
-        "mean probability, learned": test.probabilities.mean(axis=0),
-        "share of labels": np.bincount(test.labels, minlength=len(scales)) / len(test.labels),
-    }
-    return pd.DataFrame(rows, index=list(run.class_names))
-
-
-def finding(scales, largest: float, moved: pd.DataFrame, real: Sequence[Run], title: str) -> str:
+def finding(scales, largest: float, real: Sequence[Run], title: str) -> str:
     """What the scales of the recorded runs show, and those of this build's one run under a heading
-    such as "phantom"; ``largest`` is from :func:`fold`, ``moved`` from :func:`moves`."""
+    such as "phantom"; ``largest`` is from :func:`fold`."""
     said = (
         f"**A scale cannot be read by itself**: {on(title).lower()}, moving the scales into the "
         f"layer before changes no probability by more than {power(largest)}. They end there at "
@@ -108,11 +66,5 @@ def finding(scales, largest: float, moved: pd.DataFrame, real: Sequence[Run], ti
         said += (
             f" On the real images they end at {span(ours)} (published: {span(theirs)}); they "
             f"have the order of Table II in {same} of {plural(len(real), 'run')}."
-        )
-    if SPREAD in moved:
-        beyond = part_of((moved[CHANGE].abs() > 2 * moved[SPREAD]).sum(), len(moved))
-        said += (
-            f" Between the phases they change by {span(moved[CHANGE])} on average over the runs, "
-            f"in {beyond} classes by more than twice the standard deviation over runs."
         )
     return said

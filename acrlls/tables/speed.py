@@ -5,12 +5,12 @@ import json
 
 import pandas as pd
 
-from acrlls.bench import TUNED
 from acrlls.config import PROJECT, UserError
 from acrlls.paper import show
 from acrlls.runs import records
 
 RECORDS, SCALE = PROJECT / "results" / "bench", PROJECT / "results" / "scale"
+TUNED = "plain, oneDNN"  # plain Keras with the kernels that the bank's side switches on
 SIDES = {"plain": "plain Keras", TUNED: "plain Keras, oneDNN", "bank": "feature bank"}
 STATES = {"frozen": "BatchNorm frozen", "update": "BatchNorm updating"}
 # The paper's job (Sections II-D and III): training images, and of each part runs and epochs.
@@ -75,8 +75,8 @@ def setup(result: dict) -> str:
         f"{result['images']:,} {images} of {c['image_size']} px ({result['train']:,} to train on), "
         f"three variants of {c['phase1_epochs']} + {c['phase2_epochs']} epochs, with a fresh view "
         f"every epoch. The machine has {machine['cores']} cores ({machine['cpu']}) and ran Keras "
-        f"{machine['versions']['keras']} on {_called(machine['backend'])}; "
-        f"{_called(machine['engine'])} filled the feature bank."
+        f"{machine['versions']['keras']} on {machine['backend']}; {machine['engine']} filled the "
+        "feature bank."
     )
     if (batches := -(-result["train"] // c["batch_size"])) < 20:
         text += (
@@ -84,13 +84,6 @@ def setup(result: dict) -> str:
             "measurement**: the fixed cost of an epoch is projected as if it grew with the images."
         )
     return text
-
-
-def _called(software: str) -> str:
-    """A backend or engine, with its version if it is there, as its makers write it."""
-    for name in ("Keras", "TensorFlow", "JAX", "PyTorch", "OpenVINO"):
-        software = software.replace(name.lower().removeprefix("py"), name)
-    return software
 
 
 def finding(table: pd.DataFrame, batchnorm: str) -> str:
@@ -131,14 +124,6 @@ def machines() -> pd.DataFrame:
 # --- More images, seeds, grid points and workers --------------------------------------------------
 
 
-def ten_times() -> pd.DataFrame:
-    """What one run took on some images and on ten times as many, a row a quantity."""
-    table = pd.read_csv(SCALE / "images.csv").T
-    images = table.loc["images"]
-    table = table.drop(index="images").set_axis([f"{n:,.0f} images" for n in images], axis=1)
-    return table.assign(ratio=table.iloc[:, 1] / table.iloc[:, 0])
-
-
 def on_a_gpu() -> str:
     """What an epoch of Phase 2 on the real images took on a GPU, beside the recorded runs."""
     table = pd.read_csv(SCALE / "gpu.csv")
@@ -156,12 +141,6 @@ def on_a_gpu() -> str:
         f"seconds, {cores / each:.0f} times as long. These runs were stopped after "
         f"{table.epoch.max()} epochs of Phase 2, so that they are no evidence of calibration."
     )
-
-
-def shared() -> pd.DataFrame:
-    """Seconds that the same runs took by one worker and by several, a row a number of workers."""
-    table = pd.read_csv(SCALE / "workers.csv").set_index("workers")
-    return table.assign(**{"times as fast": table.seconds.iloc[0] / table.seconds})
 
 
 def scaled(table: pd.DataFrame, result: dict, price: float) -> pd.DataFrame:

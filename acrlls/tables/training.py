@@ -1,14 +1,13 @@
-"""Section 3: settings of Fig. 1, accuracy of both phases, what the backbone brings."""
+"""Section 3: settings of Fig. 1, augmentation and training, accuracy of both phases."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from acrlls.calibration import METRICS, bootstrap
 from acrlls.config import Config
 from acrlls.paper import NUMBERS
-from acrlls.runs import Run, run_all
+from acrlls.runs import Run
 from acrlls.tables import beside
 from acrlls.tables.words import number, plural, signed
 
@@ -20,12 +19,12 @@ PHASES = {
 
 
 def settings(model, config: Config):
-    """Settings of head and training, published and ours."""
+    """Settings of head, augmentation and training, published and ours."""
     head = {layer.name: layer.get_config() for layer in model.layers}
     rows = {}
     for key, n in NUMBERS.items():
         part, _, name = key.partition(".")
-        if part in ("head", "phase1", "phase2"):
+        if part in ("augmentation", "head", "phase1", "phase2"):
             layer = head.get("logits" if name == "classes" else name, {})
             of_config = name if hasattr(config, name) else f"{part}_{name}"
             ours = layer.get("units", layer.get("rate", getattr(config, of_config, np.nan)))
@@ -56,22 +55,3 @@ def finding(runs: Sequence[Run], resamples: int, where: str) -> str:
     if beside.is_paper(runs[0].class_names):
         said += f" Published: from {theirs[0]} to {theirs[1]}."
     return said
-
-
-def backbone(config: Config, both_phases: bool) -> pd.DataFrame:
-    """Test scores with the config's backbone against random weights, trained through both phases,
-    or through Phase 1 alone on two views an image: a row a metric and phase, with the 95 % paired
-    interval of the difference."""
-    same = config if both_phases else config.replace(phase2_epochs=0, views=2)
-    runs, rows = run_all([same, same.replace(backbone="random")]), {}
-    for phase in (1, 2)[: 1 + both_phases]:
-        test = [run.predictions("test", phase) for run in runs]
-        (p, other), y = (t.probabilities for t in test), test[0].labels
-        for name in ("accuracy", "nll"):
-            metric, gain = METRICS[name], bootstrap(p, y, name, config.resamples, p2=other)
-            rows[f"{metric.title}, Phase {phase}"] = {
-                "pretrained": metric(p, y),
-                "random start": metric(other, y),
-                "difference (95 % interval)": signed(gain.estimate, gain.low, gain.high, 3),
-            }
-    return pd.DataFrame(rows).T

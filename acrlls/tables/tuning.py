@@ -1,13 +1,12 @@
-"""Section 2: Table I, the whole grid, and the noise of images and seeds."""
+"""Section 2: Table I, the whole grid, and the noise of seeds."""
 
 import numpy as np
 import pandas as pd
 
-from acrlls.calibration import bootstrap_means
 from acrlls.paper import show, table
-from acrlls.runs import Run, records
+from acrlls.runs import records
 from acrlls.tables.seeds import spread
-from acrlls.tables.words import number, percent, span
+from acrlls.tables.words import number, span
 
 Pair = tuple[float, float]
 TITLES = {"rank": "rank", "val_loss": "loss", "val_accuracy": "accuracy"}
@@ -66,26 +65,6 @@ def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:
     )
 
 
-def image_losses(runs: dict[Pair, Run], pairs: list[Pair]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Loss of each pair for each validation image, ``(pairs, n)``, and the labels ``(n,)``."""
-    predictions = [runs[pair].predictions("validation", phase=1) for pair in pairs]
-    labels = predictions[0].labels
-    rows = [-np.log(p.probabilities[range(len(labels)), labels]) for p in predictions]
-    return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(pairs, names=["α", "τ"])), labels
-
-
-def against_first(losses: pd.DataFrame, labels, resamples: int) -> pd.DataFrame:
-    """Mean loss of each row of losses but the first, minus that of the first row, its 95 % interval
-    over validation images drawn again within each class, and the share of draws that the row wins.
-    """
-    means = bootstrap_means(losses.to_numpy(), labels, resamples)
-    low, high = np.quantile(means - means[0], [0.025, 0.975], axis=1)
-    wins = np.bincount(means.argmin(axis=0), minlength=len(means)) / means.shape[1]
-    gap = losses.mean(axis=1) - losses.iloc[0].mean()
-    rows = pd.DataFrame({"estimate": gap, "low": low, "high": high, "wins": wins})
-    return rows.set_axis([name(pair) for pair in losses.index]).iloc[1:]
-
-
 def alpha_sentence(grid: pd.DataFrame, where: str) -> str:
     """Whether the largest α has the highest mean loss of a grid, as the paper says of its own."""
     *others, last = grid.groupby("alpha").val_loss.mean().sort_index()
@@ -96,14 +75,4 @@ def alpha_sentence(grid: pd.DataFrame, where: str) -> str:
     return (
         f"**{where} the largest α, {grid.alpha.max():.2f}, has {place} mean loss**: "
         f"{number(last)}, the others {span(others)} (one seed a pair)."
-    )
-
-
-def finding(noise: pd.DataFrame, best: str, n: int) -> str:
-    """How many pairs cannot be told from the best one, of one training of each."""
-    return (
-        f"**For {(noise.low <= 0).sum()} of the other {len(noise)} pairs, no difference from the "
-        f"best one could be shown** on these {n:,} images and with one seed: the 95 % interval of "
-        f"the difference holds zero. The best one, {best}, wins in "
-        f"{percent(1 - noise.wins.sum())} of the redrawn validation sets."
     )

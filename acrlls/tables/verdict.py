@@ -6,8 +6,8 @@ import numpy as np
 
 from acrlls.method import VARIANTS
 from acrlls.tables.compare import ECE, Difference
-from acrlls.tables.recorded import Setting, Side, name_of
-from acrlls.tables.words import error, listed, number, plural
+from acrlls.tables.recorded import Side, name_of
+from acrlls.tables.words import error, listed, number, plural, runs_of
 
 Mixes = tuple[Difference, Difference]  # in the images' own class mix, and in the paper's
 
@@ -21,7 +21,8 @@ def tell(found: Difference, first: Side, second: Side) -> str:
         0: f"{b} is not shown to predict better or worse than {a}",
     }[found.shows("NLL")]
     parts = [_change(found, "NLL"), _change(found, "Accuracy", 1, 100, " points")]
-    return f"**{verdict}**: {', '.join([*parts, _change(found, ECE)])}, from {_seeds(found)}."
+    parts = ", ".join([*parts, _change(found, ECE)])
+    return f"**{verdict}**: {parts}, from {runs_of(found.pairs, found.seeds)}."
 
 
 def _change(found: Difference, measure: str, digits: int = 3, factor: float = 1, unit="") -> str:
@@ -33,11 +34,6 @@ def _change(found: Difference, measure: str, digits: int = 3, factor: float = 1,
     value, low, high = (number(factor * end, digits, True) for end in ends)
     name = "accuracy" if measure == "Accuracy" else measure
     return f"{name} {value}{unit} (95 % interval {low} to {high})"
-
-
-def _seeds(found: Difference) -> str:
-    seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
-    return seeds if found.pairs == found.seeds else f"{found.pairs} runs of {seeds}"
 
 
 def headline(layers: Mixes, step: Mixes, errors, floor: float) -> str:
@@ -124,16 +120,6 @@ def needed(step: Mixes, errors, floor: float) -> str:
     )
 
 
-def enough(errors, floor: float, side: Side) -> str:
-    """In how many runs a side is above what calibration would give; as in :func:`headline`."""
-    above = sum(bool(e > floor) for e in errors)
-    return (
-        f"The mean class-wise ECE of {name_of(side)} is {listed(map(error, sorted(errors)))} in "
-        f"{plural(len(errors), 'run')}; {above or 'none'} of them lie{'s' * (above == 1)} above "
-        f"{error(floor)}, below which a calibrated network would stay in 95 % of test sets."
-    )
-
-
 def _both(found: Mixes, a: str, b: str) -> str:
     """The NLL in both mixes, and Brier score and ECE where they are shown to differ."""
     neither = f"No difference in NLL between {a} and {b} could be shown"
@@ -143,7 +129,7 @@ def _both(found: Mixes, a: str, b: str) -> str:
         for f in found
     )
     said = f"{_mixes(found, words, f'with {a}')}. On these images: {own}. In the paper's mix: "
-    return f"{said}{paper}. From {_seeds(found[0])}."
+    return f"{said}{paper}. From {runs_of(found[0].pairs, found[0].seeds)}."
 
 
 def repeated(errors, seeds: int) -> str:
@@ -160,17 +146,3 @@ def repeated(errors, seeds: int) -> str:
         f"**Repeated?** {verdict if seeds > 2 else 'Not settled.'} The mean class-wise ECE of "
         f"single runs is {values} ({how_many}). The paper has one run."
     )
-
-
-def which_epochs(setting: Setting, network: str) -> str:
-    """Which phase and epoch each run of a network kept."""
-    runs, title = setting.of(network), VARIANTS[network].title
-    epochs = [(n := r.manifest["selected_phase"], int(r.best_epoch(n).epoch)) for r in runs]
-    said = "; ".join(f"Phase {phase}, epoch {epoch}" for phase, epoch in epochs)
-    heads = sum(phase == 1 for phase, _ in epochs)
-    mixed = (
-        f" So {heads} of them {'was' if heads == 1 else 'were'} never fine-tuned, and a comparison "
-        "with this network compares fine-tuning as well."
-    )
-    text = f"By validation loss, {plural(len(runs), 'run')} of {title} kept {said}."
-    return text + mixed * (0 < heads < len(runs))

@@ -41,6 +41,12 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
+def runs_of(runs: int, seeds: int) -> str:
+    """Such as "one seed", or "2 runs of one seed" where runs share seeds."""
+    said = "one seed" if seeds == 1 else f"{seeds} seeds"
+    return said if runs == seeds else f"{runs} runs of {said}"
+
+
 def signed(estimate: float, low: float, high: float, digits: int = 4) -> str:
     """A difference with its interval: ``+0.015 (0.000 to +0.032)``."""
     middle, *ends = (number(x, digits, True) for x in (estimate, low, high))

@@ -18,6 +18,8 @@ from joblib import Parallel, delayed
 
 from acrlls import calibration
 from acrlls.calibration import populations
+from acrlls.calibration.binning import binned, columns_of
+from acrlls.calibration.resampling import Interval, image_counts
 
 HERE = Path(__file__).parent
 CELLS = (  # images, bins, strategy
@@ -28,7 +30,27 @@ CELLS = (  # images, bins, strategy
     (3179, 15, "quantile"),
 )
 OF = ("classes", "mean", "top_label")
-WAYS = {"ece_interval": calibration.ece_interval, "percentile": populations.percentile_interval}
+
+
+def percentile_interval(
+    p, y, bins=15, strategy="uniform", *, of="classes", resamples=500, seed=0
+) -> Interval:
+    """The percentile bootstrap of the ECE, with the bins kept, only to show that it fails."""
+    scores, targets = columns_of(p, np.eye(p.shape[1])[y], of)
+    held = binned(scores, targets, bins, strategy)
+    # the residuals of each column in its bins, (n, bins), whose sums over images are the gaps
+    pairs = zip(held.where.T, (targets - scores).T, strict=True)
+    residuals = [np.eye(held.count.shape[1])[w] * r[:, None] for w, r in pairs]
+    counts = np.concatenate([np.ones((1, len(y))), *image_counts(y, resamples, seed)])
+    errors = np.array([np.abs(counts @ r).sum(axis=1) for r in residuals]) / len(y)
+    if of == "mean":
+        errors = errors.mean(axis=0, keepdims=True)
+    ends = np.quantile(errors[:, 1:], [0.025, 0.975], axis=1)
+    found = np.vstack([errors[:, 0], ends])
+    return Interval(*(found if of == "classes" else found[:, 0].tolist()))
+
+
+WAYS = {"ece_interval": calibration.ece_interval, "percentile": percentile_interval}
 
 
 def coverage(

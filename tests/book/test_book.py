@@ -16,7 +16,7 @@ from conftest import write_cells
 from sphinx.errors import ConfigError
 
 from acrlls.book import extension, sections, workers
-from acrlls.config import PROJECT, UserError
+from acrlls.config import PROJECT, UserError, environment_path
 
 PARAMETERS = ('profile = "quick"\nbins = None', ["parameters"])
 
@@ -125,7 +125,8 @@ def test_names_of_data_and_profiles_are_no_paths(monkeypatch):
     monkeypatch.setenv("ACRLLS_DATA", "phantom")
     monkeypatch.setenv("ACRLLS_PROFILE", "laptop")
     monkeypatch.setenv("ACRLLS_STORE", "~/kept")
-    assert sections._absolute_paths() == {"ACRLLS_STORE": os.path.expanduser("~/kept")}
+    said = [environment_path(f"ACRLLS_{name}") for name in ("DATA", "PROFILE", "STORE")]
+    assert said == ["phantom", "laptop", os.path.expanduser("~/kept")]
 
 
 # What makes a section stale
@@ -305,7 +306,7 @@ def test_sections_are_executed_in_the_order_of_the_contents_and_reach_the_pages(
     assert "injected-parameters" in (root / "book/sections/01_a.ipynb").read_text()
     assert str(root) not in (root / "book/sections/01_a.ipynb").read_text()
     status = (root / "book/_build/html/sections/status.html").read_text()
-    assert "First" in status and "Second" in status and "passed" in status
+    assert "First" in status and "Second" in status
 
 
 @pytest.mark.slow

@@ -125,6 +125,8 @@ def test_a_whole_number_of_bins_may_be_of_any_kind(bins):
         (["mass"], "bins is 'mass'; it must be a whole number from 1"),
         ([15, "mass"], "strategy is 'mass'; choose one of: uniform, quantile"),
         ([True], "bins is True"),
+        ([0], "bins is 0"),
+        ([2.5], "bins is 2.5"),
         ([None], "bins is None"),
         ([np.inf], "bins is inf"),
         ([[5, 10]], "bins is"),
@@ -292,7 +294,7 @@ def test_a_level_may_be_any_number_and_is_checked_everywhere():
     np.testing.assert_array_equal(*half)
     assert cal.bootstrap(P, Y, "nll", 9, level=Fraction(1, 2)).high > 0
     with pytest.raises(ValueError, match="level is 95"):
-        cal.populations.percentile_interval(P, Y, level=95)
+        cal.ece_interval(P, Y, level=95)
 
 
 def test_what_is_no_metric_is_named():

@@ -109,14 +109,6 @@ def test_no_other_temperature_is_better():
     assert cal.nll(found.predict_proba(z), y) < cal.nll(softmax(z, axis=1), y)
 
 
-def test_the_temperature_is_that_of_scikit_learn():
-    z, y = logits_and_labels(500, 1.8)
-    theirs = of_sklearn("temperature", z, y).fit(z, y)
-    np.testing.assert_allclose(
-        TemperatureScaling().fit(z, y).predict_proba(z), theirs.predict_proba(z), atol=2e-4
-    )
-
-
 @pytest.mark.parametrize("method", [TemperatureScaling, EntropyTemperatureScaling])
 def test_a_temperature_keeps_the_order_of_the_classes(method):
     z, y = bent_logits(300)

@@ -8,7 +8,6 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
-import pandas as pd
 import pytest
 from conftest import CONTRADICTIONS
 
@@ -231,14 +230,6 @@ def test_the_figure_of_the_floors_has_every_published_ece_as_a_line(entries):
         }
     )
     assert drawn == sorted(set(paper.table("V").to_numpy().ravel()))
-    plt.close("all")
-
-
-def test_the_figure_of_the_gaps_marks_the_published_ones(entries):
-    draws = {c: ledger.gap_floors(entries.facts)[c, "Beta"][:, 0] for c in paper.CLASSES}
-    gaps = pd.DataFrame({"gap": [0.001, 0.002, 0.003, 0.004]}, list(paper.CLASSES))
-    axes = plots.plot_gap_floors(draws, gaps)
-    assert [ax.lines[0].get_xdata()[0] for ax in axes] == gaps.gap.to_list()
     plt.close("all")
 
 

@@ -17,6 +17,7 @@ from acrlls.ledger import follows as _formula
 from acrlls.ledger import noise as _noise
 from acrlls.ledger import repetitions as _repetitions
 from acrlls.ledger import reproduced as _reproduced
+from acrlls.ledger import verdicts as _verdicts
 from acrlls.ledger.ledger import MAIN, judge, way_of
 from acrlls.paper import NUMBERS
 from acrlls.tables import compare, recorded
@@ -287,11 +288,11 @@ def test_the_sentence_on_a_step_after_training_has_the_sign_of_its_interval(
 @pytest.mark.parametrize(
     "own, paper, verdict",
     [
-        ([1, 1], [1, 1], _facts.REPRODUCED),
-        ([1, -1], [0, -1], _facts.DIFFERS),
-        ([1, 0], [0, 0], _facts.NOISE),
-        ([1, 1], [1, 0], _facts.DEPENDS),
-        ([-1, 0], [1, 1], _facts.DEPENDS),
+        ([1, 1], [1, 1], _verdicts.REPRODUCED),
+        ([1, -1], [0, -1], _verdicts.DIFFERS),
+        ([1, 0], [0, 0], _verdicts.NOISE),
+        ([1, 1], [1, 0], _verdicts.DEPENDS),
+        ([-1, 0], [1, 1], _verdicts.DEPENDS),
     ],
 )
 def test_the_verdict_on_all_classes_depends_on_the_mix_where_the_mixes_differ(own, paper, verdict):

@@ -217,38 +217,3 @@ def test_masks_of_any_size_are_brought_to_the_size_of_the_images():
     assert masks.shape == (2, 16, 16) and masks.dtype == bool
     assert masks.mean(axis=(1, 2)) == pytest.approx([0.5, 0.0])
     assert masks[0, :, :7].all() and not masks[0, :, 9:].any()
-
-
-def test_even_heat_lies_in_a_mask_as_much_as_the_mask_covers():
-    mask = np.zeros((1, 8, 8), bool)
-    mask[0, :2] = True
-    assert gradcam.lung_share(np.ones((1, 8, 8)), mask) == pytest.approx(mask.mean(axis=(1, 2)))
-
-
-def test_another_image_is_of_the_same_group_and_each_is_used_once():
-    groups = np.array([0, 0, 0, 1, 1, 2])
-    other = gradcam.of_another(groups, seed=3)
-    assert sorted(other) == list(range(6))
-    assert (groups[other] == groups).all()
-    assert (other[:5] != np.arange(5)).all() and other[5] == 5
-
-
-def test_heat_that_follows_each_mask_beats_both_references_and_blind_heat_beats_none():
-    rng = np.random.default_rng(0)
-    masks = np.zeros((40, 8, 8), bool)
-    for mask, corner in zip(masks, rng.integers(0, 5, (40, 2)), strict=True):
-        mask[corner[0] : corner[0] + 4, corner[1] : corner[1] + 4] = True
-    masks[0] = False  # unknown: left out
-    everyone = {"all": np.ones(40, bool), "one": np.arange(40) == 5}
-    other = gradcam.of_another(np.zeros(40))
-    follows = gradcam.share_table(
-        masks + 0.5 * rng.random(masks.shape), masks, everyone, other, 100
-    )
-    assert follows.index.tolist() == ["all"] and follows.loc["all", "images"] == 39
-    assert follows.loc["all", ["more than area", "more than another"]].all()
-    assert follows.loc["all", "low"] < follows.loc["all", "estimate"] < follows.loc["all", "high"]
-    blind = gradcam.share_table(np.ones((40, 8, 8)), masks, everyone, other, 100)
-    assert not blind.loc["all", ["more than area", "more than another"]].any()
-    assert blind.loc["all", "estimate"] == pytest.approx(blind.loc["all", "area"])
-    outside = gradcam.share_table(1.1 - masks, masks, everyone, other, 100)
-    assert (outside.loc["all", ["more than area", "more than another"]] == -1).all()

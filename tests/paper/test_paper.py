@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from acrlls import paper
 from acrlls.config import Config
-from acrlls.paper import paper
-from acrlls.paper.paper import CLASSES, NUMBERS, by_class, table
+from acrlls.paper import CLASSES, NUMBERS, by_class, table
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 

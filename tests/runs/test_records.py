@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from acrlls import runs
-from acrlls.calibration import METHODS
 from acrlls.config import UserError
 from acrlls.paper import NUMBERS
 
@@ -123,13 +122,6 @@ def test_training_weights_are_those_of_the_run(recorded, phantom_data, tiny):
     np.testing.assert_array_equal(
         runs.training_weights(recorded["unweighted", "baseline"]), np.ones(4)
     )
-
-
-def test_predictions_for_the_test_part_are_refused_by_every_fit(recorded):
-    done = recorded["", "proposed"]
-    for method in METHODS.values():
-        with pytest.raises(ValueError, match="test part"):
-            method.make(runs.training_weights(done)).fit(done.predictions("test"))
 
 
 def test_the_shipped_records_hold_no_weights_and_no_images():

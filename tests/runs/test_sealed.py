@@ -4,9 +4,7 @@ import os
 import shutil
 import threading
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from acrlls import cli, runs, training
 from acrlls.config import UserError
@@ -146,29 +144,6 @@ def test_a_run_is_listed_whatever_is_wrong_with_it(short):
     folder = runs.run(short[0]).folder
     (folder / "config.json").unlink()
     assert [entry.name for entry in cache.entries(["runs"])] == [folder.name]
-
-
-def test_a_damaged_file_of_phantoms_or_of_a_cut_off_run_is_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    cut_off, drawn = tmp_path / "0123456789.partial", tmp_path / "phantom"
-    pictures = drawn / "ab.files" / "demonstration" / "A"
-    for folder in (cut_off, pictures):
-        folder.mkdir(parents=True)
-    files = cut_off / "last_1.npz", cut_off / "best_1.npz", drawn / "cd.npz", pictures / "1.png"
-    for file in files[:3]:
-        np.savez(file, np.arange(999))
-    Image.fromarray(np.eye(9, dtype=np.uint8)).save(files[3])
-    (cut_off / "config.json").write_text('{"seed": 0}')
-    assert cache.go_through(cache.entries(), clear=False, check=True) == 0
-    for file in files:
-        whole = file.read_bytes()
-        middle = len(whole) // 2
-        for harmed in (whole[:middle], whole[:middle] + b"?" + whole[middle + 1 :]):
-            file.write_bytes(harmed)
-            capsys.readouterr()
-            assert cache.go_through(cache.entries(), clear=False, check=True) == 1
-            assert f"not as it was written: {file.name};" in capsys.readouterr().out
-        file.write_bytes(whole)
 
 
 def test_a_run_in_training_is_not_deleted(short, capsys):

@@ -116,8 +116,7 @@ def test_nothing_published_stands_beside_other_classes(tmp_path, classes, same):
     assert classification.finding(found, [], "Proposed").endswith("with one seed.")
     rows = [{"phase": p, "epoch": e, **dict.fromkeys(classes, 1.0)} for p in (1, 2) for e in (1, 2)]
     run.scales, run.best_scales = pd.DataFrame(rows), lambda phase: pd.Series(1.0, list(classes))
-    moves = scales.moves(run, [])
-    assert ("published change" in moves) == same and not moves.isna().any(axis=None)
+    assert ("published" in scales.table_2(run, [])) == same
 
 
 def test_the_grid_of_other_images_shows_its_own_best_pairs():
@@ -125,20 +124,6 @@ def test_the_grid_of_other_images_shows_its_own_best_pairs():
     shown = tuning.table_1({"real images": None, "this run": grid}, published=False).data
     assert list(shown.columns.unique(0)) == ["this run"] and len(shown) == 5
     assert shown["this run", "rank"].tolist() == [1, 2, 3, 4, 5]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        (0, "Every test image is classified rightly."),
-        (3, "COVID called Lung Opacity: 3 of 9 mistakes"),
-    ],
-)
-def test_the_commonest_mistake(wrong, said):
-    counts = np.diag([5, 6, 7, 8]) + wrong * np.eye(4, k=1, dtype=int)
-    text = classification.commonest_mistake(counts, CLASSES)
-    assert said in text and ("at least 87 of the 100 missed" in text) == bool(wrong)
-    assert "87" not in classification.commonest_mistake(counts, list("ABCD"))
 
 
 def test_scores_of_one_class_against_the_rest_count_each_image_by_its_weight():

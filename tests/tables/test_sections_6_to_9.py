@@ -1,7 +1,5 @@
 """Sentences of sections 6 to 9, and the tables behind them."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,16 +29,6 @@ class Run:
 # Section 6
 
 
-def test_whether_the_verdict_depends_on_the_bins():
-    p = pd.DataFrame({"a": [0.01, 0.02], "b": [0.5, 0.6], "c": [0.01, 0.6]})
-    tables = {bins: pd.DataFrame({"p_above": row}) for bins, row in p.iterrows()}
-    assert reliability.bins_sentence(tables) == (
-        "Above the floor (p < 0.05) with every number of bins: a. With no number of bins: b. "
-        "Depending on the number of bins: c."
-    )
-    assert "Depending" not in reliability.bins_sentence({0: tables[0]})
-
-
 def test_a_change_of_nll_is_scikit_learns():
     p, y = random_case()
     q = p**0.6 / (p**0.6).sum(axis=1, keepdims=True)
@@ -65,8 +53,8 @@ def test_images_near_a_confidence_are_counted():
     top = test.probabilities.max(axis=1)
     right = (test.classes == test.labels)[(top > 0.96) & (top <= 0.98)]
     text = reliability.near([run])
-    assert "near 0.97" in text and f"{100 * right.mean():.1f} % were right**" in text
-    assert f"; {len(right)} images)" in text
+    assert f"near 0.97, {100 * right.mean():.1f} % were right, on" in text
+    assert text.endswith(f"A run gives {len(right)} such answers.")
     assert reliability.near([run], 2, 3).startswith("No image")
 
 
@@ -82,19 +70,6 @@ def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
     for runs, where in ([97, 98], "every run"), ([80, 70], "no run"), ([97, 80], "1 of 2 runs"):
         said = reliability.near([sure(right, 100) for right in runs])
         assert f"; in {where} the share agrees" in said
-
-
-def test_a_page_that_shows_one_run_says_how_it_lies_among_all(monkeypatch):
-    found = iter([0.02, 0.03, 0.05, 0.05, 0.03, 0.02, 0.03, 0.02, 0.05, 0.04])
-    monkeypatch.setattr(reliability, "mean_of", lambda runs, bins: [next(found)])
-    run = SimpleNamespace(config=SimpleNamespace(seed=4))
-    three = [reliability.which(run, [run] * 3, 15) for _ in range(3)]
-    assert three[0].endswith(
-        "ECE is 0.020. It is the best calibrated: the others have 0.030, 0.050."
-    )
-    assert "It is the worst: the others have 0.020, 0.030." in three[1]
-    assert "The others have 0.020, 0.050." in three[2]
-    assert reliability.which(run, [], 15) == "This page shows one run, with seed 4."
 
 
 def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibration():
@@ -115,19 +90,43 @@ def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
     rows = {"difference": -0.02, "p": 0.03, "low": -0.1, "high": 0.1}
     rows = pd.DataFrame(rows, list(compare.MEASURES))
     layers = compare.Difference(rows, 1, 1)
-    ours, plain = recorded.Setting("phantom", {}), recorded.UNWEIGHTED
-    text = ablation.finding(table, "phantom", ours, {("phantom", "Proposed"): layers})
+    ours = {("phantom", "Proposed"): layers}
+    text = ablation.finding(table, "phantom", "phantom", ours)
     assert text.startswith("**No difference in NLL between Proposed and Baseline could be shown on")
-    assert "Baseline, 0.050, by −0.020; dividing" in text and "(of each network 1 run;" in text
+    assert "Baseline, 0.050, by −0.020; dividing" in text and "(means over 1 run of" in text
     assert "out changes it by +0.012 and training without them by −0.010" in text
-    worse = compare.Difference(rows.assign(low=0.1, high=0.2), 1, 1)
-    both = {("phantom", "Proposed"): worse, (plain, "Proposed"): worse}
-    text = ablation.finding(table.drop(index=plain, level=2), "phantom", ours, both)
-    assert "raise the NLL on the phantom**, and without class weights Proposed has a" in text
-    assert "training without" not in text
+    worse = {("phantom", "Proposed"): compare.Difference(rows.assign(low=0.1, high=0.2), 1, 1)}
+    weighted = table.drop(index=recorded.UNWEIGHTED, level=2)
+    text = ablation.finding(weighted, "phantom", "phantom", worse)
+    assert "raise the NLL on the phantom**" in text and "training without" not in text
 
 
 # Section 8
+
+
+def test_another_image_is_of_the_same_group_and_each_is_used_once():
+    groups = np.array([0, 0, 0, 1, 1, 2])
+    other = heat.of_another(groups, seed=3)
+    assert sorted(other) == list(range(6)) and (groups[other] == groups).all()
+    assert (other[:5] != np.arange(5)).all() and other[5] == 5
+
+
+def test_heat_that_follows_each_mask_beats_both_references_and_blind_heat_beats_none():
+    rng = np.random.default_rng(0)
+    masks = np.zeros((40, 8, 8), bool)
+    for mask, corner in zip(masks, rng.integers(0, 5, (40, 2)), strict=True):
+        mask[corner[0] : corner[0] + 4, corner[1] : corner[1] + 4] = True
+    masks[0] = False  # unknown: left out
+    labels = np.append(np.zeros(39, int), 1)
+    about = masks, labels, labels, ["all", "one"], 100, 0
+    leads = ["more than area", "more than another"]
+    follows = heat.shares(masks + 0.5 * rng.random(masks.shape), *about)
+    assert follows.index.tolist() == ["all", "right predictions"]
+    row = follows.loc["all"]
+    assert row.images == 38 and row[leads].all() and row.low < row.estimate < row.high
+    blind = heat.shares(np.ones((40, 8, 8)), *about).loc["all"]
+    assert not blind[leads].any() and blind.estimate == pytest.approx(blind.area)
+    assert (heat.shares(1.1 - masks, *about).loc["all", leads] == -1).all()
 
 
 def test_the_finding_of_the_heat():

@@ -71,17 +71,6 @@ def test_the_first_augmented_view_is_the_original():
     assert all((view != image).any() for view in views[1:])
 
 
-PAIRS = [(0.1, 0.2), (0.1, 0.3), (0.2, 0.2)]
-
-
-def losses(n=400, gaps=(0, 0.001, 0.5)):
-    rng = np.random.default_rng(0)
-    hard = rng.exponential(size=n)
-    rows = [hard + gap + 0.1 * rng.normal(size=n) for gap in gaps]
-    index = pd.MultiIndex.from_tuples(PAIRS, names=["α", "τ"])
-    return pd.DataFrame(rows, index=index), np.arange(n) % 2
-
-
 def tuned():
     pairs = [(0.2, 0.15), (0.08, 0.25), (0.1, 0.15)]
     rows = [(*pair, 0.5, 0.4 + k / 10, 3, 5) for k, pair in enumerate(pairs)]
@@ -95,23 +84,6 @@ def test_table_i_has_the_rank_of_each_published_pair_in_every_grid():
     assert pairs.loc["α 0.08, τ 0.25", ("phantom", "rank")] == 2
     assert np.isnan(pairs.loc["α 0.10, τ 0.30", ("phantom", "rank")])
     assert "real images" not in pairs
-
-
-def test_differences_are_paired_so_that_a_hard_image_cancels():
-    rows, labels = losses()
-    noise = tuning.against_first(rows, labels, 200)
-    assert list(noise.index) == ["α 0.10, τ 0.30", "α 0.20, τ 0.20"]
-    near, far = noise.iloc[0], noise.iloc[1]
-    assert near.low < 0 < near.high and 0.4 < far.low < far.high < 0.6
-    assert far.wins == 0 and 0 < near.wins < 1
-
-
-def test_the_finding_of_the_grid_says_how_many_pairs_are_alike():
-    rows, labels = losses()
-    noise = tuning.against_first(rows, labels, 200)
-    said = tuning.finding(noise, "α 0.10, τ 0.20", 400)
-    assert said.startswith("**For 1 of the other 2 pairs, no difference")
-    assert f"wins in {100 * (1 - noise.wins.sum()):.0f} % of the redrawn" in said
 
 
 def test_the_place_of_the_largest_alpha_is_told():

@@ -147,32 +147,10 @@ def test_the_card_on_the_layers_names_each_setting_in_which_they_do_harm():
     assert "The difference in ECE changes its sign with" in verdict.better((own, paper))
 
 
-def test_the_step_is_enough_where_no_run_is_above_the_floor():
-    side = ("baseline", recorded.STEP)
-    text = verdict.enough([0.02, 0.03, 0.005], 0.01, side)
-    assert "Baseline after vector scaling is 0.0050, 0.020, 0.030 in 3 runs; 2 of them lie " in text
-    assert "none of them lie above 0.010" in verdict.enough([0.005], 0.01, side)
-    assert "1 of them lies above" in verdict.enough([0.5, 0.001], 0.01, side)
-
-
-def test_a_network_of_which_some_runs_were_never_fine_tuned_is_told(published):
-    phases = [r.manifest["selected_phase"] for r in published.of("single_dense")]
-    text = verdict.which_epochs(published, "single_dense")
-    assert f"So {phases.count(1)} of them were never fine-tuned" in text
-    assert "fine-tuned" not in verdict.which_epochs(published, "baseline")
-
-
 def test_the_caption_of_the_readings_counts_the_runs_that_have_some(published):
     runs = [r for n in recorded.NETWORKS for r in published.of(n)]
     several = sum((r.folder / "statistics.csv").exists() for r in runs)
     assert f"means over the {several} of {len(runs)} runs" in compare.readings_caption(published)
-
-
-def test_the_kept_epochs_of_single_dense_are_those_of_its_records(published):
-    text = verdict.which_epochs(published, "single_dense")
-    for run in published.of("single_dense"):
-        phase = run.manifest["selected_phase"]
-        assert f"Phase {phase}, epoch {run.best_epoch(phase).epoch:.0f}" in text
 
 
 def test_weighted_ece_without_weights_is_the_class_wise_ece():

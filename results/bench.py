@@ -3,7 +3,7 @@
 The plain side is what a good Keras user writes: ``fit`` on a ``PyDataset`` that decodes and
 augments. Both sides take the same images, seeds, views, order and BatchNormalization setting;
 validation, prediction and the filling of the bank count. Every part of each side runs in a process
-of its own (``python -m acrlls.bench FOLDER NAME``): the plain side has TensorFlow as it is
+of its own (``python results/bench.py FOLDER NAME``): the plain side has TensorFlow as it is
 installed, the bank's side switches its faster kernels on (:mod:`acrlls.backend`). What plain Keras
 gains by the same switch is measured on one variant.
 """
@@ -24,11 +24,10 @@ from acrlls.backend import environment_as_found, import_keras
 from acrlls.config import Config, UserError
 from acrlls.data import Dataset, batch, class_weights, load_data, split_of
 from acrlls.store import digest
+from acrlls.tables.speed import SIDES, TUNED
 
 VARIANTS = ("baseline", "single_dense", "proposed")
 PARTS = ("phase 1", "phase 2 frozen", "phase 2 update")
-TUNED = "plain, oneDNN"  # plain Keras with the kernels that the bank's side switches on
-SIDES = ("plain", TUNED, "bank")
 
 
 def runs_of(config: Config, part: str) -> list[Config]:
@@ -96,7 +95,7 @@ def bench(config: Config, images: int, output: Path, say=print) -> None:
 
 
 def _in_a_process(folder: Path, name: str):
-    command = [sys.executable, "-m", "acrlls.bench", str(folder), name]
+    command = [sys.executable, __file__, str(folder), name]
     done = subprocess.run(command, capture_output=True, text=True, env=environment_as_found())
     if (status := done.returncode) != 0:
         raise UserError(f"the part {name!r} failed with status {status}:\n{done.stderr[-2000:]}")
