@@ -48,10 +48,12 @@ def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None
 
 @theme.style()
 def plot_networks(
-    groups: Mapping[str, Mapping[str, Sequence[float]]], floors: Mapping[str, float], xlabel: str
+    groups: Mapping[str, Mapping[str, Sequence[float]]],
+    floors: Mapping[str, Mapping[str, Sequence[float]]],
+    xlabel: str,
 ):
-    """A row a network, grouped by setting, with a dot for each of its seeds; a grey band up to the
-    setting's floor, which perfect calibration stays below in 95 % of test sets.
+    """A row a network, grouped by setting, with a dot for each of its runs; a grey band up to the
+    highest floor of these, which perfect calibration stays below in 95 % of test sets.
     """
     every = [name for group in groups.values() for name in group]
     names, rows = list(dict.fromkeys(every)), len(every) + len(groups)
@@ -59,12 +61,11 @@ def plot_networks(
     y, labels = 0, {}
     for setting, group in groups.items():
         ax.text(0, y - 0.1, setting, weight="bold", va="center", fontsize=8.5)
-        ax.fill_betweenx(
-            [y + 0.4, y + len(group) + 0.5], 0, floors[setting], color=theme.FAINT, lw=0
-        )
         for name, values in group.items():
             y += 1
             labels[y] = name
+            reach = max(floors[setting][name])
+            ax.fill_betweenx([y - 0.5, y + 0.5], 0, reach, color=theme.FAINT, lw=0, zorder=0)
             ax.plot([0, np.mean(values)], [y, y], color=theme.MUTED, lw=0.6, zorder=1)
             how = {"color": theme.colour(names.index(name)), "ms": 6, "mec": "white", "mew": 0.6}
             ax.plot(values, [y] * len(values), "o", zorder=2, **how)

@@ -13,8 +13,8 @@ from acrlls.config import UserError
 from acrlls.data import split_counts
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES, MODELS, NUMBERS, Inconsistent, Number
-from acrlls.runs import Run, records
-from acrlls.tables.recorded import AS_PUBLISHED, Setting
+from acrlls.runs import Run
+from acrlls.tables.recorded import AS_PUBLISHED, Setting, heads
 from acrlls.tables.recorded import setting as read_setting
 from acrlls.tables.words import runs_of
 
@@ -114,16 +114,15 @@ class Facts:
 
     @cached_property
     def heads(self) -> list[tuple[Run]]:
-        """Recorded runs of Proposed with the published settings, of Phase 1 alone or of both, one a
-        seed.  Raises :class:`NotRecorded` where there are fewer than two."""
-        like, found = self.runs_of("Proposed")[0][0].config, {}
-        free = ("phase2_epochs", "seed", "batchnorm_statistics")
-        for run in records(self.recorded).values():
-            if like.replace(**{name: getattr(run.config, name) for name in free}) == run.config:
-                found[run.config.seed] = (run,)
+        """Recorded runs of Proposed with the published settings, of Phase 1 alone, one a seed.
+        Raises :class:`NotRecorded` where there are fewer than two."""
+        like, free = self.runs_of("Proposed")[0][0].config, ("seed", "batchnorm_statistics")
+        changed = [({n: getattr(r.config, n) for n in free}, r) for r in heads(self.recorded)]
+        alone = like.replace(phase2_epochs=0)
+        found = [(run,) for free, run in changed if alone.replace(**free) == run.config]
         if len(found) < 2:
             raise NotRecorded("fewer than two seeds are recorded")
-        return [*found.values()]
+        return found
 
 
 @cache

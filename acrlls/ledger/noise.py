@@ -19,6 +19,7 @@ from acrlls.ledger.chance import BINNINGS
 from acrlls.ledger.facts import Facts, how_many, listed
 from acrlls.ledger.follows import sentence, value
 from acrlls.paper import CLASSES, MODELS
+from acrlls.tables.recorded import mix_weights
 from acrlls.tables.seeds import spread
 
 LEVEL = 0.05
@@ -183,15 +184,16 @@ def gap_noise(facts, claim, pairs: list, names: list = CLASSES, needs: str = "al
 
 def accuracy_curve(facts: Facts, before: str) -> tuple[pd.Series, dict[str, int]]:
     """McNemar's p by the unpublished disagreement of Proposed with the model of the accuracy
-    ``before``, and by run the disagreement of the recorded pairs, scaled to the paper's
-    mistakes."""
+    ``before``, and by run the disagreement of the recorded pairs in the paper's class mix, scaled
+    to the paper's mistakes."""
     wrong = [facts.test_images - facts.correct(key) for key in (before, "accuracy.proposed")]
     curve, ours = chance.mcnemar_curve(*wrong), {}
     model, phase = ("Proposed", 1) if before == "accuracy.phase1" else ("Baseline", None)
     for first, second in facts.runs_of(model, "Proposed"):
         tests = [first.predictions("test", phase), second.predictions("test")]
         a, b = (test.classes != test.labels for test in tests)
-        target = (a != b).sum() / (a.sum() + b.sum()) * sum(wrong)
+        weights = mix_weights(second, "paper")
+        target = weights @ (a != b) / (weights @ a + weights @ b) * sum(wrong)
         ours[first.folder.parent.name] = int(min(curve.index, key=lambda k: abs(k - target)))
     return curve, ours
 
@@ -204,7 +206,8 @@ def accuracy_noise(facts, claim, before: str):
     said = f"{p.min():.2g} to {p.max():.2g}" if p.max() >= 1e-4 else "below 0.0001"
     return (p < LEVEL).all(), (
         f"The gain is {curve.index.min()} images. If the two models disagree on as many images as "
-        f"ours, {min(ours.values())} to {max(ours.values())} of {facts.test_images:,}, McNemar's p "
+        f"ours in the paper's class mix, {min(ours.values())} to {max(ours.values())} of "
+        f"{facts.test_images:,}, McNemar's p "
         f"is {said} ({how_many(facts.runs_of(model, 'Proposed'))}). {SEEDS}"
     )
 

@@ -134,10 +134,11 @@ def heat(facts, claim):
     runs, _, count = _by_source(facts)
     area, *ours = shift.heat_shares(runs)["middle"]
     right, guessing = shift.balanced_accuracies(runs), 1 / len(CLASSES)
-    return (V.DIFFERS if min(right) > guessing else V.COMPATIBLE), (
+    least, most = right.value.min(), right.value.max()
+    return (V.DIFFERS if right.low.min() > guessing else V.COMPATIBLE), (
         f"In ours {min(ours):.0%} to {max(ours):.0%} of the heat of a class lies in the middle, "
         f"which is {area:.0%} of the image. With the middle covered, the balanced accuracy of ours "
-        f"is {min(right):.1%} to {max(right):.1%}; guessing would reach {guessing:.0%} ({count})."
+        f"is {least:.1%} to {most:.1%}; guessing would reach {guessing:.0%} ({count})."
     )
 
 
@@ -171,16 +172,18 @@ def ece_gaps(facts: Facts, first: str, second: str, mix: str = "own") -> pd.Data
     A row a class and a last row ``"mean"``: ``gap``, the mean over pairs of runs; ``least`` and
     ``greatest`` of a pair; ``p``, two-sided and over the classes adjusted by Holm, of a permutation
     that exchanges the two models image by image; ``shown``, +1 or -1 where p is below 0.05 and
-    every pair agrees on the sign, else 0.
+    the gap larger than seeds explain, else 0.
     """
-    pairs = [[r.predictions("test") for r in two] for two in facts.runs_of(first, second)]
+    runs = facts.runs_of(first, second)
+    pairs = [[r.predictions("test") for r in two] for two in runs]
     p, p2 = ([test.probabilities for test in tests] for tests in zip(*pairs, strict=True))
     how = {"bins": facts.bins, "resamples": facts.resamples, "seed": facts.seed}
-    how["sample_weight"] = recorded.mix_weights(facts.runs_of(first, second)[0][0], mix)
+    how["sample_weight"] = recorded.mix_weights(runs[0][0], mix)
     gaps, p, _ = calibration_difference(np.array(p), pairs[0][0].labels, np.array(p2), **how)
     gap, low, high = gaps.mean(axis=0), gaps.min(axis=0), gaps.max(axis=0)
     p[:-1] = holm(p[:-1])
-    shown = np.where((p < 0.05) & (np.sign(low) == np.sign(high)), np.sign(gap), 0).astype(int)
+    reach = compare.reach_of_seeds(gaps, [run.config.seed for run, _ in runs])
+    shown = np.where((p < 0.05) & (np.abs(gap) > reach), np.sign(gap), 0).astype(int)
     columns = {"gap": gap, "least": low, "greatest": high, "p": p, "shown": shown}
     return pd.DataFrame(columns, index=[*CLASSES, "mean"])
 

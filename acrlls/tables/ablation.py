@@ -17,6 +17,7 @@ from acrlls.tables.words import error, plural
 WEIGHTED = ("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls")
 PLAIN = ("baseline", "proposed")
 WAYS = {"with class weights": (0, ""), "prior corrected": (0, "prior"), UNWEIGHTED: (1, "")}
+ENDINGS = {"own": "", "paper": ", paper's mix"}  # of the title of a setting
 Pair = tuple[Setting, Setting]  # runs with class weights, and without
 
 
@@ -53,9 +54,9 @@ def against_baseline(
     settings: Sequence[Setting], bins: int, resamples: int, mix: str = "own"
 ) -> dict[tuple[str, str], Difference]:
     """Each network minus the Baseline of its setting, by the setting's title and its own."""
-    ending, bare = ", paper's mix" if mix == "paper" else "", ("baseline", "")
+    bare = ("baseline", "")
     return {
-        (s.title + ending, VARIANTS[n].title): compare(s, bare, (n, ""), mix, bins, resamples)
+        (s.title + ENDINGS[mix], VARIANTS[n].title): compare(s, bare, (n, ""), mix, bins, resamples)
         for s, n in product(settings, WEIGHTED[1:])
         if s.common(bare, (n, ""))
     }

@@ -1,5 +1,5 @@
 """The columns published, real images (means over recorded runs, in the paper's class mix), their
-difference with the interval of our number over runs and test images, and this build."""
+difference with the interval of our number over seeds and test images, and this build."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -90,13 +90,14 @@ def _applied(statistic, run: Run, phases, weights):
 
 
 def estimate(statistic, runs, phases=(None,), resamples: int = 1000) -> tuple[np.ndarray, ...]:
-    """Mean over the runs of a statistic, and the ends of its 95 % interval over runs and images, of
-    :func:`acrlls.tables.compare.interval`, each ``(values,)``."""
+    """Mean over the runs of a statistic, and the ends of its 95 % interval over seeds and images,
+    of :func:`acrlls.tables.compare.interval`, each ``(values,)``."""
     labels = runs[0].predictions("test").labels
     weights = mix_weights(runs[0], "paper" if is_paper(runs[0].class_names) else "own")
     p = np.array([[r.predictions("test", k).probabilities for k in phases] for r in runs])
     p = p[:, 0] if len(phases) == 1 else p
-    return interval(statistic, p, labels, weights, resamples)
+    seeds = [run.config.seed for run in runs]
+    return interval(statistic, p, labels, weights, seeds, resamples)
 
 
 # --- statistics and the index of what they give -------------------------------------------------

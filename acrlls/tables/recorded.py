@@ -22,6 +22,8 @@ NETWORKS = ("baseline", "single_dense", "proposed")
 Side = tuple[str, str]  # a network and a step, "" for none
 AS_PUBLISHED = "as published"
 UNWEIGHTED = "without class weights"
+# where seeds of Phase 1 alone are recorded as well, by profile
+MORE_SEEDS = {"laptop": "rivals-cross_entropy"}
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,18 @@ def setting(
 def like(config: Config, profile: str = "laptop") -> list[Run]:
     """The recorded runs of a config's network and setting, as in :func:`setting`."""
     return setting(_title(config), profile, config).of(config.variant)
+
+
+def heads(profile: str = "laptop") -> list[Run]:
+    """The recorded runs of a profile of Phase 1 alone, with augmentation: one of each network, with
+    class weights and without, and seed; where a seed was recorded again, the later one."""
+    found = {}
+    names = [name for name in (profile, MORE_SEEDS.get(profile)) if name]
+    for run in (run for name in names for run in records(name).values()):
+        c = run.config
+        if c.augment and not c.phase2_epochs:
+            found[c.variant, c.class_weights, c.seed] = run
+    return list(found.values())
 
 
 def is_paper(class_names) -> bool:

@@ -139,7 +139,7 @@ def gaps_in_nll(runs: Iterable[Run], weighted: bool, resamples: int = 1000) -> p
     for method in [m for m in METHODS if losses.get(m, {}).keys() & usual]:
         both = sorted(losses[method].keys() & usual)
         gaps = np.array([losses[method][s] - usual[s] for s in both])[:, :, None]
-        rows[method] = np.ravel(interval(_mean_gap, gaps, y, np.ones(len(y)), resamples))
+        rows[method] = np.ravel(interval(_mean_gap, gaps, y, np.ones(len(y)), both, resamples))
     return pd.DataFrame(rows, index=["difference", "low", "high"]).T
 
 

@@ -6,7 +6,7 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 from scipy.stats import t as student
 
 from acrlls import figures, paper
@@ -24,11 +24,6 @@ ALL = "mean of the classes"
 def spread(values) -> np.ndarray:
     """How far two runs differ in 95 % of cases, if some gave these values, ``(runs, …)``."""
     return student.ppf(0.975, len(values) - 1) * np.sqrt(2) * np.std(values, axis=0, ddof=1)
-
-
-def heads(runs: Iterable[Run]) -> list[Run]:
-    """The runs of Phase 1 alone, with augmentation."""
-    return [r for r in runs if not r.config.phase2_epochs and r.config.augment]
 
 
 def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
@@ -95,37 +90,57 @@ def seeds_sentence(table: pd.DataFrame) -> str:
             f"the mean class-wise ECE is lowest {best[0]} for Baseline, {best[1]} for Proposed"
         )
     values = "; ".join(f"{name}, {words}" for name, words in zip(names, said, strict=True))
+    with_, without = (table["seeds", ""].xs(way, level=1).min() for way in ("yes", "no"))
+    seeds = plural(with_, "seed")
+    if with_ != without:
+        seeds += f" with class weights, {without} without"
     return (
-        f"**After Phase 1, {verdict}**: {values} (means over {table['seeds', ''].min()} seeds, "
-        f"whose standard deviation is at most {error(table[ECE, 'sd'].max())})."
+        f"**After Phase 1, {verdict}**: {values} (means over {seeds}; the standard deviation over "
+        f"seeds is at most {error(table[ECE, 'sd'].max())})."
     )
 
 
 def needed(runs: Iterable[Run], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
-    """How many runs of each network would show the published difference in ECE, by class:
-    2 ((z(1 − level/2) + z(power)) · sd / difference)² + z(1 − level/2)² / 4, rounded up (the normal
-    approximation to a t-test), where sd is the standard deviation of one run's class-wise ECE from
-    seed to seed, pooled over Baseline and Proposed, and the published difference is taken as true.
+    """How many runs of each network would show the published difference in ECE on the same test
+    images, by class: 2 ((z(1 − level/2) + z(power)) · sd / difference)² + z(1 − level/2)² / 4,
+    rounded up (the normal approximation to a t-test), where sd is the standard deviation of one
+    run's class-wise ECE from seed to seed, pooled over Baseline and Proposed, and the published
+    difference is taken as true; ``low`` and ``high``, by the 95 % interval of sd. One run a seed
+    counts; ``seeds`` is how many.
     """
-    drawn = {"baseline": [], "proposed": []}
+    drawn = {"baseline": {}, "proposed": {}}
     for run in runs:
         if run.config.class_weights and run.config.variant in drawn:
             test = run.predictions("test")
             ece = classwise_ece(test.probabilities, test.labels, np.ones(len(test.labels)))
-            drawn[run.config.variant].append([*ece, ece.mean()])
+            drawn[run.config.variant][run.config.seed] = [*ece, ece.mean()]
     gap = paper.table("V").loc[["Baseline", "Proposed"], list(CLASSES)].diff().iloc[-1]
     gap[ALL] = gap.mean()
-    sd = np.sqrt(np.mean([np.var(each, axis=0, ddof=1) for each in drawn.values()], axis=0))
+    each = [np.array([*found.values()]) for found in drawn.values()]
+    freedom = sum(len(found) - 1 for found in each)
+    squares = sum(((found - found.mean(axis=0)) ** 2).sum(axis=0) for found in each)
+    found = {"runs needed": freedom, "low": chi2.ppf(0.975, freedom)}
+    found["high"] = chi2.ppf(0.025, freedom)
     z = norm.isf(level / 2)
-    count = np.ceil(2 * ((z + norm.ppf(power)) * sd / gap) ** 2 + z**2 / 4)
-    return pd.DataFrame({"published difference": gap, "sd of a run": sd, "runs needed": count})
+    count = {
+        name: np.ceil(2 * (z + norm.ppf(power)) ** 2 * squares / by / gap**2 + z**2 / 4)
+        for name, by in found.items()
+    }
+    sd = {"published difference": gap, "sd of a run": np.sqrt(squares / freedom)}
+    return pd.DataFrame(sd | count | {"seeds": min(map(len, each))})
 
 
-def needed_sentence(table: pd.DataFrame, seeds: int) -> str:
-    """The table of :func:`needed` in words."""
-    most = table["runs needed"].drop(ALL)
+def needed_sentence(heads: pd.DataFrame, both: pd.DataFrame) -> str:
+    """The tables of :func:`needed` after Phase 1 alone and after both phases in words."""
+    name = heads["runs needed"].drop(ALL).idxmax()
+    one, mean, one_both, mean_both = (
+        f"{row['runs needed']:,.0f} ({row.low:,.0f} to {row.high:,.0f})"
+        for row in (heads.loc[name], heads.loc[ALL], both.loc[name], both.loc[ALL])
+    )
+    seeds = [plural(int(table.seeds.iloc[0]), "seed") for table in (heads, both)]
     return (
-        f"**To show the published gain in {most.idxmax()} would take {most.max():.0f} runs of each "
-        f"network**, for the mean over the classes {table.loc[ALL, 'runs needed']:.0f}; the paper "
-        f"has one. The spread is that of {plural(seeds, 'seed')} of Phase 1, itself a rough guide."
+        f"**To show the published gain in {name} would take {one} runs of each network, by the "
+        f"spread of {seeds[0]} after Phase 1**; for the mean over the classes {mean}. By that of "
+        f"{seeds[1]} after both phases it would take {one_both} and {mean_both}. In parentheses "
+        "are 95 % intervals. The paper has one run of each."
     )

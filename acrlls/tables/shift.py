@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score
 
 from acrlls.method import VARIANTS
@@ -76,28 +76,37 @@ def sure_of_the_unseen(runs: Sequence[Run]) -> str:
     confidence tells it from the test images."""
     said = [said_outside(run) for run in runs]
     said = [s[s.source.isin(["test", UNSEEN])] for s in said]
-    area = np.mean([roc_auc_score(s.source == "test", s.confidence) for s in said])
-    new = pd.concat(said).query("source == @UNSEEN")
-    most = new.predicted.value_counts(normalize=True)
+    areas = [roc_auc_score(s.source == "test", s.confidence) for s in said]
+    new = [s[s.source == UNSEEN] for s in said]
+    most = pd.concat(new).predicted.value_counts().index[0]
+    sure, called_so = (
+        _span(pd.Series([f(s) for s in new]))
+        for f in (lambda s: (s.confidence >= 0.9).mean(), lambda s: (s.predicted == most).mean())
+    )
     return (
-        f"Of {len(new) // len(runs)} radiographs with tuberculosis, which no class stands for, "
-        f"{percent((new.confidence >= 0.9).mean())} are given a class with a probability of 0.9 or "
-        f"more; the commonest class is {most.index[0]} ({percent(most.iloc[0])}). A low confidence "
-        f"tells them from the test images with an AUC of {number(area)}."
+        f"Of {len(new[0])} radiographs with tuberculosis, which no class stands for, {sure} % are "
+        f"given a class with a probability of 0.9 or more; the commonest class is {most} "
+        f"({called_so} %). A low confidence tells them from the test images with an AUC of "
+        f"{number(min(areas), 2)} to {number(max(areas), 2)}; guessing would reach 0.50 "
+        f"({plural(len(runs), 'run')})."
     )
 
 
 def twins(runs: Sequence[Run]) -> pd.DataFrame:
     """Accuracy and mean confidence on test images with a near copy among the training images, on
-    the others, and on all; a row a network and group, means over the runs. The nearest training
-    image of each is recorded by ``results/twins.py``."""
+    the others, on those of them of the class that most near copies have, and on all; a row a
+    network and group, means over the runs. The nearest training image of each is recorded by
+    ``results/twins.py``."""
     nearest = pd.read_csv(RESULTS / "twins.csv.gz", index_col="name").correlation
     rows = []
     for run in runs:
         test = run.predictions("test")
         copied = nearest[test.names].to_numpy() >= TWIN
         right, sure = test.classes == test.labels, test.probabilities.max(axis=1)
-        groups = {"near copies": copied, "others": ~copied, "all": np.ones_like(copied)}
+        most = np.bincount(test.labels[copied]).argmax()
+        alike = f"others, {run.class_names[most]}", ~copied & (test.labels == most)
+        groups = {"near copies": copied, "others": ~copied, alike[0]: alike[1]}
+        groups["all"] = np.ones_like(copied)
         title = VARIANTS[run.config.variant].title
         rows += [((title, name), _row(right[of], sure[of])) for name, of in groups.items()]
     return averaged(rows)
@@ -105,14 +114,19 @@ def twins(runs: Sequence[Run]) -> pd.DataFrame:
 
 def twins_sentence(table: pd.DataFrame) -> str:
     """What :func:`twins` says of the accuracy without the near copies."""
-    every, rest, copies = (table.xs(n, level=1) for n in ("all", "others", "near copies"))
+    (like,) = (n for n in table.index.unique(1) if n.startswith("others, "))
+    groups = ("all", "others", "near copies", like)
+    every, rest, copies, same = (table.xs(n, level=1) for n in groups)
     count, images = int(copies.images.iloc[0]), int(every.images.iloc[0])
     change = 100 * (rest.accuracy - every.accuracy)
     said = listed(f"{name} {number(v, 2, signed=True)}" for name, v in change.items())
+    right = [_span(found.accuracy) for found in (copies, same)]
     return (
         f"**{count} of {images:,} test images ({percent(count / images, 1)}) have a near copy "
         f"among the training images.** Without them the accuracy changes by so many percentage "
-        f"points: {said}."
+        f"points: {said}. Most near copies are of {like.removeprefix('others, ')}: the networks "
+        f"are right on {right[0]} % of the copies, and on {right[1]} % of the other images of that "
+        "class."
     )
 
 
@@ -160,7 +174,8 @@ def other_hospitals(runs: Sequence[Run]) -> str:
         f"with a mean confidence of {_span(own.confidence.mean())} %. They call {_span(wrong)} % "
         f"of the {healthy} normal ones COVID. With Wilson's 95 % intervals, the lowest and the "
         f"highest run are right on {_ends(right, count)}, and call COVID {_ends(wrong, healthy)} "
-        "of the normal ones."
+        "of the normal ones; they count each image as a patient of its own, and several may be of "
+        "one, so that they are too narrow."
     )
 
 
@@ -179,25 +194,28 @@ def _ends(shares: pd.Series, images: int) -> str:
     return " and ".join(said)
 
 
-def balanced_accuracies(runs: Sequence[Run]) -> list[float]:
-    """The mean over the classes of the share called rightly with the middle covered, run by run."""
+def balanced_accuracies(runs: Sequence[Run]) -> pd.DataFrame:
+    """The mean over the classes of the share called rightly with the middle covered, a row a run:
+    ``value``, and ``low``, the lower end of its 95 % interval over the images."""
     found = []
     for run in runs:
         said = said_outside(run).query("source == 'middle covered'")
-        found.append((said.label == said.predicted).groupby(said.label).mean().mean())
-    return found
+        right = (said.label == said.predicted).groupby(said.label)
+        error = np.sqrt((right.var(ddof=0) / right.size()).sum()) / right.ngroups
+        found.append([right.mean().mean(), right.mean().mean() - norm.ppf(0.975) * error])
+    return pd.DataFrame(found, columns=["value", "low"])
 
 
 def without_the_middle(runs: Sequence[Run]) -> str:
     """How well the networks tell the classes apart without the middle of the image."""
     found = balanced_accuracies(runs)
-    guessing, least = 1 / len(runs[0].class_names), min(found)
+    guessing = 1 / len(runs[0].class_names)
     told = "something outside the middle tells the classes apart"
-    if least <= guessing:
-        told = "not every run tells the classes apart without it"
+    if found.low.min() <= guessing:
+        told = "not every run is shown to tell the classes apart without it"
     return (
         f"**With the middle of the image covered, the networks reach a balanced accuracy of "
-        f"{_span(pd.Series(found))} % ({plural(len(runs), 'run')}); guessing would reach "
+        f"{_span(found.value)} % ({plural(len(runs), 'run')}); guessing would reach "
         f"{percent(guessing)}: {told}.** Balanced accuracy is the mean over the classes of the "
         "share called rightly, so that it does not depend on the class mix."
     )

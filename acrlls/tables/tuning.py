@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls.paper import show, table
-from acrlls.runs import records
+from acrlls.tables.recorded import heads
 from acrlls.tables.seeds import spread
 from acrlls.tables.words import number, span
 
@@ -38,7 +38,7 @@ def table_1(grids: dict[str, pd.DataFrame | None], published: bool = True):
 
 def seed_losses(recorded: str) -> list[float]:
     """Validation losses of the recorded runs of Phase 1 with the published pair, a seed each."""
-    found = [run for (change, _), run in records(recorded).items() if "phase1-seed" in change]
+    found = [r for r in heads(recorded) if r.config.class_weights]
     return [run.best_epoch(1).val_loss for run in found if run.config.variant == "proposed"]
 
 

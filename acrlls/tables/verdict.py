@@ -36,12 +36,18 @@ def _change(found: Difference, measure: str, digits: int = 3, factor: float = 1,
     return f"{name} {value}{unit} (95 % interval {low} to {high})"
 
 
-def headline(layers: Mixes, step: Mixes, errors, floor: float) -> str:
+def _seeds(found: Difference) -> str:
+    seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
+    return seeds if found.pairs == found.seeds else f"{found.pairs} runs of {seeds}"
+
+
+def headline(layers: Mixes, step: Mixes, errors, floors) -> str:
     """The verdict in short. ``layers`` is Proposed minus Baseline as trained, ``step`` Baseline
     with a post-hoc step minus Proposed as trained; ``errors`` are the mean class-wise ECEs of
-    Proposed's runs, and 95 % of calibrated ones would lie below ``floor``."""
+    Proposed's runs, each of which would lie below its one of ``floors`` in 95 % of test sets if the
+    run were calibrated."""
     every, none = "do not make the network calibrated", "leave no visible miscalibration"
-    trained = _above(errors, floor, every, none, "leave miscalibration in {}")
+    trained = _above(errors, floors, every, none, "leave miscalibration in {}")
     gain = (
         "a gain in NLL over the network without them was found",
         "no gain in NLL over the network without them could be shown",
@@ -59,8 +65,8 @@ def headline(layers: Mixes, step: Mixes, errors, floor: float) -> str:
     )
 
 
-def _above(errors, floor: float, every: str, none: str, some: str) -> str:
-    above, runs = sum(e > floor for e in errors), len(errors)
+def _above(errors, floors, every: str, none: str, some: str) -> str:
+    above, runs = int(np.greater(errors, floors).sum()), len(errors)
     return {runs: every, 0: none}.get(above, some.format(f"{above} of {runs} runs"))
 
 
@@ -78,15 +84,20 @@ def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
 # --- Four answers for the front page
 
 
-def calibrated(errors, floor: float) -> str:
-    """Does Proposed, as trained, show miscalibration? ``errors`` and ``floor`` as in
+def _ends(values) -> str:
+    """The least and the largest of some calibration errors, such as "0.010 to 0.012"."""
+    return " to ".join(dict.fromkeys(error(end) for end in (np.min(values), np.max(values))))
+
+
+def calibrated(errors, floors) -> str:
+    """Does Proposed, as trained, show miscalibration? ``errors`` and ``floors`` as in
     :func:`headline`."""
     none, some = "These images show no miscalibration.", "Not always: {} lie above the noise floor."
-    verdict = _above(errors, floor, "No.", none, some)
+    verdict = _above(errors, floors, "No.", none, some)
     return (
         f"**Calibrated?** {verdict} The mean class-wise ECE of Proposed as trained is "
-        f"{error(np.mean(errors))}; perfect calibration would stay below {error(floor)} in 95 % of "
-        f"test sets ({plural(len(errors), 'run')})."
+        f"{_ends(errors)}; if calibrated, a run would stay below its noise floor, "
+        f"{_ends(floors)}, in 95 % of test sets ({plural(len(errors), 'run')})."
     )
 
 
@@ -105,7 +116,7 @@ def better(found: Mixes, others: Mapping[str, Difference] | None = None) -> str:
     return f"**Better?** {_both(found, 'Proposed', 'Baseline')}{turned}{''.join(said)}"
 
 
-def needed(step: Mixes, errors, floor: float) -> str:
+def needed(step: Mixes, errors, floors) -> str:
     """Does Proposed make a step after training unnecessary? As in :func:`headline`, but ``errors``
     are those of Baseline after the step."""
     own, paper = (mix.shows("NLL") for mix in step)
@@ -113,7 +124,7 @@ def needed(step: Mixes, errors, floor: float) -> str:
     if own == paper != 0:
         answer = "No." if own < 0 else "Yes."
     sides = "Baseline after vector scaling", "Proposed as trained"
-    left = _above(errors, floor, "every run", "no run", "{}")
+    left = _above(errors, floors, "every run", "no run", "{}")
     return (
         f"**Is a step after training unnecessary?** {answer} {_both(step, *sides)} After that "
         f"step, the mean class-wise ECE lies above its noise floor in {left}."

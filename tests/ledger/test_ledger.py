@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 from conftest import CONTRADICTIONS
 
@@ -239,6 +240,18 @@ def test_the_figure_of_mcnemar_has_our_runs_on_its_curve(entries):
     (dots,) = [line for line in ax.lines if line.get_marker() == "o"]
     assert [*zip(*dots.get_data(), strict=True)] == [(k, curve[k]) for k in sorted(ours.values())]
     plt.close("all")
+
+
+def test_the_disagreement_of_our_runs_is_that_of_the_papers_class_mix(entries):
+    curve, ours = ledger.accuracy_curve(entries.facts, "accuracy.baseline")
+    published = np.array([543, 903, 1530, 203])  # images by class, Table III
+    for first, second in entries.facts.runs_of("Baseline", "Proposed"):
+        a, b = (run.predictions("test") for run in (first, second))
+        wrong = np.array([(t.classes != t.labels).astype(float) for t in (a, b)])
+        rates = np.array([wrong[:, a.labels == k].mean(axis=1) for k in range(4)]) @ np.ones(2)
+        apart = [(wrong[0] != wrong[1])[a.labels == k].mean() for k in range(4)]
+        target = published @ apart / (published @ rates) * (190 + 169)  # their mistakes
+        assert abs(ours[first.folder.parent.name] - target) <= 1
 
 
 def test_the_front_page_gets_the_count_of_each_verdict(entries):

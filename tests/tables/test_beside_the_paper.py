@@ -27,7 +27,7 @@ def case():
     return random_case()
 
 
-def fake(classes, logits=None, labels=None):
+def fake(classes, logits=None, labels=None, seed=0):
     """A run of both phases on some classes, as far as tables ask."""
     p, y = random_case(60, len(classes)) if logits is None else (np.exp(logits), labels)
     test = Predictions(np.arange(len(y)).astype(str), y, np.log(p), tuple(classes), "test")
@@ -35,7 +35,7 @@ def fake(classes, logits=None, labels=None):
         class_names=tuple(classes),
         predictions=lambda *_, **__: test,
         manifest={"selected_phase": 2},
-        config=SimpleNamespace(data="folder"),
+        config=SimpleNamespace(data="folder", seed=seed),
     )
 
 
@@ -66,13 +66,14 @@ def test_an_interval_over_runs_and_images_holds_the_estimate_and_widens_with_the
     rng = np.random.default_rng(1)
     y = rng.integers(0, 4, 400)
 
-    def run(right):
+    def run(right, seed):
         said = np.where(rng.random(400) < right, y, (y + 1) % 4)
-        return fake(CLASSES, np.log(np.where(np.eye(4)[said], 0.7, 0.1)), y)
+        return fake(CLASSES, np.log(np.where(np.eye(4)[said], 0.7, 0.1)), y, seed)
 
     widths = []
     for levels in ((0.8, 0.8), (0.6, 0.95)):
-        real, low, high = beside.estimate(beside.scores, [run(x) for x in levels], (None,), 200)
+        runs = [run(x, seed) for seed, x in enumerate(levels)]
+        real, low, high = beside.estimate(beside.scores, runs, (None,), 200)
         assert (low < real).all() and (real < high).all()
         widths.append((high - low)[0])
     assert widths[1] > 2 * widths[0]

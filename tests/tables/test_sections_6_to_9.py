@@ -149,17 +149,26 @@ def test_a_sample_has_at_most_so_many_images_of_each_class():
 
 @pytest.fixture(scope="module")
 def heads():
-    return seeds.heads(records("laptop").values())
+    return recorded.heads("laptop")
+
+
+def heads_of(heads, network):
+    return [r for r in heads if r.config.class_weights and r.config.variant == network]
 
 
 def test_seeds_are_grouped_by_network_and_class_weights(heads):
     table = seeds.over_seeds(heads)
-    assert set(table["seeds", ""]) == {3} and len(table) == 6
+    count = {w: table.xs(w, level=1)["seeds", ""].iloc[0] for w in ("yes", "no")}
+    assert len(table) == 6 and count["yes"] >= 10
     text = seeds.seeds_sentence(table)
     assert text.startswith(
         "**After Phase 1, the mean class-wise ECE of both networks is lowest wit"
     )
-    assert "0.042 for Baseline and 0.038 for Proposed" in text and "over 3 seeds" in text
+    runs = [r for r in heads if r.config.class_weights and r.config.variant == "baseline"]
+    mean = np.mean([compare.mean_of([run])[-1] for run in runs])
+    said = f"over {count['yes']} seeds"
+    said += f" with class weights, {count['no']} without" * int(count["yes"] != count["no"])
+    assert f"with class weights, {mean:.3f} for Baseline" in text and f"{said};" in text
     table.iloc[-1, table.columns.get_loc((compare.ECE, "mean"))] = 0.1
     assert "is lowest without class weights for Baseline, with" in seeds.seeds_sentence(table)
 
@@ -173,7 +182,27 @@ def test_as_many_runs_are_needed_as_a_simulation_says(heads):
     second = rng.normal(row["published difference"], row["sd of a run"], shape)
     power = (ttest_ind(first, second, axis=1).pvalue < 0.05).mean()
     assert 0.78 < power < 0.86
-    assert f"{table['runs needed'].max():.0f} runs" in seeds.needed_sentence(table, 3)
+    text = seeds.needed_sentence(table, table.assign(seeds=3))
+    most = table.loc["COVID"]
+    assert f"{most['runs needed']:.0f} ({most.low:.0f} to {most.high:.0f}) runs of" in text
+    assert (
+        f"spread of {len(heads_of(heads, 'proposed'))} seeds" in text and "of 3 seeds after" in text
+    )
+
+
+def test_the_interval_of_the_runs_needed_holds_what_the_true_spread_would_need(heads):
+    table, rng, freedom = seeds.needed(heads), np.random.default_rng(0), 0
+    for network in ("baseline", "proposed"):
+        freedom += len(heads_of(heads, network)) - 1
+    # the variance of a run is that of many runs of as many seeds, if the true one is 1
+    ratio = np.var(rng.normal(size=(20000, freedom + 1)), axis=1, ddof=1)
+    most = table.loc["COVID"]
+    low, high = most["runs needed"] / np.quantile(ratio, [0.975, 0.025])
+    assert [most.low, most.high] == pytest.approx([low, high], rel=0.04)
+
+
+def test_a_second_run_of_a_seed_does_not_count_for_the_runs_needed(heads):
+    pd.testing.assert_frame_equal(seeds.needed(heads), seeds.needed([*heads, *heads[:3]]))
 
 
 def test_runs_are_counted_in_which_prior_correction_lowers_the_nll():

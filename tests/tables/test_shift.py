@@ -74,12 +74,30 @@ def test_accuracy_and_confidence_by_source(run):
 
 def test_without_the_middle_the_reference_is_guessing(run, monkeypatch):
     said = shift.without_the_middle([run])  # always a: all of one class, none of the other
-    assert "of 50 % (1 run); guessing would reach 50 %: not every run tells" in said
-    monkeypatch.setattr(shift, "balanced_accuracies", lambda _: [0.6, 0.71])
-    said = shift.without_the_middle([run, run])
-    assert (
-        "60 to 71 % (2 runs)" in said and "something outside the middle tells the classes" in said
-    )
+    assert "of 50 % (1 run); guessing would reach 50 %: not every run is shown to tell" in said
+    for low, verdict in (
+        (0.55, "something outside the middle tells the classes"),
+        (0.49, "not every"),
+    ):
+        found = pd.DataFrame({"value": [0.6, 0.71], "low": [low, 0.7]})
+        monkeypatch.setattr(shift, "balanced_accuracies", lambda _, found=found: found)
+        said = shift.without_the_middle([run, run])
+        assert "60 to 71 % (2 runs)" in said and verdict in said
+
+
+def test_the_lower_end_of_a_balanced_accuracy_is_below_the_truth_in_39_of_40_draws(monkeypatch):
+    rng, right, sizes = np.random.default_rng(0), np.array([0.9, 0.3]), [200, 60]
+    labels = np.repeat(["a", "b"], sizes)
+
+    def said(_):
+        hit = rng.random(260) < np.repeat(right, sizes)
+        said = np.where(hit, labels, "none")
+        return pd.DataFrame({"source": "middle covered", "label": labels, "predicted": said})
+
+    monkeypatch.setattr(shift, "said_outside", said)
+    found = shift.balanced_accuracies([None] * 800)
+    assert found.value.mean() == pytest.approx(0.6, abs=0.005)
+    assert (found.low < 0.6).mean() == pytest.approx(0.975, abs=0.017)
 
 
 def test_other_hospitals_come_with_their_intervals(monkeypatch):
@@ -99,13 +117,28 @@ def test_other_hospitals_come_with_their_intervals(monkeypatch):
     assert "right on 67 %** (2 runs)" in text and "call 0 to 100 % of the 2 normal ones" in text
     assert "On their own test images they are right on 100 %, with a mean confidence of 95" in text
     # one of three, and all of two, by Wilson's formula
-    assert "33 % (6 to 79 %)" in text and "100 % (34 to 100 %) of the normal ones." in text
+    assert "33 % (6 to 79 %)" in text and "100 % (34 to 100 %) of the normal ones; they" in text
 
 
 def test_how_the_unseen_disease_is_called(run):
     assert shift.called([run], shift.UNSEEN).loc["Tuberculosis"].tolist() == [4, 1, 0]
     said = shift.sure_of_the_unseen([run])  # every unseen image has the lower confidence
-    assert "100 %" in said and "commonest class is a" in said and "AUC of 1.000" in said
+    assert "100 %" in said and "commonest class is a (100 %)" in said
+    assert "AUC of 1.00 to 1.00; guessing would reach 0.50 (1 run)." in said
+
+
+def test_the_unseen_disease_is_told_by_the_least_and_the_most_of_the_runs():
+    runs = shift.recorded(shift.published("laptop"))
+    told = []
+    for run in runs:
+        rows = shift.said_outside(run)
+        new, own = (rows.confidence[rows.source == s].to_numpy() for s in (shift.UNSEEN, "test"))
+        pairs = own[:, None] - new
+        told.append([(new >= 0.9).mean(), (pairs > 0).mean() + (pairs == 0).mean() / 2])
+    sure, area = np.transpose(told)
+    said = shift.sure_of_the_unseen(runs)
+    assert f"{100 * sure.min():.0f} to {100 * sure.max():.0f} % are given a class" in said
+    assert f"an AUC of {area.min():.2f} to {area.max():.2f}; guessing" in said
 
 
 def test_shares_of_heat_stand_under_those_of_heat_spread_evenly(run):
@@ -131,6 +164,15 @@ def test_accuracy_without_near_copies_is_that_of_the_other_images():
     text = shift.twins_sentence(table)
     gap = f"{100 * (rest.accuracy - every.accuracy):+.2f}".replace("-", "−")
     assert f"**{copies.images:.0f} of 2,437" in text and f"Baseline {gap}" in text
+    nearest = pd.read_csv(PROJECT / "results" / "twins.csv.gz", index_col="name").correlation
+    each = []
+    for run in runs:
+        test = run.predictions("test")
+        covid = (test.labels == 0) & (nearest[test.names].to_numpy() < 0.98)
+        each.append((test.classes == 0)[covid].mean())
+    assert (nearest >= 0.98).sum() == 62  # of which 61 are COVID
+    assert table.loc[("Baseline", "others, COVID"), "accuracy"] == pytest.approx(np.mean(each))
+    assert f"on {100 * np.mean(each):.0f} % of the other images of that class." in text
 
 
 def test_the_page_on_shift_has_the_published_setting_alone():

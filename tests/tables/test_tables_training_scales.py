@@ -84,7 +84,7 @@ def finished(phases=(1, 2), second=2.0):
 
     return SimpleNamespace(
         class_names=("ill", "well"),
-        config=SimpleNamespace(data="phantom"),
+        config=SimpleNamespace(data="phantom", seed=0),
         history=history,
         scales=table,
         manifest={"selected_phase": phases[-1]},
