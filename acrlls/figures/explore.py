@@ -89,7 +89,8 @@ def explore_reliability(
         f" {diagram.ece[k]:.4f}; a perfectly calibrated network would show {low:.4f} to {high:.4f}"
         " in nine of ten test sets.",
         "A point is a bin; its area grows with the number of images in it. A block is where the"
-        " point of a perfectly calibrated network lies in nine of ten test sets.",
+        " point of a perfectly calibrated network lies in nine of ten test sets; a point outside"
+        " its block is orange.",
         {
             "network": {"label": "Network", "options": list(logits), "value": title},
             "of": {"label": "Look at", "options": ["Top label", *names], "value": of},
