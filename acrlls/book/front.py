@@ -12,6 +12,7 @@ from acrlls.backend import versions
 from acrlls.book.sections import ENVIRONMENT
 from acrlls.store import write_text
 
+_FIRST = re.compile(r".*?\*\*.+?(\.\*\*|\*\*.*?\.)(?= |$)")  # through the sentence with bold words
 _CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<verdict>.+?[.])( (?P<more>.+))?", re.DOTALL)
 
 
@@ -69,10 +70,12 @@ def found(notebook) -> str:
 
 
 def findings(executed: dict) -> str:
-    """Markdown table of what each section found."""
+    """Markdown table of what each section found: the sentence in bold, whose numbers the section
+    itself gives."""
     rows = ["| Section | What it finds |", "|---|---|"]
     for section, notebook in executed.items():
         if said := found(notebook):
+            said = first[0] if (first := _FIRST.match(said)) else said
             rows.append(f"| [{section.title}](sections/{section.path.name}) | {said} |")
     return "\n".join(rows) + "\n"
 

@@ -151,7 +151,7 @@ def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.D
     """:func:`paired` as text, with Holm's p where the seeds are enough for one to be small, and the
     interval of :func:`gaps_in_nll`; a column a measure and step."""
     columns = {}
-    for measure, step in product(("NLL", ECE, "AUGRC"), ("", STEP)):
+    for measure, step in product(("NLL", ECE), ("", STEP)):
         rows = paired(table, weighted, step, measure)
         text = rows.difference.map(lambda gap: number(round(gap, 3) + 0.0, 3, True))
         if _testable(rows):

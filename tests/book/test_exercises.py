@@ -7,6 +7,7 @@ import time
 
 import nbformat
 import pytest
+from PIL import Image
 
 from acrlls import cli
 from acrlls.book import all_exercises, find
@@ -112,13 +113,19 @@ def test_an_unknown_exercise_is_a_mistake_in_usage(capsys):
 
 
 @pytest.mark.thorough
-def test_the_slides_need_no_network(tmp_path):
+def test_the_slides_need_no_network_and_the_words_of_their_figures_are_large(tmp_path):
     source = PROJECT / "book" / "slides"
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "revealjs", str(source), "html"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "html" / "index.html").read_text("utf-8")
     loaded = re.findall(r"<(?:script|link|img)\b[^>]*?(?:src|href)=\"([^\"]+)", page)
-    assert sum(name.endswith(".png") for name in loaded) == 5
+    figures = [tmp_path / "html" / name for name in loaded if name.endswith(".png")]
+    assert len(figures) == 5
+    for file in figures:  # on a screen of 1280 x 720, where reveal.js shows 96 % of its 800 lines
+        image = Image.open(file)
+        inches = [size / image.info["dpi"][0] for size in image.size]
+        shown = 0.96 * 720 / 800 * min(1160 / inches[0], 560 / inches[1])  # slides.css has the most
+        assert 8.5 / 72 * shown >= 18
     assert 'alt="_images' not in page  # what myst-nb writes where a cell says nothing
     assert all((tmp_path / "html" / name.split("?")[0]).is_file() for name in loaded)

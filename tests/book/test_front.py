@@ -3,7 +3,8 @@
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from acrlls.book.front import front, in_short
+from acrlls.book import find
+from acrlls.book.front import findings, front, in_short
 
 OPTIONS = {"figure": {"caption": "What to see."}, "image": {"alt": "A plot."}}
 
@@ -38,6 +39,7 @@ def test_sentences_figures_and_cards_come_in_order_and_nothing_else(tmp_path):
     ]
     places = [text.index(part) for part in wanted]
     assert places == sorted(places)
+    assert text.splitlines()[0] == "A verdict."  # index.md takes it from there
     assert text.count("::::{grid}") == 1 and "Not for the front" not in text
     assert (tmp_path / "front_1.svg").read_text("utf-8") == "<svg/>"
     before = (tmp_path / "front_1.svg").stat().st_mtime_ns
@@ -63,6 +65,21 @@ def test_what_a_section_found_stands_below_its_question_once():
     places = [page.cells[0].source.index(p) for p in ("Is it so?", "**It is** so. By 3.", "*About")]
     assert places == sorted(places) and "Another" not in page.cells[0].source
     assert page.cells[1:] == before.cells[1:]
+
+
+def test_the_front_page_has_of_each_finding_the_sentence_in_bold():
+    said = {
+        "data": "**It is so**, by 0.5. More.",
+        "speed": "In 2.5 of 3: **it is so.** More.",
+        "shift": "Plain. All.",
+    }
+    executed = {
+        find(slug): new_notebook(cells=[cell(["finding"], {"text/markdown": text})])
+        for slug, text in said.items()
+    }
+    rows = findings(executed).splitlines()[2:]
+    kept = ["**It is so**, by 0.5.", "In 2.5 of 3: **it is so.**", "Plain. All."]
+    assert [row.split(" | ")[1] for row in rows] == [f"{text} |" for text in kept]
 
 
 def test_pages_without_a_finding_or_on_the_front_page_stay_as_they_are():
