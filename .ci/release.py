@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from acrlls.book import versions
+from acrlls.backend import versions
 from acrlls.config import PROJECT
 
 HTML = PROJECT / "book" / "_build" / "html"

@@ -326,7 +326,7 @@ def test_recorded_coverage_is_near_95_per_cent_and_that_of_the_percentile_bootst
 @pytest.mark.thorough
 @pytest.mark.parametrize("population", ["none", "local"])
 def test_the_interval_holds_the_true_error_as_often_as_it_says(study, population):
-    known = populations.synthetic(50_000)[population]
+    known = study.known(50_000)[population]
     repetitions = 150
     found = study.coverage(*known, 800, 10, "uniform", repetitions=repetitions, resamples=300)
     off = 4 * np.sqrt(0.95 * 0.05 / repetitions)  # Monte-Carlo error, for several numbers at once

@@ -77,5 +77,5 @@ def test_the_section_says_which_bias_there_is(bent):
 
 def test_the_recorded_coverage_is_of_every_population():
     record = pd.read_csv(PROJECT / "results" / "coverage" / "coverage.csv")
-    assert list(record.population.unique()) == list(populations.synthetic(2500))
+    assert set(populations.synthetic(2500)) < set(record.population)
     assert {"isotonic", "histogram"} <= set(record.population)
