@@ -87,7 +87,8 @@ def plot_architecture(blocks: list[Block]):
     there = {block.kind for block in blocks} - {"plain"}
     key = [look for kind, look in _KINDS.items() if kind in there]
     boxes = [Rectangle((0, 0), 1, 1, fc=fill, ec=_EDGE, label=text) for fill, text in key]
-    ax.legend(handles=boxes, loc="upper center", bbox_to_anchor=(0.5, 0.04), ncols=len(key))
+    how = {"ncols": len(key), "fontsize": 7.5, "handlelength": 1, "columnspacing": 1.2}
+    ax.figure.legend(handles=boxes, loc="outside lower center", **how)
     ax.set(xlim=(0, 1), ylim=(end + 0.25, -1.15))
     ax.axis("off")
     return ax

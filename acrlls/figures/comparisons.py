@@ -89,10 +89,12 @@ def plot_confusion(counts, class_names: Sequence[str]):
     how["im_kw"] = {"vmin": 0, "vmax": 1}
     ax = plt.subplots(figsize=(5.6, 5.6))[1]
     ConfusionMatrixDisplay(share, display_labels=names).plot(ax=ax, **how)
-    ax.set(xlabel="predicted", ylabel="true class")
+    ax.set(xlabel="predicted", ylabel="true class" if many else "true class, images")
     if many:
         ax.set_title(f"{len(counts)} classes by number; counts are left out", size=9)
         return ax
+    supports = zip(class_names, np.sum(counts, axis=1), strict=True)
+    ax.set_yticks(range(len(counts)), [f"{name}\n{support:,}" for name, support in supports])
     for text, n, part in zip(ax.texts, np.ravel(counts), share.ravel(), strict=True):
         text.set_text(f"{n:,}\n{100 * part:.1f} %")
     theme.bare(ax)

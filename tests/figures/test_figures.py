@@ -91,7 +91,7 @@ def test_reliability_draws_a_point_a_bin_that_is_not_empty(of):
 
 def test_the_confusion_matrix_shows_counts_and_shares_of_rows():
     written = texts(plots.plot_confusion([[8, 2], [0, 0]], ("a", "b")))
-    assert {"8\n80.0 %", "2\n20.0 %", "0\n0.0 %", "a", "b"} <= set(written)
+    assert {"8\n80.0 %", "2\n20.0 %", "0\n0.0 %", "a\n10", "b\n0"} <= set(written)
 
 
 def test_the_look_of_the_book_does_not_leak_into_the_readers_settings():
