@@ -82,8 +82,8 @@ def sure_of_the_unseen(runs: Sequence[Run]) -> str:
     shares = new.groupby("run")[["sure", "most"]].mean()
     return (
         f"Of {len(new) // len(runs)} radiographs with tuberculosis, which no class stands for, "
-        f"{_span(shares.sure)} % are given a class with a probability of 0.9 or more; {most} is the "
-        f"commonest class ({_span(shares.most)} %). A low confidence tells them from the test "
+        f"{_span(shares.sure)} % are given a class with a probability of 0.9 or more; {most} is "
+        f"the commonest class ({_span(shares.most)} %). A low confidence tells them from the test "
         f"images with an AUC of {number(min(areas), 2)} to {number(max(areas), 2)}; guessing would "
         f"reach 0.50 ({plural(len(runs), 'run')})."
     )
