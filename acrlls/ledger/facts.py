@@ -160,6 +160,11 @@ def derived(facts: Facts, group: str) -> dict[str, Number]:
     return {key: Number(key, f"{k:,}", "", "") for key, k in keys.items()}
 
 
+def one_a_seed(found) -> list:
+    """Of tuples of paired runs, in order, the last of each seed."""
+    return [*{run.config.seed: (run, *rest) for run, *rest in found}.values()]
+
+
 def how_many(found) -> str:
     """Such as "2 runs of one seed", for a list of tuples of paired runs."""
     return runs_of(len(found), len({run.config.seed for run, *_ in found}))

@@ -12,7 +12,15 @@ import pandas as pd
 from acrlls.calibration import calibration_difference, confusion, holm
 from acrlls.config import configure
 from acrlls.ledger import verdicts as V
-from acrlls.ledger.facts import NETWORK, Facts, NotRecorded, how_many, listed, recorded_setting
+from acrlls.ledger.facts import (
+    NETWORK,
+    Facts,
+    NotRecorded,
+    how_many,
+    listed,
+    one_a_seed,
+    recorded_setting,
+)
 from acrlls.ledger.repetitions import areas, repetitions
 from acrlls.paper import CLASSES
 from acrlls.tables import compare, recorded, shift, verdict
@@ -85,7 +93,7 @@ def placed(number, ends: tuple[float, float], null: float | None, text: str):
 def scale(facts, claim, name: str, phase: str):
     """Is the scale within the spread over our seeds?"""
     k = int(phase[-1])
-    runs = facts.heads if k == 1 else facts.runs_of("Proposed")
+    runs = facts.heads if k == 1 else one_a_seed(facts.runs_of("Proposed"))
     ours = [run.best_scales(k)[name] for (run,) in runs]
     others = [run.best_scales(1)[name] for (run,) in facts.heads]
     # of two seeds to that of a mean of several and a new one

@@ -9,11 +9,12 @@ MEANING = {
     "cannot be told from noise": "Sampling noise, or the spread between seeds, gives as much.",
     "depends on the reading": "It is more or less than sampling noise explains under some readings "
     "of what the paper leaves open, or in one class mix, and not in others; the row says which.",
-    "differs": "Our runs do not show it. They have other images and a shorter training; that is no "
-    "error of the paper.",
+    "differs": "Our runs do not show it. They are few, so that another seed may, and have other "
+    "images and a shorter training; that is no error of the paper.",
     "stands out from noise": "It is larger than sampling noise, or the spread between seeds, "
     "explains, under every reading.",
-    "reproduced": "Our runs show it: the published number lies where 95 % of their repetitions do.",
+    "reproduced": "Our runs show it: the published number lies where 95 % of their repetitions do. "
+    "They are few, so that a run with another seed may lie outside.",
     "follows": "The paper's own other numbers give it, rounding taken into account.",
     "compatible": "It lies where 95 % of our repetitions do; so does the value of no effect.",
     "not checkable": "It is a choice of the authors, a figure without numbers, or rests on "

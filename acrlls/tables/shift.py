@@ -74,21 +74,18 @@ def called(runs: Sequence[Run], source: str) -> pd.DataFrame:
 def sure_of_the_unseen(runs: Sequence[Run]) -> str:
     """How sure the runs are of a disease that none of their classes stands for, and how well a low
     confidence tells it from the test images."""
-    said = [said_outside(run) for run in runs]
-    said = [s[s.source.isin(["test", UNSEEN])] for s in said]
+    said = [said_outside(run).query("source in ('test', @UNSEEN)") for run in runs]
     areas = [roc_auc_score(s.source == "test", s.confidence) for s in said]
-    new = [s[s.source == UNSEEN] for s in said]
-    most = pd.concat(new).predicted.value_counts().index[0]
-    sure, called_so = (
-        _span(pd.Series([f(s) for s in new]))
-        for f in (lambda s: (s.confidence >= 0.9).mean(), lambda s: (s.predicted == most).mean())
-    )
+    new = pd.concat(said, keys=range(len(runs)), names=["run"]).query("source == @UNSEEN")
+    most = new.predicted.mode()[0]
+    new = new.assign(sure=new.confidence >= 0.9, most=new.predicted == most)
+    shares = new.groupby("run")[["sure", "most"]].mean()
     return (
-        f"Of {len(new[0])} radiographs with tuberculosis, which no class stands for, {sure} % are "
-        f"given a class with a probability of 0.9 or more; the commonest class is {most} "
-        f"({called_so} %). A low confidence tells them from the test images with an AUC of "
-        f"{number(min(areas), 2)} to {number(max(areas), 2)}; guessing would reach 0.50 "
-        f"({plural(len(runs), 'run')})."
+        f"Of {len(new) // len(runs)} radiographs with tuberculosis, which no class stands for, "
+        f"{_span(shares.sure)} % are given a class with a probability of 0.9 or more; {most} is "
+        f"the commonest class ({_span(shares.most)} %). A low confidence tells them from the test "
+        f"images with an AUC of {number(min(areas), 2)} to {number(max(areas), 2)}; guessing would "
+        f"reach 0.50 ({plural(len(runs), 'run')})."
     )
 
 

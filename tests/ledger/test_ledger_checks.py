@@ -236,6 +236,11 @@ def test_runs_are_chosen_by_their_settings_and_seeds_are_counted(entries):
     assert _facts.how_many([(run,)]) == "one seed"
     assert _facts.how_many([(run,), (other,)]) == "2 seeds"
     assert _facts.how_many([(run, run), (run, run)]) == "2 runs of one seed"
+    # a run that repeats a seed adds nothing to a spread over seeds
+    assert _facts.one_a_seed([(run, run), (run, other), (other, run)]) == [
+        (run, other),
+        (other, run),
+    ]
 
 
 # --- Sentences and verdicts are of one table ---

@@ -123,7 +123,7 @@ def test_other_hospitals_come_with_their_intervals(monkeypatch):
 def test_how_the_unseen_disease_is_called(run):
     assert shift.called([run], shift.UNSEEN).loc["Tuberculosis"].tolist() == [4, 1, 0]
     said = shift.sure_of_the_unseen([run])  # every unseen image has the lower confidence
-    assert "100 %" in said and "commonest class is a (100 %)" in said
+    assert "100 %" in said and "; a is the commonest class (100 %)" in said
     assert "AUC of 1.00 to 1.00; guessing would reach 0.50 (1 run)." in said
 
 
