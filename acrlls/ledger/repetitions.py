@@ -1,12 +1,12 @@
 """What repetitions of a published experiment would observe, from recorded runs.
 
-A published number was measured on a test set of its own, so a *repetition* [Patil 2016] is one of our runs,
-on images drawn from its test images within each class to the published number of the class.  So
-every number is compared in the paper's class mix.  Where a number has no bias, our images are first
-drawn again themselves, because they are a sample too.  An ECE has one: the observed value already
-holds the sampling noise of our images, and a second drawing would add it once more.  The middle
-95 % of repetitions say what these runs would give: a run with a new seed lies there in 60 to 90 %
-of cases if three seeds are recorded, the less often the more runs differ.
+A published number was measured on a test set of its own, so a *repetition* [Patil 2016] is one of
+our runs, on images drawn from its test images within each class to the published number of the
+class. So every number is compared in the paper's class mix. Where a number has no bias, our images
+are first drawn again themselves, because they are a sample too. An ECE has one: the observed value
+already holds the sampling noise of our images, and a second drawing would add it once more. The
+middle 95 % of repetitions say what these runs would give: a run with a new seed lies there in 60 to
+90 % of cases if three seeds are recorded, the less often the more runs differ.
 """
 
 from functools import cache
