@@ -4,6 +4,7 @@ from pathlib import Path
 
 from acrlls.book.sections import Section, all_sections
 from acrlls.config import PROJECT, UserError
+from acrlls.store import write_text
 
 SOURCES = PROJECT / "book" / "exercises"
 
@@ -32,6 +33,5 @@ def write_student(exercise: Section, path: Path) -> Path:
     text = v4.writes(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})) + "\n"
     if path.exists() and path.read_bytes() != text.encode():
         raise UserError(f"{path} has been edited; move or delete it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
+    write_text(path, text)
     return path
