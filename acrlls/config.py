@@ -10,8 +10,8 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from importlib import resources
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 # Values of a setting or an environment variable that are words; any other is a path.
 _WORDS = {"data": ("phantom", "kaggle"), "backbone": ("imagenet", "phantom", "random")}
-_WORDS["profile"] = ()  # all that do not end as a YAML file does
 _VARIANTS = "baseline single_dense proposed acr_only lls_only single_dense_acr_lls"
 _LOSSES = "cross_entropy label_smoothing focal flsd53 entropy_penalty mbls mixup "
 _LOSSES += "correctness_ranking"
@@ -30,9 +29,9 @@ _YAML = (".yml", ".yaml")
 _UNTRAINED = "profile data phantom_images phantom_seed backbone grid_alpha grid_tau grid_epochs "
 _UNTRAINED += "grid_patience bins resamples gradcam_layer"
 # Least and largest value of what sections take beside settings: whole numbers, or lists of them.
-_OF_SECTIONS = {"several_bins": (1, 1000), "sizes": (10, 10**7), "size": (10, 10**7)}
-_OF_SECTIONS |= dict.fromkeys(("repetitions", "shown", "per_class"), (1, 10**6))
-_OF_SECTIONS |= {"fresh_images": (0, 10**7), "choice_seed": (0, 2**31 - 1)}
+_LISTS = {"several_bins": (1, 1000), "sizes": (10, 10**7)}
+_OF_SECTIONS = {**_LISTS, "size": (10, 10**7), "fresh_images": (40, 10**7)}
+_OF_SECTIONS |= {"repetitions": (1, 10**6), "per_class": (1, 10**6), "choice_seed": (0, 2**31 - 1)}
 
 
 class UserError(Exception):
@@ -40,17 +39,16 @@ class UserError(Exception):
 
 
 def _within(default, low, high, *, above=False, words=()):
-    """A number in [low, high], or in (low, high] if ``above``; a tuple has many, or words.  The
-    field's type says whether it is a whole number, and whether ``None`` is allowed."""
+    """A number in [low, high], or in (low, high] if ``above``, or several, or words."""
     check = {"low": low, "high": high, "above": above, "words": words}
-    return field(default=default, metadata=check)
+    return dataclasses.field(default=default, metadata=check)
 
 
 def _choice(default, *choices):
-    return field(default=default, metadata={"choices": choices})
+    return dataclasses.field(default=default, metadata={"choices": choices})
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Config:
     """All settings of one run.  Defaults are the published ones; sections are those of Win & Yao.
 
@@ -118,11 +116,9 @@ class Config:
     def __post_init__(self):
         for f in dataclasses.fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
-        if self.train_fraction + self.validation_fraction >= 1:
-            raise UserError(
-                f"train_fraction {self.train_fraction} and validation_fraction "
-                f"{self.validation_fraction} leave nothing to test on: their sum must stay below 1"
-            )
+        if sum(both := (self.train_fraction, self.validation_fraction)) >= 1:
+            what = "train_fraction {} and validation_fraction {} leave nothing to test on"
+            raise UserError(f"{what.format(*both)}: their sum must stay below 1")
 
     def replace(self, **changes: Any) -> Config:
         """A copy with some values changed, validated like the first."""
@@ -165,13 +161,11 @@ def configure_from(namespace: Mapping[str, Any]) -> Config:
 
     Numbers that sections take beside settings are checked; other names are the notebook's own."""
     for name in _OF_SECTIONS.keys() & namespace.keys():
-        value = namespace[name]
+        value, checked = namespace[name], _numbers if name in _LISTS else _number
         # a cell run a second time may find another kind of thing by this name
-        if isinstance(value, (int, float, str, list)) or (value is None and name != "fresh_images"):
-            if value == []:
-                raise UserError(f"{name} is empty; give at least one value")
-            for one in value if isinstance(value, list) else [value]:
-                _number(name, one, _within(None, *_OF_SECTIONS[name]).metadata, "int")
+        plain = isinstance(value, (Real, str, list, tuple, dict))
+        if plain or (value is None and name != "fresh_images"):
+            checked(name, value, _within(None, *_OF_SECTIONS[name]).metadata, "int")
     names = [f.name for f in dataclasses.fields(Config) if f.name in namespace]
     return configure(**{name: namespace[name] for name in names})
 
@@ -192,7 +186,7 @@ def hint(name: Any, known: Iterable[str], shown: Iterable[str] = ()) -> str:
 
 def absolute_paths(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any]:
     """Settings in which each path, ``profile`` among them, is absolute."""
-    named = [name for name in _WORDS if settings.get(name) is not None]
+    named = [name for name in ("profile", *_WORDS) if settings.get(name) is not None]
     return {**settings, **{name: _absolute(name, settings[name], start) for name in named}}
 
 
@@ -202,9 +196,8 @@ def _absolute(name: str, path: str | Path, start: Path = Path()) -> str:
     kind = name.removeprefix("ACRLLS_").lower()
     if not isinstance(path, (str, Path)) or not str(path).strip():
         raise UserError(f"{name} is {path!r}; it must be a name or a path, as text")
-    if path in _WORDS.get(kind, ()) or (
-        kind == "profile" and not str(path).lower().endswith(_YAML)
-    ):
+    name_alone = kind == "profile" and not str(path).lower().endswith(_YAML)
+    if name_alone or path in _WORDS.get(kind, ()):
         return str(path)
     try:
         path = start / Path(path).expanduser()
@@ -217,9 +210,8 @@ def _absolute(name: str, path: str | Path, start: Path = Path()) -> str:
 def _entered(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any]:
     """Settings as a user gives them: unknown names refused, paths made absolute."""
     known = [f.name for f in dataclasses.fields(Config)]
-    for name in settings:
-        if name not in known:
-            raise UserError(f"there is no parameter {name!r}; {hint(name, known)}")
+    for name in (name for name in settings if name not in known):
+        raise UserError(f"there is no parameter {name!r}; {hint(name, known)}")
     return absolute_paths(settings, start)
 
 
@@ -230,7 +222,7 @@ def _profile_settings(profile: str, above: tuple[str, ...] = ()) -> dict[str, An
     if profile in profiles():
         return _settings_in(resources.files("acrlls") / "profiles" / f"{profile}.yml")
     if not profile.lower().endswith(_YAML):
-        known = f"choose one of: {', '.join(profiles())}; or give a YAML file"
+        known = f"choose one of: {', '.join(profiles())}; or give a YAML file (.yml)"
         raise UserError(f"profile {profile!r} does not exist; {known}")
     settings = _entered(_settings_in(file := Path(profile)), file.parent)
     start = settings.pop("profile", None) or "quick"
@@ -268,10 +260,7 @@ def _checked(setting: dataclasses.Field, value: Any) -> Any:
     """The value in its canonical type, or a :class:`UserError` that says what is allowed."""
     name, check = setting.name, setting.metadata
     if isinstance(setting.default, tuple):
-        values = value if isinstance(value, (list, tuple)) else [value]
-        if not values:
-            raise UserError(f"{name} is empty; give at least one value")
-        return tuple(v if v in check["words"] else _number(name, v, check) for v in values)
+        return tuple(_numbers(name, value, check))
     if "low" in check:
         return _number(name, value, check, setting.type)
     choices = check.get("choices")
@@ -284,6 +273,17 @@ def _checked(setting: dataclasses.Field, value: Any) -> Any:
     return value
 
 
+def _numbers(name: str, value: Any, check: Mapping, kind: str = "float") -> list:
+    several = isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) == 1  # an array
+    values, words = list(value) if several else [value], check["words"]
+    if not several and name in _LISTS:
+        raise UserError(f"{name} is {value!r}; it must be a list, such as [10, 20]")
+    found = [v if str(v) in words else _number(name, v, check, kind) for v in values]
+    if not found or len(set(found)) < len(found):
+        raise UserError(f"{name} is {found}; give at least one value, and none twice")
+    return found
+
+
 def _number(name: str, value: Any, check: Mapping, kind: str = "float") -> int | float | None:
     low, high, whole, optional = check["low"], check["high"], "int" in kind, "None" in kind
     if optional and value is None:
@@ -291,7 +291,7 @@ def _number(name: str, value: Any, check: Mapping, kind: str = "float") -> int |
     if isinstance(value, str) and name not in _OF_SECTIONS:  # as a profile has it
         with contextlib.suppress(ValueError):
             value = float(value)
-    inside = isinstance(value, (int, float)) and not isinstance(value, bool)
+    inside = isinstance(value, Real) and not isinstance(value, bool)  # NumPy's are real, too
     inside = inside and low <= value <= high and not (check["above"] and value == low)  # NaN is not
     if not inside or (whole and value != int(value)):
         allowed = "a whole number" if whole else "a number"

@@ -16,7 +16,7 @@ from typing import Any
 
 from acrlls.backend import versions
 from acrlls.config import PROJECT, UserError, configure, environment_path, hint
-from acrlls.store import digest, disk_told, file_digest, files_below, read_json
+from acrlls.store import digest, disk_told, file_digest, files_below, read_json, write_text
 
 NOTEBOOKS = PROJECT / "notebooks"
 _SHARP = "--InlineBackend.figure_formats={'svg'}"  # on every screen and in print
@@ -115,8 +115,7 @@ def write_student(exercise: Section, path: Path) -> Path:
     text = v4.writes(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})) + "\n"
     if path.exists() and path.read_bytes() != text.encode():
         raise UserError(f"{path} has been edited; move or delete it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
+    write_text(path, text)
     return path
 
 

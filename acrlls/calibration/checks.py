@@ -163,8 +163,8 @@ def numbers(given, name, must="it must hold real numbers") -> np.ndarray:
     if kind in "OV":  # Decimal, bfloat16
         try:
             return values.astype(float)
-        except (TypeError, ValueError):
-            raise ValueError(f"{name} holds values that are no numbers; {must}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"{name} holds values that are no numbers, or huge; {must}") from None
     if kind not in "iuf":
         held = "text" if kind in "UST" else values.dtype
         raise ValueError(f"{name} holds {held}; {must}")

@@ -127,9 +127,8 @@ def _masks(images: list[Path], folder: Path) -> dict[Path, Path]:
 def _dataset_root(root: Path) -> Path:
     """The folder of the class folders: ``root``, or the only folder inside, as archives unpack."""
     if not root.is_dir():
-        raise UserError(
-            f"data folder {root} does not exist; give the folder that holds one folder a class"
-        )
+        what = "is a file" if root.exists() else "does not exist"
+        raise UserError(f"data folder {root} {what}; give the folder that holds one folder a class")
     folders = [f for f in _visible(root) if f.is_dir()]
     if len(folders) != 1 or (folders[0] / "images").is_dir():
         return root

@@ -44,9 +44,9 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
     def __init__(self, alpha=0.08, tau=0.25, **kwargs):
         super().__init__(**kwargs)
         if not (isinstance(alpha, Real) and 0 <= alpha < 3e38):  # finite in float32
-            raise ValueError(f"`alpha` must be at least 0 and finite. Received: alpha={alpha!r}")
+            raise ValueError(f"`alpha` must be a finite number from 0. Received: alpha={alpha!r}")
         if not (isinstance(tau, Real) and 0 <= tau <= 1):
-            raise ValueError(f"`tau` must be in the range [0, 1]. Received: tau={tau!r}")
+            raise ValueError(f"`tau` must be a number in [0, 1]. Received: tau={tau!r}")
         self.alpha = float(alpha)
         self.tau = float(tau)
         self.supports_masking = True
@@ -118,6 +118,12 @@ class LearnableLogitScaler(keras.layers.Layer):
             raise ValueError(
                 "Logits must have the shape `(batch_size, classes)`, of a known number of classes."
                 f" Received: input_shape={input_shape}"
+            )
+        given = np.shape(getattr(self.scale_initializer, "value", 1.0))
+        if given not in ((), tuple(input_shape[-1:])):
+            raise ValueError(
+                "`scale_initializer` must give one value, or one a class. Received: values of shape"
+                f" {given} for {input_shape[-1]} classes"
             )
         self.input_spec = keras.InputSpec(ndim=2, axes={-1: input_shape[-1]})
         self.scale = self.add_weight(

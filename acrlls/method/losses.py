@@ -84,6 +84,7 @@ LOSSES = {
 }
 
 
+@keras.saving.register_keras_serializable(package="acrlls")
 class TrainingLoss(keras.losses.Loss):
     """``mean(weight of the class · loss + penalty)`` of one of the ``LOSSES`` with its published
     strength or another, of logits ``(n, classes)``.
@@ -92,8 +93,10 @@ class TrainingLoss(keras.losses.Loss):
     classes, each weighted by its own weight; correctness ranking has ``correctness`` behind them.
     """
 
-    def __init__(self, name: str, strength: float | None, class_weights):
-        super().__init__(name=name)
+    def __init__(self, name: str, strength: float | None, class_weights, **kwargs):
+        super().__init__(name=name, **kwargs)
+        if name not in LOSSES:
+            raise ValueError(f"`name` must be one of {', '.join(LOSSES)}. Received: name={name!r}")
         self.function, published = LOSSES[name]
         self.strength = published if strength is None else strength
         self.class_weights = np.asarray(class_weights, "float32")
@@ -108,3 +111,7 @@ class TrainingLoss(keras.losses.Loss):
         loss = -ops.sum(truth * log_p, axis=-1)
         loss, penalty = self.function(loss, log_p, z, self.strength, *more)
         return ops.sum(weighted, axis=-1) * loss + penalty
+
+    def get_config(self):
+        own = {"strength": self.strength, "class_weights": self.class_weights.tolist()}
+        return {**super().get_config(), **own}

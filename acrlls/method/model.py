@@ -121,9 +121,11 @@ def _imagenet_file(config: Config) -> Path:
 
 
 def weights_digest(config: Config) -> str:
-    """Digest of the weights a run starts from; random ones follow from the seed and backend."""
-    path = weights_file(config)
-    return digest(path) if path else f"random {config.seed} {keras.backend.backend()}"
+    """Digest of the weights a run starts from, and of the precision in force, if it is not float32;
+    random ones follow from the seed and backend."""
+    path, policy = weights_file(config), keras.config.dtype_policy().name
+    found = digest(path) if path else f"random {config.seed} {keras.backend.backend()}"
+    return found if policy == "float32" else f"{found} {policy}"
 
 
 def backbone_layers(model: keras.Model) -> list[keras.Layer]:

@@ -40,6 +40,8 @@ def study(
     wrong, or two runs, or a profile of the user's and one that ships, would have one folder.
     """
     jobs = {}
+    if twice := ", ".join(changes.keys() & {n for n, values in lists.items() if values}):
+        raise UserError(f"{twice} is given twice: for all runs, and as a list")
     for values in itertools.product(*lists.values()):
         given = {**changes, **dict(zip(lists, values, strict=True))}
         config = configure(profile, **given)
@@ -55,6 +57,8 @@ def study(
                 what = f"{output} names a setting that there is not: {error}"
                 raise UserError(what) from None
         folder = folder / config.variant
+        if any(place.is_file() for place in (folder, *folder.parents)):
+            raise UserError(f"runs cannot be recorded in {folder}: a file is in the way")
         if folder in jobs:
             raise UserError(f"two runs would be recorded in {folder}; name them, as with {{seed}}")
         jobs[folder] = config

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from acrlls.training.folding import FusedBatchNormalization
+from acrlls.training.folding import FusedBatchNormalization, normalized
 
 REESTIMATED = "reestimated"
 _IMAGES = 4096  # from which statistics are re-estimated; Wu & Johnson need a thousand
@@ -112,9 +112,7 @@ class _ByBatch(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
-        mean, variance = ops.moments(x, tuple(range(len(x.shape) - 1)))
-        n = self.norm
-        y = ops.batch_normalization(x, mean, variance, -1, n.beta, n.gamma, n.epsilon)
+        y, mean, variance = normalized(self.norm, x)
         return y, mean, variance + ops.square(mean)
 
     def compute_output_shape(self, input_shape):

@@ -117,7 +117,8 @@ class FusedBatchNormalization(keras.layers.Layer):
             self._kept = ops.reshape(ops.convert_to_tensor(momenta, "float32"), (-1, 1))
             for name, moving in (("means", norm.moving_mean), ("variances", norm.moving_variance)):
                 shape = (len(momenta), *moving.shape)
-                variable = self.add_weight(name=name, shape=shape, trainable=False)
+                how = {"trainable": False, "autocast": False}  # as the layer's own averages
+                variable = self.add_weight(name=name, shape=shape, **how)
                 variable.assign(ops.broadcast_to(moving, shape))
                 setattr(self, name, variable)
 
@@ -138,9 +139,7 @@ class FusedBatchNormalization(keras.layers.Layer):
         """The normalized batch, its mean and its mean squared deviation."""
         norm = self.norm
         if not _has_op(norm):
-            mean, variance = ops.moments(x, tuple(range(len(x.shape) - 1)))
-            y = ops.batch_normalization(x, mean, variance, -1, norm.beta, norm.gamma, norm.epsilon)
-            return y, mean, variance
+            return normalized(norm, x)
         from tensorflow import raw_ops
 
         none = ops.zeros((0,), x.dtype)
@@ -152,3 +151,13 @@ class FusedBatchNormalization(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+
+def normalized(norm: keras.Layer, x) -> tuple:
+    """A batch as a BatchNormalization in training gives it, and its mean and variance, which are
+    computed in float32 at least, as Keras does."""
+    precise = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+    mean, variance = ops.moments(precise, tuple(range(len(x.shape) - 1)))
+    how = norm.beta, norm.gamma, norm.epsilon
+    y = ops.batch_normalization(precise, mean, variance, -1, *how)
+    return ops.cast(y, x.dtype), mean, variance

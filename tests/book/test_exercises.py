@@ -129,3 +129,9 @@ def test_the_slides_need_no_network_and_the_words_of_their_figures_are_large(tmp
         assert 8.5 / 72 * shown >= 18
     assert 'alt="_images' not in page  # what myst-nb writes where a cell says nothing
     assert all((tmp_path / "html" / name.split("?")[0]).is_file() for name in loaded)
+
+
+def test_a_folder_for_exercises_that_is_a_file_is_a_message(tmp_path, capsys):
+    (tmp_path / "mine").write_text("")
+    assert cli.main(["student", "noise_floor", "-o", str(tmp_path / "mine")]) == 1
+    assert "cannot be written" in capsys.readouterr().err

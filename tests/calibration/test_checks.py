@@ -62,6 +62,7 @@ def test_rounded_probabilities_are_normalised_and_others_left_alone():
         (P * (1 + 1j), "p holds complex128"),
         (np.array([[0.5, "a"]], dtype=object), "p holds"),
         (np.array([[0.5, pd.NA]], dtype=object), "no numbers"),
+        ([[10**400, 0]] * 4, "p holds values that are no numbers, or huge"),
         (np.diag([0.2, 0.3, 0.5, 0.1]) + 0.2, "does not sum to one: "),
         (cal.METRICS, "p is of the type dict"),
         (sparse.csr_array(P), "p is of the type csr_array"),
@@ -150,6 +151,7 @@ def test_bins_that_cannot_be_are_refused_with_what_can(given, says):
         (pd.Series(Y, dtype="Int64").where(Y > 0), "missing"),
         (np.ma.array(Y, mask=Y == 0), "masked"),
         (np.array([None, *Y[1:]]), "row 0 is nan"),
+        ([10**400, *Y[1:]], "holds values that are no numbers, or huge"),
         (np.eye(4)[Y], r"shape \(60, 4\).*one-hot labels (y|labels).argmax"),
     ],
 )

@@ -136,6 +136,7 @@ def test_damaged_phantoms_are_named_and_drawn_again(tmp_path, monkeypatch, caplo
     ("classes", "wrong", "said"),
     [
         ([], lambda root: root.rmdir(), "does not exist"),
+        ([], lambda root: (root.rmdir(), root.write_text("PK")), "own is a file; give the folder"),
         ([], lambda root: None, "is empty; it should hold one folder a class"),
         (["A"], lambda root: None, r"one class only \('A'\)"),
         (["A", "B"], lambda root: (root / "C").mkdir(), "C holds no image"),

@@ -251,3 +251,65 @@ def test_both_layers_train_under_any_policy_with_a_penalty_in_float32(policy):
     model = keras.Model(inputs, LLS(dtype=policy)(ACR(dtype=policy)(inputs)))
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     assert np.isfinite(model.fit(z, np.arange(64) % 4, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (4, 4)])
+def test_lls_refuses_initial_values_of_another_number_of_classes(shape):
+    with pytest.raises(ValueError, match="must give one value, or one a class"):
+        LLS(scale_initializer=np.ones(shape))(ops.zeros((2, 4)))
+
+
+class Subclass(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.acr, self.lls = ACR(1.0, 0.25, name="acr"), LLS(name="lls")
+
+    def call(self, logits, training=False):
+        return self.lls(self.acr(logits, training=training))
+
+
+def functional():
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, LLS(name="lls")(ACR(1.0, 0.25, name="acr")(inputs)))
+
+
+def quantized():
+    model = functional()
+    model.quantize("int8")  # of layers that it does not know Keras leaves the weights alone
+    return model
+
+
+WAYS = {
+    "functional": functional,
+    "sequential": lambda: keras.Sequential([ACR(1.0, 0.25), LLS()]),
+    "subclass": Subclass,
+    "clone": lambda: keras.models.clone_model(functional()),
+    "json": lambda: keras.models.model_from_json(functional().to_json()),
+    "int8": quantized,
+}
+
+
+COMPILED = pytest.param({"jit_compile": True}, marks=pytest.mark.thorough)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("how", [COMPILED, {"run_eagerly": True}], ids=str)
+def test_a_model_of_any_kind_trains_with_the_penalty(way, how):
+    z, labels = np.log([[0.4, 0.3, 0.2, 0.1]] * 8).astype("float32"), np.zeros(8)
+    model = WAYS[way]()
+    entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.0), entropy, **how)
+    loss = model.fit(z, labels, class_weight={0: 2.0}, verbose=0).history["loss"][-1]
+    assert loss == pytest.approx(-2 * np.log(0.4) + 0.25 - 0.1, abs=1e-5)
+    np.testing.assert_allclose(model.predict(z, verbose=0), z, rtol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="exports for TensorFlow")
+def test_a_model_with_both_layers_is_exported(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    model = functional()
+    model.get_layer("lls").scale.assign([0.5, 1, 2, 3])
+    model.export(str(tmp_path / "served"), verbose=False)
+    z = np.eye(4, dtype="float32")
+    served = tf.saved_model.load(str(tmp_path / "served"))
+    np.testing.assert_allclose(served.serve(z), z * [0.5, 1, 2, 3])

@@ -105,3 +105,19 @@ def test_a_logit_of_forty_leaves_loss_and_gradient_finite(name, top):
         correct = np.ones(1, "float32")
         loss = TrainingLoss(name, None, np.ones(4))(target(name, [0], correct), z)
     assert np.isfinite(float(loss)) and np.isfinite(tape.gradient(loss, z)).all()
+
+
+def test_a_model_compiled_with_a_rival_survives_saving(tmp_path):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(4)(inputs))
+    model.compile("sgd", TrainingLoss("focal", 2.0, WEIGHTS))
+    model.save(tmp_path / "m.keras")
+    twin = keras.saving.load_model(tmp_path / "m.keras")
+    assert twin.evaluate(Z, target("focal"), verbose=0) == pytest.approx(
+        model.evaluate(Z, target("focal"), verbose=0)
+    )
+
+
+def test_a_loss_that_there_is_not_is_named():
+    with pytest.raises(ValueError, match="must be one of cross_entropy.* Received: name='focl'"):
+        TrainingLoss("focl", None, WEIGHTS)

@@ -45,6 +45,17 @@ def test_a_folder_for_two_runs_or_of_an_unknown_setting_is_refused(output, said)
         study("quick", {}, {"seed": [0, 1], "variant": ["baseline"]}, output)
 
 
+def test_a_setting_that_is_given_twice_is_refused():
+    with pytest.raises(UserError, match="seed is given twice"):
+        study("quick", {"seed": 1}, {"seed": [2], "variant": ["baseline"]})
+
+
+def test_runs_are_not_trained_for_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="a file is in the way"):
+        study("quick", {}, {"variant": ["baseline"]}, tmp_path / "out")
+
+
 def test_a_profile_called_as_one_that_ships_needs_a_folder(tmp_path):
     (tmp_path / "laptop.yml").write_text("profile: quick\n")
     with pytest.raises(UserError, match="called as a profile that ships; give -o"):

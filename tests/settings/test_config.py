@@ -61,7 +61,12 @@ def test_the_environment_turns_the_default_profile_alone(monkeypatch):
         ({"seed": True}, "seed is True"),
         ({"augment": "yes"}, "augment is 'yes'; it must be true or false"),
         ({"variant": "propsed"}, "variant is 'propsed'; choose one of: baseline"),
-        ({"grid_tau": []}, "grid_tau is empty"),
+        ({"grid_tau": []}, "grid_tau is []; give at least one value"),
+        (
+            {"grid_tau": [0.1, "1e-1"]},
+            "grid_tau is [0.1, 0.1]; give at least one value, and none twice",
+        ),
+        ({"batchnorm_statistics": ["reestimated"] * 2}, "give at least one value, and none twice"),
         ({"grid_tau": [0.1, 7]}, "grid_tau is 7"),
         ({"alhpa": 1}, "there is no parameter 'alhpa'; did you mean 'alpha'?"),
         ({"train_fraction": 0.9, "validation_fraction": 0.1}, "leave nothing to test on"),
@@ -181,8 +186,10 @@ def test_a_profile_that_cannot_be_meant_is_a_message(tmp_path, content, said):
     "name, value",
     [
         ("several_bins", [5, 0]),
-        ("several_bins", None),
+        ("several_bins", [None]),
         ("fresh_images", 1.5),
+        ("fresh_images", 0),
+        ("size", {"a": 1}),
         ("per_class", 0),
         ("choice_seed", -1),
         ("size", "many"),
@@ -232,9 +239,28 @@ def test_a_profile_may_be_a_path_and_a_linked_file_keeps_its_name(tmp_path):
     assert found.alpha == 0.3 and found.backbone == str(tmp_path / "w.h5")
 
 
-def test_sections_take_no_empty_list():
-    with pytest.raises(UserError, match="several_bins is empty"):
-        configure_from({"profile": "quick", "several_bins": []})
+@pytest.mark.parametrize("value", [[], [5, 5]])
+def test_sections_take_no_empty_list_and_no_value_twice(value):
+    with pytest.raises(UserError, match="give at least one value, and none twice"):
+        configure_from({"profile": "quick", "several_bins": value})
+
+
+@pytest.mark.parametrize("name", ["several_bins", "sizes"])
+@pytest.mark.parametrize("value", [10, "10", {"10": 1}, None])
+def test_a_list_is_asked_for_where_one_is_meant(name, value):
+    with pytest.raises(UserError, match=f"{name} is .*; it must be a list"):
+        configure_from({"profile": "quick", name: value})
+
+
+def test_a_list_is_refused_where_one_number_is_meant():
+    with pytest.raises(UserError, match=r"per_class is \[1, 2\]; it must be a whole number"):
+        configure_from({"profile": "quick", "per_class": [1, 2]})
+
+
+def test_numbers_of_numpy_are_numbers():
+    c = configure("quick", bins=np.int64(5), alpha=np.float32(0.5), grid_tau=np.array([0.25, 0.5]))
+    assert (c.bins, c.alpha, c.grid_tau) == (5, 0.5, (0.25, 0.5))
+    assert all(type(v) in (int, float) for v in (c.bins, c.alpha, *c.grid_tau))  # as JSON has them
 
 
 @pytest.mark.parametrize(

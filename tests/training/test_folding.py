@@ -1,5 +1,7 @@
 """The lean suffix is the plain one: outputs, gradients and statistics."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from keras import ops
 from acrlls.config import configure
 from acrlls.method import model as m
 from acrlls.training import folding
+from acrlls.training.batchnorm import Readings
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 needs_tensorflow = pytest.mark.skipif(
@@ -107,6 +110,36 @@ def test_a_fused_batchnorm_has_the_output_gradients_and_statistics_of_the_layer(
     for plain, fused in zip(*results, strict=True):
         np.testing.assert_allclose(fused, plain, rtol=1e-4, atol=1e-4)
     assert not np.allclose(norm.get_weights()[2], start[2])  # the statistics did move
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("scale", [1, 300])  # at which a variance exceeds what float16 holds
+def test_statistics_of_all_momenta_are_kerass_in_any_precision(policy, scale):
+    momenta, x = (0.9, 0.5, 0.99), keras.Input((5, 5, 7))
+    images = np.random.default_rng(0).normal(2, 3, (4, 5, 5, 7)) * scale
+    norms = [keras.layers.BatchNormalization(momentum=m, dtype=policy) for m in momenta]
+    expected = [keras.Model(x, norm(x)) for norm in norms]
+    original = keras.layers.BatchNormalization(momentum=0.9, dtype=policy)
+    plain, kept = keras.Model(x, original(x)), keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        lean = folding.lean(plain, momenta[1:])
+        readings = Readings(lean, (*momenta, "reestimated"))
+        for _ in range(3):
+            outputs = [model(images, training=True) for model in (*expected, lean)]
+        lean.compile()
+        readings.end_epoch([(images, None)])
+    finally:
+        keras.config.set_dtype_policy(kept)
+    np.testing.assert_allclose(*(ops.cast(o, "float32") for o in outputs[::3]), atol=1e-2)
+    for name, norm in zip(momenta, norms, strict=True):
+        with readings.applied(name) if name != 0.9 else contextlib.nullcontext():
+            for found, right in zip(original.weights[2:], norm.weights[2:], strict=True):
+                np.testing.assert_allclose(found, right, rtol=1e-4)
+    with readings.applied("reestimated"):  # from the batch as the policy rounds it
+        moments = images.mean((0, 1, 2)), images.var((0, 1, 2))
+        for found, right in zip(original.weights[2:], moments, strict=True):
+            np.testing.assert_allclose(found, right, rtol=1e-2, atol=0.02 * scale)
 
 
 @needs_tensorflow

@@ -392,6 +392,12 @@ def test_the_digest_covers_settings_data_weights_and_sources(
     assert runs.run_digest(tiny, other) != base
     random = tiny.replace(backbone="random")  # another seed's are others
     assert m.weights_digest(random) != m.weights_digest(random.replace(seed=1))
+    kept = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")  # in which features and runs are others
+    try:
+        assert runs.run_digest(tiny, phantom_data) != base
+    finally:
+        keras.config.set_dtype_policy(kept)
 
 
 def test_an_edit_of_any_file_that_trains_changes_the_digest(tiny, phantom_data, monkeypatch):
