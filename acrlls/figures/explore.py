@@ -75,9 +75,8 @@ def explore_reliability(
         low, high, share = diagram.band_low[k], diagram.band_high[k], diagram.frequency[k]
         ax.bar(diagram.edges[k, :-1], high - low, 1 / bins, low, align="edge", color=FAINT)
         ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
-        size = 12 + 200 * diagram.count[k] / n
         shades = np.where((share < low) | (share > high), COLOURS[0], ACCENT)
-        ax.scatter(diagram.confidence[k], share, size, shades)
+        ax.scatter(diagram.confidence[k], share, 12 + 200 * diagram.count[k] / n, shades)
         words = "share of right answers" if k < 0 else f"share that is {of}"
         ax.set(xlabel="confidence", ylabel=words, title=f"{title}: ECE {diagram.ece[k]:.4f}")
         ax.set(xlim=(0, 1.03), ylim=(0, 1.03))

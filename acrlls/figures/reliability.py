@@ -74,7 +74,7 @@ def plot_floor(tables: Mapping[int, object], truth=None):
         shade = theme.ACCENT if name == "Top label" else theme.colour(k)
         ax.fill_between(bins, rows.q05, rows.q95, color=theme.BAND, linewidth=0)
         ax.plot(bins, rows["mean"], color="white", linewidth=1.2)
-        ax.plot(bins, rows.observed, "o-", color=shade, markersize=5, linewidth=1)
+        ax.plot(bins, rows.observed, "o-", color=shade, markersize=5, linewidth=1, clip_on=False)
         if truth is not None:
             ax.plot(
                 truth.index, truth[name], color=theme.INK, linewidth=1.3, linestyle=theme.DASHES
