@@ -179,7 +179,8 @@ def answer(
         return NONE
     usual = table[(table.method == USUAL) & (table.weighted == weighted) & (table.step == "")]
     above, surplus = raw.index[raw.difference > 0], usual[SURPLUS].mean()
-    held = "as predicted" if len(above) > len(raw) / 2 else "against the prediction"
+    held = ", as predicted" if len(above) > len(raw) / 2 else ", against the prediction"
+    held *= bool(surplus <= 0)  # it was made for a network that is not overconfident
     tested = f"with {plural(int(raw.seeds.min()), 'seed')} no single loss can reach p < 0.05"
     if _testable(raw):
         shown = (raw["p (Holm)"] < 0.05).sum()
@@ -192,7 +193,7 @@ def answer(
         ours += f"(Holm's p = {number(p, 2)}). "
     return (
         f"**{where}, the mean ECE lies above that of cross-entropy for "
-        f"{len(above)} of {plural(len(raw), 'rival loss', 'rival losses')}, {held}; {tested}.** "
+        f"{len(above)} of {plural(len(raw), 'rival loss', 'rival losses')}{held}; {tested}.** "
         "Cross-entropy has "
         f"{error(usual[ECE].mean())}, its rivals {error(means.min())} ({means.idxmin()}) to "
         f"{error(means.max())} ({means.idxmax()}). {ours}Cross-entropy's mean confidence minus its "

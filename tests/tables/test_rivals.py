@@ -88,6 +88,8 @@ def test_the_sentence_tells_whether_the_prediction_holds(table):
     text = rivals.answer(swapped, False)
     assert "for 0 of 1 rival loss, against the prediction; 1 of the differences" in text
     assert "accuracy is −" in text
+    overconfident = swapped.assign(**{rivals.SURPLUS: 0.01})
+    assert "for 0 of 1 rival loss; 1 of the differences" in rivals.answer(overconfident, False)
     few = focal[focal.seed < 3]
     assert "as predicted; with 3 seeds no single loss can reach p < 0.05.**" in rivals.answer(
         few, False
