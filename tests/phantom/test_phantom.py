@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import re
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,7 +33,9 @@ def drawn():
 @pytest.fixture
 def source_task(monkeypatch):
     monkeypatch.syspath_prepend(str(PROJECT / "results"))
-    return importlib.import_module("source_task").source_task
+    # threads: worker processes that an earlier test has started do not know the path
+    with joblib.parallel_config("threading"):
+        yield importlib.import_module("source_task").source_task
 
 
 @pytest.fixture(scope="module")
