@@ -164,8 +164,8 @@ def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.D
 
 
 def _testable(rows: pd.DataFrame) -> bool:
-    """Whether the seeds of :func:`paired` can give a p-value below 0.05 at all."""
-    return bool(len(rows)) and 2 / 2 ** rows.seeds.min() < 0.05
+    """Whether the seeds of :func:`paired` can give a Holm-corrected p below 0.05 at all."""
+    return bool(len(rows)) and len(rows) * 2 / 2 ** rows.seeds.min() < 0.05
 
 
 def answer(
@@ -181,8 +181,10 @@ def answer(
     above, surplus = raw.index[raw.difference > 0], usual[SURPLUS].mean()
     held = ", as predicted" if len(above) > len(raw) / 2 else ", against the prediction"
     held *= bool(surplus <= 0)  # it was made for a network that is not overconfident
-    tested = f"with {plural(int(raw.seeds.min()), 'seed')} no single loss can reach p < 0.05"
-    if _testable(raw):
+    tested = (
+        f"with {plural(int(raw.seeds.min()), 'seed')} no loss can reach a Holm-corrected p < 0.05"
+    )
+    if _testable(every):
         shown = (raw["p (Holm)"] < 0.05).sum()
         verb = "is" if shown < 2 else "are"
         tested = f"{shown or 'none'} of the differences {verb} shown (Holm's p < 0.05)"
