@@ -154,6 +154,7 @@ def test_training_on_stored_features_equals_training_on_images(
 
 def test_each_phase_keeps_its_best_epoch_and_the_better_phase_is_returned(tiny):
     done = runs.run(tiny)
+    assert done.manifest["device"]  # such as "CPU:0", or the name of a GPU
     bests = done.manifest["best"]
     for phase in (1, 2):
         assert bests[str(phase)]["val_loss"] == pytest.approx(
