@@ -9,17 +9,18 @@ MEANING = {
     "cannot be told from noise": "Sampling noise, or the spread between seeds, gives as much.",
     "depends on the reading": "It is more or less than sampling noise explains under some readings "
     "of what the paper leaves open, or in one class mix, and not in others; the row says which.",
-    "differs": "Our runs do not show it. They are few, so that another seed may, and have other "
-    "images and a shorter training; that is no error of the paper.",
+    "differs": "Our runs do not show it, nor would a run with another seed in 95 % of cases. They "
+    "have other images and a shorter training; that is no error of the paper.",
+    "too few seeds to tell": "Our runs do not show it. They are few and differ so much that a run "
+    "with another seed may.",
     "stands out from noise": "It is larger than sampling noise, or the spread between seeds, "
     "explains, under every reading.",
-    "reproduced": "Our runs show it: the published number lies where 95 % of their repetitions do. "
-    "They are few, so that a run with another seed may lie outside.",
+    "reproduced": "Our runs show it: the published number lies where 95 % of their repetitions do.",
     "follows": "The paper's own other numbers give it, rounding taken into account.",
-    "compatible": "It lies where 95 % of our repetitions do; so does the value of no effect.",
+    "compatible": "A run with another seed may show it, and may show no effect.",
     "not checkable": "It is a choice of the authors, a figure without numbers, or rests on "
     "something that is not published; the row says which.",
 }
 VERDICTS = tuple(MEANING)
-CONTRARY, LOWER, NOISE, DEPENDS, DIFFERS, STANDS_OUT, *_REST = VERDICTS
+CONTRARY, LOWER, NOISE, DEPENDS, DIFFERS, TOO_FEW, STANDS_OUT, *_REST = VERDICTS
 REPRODUCED, FOLLOWS, COMPATIBLE, UNCHECKABLE = _REST

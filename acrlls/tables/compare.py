@@ -101,16 +101,16 @@ def weighted_auc(p, labels, weights) -> np.ndarray:
     return np.stack(found, axis=-1)
 
 
-def reach_of_seeds(each, seeds: Sequence[int]) -> np.ndarray:
+def reach_of_seeds(each, seeds: Sequence[int], new: int = 0) -> np.ndarray:
     """How far the mean of ``each``, ``(runs, …)``, may lie from that over endless seeds: half of
-    Student's 95 % interval, zero where there is one seed. Runs of equal ``seeds`` are alike, and
-    count as one: their mean."""
+    Student's 95 % interval, zero where there is one seed; with ``new`` = 1, from a run with another
+    seed, endless where there is one. Runs of equal ``seeds`` count as one: their mean."""
     groups = pd.DataFrame(np.reshape(each, (len(each), -1))).groupby(np.array(seeds))
     means, shares = groups.mean().to_numpy(), groups.size().to_numpy() / len(each)
     if len(means) < 2:
-        return np.zeros(np.shape(each)[1:])
+        return np.full(np.shape(each)[1:], np.inf if new else 0.0)
     spread = means.std(axis=0, ddof=1).reshape(np.shape(each)[1:])
-    return student.ppf(0.975, len(means) - 1) * np.sqrt((shares**2).sum()) * spread
+    return student.ppf(0.975, len(means) - 1) * np.sqrt(new + (shares**2).sum()) * spread
 
 
 def interval(

@@ -191,12 +191,44 @@ def test_a_number_near_ours_is_reproduced_and_one_far_away_differs(entries):
         assert verdict_of("table_IV.Proposed.Accuracy", "measure", **printed) == verdict
 
 
-def test_what_no_effect_would_show_as_well_is_compatible_and_not_reproduced():
+@pytest.mark.parametrize(
+    ("inner", "outer", "verdict", "same"),
+    [
+        ((-0.01, 0.01), (-0.02, 0.02), "compatible", False),
+        ((0.002, 0.022), (-0.01, 0.03), "compatible", False),
+        ((0.002, 0.022), (0.001, 0.03), "reproduced", False),
+        ((0.015, 0.022), (0.001, 0.03), "too few seeds to tell", False),
+        ((0.48, 0.49), (0.47, 0.51), "differs", True),
+        ((-0.03, -0.02), (-0.04, -0.01), "differs", False),
+    ],
+)
+def test_a_number_is_placed_among_repetitions_of_ours_and_of_another_seed(
+    inner, outer, verdict, same
+):
     number = NUMBERS["accuracy.gain"]
-    intervals = (-0.01, 0.01), (0.002, 0.022), (0.49, 0.51), (-0.03, -0.02)
-    found = [_reproduced.placed(number, ends, 0, "Ours.") for ends in intervals]
-    assert [v for v, _ in found] == ["compatible", "reproduced", "differs", "differs"]
-    assert ["same" in text for _, text in found] == [False, False, True, False]
+    assert 0.002 < number.value < 0.015
+    found, text = _reproduced.placed(number, inner, outer, 0, "Ours.")
+    assert (found, "same" in text) == (verdict, same)
+
+
+@pytest.mark.parametrize("images", [0.1, 1.0])
+def test_a_run_with_another_seed_lies_where_it_is_said_to_in_95_percent_of_cases(images):
+    """Normal spread of seeds and images; the middle of what three runs give holds far fewer."""
+    rng, hits, naive, studies = np.random.default_rng(0), 0, 0, 800
+    for new in rng.normal(0, np.hypot(1, images), studies):
+        runs = rng.normal(size=3)
+        drawn = pd.Series(np.tile(runs, 100) + rng.normal(0, images, 300))
+        low, high = _repetitions.of_another_seed(drawn, [0, 1, 2])
+        hits += low <= new <= high
+        naive += drawn.quantile(0.025) <= new <= drawn.quantile(0.975)
+    assert 0.93 < hits / studies < 0.995
+    assert naive < 0.9 * studies
+
+
+def test_where_one_seed_is_recorded_another_may_lie_anywhere():
+    drawn = pd.Series([1.0, 2.0, 1.1, 2.1])
+    assert np.isinf(_repetitions.of_another_seed(drawn, [3, 3])).all()
+    assert np.isfinite(_repetitions.of_another_seed(drawn, [3, 4])).all()
 
 
 def test_a_scale_whose_interval_holds_one_is_compatible(entries):
