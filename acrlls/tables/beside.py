@@ -1,5 +1,5 @@
 """The columns published, real images (means over recorded runs, in the paper's class mix), their
-difference with the interval of our number over seeds and test images, and this build."""
+difference with an interval for the published run's other seed and images, and this build."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -13,10 +13,10 @@ from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables.compare import classwise_ece, interval, weighted_auc, weighted_mean
 from acrlls.tables.recorded import has_paper_classes, is_paper, mix_weights
-from acrlls.tables.words import plural, signed
+from acrlls.tables.words import number, plural, signed
 
 REAL = "real images"
-DIFFERENCE = "difference: real images minus published (95 % interval)"
+DIFFERENCE = "difference: real images minus published (95 % interval for a run of another seed)"
 SCORES = ("Precision", "Recall", "F1")
 ONE_CLASS = ("AUC", "Brier score", "ECE")
 
@@ -76,11 +76,18 @@ def columns(
         return ours.to_frame()
     table = pd.DataFrame({"published": np.ravel(published)}, named(CLASSES))
     if real:
-        value, *ends = estimate(statistic, real, phases, resamples)
+        value, *ends = estimate(statistic, real, phases, resamples, new=1)
         gaps = np.transpose([value, *ends]) - table[["published"]].to_numpy()
         table[REAL] = value
-        table["difference"] = ["–" if np.isnan(g[0]) else signed(*g, 3) for g in gaps]
+        table["difference"] = [_told(*each) for each in gaps]
     return table.assign(**{title: ours.reindex(table.index)})
+
+
+def _told(gap: float, low: float, high: float) -> str:
+    """A difference with its interval; without it where one seed is recorded."""
+    if np.isfinite([low, high]).all():
+        return signed(gap, low, high, 3)
+    return "–" if np.isnan(gap) else number(gap, 3, True)
 
 
 def _applied(statistic, run: Run, phases, weights):
@@ -89,15 +96,17 @@ def _applied(statistic, run: Run, phases, weights):
     return statistic(p[0] if len(p) == 1 else p, said[0].labels, weights)
 
 
-def estimate(statistic, runs, phases=(None,), resamples: int = 1000) -> tuple[np.ndarray, ...]:
+def estimate(
+    statistic, runs, phases=(None,), resamples: int = 1000, new: int = 0
+) -> tuple[np.ndarray, ...]:
     """Mean over the runs of a statistic, and the ends of its 95 % interval over seeds and images,
-    of :func:`acrlls.tables.compare.interval`, each ``(values,)``."""
+    or of that for a ``new`` run, of :func:`acrlls.tables.compare.interval`, each ``(values,)``."""
     labels = runs[0].predictions("test").labels
     weights = mix_weights(runs[0], "paper" if is_paper(runs[0].class_names) else "own")
     p = np.array([[r.predictions("test", k).probabilities for k in phases] for r in runs])
     p = p[:, 0] if len(phases) == 1 else p
     seeds = [run.config.seed for run in runs]
-    return interval(statistic, p, labels, weights, seeds, resamples)
+    return interval(statistic, p, labels, weights, seeds, resamples, new)
 
 
 # --- statistics and the index of what they give -------------------------------------------------

@@ -41,7 +41,8 @@ def finding(table: pd.DataFrame, real: Sequence[Run], title: str) -> str:
     return (
         f"**On the real images {title} is right on {percent(accuracy[beside.REAL], 1)}, weighted "
         f"to the paper's class mix; the paper reports {percent(accuracy.published, 1)}.** The "
-        f"difference in points is {points}. The class with the lowest recall is "
+        f"difference in points is {points}, with the 95 % interval for a run of another seed. The "
+        f"class with the lowest recall is "
         f"{recall.idxmin()}, {number(recall.min())} (published: "
         f"{number(table.published[recall.idxmin(), 'Recall'])}), over {plural(len(real), 'run')}."
     )

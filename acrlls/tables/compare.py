@@ -114,18 +114,20 @@ def reach_of_seeds(each, seeds: Sequence[int], new: int = 0) -> np.ndarray:
 
 
 def interval(
-    statistic: Callable, p, labels, weights, seeds: Sequence[int], resamples: int, seed: int = 0
+    statistic: Callable, p, labels, weights, seeds: Sequence[int], resamples: int, new: int = 0
 ):
     """Mean over the runs of ``statistic(p[run], labels, weights)`` and the ends of its 95 %
-    interval, three arrays ``(values,)``. ``p`` is ``(runs, n, classes)``, or with several models a
-    run ``(runs, models, n, classes)``; the statistic takes weights ``(n,)`` or many sets of them.
+    interval, or with ``new`` = 1 of that in which one more run, of another seed and tested on as
+    many other images, would lie: three arrays ``(values,)``. ``p`` is ``(runs, n, classes)``, or
+    with several models a run ``(runs, models, n, classes)``; the statistic takes weights ``(n,)``
+    or many sets of them.
 
     The interval reaches as far as the root of two squares: of :func:`reach_of_seeds`, and of 1.96
     standard deviations over images drawn again within each class, the same for every run. It
     covers 95 % or, where both matter, up to 98 % with three seeds. Student's with Satterthwaite's
     degrees of freedom would cover 92 %, and quantiles of four runs drawn again as little as 80 %.
     """
-    rng, n = np.random.default_rng(seed), len(labels)
+    rng, n = np.random.default_rng(0), len(labels)
     members = [np.flatnonzero(labels == k) for k in np.unique(labels)]
     found, most = [], max(1, 10**7 // n)  # drawings at once, to bound the memory
     for sets in (min(most, resamples - k) for k in range(0, resamples, most)):
@@ -136,8 +138,8 @@ def interval(
         images *= weights
         found.append(np.mean([statistic(q, labels, images) for q in p], axis=0))
     each = np.array([statistic(q, labels, weights) for q in p])
-    images = norm.ppf(0.975) * np.concatenate(found).std(axis=0)
-    reach = np.hypot(reach_of_seeds(each, seeds), images)
+    images = norm.ppf(0.975) * np.sqrt(1 + new) * np.concatenate(found).std(axis=0)
+    reach = np.hypot(reach_of_seeds(each, seeds, new), images)
     return each.mean(axis=0), each.mean(axis=0) - reach, each.mean(axis=0) + reach
 
 

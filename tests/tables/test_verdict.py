@@ -308,6 +308,10 @@ def test_the_interval_over_runs_is_that_of_a_t_test_where_images_add_nothing():
     found = np.ravel(compare.interval(mean, values, labels, np.ones(50), range(4), 20))
     expected = ttest_1samp(runs, 0).confidence_interval()
     np.testing.assert_allclose(found, [2.5, *expected])
+    # one more run: Student's prediction interval
+    found = np.ravel(compare.interval(mean, values, labels, np.ones(50), range(4), 20, new=1))
+    reach = (expected.high - 2.5) * np.sqrt(4 + 1)
+    np.testing.assert_allclose(found, [2.5, 2.5 - reach, 2.5 + reach])
 
 
 def test_a_run_that_is_there_twice_is_no_more_evidence():
@@ -341,3 +345,4 @@ def test_the_interval_of_one_run_is_that_of_its_images():
     middle, low, high = compare.interval(mean, *about)
     expected = 1.96 * values.std() / 30
     assert high - middle == pytest.approx([expected], rel=0.06) == middle - low
+    assert np.isinf(compare.interval(mean, *about[:-1], 20, new=1)[1:]).all()
