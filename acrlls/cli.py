@@ -18,6 +18,7 @@ from typing import Any
 import acrlls
 from acrlls import book
 from acrlls.config import PROJECT, Config, UserError, configure, configure_from, hint, profiles
+from acrlls.store import require_writable, write_text
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
 SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
@@ -123,7 +124,7 @@ def reproduce(options) -> int:
         runs.reproduce(jobs, options.missing)
         if options.tune:
             table = acrlls.tune(next(iter(jobs.values())).replace(variant="proposed"))
-            table.to_csv(next(iter(jobs)).parent / "tuning.csv", index=False)
+            write_text(next(iter(jobs)).parent / "tuning.csv", table.to_csv(index=False))
             print(table.to_string(index=False))
     if options.data is None:
         return 0
@@ -184,8 +185,7 @@ def bench(options) -> None:
     # None asks for a fresh view every epoch here
     config = _usage(configure, profile, **given).replace(views=given["views"])
     folder = (options.output or speed.RECORDS / Path(profile).stem).absolute()
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"the output {folder} is a file; it must be a folder")
+    _usage(require_writable, folder)
     if not (script := PROJECT / "results" / "bench.py").exists():
         raise UserError("the benchmark needs a checkout of the project")
     runpy.run_path(str(script))["bench"](config, options.images, folder)

@@ -59,6 +59,16 @@ def disk_told(what: Path) -> Iterator[None]:
         raise UserError(f"{what} cannot be written: {error.strerror or error}; {how}") from error
 
 
+def require_writable(folder: Path) -> None:
+    """A ``UserError`` where no file could be written into a folder, or into one made there."""
+    folder = folder.absolute()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"{folder} cannot be a folder: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"{folder} cannot be written: {there} is read-only")
+
+
 def write_text(file: Path, text: str) -> None:
     """Write a text file as a whole (:func:`writing`)."""
     with writing(file) as handle:

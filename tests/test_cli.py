@@ -107,7 +107,7 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["reproduce", "--profile", "fast"], "profile 'fast' does not exist"),
         (["doctor", "--profile", "fast"], "profile 'fast' does not exist"),
         (["bench", "--images", "0"], "0 images; it takes 40 at least"),
-        (["bench", "--profile", "quick", "-o", cli.__file__], "is a file; it must be a folder"),
+        (["bench", "--profile", "quick", "-o", cli.__file__], "cannot be a folder"),
         (["reproduce", "--data", "x", "--variants", "baseline"], "leave out --variants"),
         (["reproduce", "--data", "x", "-p", "data", "y"], "leave out --variants and -p data"),
         (["reproduce", "--data", "x", "--seeds", "1", "2"], "one seed and one loss"),
