@@ -27,6 +27,8 @@ def store() -> Path:
     folder = Path(environment_path("ACRLLS_STORE") or PROJECT / "runs")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"ACRLLS_STORE is {str(folder)!r}, which is no folder")
+    if (data := environment_path("ACRLLS_DATA")) and Path(data) in folder.parents:
+        raise UserError(f"the store {folder} lies in ACRLLS_DATA, where it would be a class")
     return folder
 
 

@@ -268,6 +268,20 @@ def test_the_installed_command_answers():
         assert f"\n    {command.__name__}" in answer.stdout
 
 
+def test_a_record_among_the_images_would_be_a_class_and_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status, message = refused(capsys, "reproduce", "--profile", "quick", "--data", ".")
+    assert status == 2 and f"the record report-{tmp_path.name}" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_home_that_no_shell_expanded_is_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cli.main(["student", "3", "-o", "~/mine"]) == 0
+    assert len(list((tmp_path / "home" / "mine").iterdir())) == 1 and not Path("~").exists()
+
+
 @pytest.mark.parametrize("place", ["absolute", "relative"])
 def test_a_profile_of_ones_own_is_recorded_by_its_name(tmp_path, monkeypatch, place):
     (tmp_path / "short.yml").write_text("profile: quick\n")
