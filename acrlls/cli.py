@@ -18,6 +18,7 @@ from typing import Any
 import acrlls
 from acrlls import book
 from acrlls.config import PROJECT, Config, UserError, configure, configure_from, hint, profiles
+from acrlls.store import require_writable, write_text
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
 SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
@@ -39,15 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(given)
     try:
         return options.command(options) or 0
-    except UserError as error:
-        print(f"acrlls {options.name}: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # its text names the file
+    except (UserError, OSError) as error:  # the text of the second names the file
         print(f"acrlls {options.name}: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         print(f"\nacrlls {options.name}: interrupted; what was trained is kept", file=sys.stderr)
         return 130
@@ -113,21 +111,24 @@ def reproduce(options) -> int:
     if options.data is not None:
         _for_a_report(options, given)
         given["data"], variants = options.data, ["baseline", "proposed"]
-        folder = folder or Path(f"report-{Path(options.data).name}".translate(_PLAIN))
+        name = _path(options.data).resolve().name
+        folder = folder or Path(f"report-{name}".translate(_PLAIN))
     lists = {"seed": options.seeds, "loss": options.losses, "variant": variants}
     lists = {name: values for name, values in lists.items() if values}
     from acrlls import runs
 
     jobs = _usage(runs.study, options.profile, given, lists, folder)
+    (done, config), *_ = jobs.items()
+    if Path(config.data or "") in done.resolve().parents:  # it would be a class
+        raise UsageError(f"the record {done} would lie among the images; give -o a folder")
     with runs.workers(options.jobs, options.scheduler):
         runs.reproduce(jobs, options.missing)
         if options.tune:
-            table = acrlls.tune(next(iter(jobs.values())).replace(variant="proposed"))
-            table.to_csv(next(iter(jobs)).parent / "tuning.csv", index=False)
+            table = acrlls.tune(config.replace(variant="proposed"))
+            write_text(done.parent / "tuning.csv", table.to_csv(index=False))
             print(table.to_string(index=False))
     if options.data is None:
         return 0
-    (done, config), *_ = jobs.items()
     page = done.parent / "report.html"
     return _shown(options, page, book.write_report, done.parent, config)
 
@@ -184,8 +185,7 @@ def bench(options) -> None:
     # None asks for a fresh view every epoch here
     config = _usage(configure, profile, **given).replace(views=given["views"])
     folder = (options.output or speed.RECORDS / Path(profile).stem).absolute()
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"the output {folder} is a file; it must be a folder")
+    _usage(require_writable, folder)
     if not (script := PROJECT / "results" / "bench.py").exists():
         raise UserError("the benchmark needs a checkout of the project")
     runpy.run_path(str(script))["bench"](config, options.images, folder)
@@ -229,10 +229,10 @@ def _arguments(add) -> None:
     flag = {"action": "store_true"}
     add(run, "section", metavar="SECTION", help="calibration, 06_calibration, 6, or a path")
     add(run, "-p", **pair, help="a parameter of the section; may be repeated")
-    add(run, "-o", "--output", type=Path, help="the notebook; default: out_<section>.ipynb here")
+    add(run, "-o", "--output", type=_path, help="the notebook; default: out_<section>.ipynb here")
 
     add(student, "exercises", nargs="*", metavar="EXERCISE", help="noise_floor, 10; default: all")
-    add(student, "-o", "--output", type=Path, default=Path("exercises"), help="folder")
+    add(student, "-o", "--output", type=_path, default=Path("exercises"), help="folder")
     add(reproduce, "-p", **pair, help="a setting, such as `seed 1`; may be repeated")
     add(reproduce, "--profile", default="paper", help=f"{', '.join(profiles())}; default: paper")
     add(reproduce, "--variants", nargs="+", choices=_VARIANTS, help="default: the first three")
@@ -244,7 +244,7 @@ def _arguments(add) -> None:
     add(reproduce, "--jobs", type=int, default=1, help="runs at once on this machine; default: 1")
     add(reproduce, "--scheduler", help="address of a Dask scheduler whose workers train")
     add(reproduce, "--missing", **flag, help="leave alone what has a record")
-    add(reproduce, "-o", "--output", type=Path, help="folder, with settings in braces: r-{seed}")
+    add(reproduce, "-o", "--output", type=_path, help="folder, with settings in braces: r-{seed}")
     add(cache, "chosen", nargs="*", help="kinds or (beginnings of) names; default: all")
     add(cache, "--clear", **flag, help="delete what is chosen; runs only if they are named")
     add(cache, "--check", **flag, help="compare stored features and runs with their digests")
@@ -255,9 +255,13 @@ def _arguments(add) -> None:
     add(bench, "-p", **pair, help="a setting, such as `phase2_epochs 3`; may be repeated")
     add(bench, "--profile", help="default: paper where ACRLLS_DATA is set, else quick")
     add(bench, "--images", type=int, default=1000, help="images that are drawn; default: 1000")
-    add(bench, "-o", "--output", type=Path, help="folder; default: results/bench/<profile>")
+    add(bench, "-o", "--output", type=_path, help="folder; default: results/bench/<profile>")
     add(doctor, "--profile", help="profile to look at; default: quick, or ACRLLS_PROFILE")
     add(doctor, "--twins", **flag, help="look for near copies across the split, in minutes")
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()  # no shell did where it was quoted
 
 
 def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:

@@ -22,9 +22,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 # Values of a setting or an environment variable that are words; any other is a path.
 _WORDS = {"data": ("phantom", "kaggle"), "backbone": ("imagenet", "phantom", "random")}
 _VARIANTS = "baseline single_dense proposed acr_only lls_only single_dense_acr_lls"
-_LOSSES = "cross_entropy label_smoothing focal flsd53 entropy_penalty mbls mixup "
-_LOSSES += "correctness_ranking"
+_LOSSES = "label_smoothing focal flsd53 entropy_penalty mbls mixup correctness_ranking"
 _YAML = (".yml", ".yaml")
+_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 # settings that do not reach training, or reach it by the digests of images and weights
 _UNTRAINED = "profile data phantom_images phantom_seed backbone grid_alpha grid_tau grid_epochs "
 _UNTRAINED += "grid_patience bins resamples gradcam_layer"
@@ -88,7 +88,7 @@ class Config:
     seed: int = _within(0, 0, 2**31 - 1)
     class_weights: bool = _choice(True, True, False)
     # what ACR and LLS compete with (acrlls.method.losses), and its strength; None: the published
-    loss: str = _choice("cross_entropy", *_LOSSES.split())
+    loss: str = _choice(*["cross_entropy"] * 2, *_LOSSES.split())
     loss_strength: float | None = _within(None, 0, 100)
     batch_size: int = _within(32, 1, 65_536)
     phase1_epochs: int = _within(30, 1, 10_000)
@@ -230,9 +230,9 @@ def _profile_settings(profile: str, above: tuple[str, ...] = ()) -> dict[str, An
 
 
 class _Loader(yaml.SafeLoader):  # plain values alone, and no name twice
-    # numbers stay text until one is asked for: YAML takes 1e-3 for text, 010 for 8, 1:30 for 90
+    # text until something else is asked for: YAML takes 1e-3 for text, 010 for 8, No for false
     yaml_implicit_resolvers = {
-        first: [(tag, p) for tag, p in found if tag[-4:] in ("bool", "null", "erge")]
+        first: [(tag, p) for tag, p in found if tag[-4:] in ("null", "erge")]
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -264,10 +264,10 @@ def _checked(setting: dataclasses.Field, value: Any) -> Any:
     if "low" in check:
         return _number(name, value, check, setting.type)
     choices = check.get("choices")
-    if choices == (True, False) and not isinstance(value, bool):
-        raise UserError(f"{name} is {value!r}; it must be true or false")
+    if choices == (True, False):
+        value = _TRUTH.get(str(value).lower(), str(value))
     if choices and value not in choices:
-        raise UserError(f"{name} is {value!r}; choose one of: {', '.join(choices)}")
+        raise UserError(f"{name} is {value!r}; choose one of: {', '.join(map(str, choices))}")
     if setting.type == "str" and not isinstance(value, str):
         raise UserError(f"{name} is {value!r}; it must be a text")
     return value

@@ -15,7 +15,7 @@ from acrlls.backend import import_keras, versions
 from acrlls.config import Config, UserError, configure, profiles
 from acrlls.data import Dataset, duplicates, load_data, render, split_of
 from acrlls.paper import CLASSES, by_class
-from acrlls.store import store
+from acrlls.store import disk_told, store
 from acrlls.tables.shift import TWIN
 
 SIDE = 64  # pixels at which images are compared
@@ -57,7 +57,10 @@ def _data(config: Config) -> str:
         return f"phantom, {config.phantom_images} images drawn on demand"
     if config.data == "kaggle":
         return "kaggle, fetched by kagglehub when a section asks for it"
+    from acrlls.runs import refuse_alike
+
     data = load_data(config)
+    refuse_alike(data.class_names)
     counts = zip(data.class_names, np.bincount(data.labels), strict=True)
     each = [f"{name} {count:,}" for name, count in counts]
     if set(data.class_names) == set(CLASSES):
@@ -109,9 +112,9 @@ def _store(config: Config) -> str:
     from acrlls.training import limit, readable, used
 
     folder = store()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder):
-        pass
+    with disk_told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     kept, most, free = map(readable, (used(folder), limit(), shutil.disk_usage(folder).free))
     return f"{folder}, writable, {kept} kept, {free} free; stored features may take {most} of it"
 

@@ -27,6 +27,8 @@ def store() -> Path:
     folder = Path(environment_path("ACRLLS_STORE") or PROJECT / "runs")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"ACRLLS_STORE is {str(folder)!r}, which is no folder")
+    if (data := environment_path("ACRLLS_DATA")) and Path(data) in folder.parents:
+        raise UserError(f"the store {folder} lies in ACRLLS_DATA, where it would be a class")
     return folder
 
 
@@ -57,6 +59,16 @@ def disk_told(what: Path) -> Iterator[None]:
         if store() in (what, *what.parents):
             how = "free space with `acrlls cache`, or set ACRLLS_STORE to another folder"
         raise UserError(f"{what} cannot be written: {error.strerror or error}; {how}") from error
+
+
+def require_writable(folder: Path) -> None:
+    """A ``UserError`` where no file could be written into a folder, or into one made there."""
+    folder = folder.absolute()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"{folder} cannot be a folder: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"{folder} cannot be written: {there} is read-only")
 
 
 def write_text(file: Path, text: str) -> None:

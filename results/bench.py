@@ -23,7 +23,7 @@ import pandas as pd
 from acrlls.backend import environment_as_found, import_keras
 from acrlls.config import Config, UserError
 from acrlls.data import Dataset, batch, class_weights, load_data, split_of
-from acrlls.store import digest
+from acrlls.store import digest, write_text
 from acrlls.tables.speed import SIDES, TUNED
 
 VARIANTS = ("baseline", "single_dense", "proposed")
@@ -88,10 +88,10 @@ def bench(config: Config, images: int, output: Path, say=print) -> None:
         settings[name] = Path(str(settings[name])).name
     result = {"config": settings, "images": images, "train": train, "machine": found["machine"]}
     result["agreement"] = {"phase 1": apart["phase 1"]}
-    output.mkdir(parents=True, exist_ok=True)
     columns = ["side", "part", "run", "train", "epoch", "seconds"]
-    epochs[columns].to_csv(output / "epochs.csv", index=False, float_format="%.7g")
-    (output / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
+    table = epochs[columns].to_csv(index=False, float_format="%.7g", lineterminator="\n")
+    write_text(output / "epochs.csv", table)
+    write_text(output / "bench.json", json.dumps(result, indent=1) + "\n")
 
 
 def _in_a_process(folder: Path, name: str):

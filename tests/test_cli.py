@@ -107,7 +107,7 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["reproduce", "--profile", "fast"], "profile 'fast' does not exist"),
         (["doctor", "--profile", "fast"], "profile 'fast' does not exist"),
         (["bench", "--images", "0"], "0 images; it takes 40 at least"),
-        (["bench", "--profile", "quick", "-o", cli.__file__], "is a file; it must be a folder"),
+        (["bench", "--profile", "quick", "-o", cli.__file__], "cannot be a folder"),
         (["reproduce", "--data", "x", "--variants", "baseline"], "leave out --variants"),
         (["reproduce", "--data", "x", "-p", "data", "y"], "leave out --variants and -p data"),
         (["reproduce", "--data", "x", "--seeds", "1", "2"], "one seed and one loss"),
@@ -266,6 +266,20 @@ def test_the_installed_command_answers():
     assert answer.returncode == 0
     for command in cli.COMMANDS:
         assert f"\n    {command.__name__}" in answer.stdout
+
+
+def test_a_record_among_the_images_would_be_a_class_and_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status, message = refused(capsys, "reproduce", "--profile", "quick", "--data", ".")
+    assert status == 2 and f"the record report-{tmp_path.name}" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_home_that_no_shell_expanded_is_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cli.main(["student", "3", "-o", "~/mine"]) == 0
+    assert len(list((tmp_path / "home" / "mine").iterdir())) == 1 and not Path("~").exists()
 
 
 @pytest.mark.parametrize("place", ["absolute", "relative"])

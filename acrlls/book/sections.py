@@ -163,22 +163,23 @@ def execute(
 ):
     """Run a section through papermill in this Python, whichever kernels the machine has registered.
 
-    The executed notebook, which is returned as a ``nbformat`` node, grows at ``output`` cell by
-    cell and stays there when a cell fails, a :class:`SectionFailed`. The kernel imports the same
-    ``acrlls`` as the caller, reads no IPython profile, and starts in ``cwd`` (default: here);
-    relative paths in ``ACRLLS_*`` variables mean what they mean here.
+    The executed notebook, which is returned as a ``nbformat`` node, grows cell by cell beside
+    ``output`` and takes its place at the end, also when a cell fails, a :class:`SectionFailed`;
+    where the disk refuses, what was there stays. The kernel imports the same ``acrlls`` as the
+    caller, reads no IPython profile, and starts in ``cwd`` (default: here); relative paths in
+    ``ACRLLS_*`` variables mean what they mean here.
     """
     import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    with disk_told(output):
+    growing = output.with_name(f"{output.stem}.aside.ipynb")
+    with disk_told(output), tempfile.TemporaryDirectory(prefix="acrlls-") as scratch:
         output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="acrlls-") as scratch:
         log = Path(scratch) / "kernel.log"
         try:
             return papermill.execute_notebook(
-                *(str(p).replace("{", "{{").replace("}", "}}") for p in (section.path, output)),
+                *(str(p).replace("{", "{{").replace("}", "}}") for p in (section.path, growing)),
                 parameters=parameters or {},
                 kernel_name="python3",
                 language="python",
@@ -191,12 +192,18 @@ def execute(
             what = error.source, error.ename, error.evalue, error.traceback
             raise SectionFailed(section.name, error.cell_index + 1, *what) from None
         except DeadKernelError:
-            cells = nbformat.read(output, as_version=4).cells
+            cells = nbformat.read(growing, as_version=4).cells
             begun = [k for k, cell in enumerate(cells) if cell.metadata.papermill.start_time]
             what = "DeadKernelError", "the kernel died; the machine may have run out of memory"
             last = log.read_text("utf-8", "replace").splitlines()[-30:]
             source = cells[begun[-1]].source
             raise SectionFailed(section.name, begun[-1] + 1, source, *what, last) from None
+        except OSError:
+            growing.unlink(missing_ok=True)
+            raise
+        finally:
+            if growing.exists():
+                growing.replace(output)
 
 
 def _kernel_manager(log: Path):

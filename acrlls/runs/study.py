@@ -13,7 +13,7 @@ from acrlls.config import Config, UserError, configure, profiles
 from acrlls.data import load_data
 from acrlls.runs.recorded import RESULTS, load_run, record
 from acrlls.runs.runs import run
-from acrlls.store import MANIFEST, store
+from acrlls.store import MANIFEST, require_writable, store
 
 # how a folder's name tells a setting that `<setting>-<value>` would tell badly
 _NAMES = {
@@ -37,7 +37,8 @@ def study(
 
     ``output`` is the folder without the variant, in which each setting in braces stands for its
     value; ``None`` for ``results/<profile>[-<change>...]``.  A ``UserError`` says if a setting is
-    wrong, or two runs, or a profile of the user's and one that ships, would have one folder.
+    wrong, a folder cannot be written, or two runs, or a profile of the user's and one that ships,
+    would have one folder.
     """
     jobs = {}
     if twice := ", ".join(changes.keys() & {n for n, values in lists.items() if values}):
@@ -57,8 +58,7 @@ def study(
                 what = f"{output} names a setting that there is not: {error}"
                 raise UserError(what) from None
         folder = folder / config.variant
-        if any(place.is_file() for place in (folder, *folder.parents)):
-            raise UserError(f"runs cannot be recorded in {folder}: a file is in the way")
+        require_writable(folder)
         if folder in jobs:
             raise UserError(f"two runs would be recorded in {folder}; name them, as with {{seed}}")
         jobs[folder] = config

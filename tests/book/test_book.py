@@ -50,6 +50,22 @@ def test_a_folder_without_notebooks_is_an_error_that_says_where(tmp_path):
 # Execution
 
 
+def test_a_full_disk_leaves_the_output_as_it_was(tmp_path, write_notebook, monkeypatch):
+    import papermill
+
+    def full(source, output, **how):
+        open(output, "w").close()  # as papermill, which writes over what is there
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    (tmp_path / "out.ipynb").write_text("from before")
+    path = write_notebook(tmp_path / "01_a.ipynb", PARAMETERS)
+    with pytest.raises(UserError, match="out.ipynb cannot be written: No space left on device"):
+        sections.execute(section(path), tmp_path / "out.ipynb", progress=False)
+    assert (tmp_path / "out.ipynb").read_text() == "from before"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["01_a.ipynb", "out.ipynb"]
+
+
 def test_parameters_reach_the_section_and_the_source_stays_as_it_is(tmp_path, write_notebook):
     path = write_notebook(tmp_path / "01_a.ipynb", PARAMETERS, "print(bins)")
     before = path.read_bytes()

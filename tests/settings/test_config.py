@@ -59,7 +59,7 @@ def test_the_environment_turns_the_default_profile_alone(monkeypatch):
         ({"phase1_epochs": 2.5}, "phase1_epochs is 2.5"),
         ({"phase1_learning_rate": 0}, "phase1_learning_rate is 0; it must be a number above 0"),
         ({"seed": True}, "seed is True"),
-        ({"augment": "yes"}, "augment is 'yes'; it must be true or false"),
+        ({"augment": "maybe"}, "augment is 'maybe'; choose one of: True, False"),
         ({"variant": "propsed"}, "variant is 'propsed'; choose one of: baseline"),
         ({"grid_tau": []}, "grid_tau is []; give at least one value"),
         (
@@ -263,6 +263,14 @@ def test_numbers_of_numpy_are_numbers():
     assert all(type(v) in (int, float) for v in (c.bins, c.alpha, *c.grid_tau))  # as JSON has them
 
 
+def test_a_store_among_the_images_would_be_a_class_and_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ACRLLS_DATA", "images")
+    monkeypatch.setenv("ACRLLS_STORE", "images/runs")
+    with pytest.raises(UserError, match="images/runs lies in ACRLLS_DATA"):
+        store()
+
+
 @pytest.mark.parametrize(
     ("line", "value"),
     [
@@ -273,6 +281,9 @@ def test_numbers_of_numpy_are_numbers():
         ("bins: 1:30", "bins is '1:30'"),
         ("bins: 1_00", 100),
         ("augment: off", False),
+        ("augment: 'TRUE'", True),
+        ("data: No", "No"),
+        ("backbone: on", "on"),
         ("profile: null\naugment: no", False),
         ("data: 1.10", "1.10"),
         ("data: 2020-01-01", "2020-01-01"),
