@@ -6,6 +6,7 @@ interrupted. A mistake that the user can mend is a message without a traceback.
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -102,6 +103,7 @@ def reproduce(options) -> int:
     """Train with a profile and record each run under results/, for every combination of the lists.
 
     acrlls reproduce --profile laptop --losses focal mbls --seeds 0 1 2 -p phase2_epochs 0
+    acrlls reproduce --profile laptop -p class_weights "[true, false]" -p alpha "[0.08, 0.2]"
     acrlls reproduce --profile laptop --data ~/my-images
     A run that is already kept is recorded as it is; one that was cut off goes on where it was.
     With --data, Baseline and Proposed are trained on your folder, and report.html says how they do.
@@ -280,10 +282,10 @@ def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """The text as what JSON has, a boolean, a number or a list, if it reads as one, or as it is."""
     named = {"none": "None", "null": "None", "true": "True", "false": "False"}
-    try:
-        return json.loads(json.dumps(ast.literal_eval(named.get(text.lower(), text))))
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        return text
+    for read in (json.loads, ast.literal_eval):  # [true] and (True,) are both a list
+        with contextlib.suppress(ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            return json.loads(json.dumps(read(named.get(text.lower(), text))))
+    return text
 
 
 def _usage(function, *args, **kwargs):

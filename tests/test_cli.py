@@ -291,3 +291,19 @@ def test_a_profile_of_ones_own_is_recorded_by_its_name(tmp_path, monkeypatch, pl
     profile = str(tmp_path / "short.yml") if place == "absolute" else "short.yml"
     assert cli.main(["reproduce", "--profile", profile, "--variants", "baseline"]) == 0
     assert asked == [PROJECT / "results" / "short" / "baseline"]
+
+
+def test_a_setting_with_several_values_is_a_run_each(monkeypatch, capsys):
+    jobs = []
+    monkeypatch.setattr("acrlls.runs.reproduce", lambda found, missing: jobs.extend(found.items()))
+    how = ["reproduce", "--profile", "quick", "--variants", "baseline"]
+    assert (
+        cli.main([*how, "-p", "class_weights", "[true, false]", "-p", "grid_tau", "[0.1, 0.2]"])
+        == 0
+    )
+    assert [c.class_weights for _, c in jobs] == [True, False]
+    assert len({folder for folder, _ in jobs}) == 2
+    assert {c.grid_tau for _, c in jobs} == {(0.1, 0.2)}  # is a list for a single run
+    assert cli.main([*how, "-p", "seed", "[0, 1]", "--seeds", "2"]) == 2
+    assert "given twice" in capsys.readouterr().err
+    assert cli.main([*how, "-p", "alpha", "[]"]) == 2

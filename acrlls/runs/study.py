@@ -17,9 +17,9 @@ from acrlls.store import MANIFEST, require_writable, store
 
 # how a folder's name tells a setting that `<setting>-<value>` would tell badly
 _NAMES = {
-    ("class_weights", False): "unweighted",
-    ("phase2_epochs", 0): "phase1",
-    ("augment", False): "no-augmentation",
+    ("class_weights", "False"): "unweighted",
+    ("phase2_epochs", "0"): "phase1",
+    ("augment", "False"): "no-augmentation",
     ("input_range", "-1..1"): "range",
     ("loss", "cross_entropy"): "",
 }
@@ -33,7 +33,8 @@ def study(
     output: Path | None = None,
 ) -> dict[Path, Config]:
     """The folder of the record and the config of every combination of some lists of settings,
-    ``variant`` among them, the last turned fastest; ``changes`` are settings of all runs.
+    ``variant`` among them, the last turned fastest; ``changes`` are settings of all runs, or also a
+    list of what single runs take.
 
     ``output`` is the folder without the variant, in which each setting in braces stands for its
     value; ``None`` for ``results/<profile>[-<change>...]``.  A ``UserError`` says if a setting is
@@ -43,6 +44,11 @@ def study(
     jobs = {}
     if twice := ", ".join(changes.keys() & {n for n, values in lists.items() if values}):
         raise UserError(f"{twice} is given twice: for all runs, and as a list")
+    single = {
+        name for name, v in changes.items() if not isinstance(getattr(Config, name, 0), tuple)
+    }
+    several = {n: v for n, v in changes.items() if n in single and isinstance(v, list) and v}
+    lists = {**several, **lists}
     for values in itertools.product(*lists.values()):
         given = {**changes, **dict(zip(lists, values, strict=True))}
         config = configure(profile, **given)
@@ -70,6 +76,7 @@ def folder_name(profile: str, changes: Mapping[str, Any]) -> str:
     parts = []
     for name, value in changes.items():
         if name not in _UNNAMED:
+            value = "-".join(map(str, value if isinstance(value, list) else [value]))
             usual = value if name == "loss" else f"{name}-{value}".replace("_", "-")
             parts.append((name, _NAMES.get((name, value), usual)))
     last = ("loss", "seed")

@@ -21,6 +21,7 @@ from acrlls.runs.study import folder_name
         ({"seed": 0, "loss": "focal", "phase2_epochs": 0}, "laptop-phase1-focal-seed-0"),
         ({"loss": "cross_entropy", "batchnorm": "frozen"}, "laptop-batchnorm-frozen"),
         ({"backbone": "/somewhere/weights.h5", "alpha": 0.1}, "laptop-alpha-0.1"),
+        ({"grid_tau": [0.1, 0.2]}, "laptop-grid-tau-0.1-0.2"),
     ],
 )
 def test_a_folder_is_named_after_what_was_changed(changes, name):
