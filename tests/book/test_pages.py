@@ -25,7 +25,7 @@ AXE = {
     "preload": False,
     "resultTypes": ["violations"],
 }
-HOST = "http://127.0.0.1"
+HOST, RERUN = "http://127.0.0.1", "../rerun.html"
 
 
 def test_mending_removes_what_it_names_and_nothing_twice():
@@ -66,10 +66,12 @@ def test_a_percent_sign_stays_with_its_number_and_code_as_it_is():
 def test_links_of_a_page_name_its_notebook_and_the_tag(page, file, monkeypatch):
     for name, value in {"REPOSITORY": "a/b", "REF_NAME": "v1", "REF_TYPE": "branch"}.items():
         monkeypatch.setenv(f"GITHUB_{name}", value)
-    assert pages._opened_at() == []
+    line = BeautifulSoup(pages.links(page, pages._opened_at()), "html.parser")
+    assert line.code.text == f"{file}.ipynb" and [a["href"] for a in line.select("a")] == [RERUN]
     monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
-    line = BeautifulSoup(pages.links(page, *pages._opened_at()), "html.parser")
-    binder, colab = (a["href"] for a in line.select("a"))
+    line = BeautifulSoup(pages.links(page, pages._opened_at()), "html.parser")
+    binder, colab, other = (a["href"] for a in line.select("a"))
+    assert other == RERUN and "Neither has been tried" in line.text
     assert "gh/a/b/v1" in binder and binder.endswith(f"/tree/{file}.ipynb")
     assert colab.endswith(f"a/b/blob/notebooks/v1/{file.split('/')[1]}.ipynb")
     assert (pages.PROJECT / f"{file}.ipynb").is_file()
@@ -194,6 +196,23 @@ def test_on_a_phone_what_scrolls_says_so_and_rows_become_cards(tab, width, phone
         row = tab.locator(f"{rows} tbody tr").first
         assert row.evaluate("r => getComputedStyle(r).display") == (shown if phone else "table-row")
     assert tab.locator("table.cards thead").is_visible() != phone
+
+
+@pytest.mark.thorough
+@built
+@pytest.mark.parametrize(
+    ("page", "levels"), [("05_classification", (0, 1)), ("09_real_images", (1, 2))]
+)
+def test_on_a_phone_the_names_of_a_row_stay_beside_one_another(tab, page, levels):
+    tab.set_viewport_size({"width": 390, "height": 900})
+    tab.goto((HTML / "sections" / f"{page}.html").as_uri())
+    box = tab.locator(f".output.text_html:has(.row_heading.level{levels[-1]})").first
+    box.evaluate("b => { b.scrollLeft = b.scrollWidth }")
+    left = box.bounding_box()["x"]
+    for level in levels:
+        name = box.locator(f".row_heading.level{level}").first.bounding_box()
+        assert abs(name["x"] - left) < 2
+        left += name["width"]
 
 
 @pytest.mark.thorough
