@@ -38,6 +38,7 @@ def html(entries: Iterable[Entry]) -> str:
     :func:`anchor`.  ``book/_static/ledger.js`` lets a reader sort and filter it; without the script
     everything is there all the same."""
     rows = "".join(_row(place, e) for place, e in enumerate(entries))
+    rows = re.sub(r"`([^`]+)`", r"<code>\1</code>", rows)
     names = ("Claim", "Where", "Verdict", "Evidence")
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     return (
@@ -88,7 +89,7 @@ def main_claims(claims: Ledger):
         quote = f"{claim.what}: {claim.text}" if claim.what else f"“{claim.text}”"
         links = f'<a href="{given["section"]}.html">section</a>, <a href="#{anchor(key)}">row</a>'
         first = re.match(r".*?\.(?= |$)", outcome.evidence)[0]
-        told = (quote, claim.where, outcome.verdict, first)
+        told = (quote, claim.where.replace("Section ", ""), outcome.verdict, first)
         rows.append([*map(escape, told), links])
     columns = ["claim", "where", "verdict", "evidence", "more"]
     frame = pd.DataFrame(rows, range(1, len(rows) + 1), columns)

@@ -219,8 +219,9 @@ def higher_ece(facts, claim, pairs: list):
     up, down = (sum((each == sign).sum() for each in shown) or "none" for sign in (1, -1))
     names = (" or ".join(dict.fromkeys(side)) for side in zip(*pairs, strict=True))
     short = (
-        f"Of {sum(map(len, shown))} comparisons of the ECE of a class, in two class mixes, our "
-        f"runs show it higher for {' than for '.join(names)} in {up}, and lower in {down}."
+        f"Of {sum(map(len, shown))} comparisons of an ECE (each class and the mean, in two class "
+        f"mixes), our runs show it higher for {' than for '.join(names)} in {up}, and lower in "
+        f"{down}."
     )
     return verdict_of(*shown), f"{short} {' '.join(texts)}"
 

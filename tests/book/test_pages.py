@@ -227,8 +227,9 @@ def test_figures_are_numbered_on_numbered_pages_alone(path):
 
 @pytest.mark.thorough
 @built
-def test_print_shows_a_still_picture_in_place_of_each_slider(tab):
-    tab.goto((HTML / "sections" / "14_touch.html").as_uri())
+@pytest.mark.parametrize("page", ["index", "sections/05_classification", "sections/14_touch"])
+def test_print_shows_a_still_picture_in_place_of_each_slider(page, tab):
+    tab.goto((HTML / f"{page}.html").as_uri())
     tab.wait_for_selector("figure.explore.live")
     tab.emulate_media(media="print")
     figures = tab.locator("figure.explore").all()

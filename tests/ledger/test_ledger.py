@@ -148,6 +148,7 @@ def test_the_table_has_a_row_a_claim_with_its_verdict_and_its_evidence(entries):
         and "<details>" in row
     )
     assert "<script" not in table and "http" not in table
+    assert "the profile <code>paper</code>" in table and "`" not in table
 
 
 def test_a_search_looks_into_claims_and_evidence(entries):
