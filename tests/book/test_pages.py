@@ -227,6 +227,23 @@ def test_figures_are_numbered_on_numbered_pages_alone(path):
 
 @pytest.mark.thorough
 @built
+def test_a_heading_sorts_its_table_by_number_up_and_down(tab):
+    tab.goto((HTML / "sections" / "12_speed.html").as_uri())
+    table = tab.locator("table.sortable", has_text="GB a view")
+
+    def days():
+        return [float(t.replace(",", "")) for t in table.locator("td.col0").all_inner_texts()]
+
+    before = days()
+    assert before != sorted(before)
+    for order, reverse in (("ascending", False), ("descending", True)):
+        table.get_by_role("button", name="days").click()
+        assert days() == sorted(before, reverse=reverse)
+        assert table.locator("th[aria-sort]").get_attribute("aria-sort") == order
+
+
+@pytest.mark.thorough
+@built
 @pytest.mark.parametrize("page", ["index", "sections/05_classification", "sections/14_touch"])
 def test_print_shows_a_still_picture_in_place_of_each_slider(page, tab):
     tab.goto((HTML / f"{page}.html").as_uri())
