@@ -59,14 +59,15 @@ def renew(file: Path, text: str) -> None:
         write_text(file, text)
 
 
-def found(notebook) -> str:
-    """What the first cell tagged ``finding`` says, on one line; nothing where the front page shows
-    the section's cells already."""
+def found(notebook):
+    """The first cell tagged ``finding`` that says something, and what it says, on one line; None
+    and nothing where the front page shows the section's cells already."""
     shown = _shown(notebook, "finding")
     said = [(cell, data["text/markdown"]) for cell, data in shown if "text/markdown" in data]
-    if any("front" in cell.metadata.get("tags", []) for cell in notebook.cells):
-        return ""
-    return " ".join(" ".join(text for cell, text in said if cell is said[0][0]).split())
+    if not said or any("front" in cell.metadata.get("tags", []) for cell in notebook.cells):
+        return None, ""
+    first = said[0][0]
+    return first, " ".join(" ".join(text for cell, text in said if cell is first).split())
 
 
 def findings(executed: dict) -> str:
@@ -74,18 +75,20 @@ def findings(executed: dict) -> str:
     itself gives."""
     rows = ["| Section | What it finds |", "|---|---|"]
     for section, notebook in executed.items():
-        if said := found(notebook):
+        if said := found(notebook)[1]:
             said = first[0] if (first := _FIRST.match(said)) else said
             rows.append(f"| [{section.title}](sections/{section.path.name}) | {said} |")
     return "\n".join(rows) + "\n"
 
 
 def in_short(app, docname: str, source: list[str]) -> None:
-    """Put what a section found below the question that it opens with."""
+    """Put what a section found below the question that it opens with, and there alone."""
     if not docname.startswith("sections/") or not source[0].lstrip().startswith("{"):
         return
     notebook = nbformat.reads(source[0], as_version=4)
-    if said := found(notebook):
+    cell, said = found(notebook)
+    if said:
+        cell.outputs = [o for o in cell.outputs if "text/markdown" not in o.get("data", {})]
         parts = notebook.cells[0].source.split("\n\n")  # the title, the question, and what follows
         parts.insert(2, f":::{{admonition}} In short\n:class: tip\n{said}\n:::")
         notebook.cells[0].source = "\n\n".join(parts)
@@ -106,7 +109,7 @@ def status_page(executed: dict, given: dict) -> str:
         note = notebook.metadata["acrlls"]
         values = ", ".join(f"`{k}={v}`" for k, v in given[section].items()) or "as the profile says"
         link = f"[{section.title}]({section.name})"
-        rows.append(f"| {link} | {values} | {note.seconds:,.0f} s | {note.finished} |")
+        rows.append(f"| {link} | {values} | {note.seconds:,.0f}\u00a0s | {note.finished} |")
         total += note.seconds
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
     # The last part alone: a folder's whole path says more than a published page should.
@@ -126,7 +129,7 @@ once, so a build takes less than the sum of their times.
 | Section | Parameters | Time | Executed |
 |---|---|---|---|
 {}
-| All | | {:,.0f} s | |
+| All | | {:,.0f}\u00a0s | |
 
 ## Made with
 

@@ -4,6 +4,7 @@ section elsewhere.
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from acrlls.config import PROJECT
@@ -59,18 +60,20 @@ def mended(html: str) -> str:
     return html
 
 
-def links(page: str, repository: str, tag: str) -> str:
-    """HTML line that opens the notebook of a section, or the student's of an exercise, on Binder
-    and Colab, in ``repository`` (as ``owner/name``) at ``tag``.
+def links(page: str, opened_at: Sequence[str]) -> str:
+    """HTML line that names the notebook of a section, or the student's of an exercise, and opens it
+    on Binder and Colab where a repository (as ``owner/name``) and a tag are given.
     """
     folder, name = page.split("/")
-    folder = folder.replace("sections", "notebooks")
-    binder = BINDER.format(repository, tag, f"{folder}/{name}")
-    colab = COLAB.format(repository, tag, name)
-    return (
-        f'<p class="open">Open the notebook of this page, at {tag}, on'
-        f' <a href="{binder}">Binder</a> or <a href="{colab}">Colab</a>.</p>'
-    )
+    file = f"{folder.replace('sections', 'notebooks')}/{name}"
+    how = '<a href="../rerun.html">Run it again</a> says how to run it.'
+    said = f"The notebook of this page is <code>{file}.ipynb</code>. {how}"
+    if opened_at:
+        binder = f'<a href="{BINDER.format(*opened_at, file)}">Binder</a>'
+        colab = f'<a href="{COLAB.format(*opened_at, name)}">Colab</a>'
+        said = f"Open the notebook of this page, at {opened_at[1]}, on {binder} or {colab}. "
+        said += f"Neither has been tried; where one fails, {how}"
+    return f'<p class="open">{said}</p>'
 
 
 def _opened_at() -> list[str]:
@@ -105,8 +108,8 @@ def _complete(app, pagename, templatename, context, doctree) -> None:
         app.add_css_file("explore.css")
         for name in ("explore", *dict.fromkeys(names)):
             app.add_js_file(f"{name}.js")
-    if app.config.acrlls_opened_at and re.match(r"(sections|exercises)/\d", pagename):
-        line = links(pagename, *app.config.acrlls_opened_at)
+    if re.match(r"(sections|exercises)/\d", pagename):
+        line = links(pagename, app.config.acrlls_opened_at)
         context["body"] = body.replace("</h1>", f"</h1>\n{line}", 1)
 
 

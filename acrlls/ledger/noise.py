@@ -157,10 +157,10 @@ def ece_noise(facts, claim, model: str, name: str = "sum"):
     own = rows.loc["Beta", "uniform", 15]
     what = "The four ECEs sum to" if name == "sum" else f"The ECE of {name} is"
     return verdict_of_readings(below, above, len(rows)), (
-        f"{what} {own.published:.4f} for {model}; perfect calibration would show "
+        f"{what} {own.published:.4f} for {model}, lower than sampling noise explains in {below} of "
+        f"{len(rows)} readings{where} and higher in {above}. Perfect calibration would show "
         f"{rows.floor.min():.4f} to {rows.floor.max():.4f} on average, depending on the reading. "
-        f"It is lower than sampling noise explains in {below} of {len(rows)} readings{where} and "
-        f"higher in {above}. With 15 bins of equal width and scores of a Beta distribution, p "
+        "With 15 bins of equal width and scores of a Beta distribution, p "
         f"{'is' if name == 'sum' else 'after Holm is'} {own.below:.4f} for a value as low and "
         f"{own.above:.4f} for one as high."
     )

@@ -38,6 +38,7 @@ def html(entries: Iterable[Entry]) -> str:
     :func:`anchor`.  ``book/_static/ledger.js`` lets a reader sort and filter it; without the script
     everything is there all the same."""
     rows = "".join(_row(place, e) for place, e in enumerate(entries))
+    rows = re.sub(r"`([^`]+)`", r"<code>\1</code>", rows)
     names = ("Claim", "Where", "Verdict", "Evidence")
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     return (
@@ -79,14 +80,16 @@ def _badge(verdict: str) -> str:
 
 
 def main_claims(claims: Ledger):
-    """The ten main claims in the paper's words with the verdict and the evidence of the check that
-    decides, and links to the section of the book and the row of the ledger, as a Styler."""
+    """The ten main claims in the paper's words with the verdict and the first sentence of the
+    evidence of the check that decides, and links to the section of the book and the row of the
+    ledger, which has all of it; as a Styler."""
     rows = []
     for key, given in MAIN.items():
         claim, outcome = claims[key].claim, claims[key].outcomes[given["by"]]
         quote = f"{claim.what}: {claim.text}" if claim.what else f"“{claim.text}”"
         links = f'<a href="{given["section"]}.html">section</a>, <a href="#{anchor(key)}">row</a>'
-        told = (quote, claim.where, outcome.verdict, outcome.evidence)
+        first = re.match(r".*?\.(?= |$)", outcome.evidence)[0]
+        told = (quote, claim.where.replace("Section ", ""), outcome.verdict, first)
         rows.append([*map(escape, told), links])
     columns = ["claim", "where", "verdict", "evidence", "more"]
     frame = pd.DataFrame(rows, range(1, len(rows) + 1), columns)

@@ -125,7 +125,7 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
         return text("+" if str(last).endswith(("difference", "change")) else "", places)
 
     styler = frame.style.format({c: formatted(c) for c in frame.columns})
-    return styler.set_caption(caption) if caption else styler
+    return styler.set_caption(caption.replace(" %", "\u00a0%")) if caption else styler
 
 
 # --- Whole numbers behind the published ones ---------------------------------------------------

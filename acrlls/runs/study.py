@@ -106,14 +106,14 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
     for dataset in {config.data: load_data(config) for config in jobs.values()}.values():
         if dataset.ignored:
             print(dataset.unread())
-    print(f"{len(left)} runs, {len(jobs) - len(left)} recorded already", flush=True)
+    print(f"runs to do: {len(left)}; recorded already: {len(jobs) - len(left)}", flush=True)
     start, each = time.perf_counter(), joblib.delayed(_recorded)
     done = joblib.Parallel(return_as="generator_unordered")(each(f, jobs[f]) for f in left)
     for k, said in enumerate(done, 1):
         print(f"{k} of {len(left)}, {said}", flush=True)
         if k < len(left):
             minutes = (time.perf_counter() - start) / k * (len(left) - k) / 60
-            print(f"by the runs so far, about {minutes:.0f} minutes are left", flush=True)
+            print(f"minutes left, by the runs so far: {minutes:.0f}", flush=True)
 
 
 def workers(jobs: int = 1, scheduler: str | None = None) -> joblib.parallel_config:

@@ -34,13 +34,13 @@ def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
         for run in setting.of(network):
             row = dict(zip(MEASURES, mean_of([run], bins=bins), strict=True))
             phase = run.manifest["selected_phase"]
-            kept = f"Phase {phase}, epoch {run.best_epoch(phase).epoch:.0f}"
-            row |= {"kept": kept, "minutes": run.history.seconds.sum() / 60}
-            key = setting.title, VARIANTS[network].title, f"seed {run.config.seed}"
+            kept = f"{run.best_epoch(phase).epoch:.0f} of Phase {phase}"
+            row |= {"kept epoch": kept, "minutes": run.history.seconds.sum() / 60}
+            key = setting.title, VARIANTS[network].title, str(run.config.seed)
             while key in rows:
                 key = *key[:-1], f"{key[-1]} again"
             rows[key] = row
-    return pd.DataFrame(rows).T
+    return pd.DataFrame(rows).T.rename_axis(["setting", "network", "seed"])
 
 
 def plot_validation(found: Sequence[Setting]):

@@ -64,7 +64,8 @@ def test_what_a_section_found_stands_below_its_question_once():
     page = nbformat.reads(source[0], as_version=4)
     places = [page.cells[0].source.index(p) for p in ("Is it so?", "**It is** so. By 3.", "*About")]
     assert places == sorted(places) and "Another" not in page.cells[0].source
-    assert page.cells[1:] == before.cells[1:]
+    assert page.cells[1].source == found.source and page.cells[2:] == before.cells[2:]
+    assert len(found.outputs) == 2 and not page.cells[1].outputs
 
 
 def test_the_front_page_has_of_each_finding_the_sentence_in_bold():

@@ -25,7 +25,7 @@ AXE = {
     "preload": False,
     "resultTypes": ["violations"],
 }
-HOST = "http://127.0.0.1"
+HOST, RERUN = "http://127.0.0.1", "../rerun.html"
 
 
 def test_mending_removes_what_it_names_and_nothing_twice():
@@ -66,10 +66,12 @@ def test_a_percent_sign_stays_with_its_number_and_code_as_it_is():
 def test_links_of_a_page_name_its_notebook_and_the_tag(page, file, monkeypatch):
     for name, value in {"REPOSITORY": "a/b", "REF_NAME": "v1", "REF_TYPE": "branch"}.items():
         monkeypatch.setenv(f"GITHUB_{name}", value)
-    assert pages._opened_at() == []
+    line = BeautifulSoup(pages.links(page, pages._opened_at()), "html.parser")
+    assert line.code.text == f"{file}.ipynb" and [a["href"] for a in line.select("a")] == [RERUN]
     monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
-    line = BeautifulSoup(pages.links(page, *pages._opened_at()), "html.parser")
-    binder, colab = (a["href"] for a in line.select("a"))
+    line = BeautifulSoup(pages.links(page, pages._opened_at()), "html.parser")
+    binder, colab, other = (a["href"] for a in line.select("a"))
+    assert other == RERUN and "Neither has been tried" in line.text
     assert "gh/a/b/v1" in binder and binder.endswith(f"/tree/{file}.ipynb")
     assert colab.endswith(f"a/b/blob/notebooks/v1/{file.split('/')[1]}.ipynb")
     assert (pages.PROJECT / f"{file}.ipynb").is_file()
@@ -198,6 +200,23 @@ def test_on_a_phone_what_scrolls_says_so_and_rows_become_cards(tab, width, phone
 
 @pytest.mark.thorough
 @built
+@pytest.mark.parametrize(
+    ("page", "levels"), [("05_classification", (0, 1)), ("09_real_images", (1, 2))]
+)
+def test_on_a_phone_the_names_of_a_row_stay_beside_one_another(tab, page, levels):
+    tab.set_viewport_size({"width": 390, "height": 900})
+    tab.goto((HTML / "sections" / f"{page}.html").as_uri())
+    box = tab.locator(f".output.text_html:has(.row_heading.level{levels[-1]})").first
+    box.evaluate("b => { b.scrollLeft = b.scrollWidth }")
+    left = box.bounding_box()["x"]
+    for level in levels:
+        name = box.locator(f".row_heading.level{level}").first.bounding_box()
+        assert abs(name["x"] - left) < 2
+        left += name["width"]
+
+
+@pytest.mark.thorough
+@built
 @each_page
 def test_figures_are_numbered_on_numbered_pages_alone(path):
     page = parsed(path)
@@ -208,8 +227,26 @@ def test_figures_are_numbered_on_numbered_pages_alone(path):
 
 @pytest.mark.thorough
 @built
-def test_print_shows_a_still_picture_in_place_of_each_slider(tab):
-    tab.goto((HTML / "sections" / "14_touch.html").as_uri())
+def test_a_heading_sorts_its_table_by_number_up_and_down(tab):
+    tab.goto((HTML / "sections" / "12_speed.html").as_uri())
+    table = tab.locator("table.sortable", has_text="GB a view")
+
+    def days():
+        return [float(t.replace(",", "")) for t in table.locator("td.col0").all_inner_texts()]
+
+    before = days()
+    assert before != sorted(before)
+    for order, reverse in (("ascending", False), ("descending", True)):
+        table.get_by_role("button", name="days").click()
+        assert days() == sorted(before, reverse=reverse)
+        assert table.locator("th[aria-sort]").get_attribute("aria-sort") == order
+
+
+@pytest.mark.thorough
+@built
+@pytest.mark.parametrize("page", ["index", "sections/05_classification", "sections/14_touch"])
+def test_print_shows_a_still_picture_in_place_of_each_slider(page, tab):
+    tab.goto((HTML / f"{page}.html").as_uri())
     tab.wait_for_selector("figure.explore.live")
     tab.emulate_media(media="print")
     figures = tab.locator("figure.explore").all()

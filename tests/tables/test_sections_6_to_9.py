@@ -223,4 +223,4 @@ def test_every_run_has_a_row_however_often_its_seed_was_trained():
     run = recorded.setting().of("baseline")[0]
     found = recorded.Setting("as published", {"baseline": {str(k): run for k in range(3)}})
     rows = seeds.every_run([found], 15)
-    assert [seed for *_, seed in rows.index] == ["seed 0", "seed 0 again", "seed 0 again again"]
+    assert [seed for *_, seed in rows.index] == ["0", "0 again", "0 again again"]
