@@ -26,6 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Sphinx warns about a page only when it reads it: after a failure, the next build reads all of them again.
 book: $(VENV)/.book
+	@mkdir -p book/_build/html
 	@$(BIN)/jupyter-book build book $(WARNINGS) || { rm -rf book/_build/.doctrees; exit 1; }
 	@echo "The book: $(CURDIR)/book/_build/html/index.html"
 

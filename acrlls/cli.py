@@ -181,8 +181,8 @@ def bench(options) -> None:
 
     given = {"phase1_epochs": 2, "phase2_epochs": 2, "views": None}
     profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
-    if options.images < 40:
-        raise UsageError(f"{options.images} images; it takes 40 at least")
+    if options.images < 120:
+        raise UsageError(f"{options.images} images; it takes 120 at least")
     given |= _values(options.parameters, SETTINGS, "bench")
     # None asks for a fresh view every epoch here
     config = _usage(configure, profile, **given).replace(views=given["views"])

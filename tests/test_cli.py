@@ -106,7 +106,7 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["reproduce", "-p", "alhpa", "1"], "did you mean 'alpha'?"),
         (["reproduce", "--profile", "fast"], "profile 'fast' does not exist"),
         (["doctor", "--profile", "fast"], "profile 'fast' does not exist"),
-        (["bench", "--images", "0"], "0 images; it takes 40 at least"),
+        (["bench", "--images", "0"], "0 images; it takes 120 at least"),
         (["bench", "--profile", "quick", "-o", cli.__file__], "cannot be a folder"),
         (["reproduce", "--data", "x", "--variants", "baseline"], "leave out --variants"),
         (["reproduce", "--data", "x", "-p", "data", "y"], "leave out --variants and -p data"),

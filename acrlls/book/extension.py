@@ -24,6 +24,8 @@ from acrlls.book.workers import Task, bring_all, fresh, jobs
 from acrlls.config import UserError, absolute_paths, hint
 from acrlls.store import locked
 
+_ROOM = 10**8  # bytes
+
 
 def setup(app) -> dict[str, Any]:
     """Sphinx's entry point.
@@ -57,17 +59,22 @@ def bring_sections(app, config) -> None:
     had their turn. What a cell wrote to standard error is shown in the page and is a warning of the
     build, so an error with ``-W``.
     """
-    from sphinx.errors import ConfigError
-
-    book = Path(app.srcdir)
-    listed = _listed(book / config.external_toc_path, (book / config.acrlls_notebooks).resolve())
     try:
-        given = _parameters(config.acrlls_parameters, listed)
-        _wait_for_others(app, book / "_build" / "lock")
-        marks = dict(zip(listed, states(given.items()), strict=True))
-        at_once = jobs()
-    except UserError as error:
-        raise ConfigError(str(error)) from None
+        _bring_sections(app, config, Path(app.srcdir))
+    except (UserError, OSError) as error:
+        # Jupyter Book would put its own traceback of an exception below the message.
+        _log().error("the book was not built: %s", error)
+        raise SystemExit(1) from None
+
+
+def _bring_sections(app, config, book: Path) -> None:
+    listed = _listed(book / config.external_toc_path, (book / config.acrlls_notebooks).resolve())
+    given = _parameters(config.acrlls_parameters, listed)
+    _wait_for_others(app, book / "_build" / "lock")
+    if not Path(app.outdir, "index.html").exists() and shutil.disk_usage(book).free < _ROOM:
+        raise UserError(f"{book} has less than {_ROOM / 1e6:.0f} MB free, which its pages take")
+    marks = dict(zip(listed, states(given.items()), strict=True))
+    at_once = jobs()
     executed = {s: fresh(book / "sections" / s.path.name, marks[s]) for s in listed}
     stale = [s for s in listed if executed[s] is None]
     _log().info("sections: %d to execute, %d unchanged", len(stale), len(listed) - len(stale))
@@ -135,9 +142,7 @@ def _execute(tasks: list[Task], keep_going: bool, at_once: int) -> dict:
             _log().info("section %s: %.0f s", task.section.name, outcome.metadata.acrlls.seconds)
     _log().info("sections: executed in %.0f s, %d at once", time.monotonic() - started, at_once)
     if failures:
-        # Jupyter Book would put its own traceback of an exception below the report of the cell.
-        _log().error("the book was not built:\n%s", "\n".join(failures))
-        raise SystemExit(1)
+        raise UserError("\n".join(failures))
     return found
 
 
@@ -149,34 +154,30 @@ def _log():
 
 def _listed(toc: Path, notebooks: Path) -> list[Section]:
     """The sections that the table of contents names, in its order."""
-    from sphinx.errors import ConfigError
-
     contents = str(yaml.safe_load(toc.read_text("utf-8")))
     names = re.findall(r"'file': 'sections/(\d+_\w+)'", contents)
     for name in names:
         if not (notebooks / f"{name}.ipynb").is_file():
             missing = f"there is no notebook {notebooks / name}.ipynb"
-            raise ConfigError(f"{toc.name} has the page sections/{name}, but {missing}")
+            raise UserError(f"{toc.name} has the page sections/{name}, but {missing}")
     return [Section(notebooks / f"{name}.ipynb") for name in names]
 
 
 def _parameters(configured: Any, listed: list[Section]) -> dict[Section, dict[str, Any]]:
     """Each section's parameters from ``acrlls_parameters``, common ones only where it has them;
     what would reach no section is refused."""
-    from sphinx.errors import ConfigError
-
     about, shape = "acrlls_parameters", "sections, each with `parameter: value` lines below it"
     values = configured.values() if isinstance(configured, dict) else [configured]
     if not all(isinstance(value, dict) for value in values):
-        raise ConfigError(f"{about} is {configured!r}; it must hold {shape}")
+        raise UserError(f"{about} is {configured!r}; it must hold {shape}")
     known = {section.name: section.parameters for section in listed}
     known["all"] = set().union(*known.values())
     for name, values in configured.items():
         if name not in known:
-            raise ConfigError(f"{about}: there is no section {name!r}; {hint(name, known)}")
+            raise UserError(f"{about}: there is no section {name!r}; {hint(name, known)}")
         for wrong in values.keys() - known[name]:
             who = "no section has the" if name == "all" else f"{name} has no"
-            raise ConfigError(f"{about}: {who} parameter {wrong!r}; {hint(wrong, known[name])}")
+            raise UserError(f"{about}: {who} parameter {wrong!r}; {hint(wrong, known[name])}")
     given, common = {}, configured.get("all", {})
     for section in listed:
         own = {k: v for k, v in common.items() if k in section.parameters}

@@ -17,6 +17,8 @@ from acrlls.store import digest, files_below, kept, source_digest, store, write_
 
 # rows and columns that tables have beside those of the classes
 _TAKEN = {"phase", "epoch", "all", "mean", "top label"}
+# small Cyrillic and Greek letters that look, small or large, as Latin ones do
+_ALIKE = str.maketrans("авекмнорстухіѕјһαβεζηικμνορτυχ", "abekmhopctyxisjhabezhikmnoptyx")
 
 
 class FolderDataset(Dataset):
@@ -59,7 +61,10 @@ class FolderDataset(Dataset):
 
     def mask(self, i):
         file = self._masks.get(self.files[i])
-        return None if file is None else decode(file) > 127
+        if file is None:
+            return None
+        values = decode(file)
+        return values > values.max() / 2  # from 0 to 1, or to 255
 
 
 def decode(file: Path) -> np.ndarray:
@@ -145,7 +150,7 @@ def _class_folders(root: Path) -> list[Path]:
         if (first := folders[real.index(place)]) is not folder:
             raise UserError(f"class folders {first} and {folder} are one by a link; remove one")
     if len(folders) < 2:
-        has = f"has one class only ({folders[0].name!r})" if folders else "is empty"
+        has = f"has one class only ({folders[0].name!r})" if folders else "has no folder in it"
         raise UserError(
             f"data folder {root} {has}; it should hold one folder a class, at least two, each with "
             "its images"
@@ -162,12 +167,14 @@ def _titles(folders: list[Path]) -> list[str]:
         "".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in n) for n in names
     ]
     titles = [" ".join(re.sub(r'[_*$<>|\\`\[\]{}#~^&"]', " ", name).split()) for name in names]
+    shapes = [unicodedata.normalize("NFKC", t).casefold().translate(_ALIKE) for t in titles]
+    shapes = ["".join(shape.split()) for shape in shapes]
     for k, (title, folder) in enumerate(zip(titles, folders, strict=True)):
         if not title or title.lower() in _TAKEN:
             raise UserError(f"class folder {folder} has a name that tables use; rename the folder")
-        if title in titles[:k]:
-            both = f"{folders[titles.index(title)].name!a} and {folder.name!a}"
-            raise UserError(f"class folders {both} would both be called {title!r}; rename one")
+        if (first := shapes.index(shapes[k])) < k:
+            both = f"class folders {folders[first].name!a} and {folder.name!a} would both"
+            raise UserError(f"{both} be called {title!r}, or look so; rename one")
     return titles
 
 

@@ -11,7 +11,7 @@ from acrlls.runs.recorded import (
     training_weights,
     tuning,
 )
-from acrlls.runs.runs import environment, grid, refuse_alike, run, run_all, run_digest, tune
+from acrlls.runs.runs import environment, grid, run, run_all, run_digest, tune
 from acrlls.runs.study import reproduce, study, workers
 
 __all__ = [name for name, value in vars().items() if name.isupper() or callable(value)]

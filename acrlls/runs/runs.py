@@ -10,8 +10,7 @@ import logging
 import platform
 import subprocess
 import time
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import joblib
@@ -27,8 +26,6 @@ from acrlls.runs.recorded import Run
 _TRAINING = "algorithm bank batches batchnorm engines folding objective phase stored"
 _SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py", "data")
 _SOURCES += tuple(f"training/{name}.py" for name in _TRAINING.split())
-# small Cyrillic and Greek letters that look, small or large, as Latin ones do
-_ALIKE = str.maketrans("авекмнорстухіѕјһαβεζηικμνορτυχ", "abekmhopctyxisjhabezhikmnoptyx")
 _log = logging.getLogger(__name__)
 
 
@@ -88,19 +85,7 @@ def run_digest(config: Config, dataset: Dataset) -> str:
 def _place(config: Config) -> tuple[Path, str]:
     """The folder of a run, and the fingerprint of the data that it is to be trained on."""
     dataset = load_data(config)
-    refuse_alike(dataset.class_names)
     return store.store() / run_digest(config, dataset), dataset.fingerprint
-
-
-def refuse_alike(names: Sequence[str]) -> None:
-    """A ``UserError`` names two classes that a reader would take for one."""
-    seen = {}
-    for name in names:
-        plain = unicodedata.normalize("NFKC", name).casefold().translate(_ALIKE)
-        shown = "".join(c for c in plain if unicodedata.category(c)[0] not in "CZ")
-        if (other := seen.setdefault(shown, name)) != name:
-            what = f"the classes {other!a} and {name!a} look alike; rename the folder of one"
-            raise UserError(what)
 
 
 def _make(folder: Path, config: Config, fingerprint: str, wait: bool) -> bool:

@@ -8,12 +8,12 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 import yaml
 from conftest import write_cells
-from sphinx.errors import ConfigError
 
 from acrlls.book import extension, sections, workers
 from acrlls.config import PROJECT, UserError, environment_path
@@ -496,7 +496,7 @@ def test_parameters_that_would_reach_no_section_are_refused(tmp_path, write_note
     one = section(write_notebook(tmp_path / "01_a.ipynb", PARAMETERS))
     found = extension._parameters({"all": {"bins": 3}, "01_a": {"bins": 4}}, [one])
     assert found == {one: {"bins": 4}}
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(UserError, match=said):
         extension._parameters(given, [one])
 
 
@@ -509,8 +509,27 @@ def test_relative_paths_among_the_parameters_count_from_where_the_build_starts(
     assert found == {one: {"profile": str(tmp_path / "short.yml")}}
 
 
+@pytest.mark.parametrize("free", [10**7, OSError(30, "Read-only file system")])
+def test_a_disk_that_refuses_ends_the_build_with_a_message(tmp_path, monkeypatch, free):
+    def usage(folder):
+        if isinstance(free, OSError):
+            raise free
+        return SimpleNamespace(free=free)
+
+    monkeypatch.setattr(extension.shutil, "disk_usage", usage)
+    said = []
+    monkeypatch.setattr(extension, "_log", lambda: SimpleNamespace(error=lambda *a: said.append(a)))
+    (tmp_path / "_toc.yml").write_text("root: index")
+    app = SimpleNamespace(srcdir=tmp_path, outdir=tmp_path / "out", connect=lambda *a, **how: None)
+    config = {"external_toc_path": "_toc.yml", "acrlls_notebooks": ".", "acrlls_parameters": {}}
+    with pytest.raises(SystemExit):
+        extension.bring_sections(app, SimpleNamespace(**config))
+    ((_, error),) = said
+    assert ("100 MB free" if free == 10**7 else "Read-only") in str(error)
+
+
 def test_a_page_without_its_notebook_is_named(tmp_path):
     toc = tmp_path / "_toc.yml"
     toc.write_text("parts: [{chapters: [{file: intro}, {file: sections/02_b}]}]")
-    with pytest.raises(ConfigError, match="sections/02_b, but there is no notebook"):
+    with pytest.raises(UserError, match="sections/02_b, but there is no notebook"):
         extension._listed(toc, tmp_path)

@@ -47,6 +47,8 @@ def test_masks_are_read_where_they_are(tmp_path):
     d = FolderDataset(tmp_path)
     np.testing.assert_array_equal(d.mask(0), GREY > 100)
     assert d.mask(1) is None
+    Image.fromarray((GREY > 100).astype("uint8")).save(tmp_path / "A" / "masks" / "A-0.png")
+    np.testing.assert_array_equal(d.mask(0), GREY > 100)  # of 0 and 1
 
 
 @pytest.mark.parametrize("inside", ["images", "."])
@@ -137,7 +139,7 @@ def test_damaged_phantoms_are_named_and_drawn_again(tmp_path, monkeypatch, caplo
     [
         ([], lambda root: root.rmdir(), "does not exist"),
         ([], lambda root: (root.rmdir(), root.write_text("PK")), "own is a file; give the folder"),
-        ([], lambda root: None, "is empty; it should hold one folder a class"),
+        ([], lambda root: None, "has no folder in it; it should hold one"),
         (["A"], lambda root: None, r"one class only \('A'\)"),
         (["A", "B"], lambda root: (root / "C").mkdir(), "C holds no image"),
         (["A", "B"], lambda root: (root / "C").symlink_to(root / "gone"), "lead nowhere: C"),
@@ -170,6 +172,11 @@ def test_a_name_keeps_nothing_that_a_page_would_take_for_its_own(tmp_path):
         (["a b", "a_b", "c"], "'a b' and 'a_b' would both be called 'a b'"),
         (["a", "a\u200b"], r"'a' and 'a\u200b' would both be called 'a'"),
         (["e\u0301", "\xe9"], r"'e\u0301' and '\xe9' would both be called"),
+        (["Normal", "normal"], "'Normal' and 'normal' would both be called 'normal', or look so"),
+        (["Normal", "Norm\u0430l"], r"'Normal' and 'Norm\u0430l' would both be called"),
+        (["Normal", "\u039dormal"], r"'Normal' and '\u039dormal' would both be called"),
+        (["Normal", "\uff2eormal"], r"'Normal' and '\uff2eormal' would both be called"),
+        (["Normal", "Nor\u200bmal"], r"'Normal' and 'Nor\u200bmal' would both be called"),
         (["Phase", "c"], "Phase has a name that tables use"),
         (["all", "c"], "all has a name that tables use"),
         (["$$", "c"], "has a name that tables use"),
@@ -180,6 +187,11 @@ def test_names_that_tables_could_not_tell_apart_are_refused(tmp_path, classes, s
     with pytest.raises(UserError) as caught:
         FolderDataset(tmp_path)
     assert said in str(caught.value)
+
+
+def test_names_that_look_different_are_kept(tmp_path):
+    names = ("1", "10", "A+", "A-", "Grade 1", "Grade 1+")
+    assert FolderDataset(make_folder(tmp_path, names, per_class=1)).class_names == names
 
 
 def test_images_that_do_not_decode_are_counted_and_named(tmp_path):

@@ -1,7 +1,6 @@
 """Several runs asked for at once: their folders' names, and what is left alone."""
 
 import pytest
-from PIL import Image
 
 from acrlls import runs, store
 from acrlls.config import UserError
@@ -63,23 +62,6 @@ def test_runs_are_not_trained_for_a_folder_that_is_read_only(tmp_path, monkeypat
     with pytest.raises(UserError, match=f"cannot be written: {tmp_path} is read-only"):
         study("quick", {}, {"variant": ["baseline"]}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    "other", ["normal", "Norm\u0430l", "\u039dormal", "\uff2eormal", "Nor\u00a0mal"]
-)
-def test_classes_that_look_alike_are_refused_before_anything_is_trained(tiny, tmp_path, other):
-    for name in ("Normal", other):
-        for k in range(10):
-            (tmp_path / name).mkdir(exist_ok=True)
-            Image.new("L", (8, 8), 20 * k).save(tmp_path / name / f"{k}.png")
-    with pytest.raises(UserError, match="look alike; rename the folder of one"):
-        runs.run(tiny.replace(data=str(tmp_path)))
-
-
-@pytest.mark.parametrize("names", [("A+", "A-"), ("1", "10"), ("\u0410+", "A-"), ("C", "C++")])
-def test_classes_that_look_different_are_not_refused(names):
-    runs.refuse_alike(names)
 
 
 def test_a_profile_called_as_one_that_ships_needs_a_folder(tmp_path):
