@@ -129,19 +129,19 @@ def mistaken(facts, claim, name: str, as_: str, at_least: float = 0, at_most: fl
     )
 
 
-def _by_source(facts: Facts):
-    """The recorded runs of Proposed with their heat, and their scores by source of the images."""
+def _outside(facts: Facts):
+    """Recorded runs of Proposed with their heat, what they say of other images, how many."""
     runs = shift.recorded([run for (run,) in facts.runs_of("Proposed")])
     if not runs:
         raise NotRecorded("no heat of ours and no prediction on other collections is recorded")
-    return runs, shift.by_source(runs).droplevel(1).accuracy, how_many([(run,) for run in runs])
+    return runs, shift.said_outside(runs), how_many([(run,) for run in runs])
 
 
 def heat(facts, claim):
     """Do the heat of the recorded Proposed and its answers depend on the middle of the image?"""
-    runs, _, count = _by_source(facts)
+    runs, said, count = _outside(facts)
     area, *ours = shift.heat_shares(runs)["middle"]
-    right, guessing = shift.balanced_accuracies(runs), 1 / len(CLASSES)
+    right, guessing = shift.balanced_accuracies(said), 1 / len(CLASSES)
     least, most = right.value.min(), right.value.max()
     return (V.DIFFERS if right.low.min() > guessing else V.COMPATIBLE), (
         f"In ours {min(ours):.0%} to {max(ours):.0%} of the heat of a class lies in the middle, "
@@ -152,7 +152,8 @@ def heat(facts, claim):
 
 def elsewhere(facts, claim):
     """How often is the recorded Proposed right on images of other collections?"""
-    _, accuracy, count = _by_source(facts)
+    _, said, count = _outside(facts)
+    accuracy = shift.by_source(said).droplevel(1).accuracy
     others = accuracy.drop(["test", *shift.ALTERED])
     return others.min() >= accuracy["test"], (
         "The paper's test images are of the same collection as those trained on. Ours is right on "

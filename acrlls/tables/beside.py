@@ -79,7 +79,7 @@ def columns(
         value, *ends = estimate(statistic, real, phases, resamples)
         gaps = np.transpose([value, *ends]) - table[["published"]].to_numpy()
         table[REAL] = value
-        table["difference"] = ["–" if np.isnan(g[0]) else signed(*g, 3) for g in gaps]
+        table["difference"] = ["–" if np.isnan(g[0]) else signed(*g) for g in gaps]
     return table.assign(**{title: ours.reindex(table.index)})
 
 

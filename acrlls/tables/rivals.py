@@ -16,7 +16,7 @@ from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
 from acrlls.tables.compare import ECE, interval, measures, weighted_mean
 from acrlls.tables.recorded import STEP, probabilities
-from acrlls.tables.words import error, number, plural, signed
+from acrlls.tables.words import error, number, plural, signed, span
 
 STEPS = ("", "temperature", STEP)
 LOSSES = {
@@ -43,18 +43,16 @@ def recorded(*names: str, both: bool = False) -> list[Run]:
     found = {}
     for name in names:
         with contextlib.suppress(UserError):  # nothing is recorded
-            for run in records(name).values():
-                key = _method(run), run.config.class_weights, run.config.seed
-                if bool(run.config.phase2_epochs) == both and key[0] in METHODS:
-                    found.setdefault(key, []).append(run)
-    for (method, _, seed), (run, *others) in found.items():
-        if others:
-            raise UserError(
-                f"recorded is {' and '.join(map(repr, names))}, by which there are two runs of "
-                f"{method}, seed {seed}: {run.folder} and {others[0].folder}; give the beginning "
-                "of the records' names"
-            )
-    return [run for (run,) in found.values()]
+            every = records(name).values()
+            found |= {run.folder: run for run in every if bool(run.config.phase2_epochs) == both}
+    found = [run for run in found.values() if _method(run) in METHODS]
+    keys = [(_method(run), run.config.class_weights, run.config.seed) for run in found]
+    for method, _, seed in [key for key in keys if keys.count(key) > 1][:1]:
+        raise UserError(
+            f"recorded is {' and '.join(map(repr, names))}, by which there are two runs of "
+            f"{method}, seed {seed}; give the beginning of the records' names"
+        )
+    return found
 
 
 def augrc(p, y) -> float:
@@ -123,8 +121,7 @@ def _sign_flip(gap: np.ndarray) -> float:
     """Exact p-value of differences ``(seeds,)`` of which each might have had the other sign."""
     if len(gap) < 2:
         return 1.0  # either sign of one difference is as large
-    test = permutation_test((gap,), np.mean, permutation_type="samples", n_resamples=np.inf)
-    return float(test.pvalue)
+    return permutation_test((gap,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
 
 
 def gaps_in_nll(runs: Iterable[Run], weighted: bool, resamples: int = 1000) -> pd.DataFrame:
@@ -139,12 +136,10 @@ def gaps_in_nll(runs: Iterable[Run], weighted: bool, resamples: int = 1000) -> p
     for method in [m for m in METHODS if losses.get(m, {}).keys() & usual]:
         both = sorted(losses[method].keys() & usual)
         gaps = np.array([losses[method][s] - usual[s] for s in both])[:, :, None]
-        rows[method] = np.ravel(interval(_mean_gap, gaps, y, np.ones(len(y)), both, resamples))
+        rows[method] = np.ravel(
+            interval(lambda g, _, w: weighted_mean(g, w), gaps, y, np.ones(len(y)), both, resamples)
+        )
     return pd.DataFrame(rows, index=["difference", "low", "high"]).T
-
-
-def _mean_gap(gaps, labels, weights) -> np.ndarray:
-    return weighted_mean(gaps, weights)
 
 
 def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.DataFrame:
@@ -157,7 +152,7 @@ def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.D
         if _testable(rows):
             text += rows["p (Holm)"].map(" ({:.2f})".format)
         if (measure, step) == ("NLL", STEP):
-            said = {method: signed(*row, 3) for method, row in gaps.iterrows()}
+            said = {method: signed(*row) for method, row in gaps.iterrows()}
             text = pd.Series(said, dtype=object)
         columns["ECE" if measure == ECE else measure, "scaled" if step else "as trained"] = text
     return pd.DataFrame(columns)
@@ -178,43 +173,29 @@ def answer(
     if raw.empty:
         return NONE
     usual = table[(table.method == USUAL) & (table.weighted == weighted) & (table.step == "")]
-    above, surplus = raw.index[raw.difference > 0], usual[SURPLUS].mean()
-    held = ", as predicted" if len(above) > len(raw) / 2 else ", against the prediction"
+    above, surplus = (raw.difference > 0).sum(), usual[SURPLUS].mean()
+    held = ", as predicted" if above > len(raw) / 2 else ", against the prediction"
     held *= bool(surplus <= 0)  # it was made for a network that is not overconfident
-    tested = (
-        f"with {plural(int(raw.seeds.min()), 'seed')} no loss can reach a Holm-corrected p < 0.05"
-    )
+    few = plural(int(raw.seeds.min()), "seed")
+    tested = f"with {few} no loss can reach a Holm-corrected p < 0.05"
     if _testable(every):
         shown = (raw["p (Holm)"] < 0.05).sum()
-        verb = "is" if shown < 2 else "are"
-        tested = f"{shown or 'none'} of the differences {verb} shown (Holm's p < 0.05)"
-    means, ours = raw.difference + usual[ECE].mean(), ""
-    if OURS in every.index:
-        gap, p = every.loc[OURS, ["difference", "p (Holm)"]]
-        ours = f"{OURS} differs from cross-entropy by {error(gap, True)} "
-        ours += f"(Holm's p = {number(p, 2)}). "
+        tested = f"Holm's p lies below 0.05 for {shown or 'none'} of the differences"
+    means = raw.difference + usual[ECE].mean()
     return (
         f"**{where}, the mean ECE lies above that of cross-entropy for "
-        f"{len(above)} of {plural(len(raw), 'rival loss', 'rival losses')}{held}; {tested}.** "
-        "Cross-entropy has "
-        f"{error(usual[ECE].mean())}, its rivals {error(means.min())} ({means.idxmin()}) to "
-        f"{error(means.max())} ({means.idxmax()}). {ours}Cross-entropy's mean confidence minus its "
-        f"accuracy is {number(100 * surplus, 1, True)} percentage points."
+        f"{above} of {plural(len(raw), 'rival loss', 'rival losses')}{held}; {tested}.** "
+        f"Cross-entropy has {error(usual[ECE].mean())}, its rivals {span(means, error)}; its mean "
+        f"confidence minus its accuracy is {number(100 * surplus, 1, True)} percentage points."
     )
 
 
 def after_scaling(gaps: pd.DataFrame) -> str:
     """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL."""
     better, worse = gaps.index[gaps.high < 0], gaps.index[gaps.low > 0]
+    lower, higher = (", ".join(methods) or "no method" for methods in (better, worse))
     return (
-        f"After vector scaling, {_named(better, 'no method')} a lower NLL than cross-entropy, and "
-        f"{_named(worse, 'none')} a higher one. For the other "
-        f"{len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} no difference "
-        "could be shown: the interval over seeds and images, each at 95 %, holds zero."
+        "After vector scaling, the intervals over seeds and images, each at 95 %, show a lower NLL "
+        f"than cross-entropy for {lower}, and a higher one for {higher}. For the other "
+        f"{len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} they hold zero."
     )
-
-
-def _named(methods, none: str) -> str:
-    """The methods with their verb, such as "MbLS has" or "A and B have"."""
-    *first, last = methods if len(methods) else [none]
-    return f"{', '.join(first)} and {last} have" if first else f"{last} has"

@@ -48,7 +48,7 @@ def finding(runs: Sequence[Run], resamples: int, where: str) -> str:
     verdict = "does not clearly raise" if low <= 0 <= high else "raises" if low > 0 else "lowers"
     said = (
         f"**{beside.on(where)}, Phase 2 {verdict} the test accuracy**: from {number(one)} to "
-        f"{number(two)}, a difference of {signed(gain, low, high, 3)}, 95 % interval over "
+        f"{number(two)}, a difference of {signed(gain, low, high)}, 95 % interval over "
         f"{plural(len(runs), 'run')} and the test images."
     )
     theirs = [number(NUMBERS[key].value) for key in PHASES.values()]
