@@ -21,19 +21,17 @@ from acrlls.backend import import_keras
 from acrlls.book.front import findings, front, in_short, renew, status_page
 from acrlls.book.sections import Section, states, stderr
 from acrlls.book.workers import Task, bring_all, fresh, jobs
-from acrlls.config import UserError, absolute_paths, hint
+from acrlls.config import UserError
 from acrlls.store import locked
 
 
 def setup(app) -> dict[str, Any]:
     """Sphinx's entry point.
 
-    Configuration: ``acrlls_notebooks``, the folder of the notebooks, relative to the book's;
-    ``acrlls_parameters``, papermill parameters by section name, ``all`` for every section that has
-    the parameter; ``acrlls_first``, names of sections to begin with, because they take longest.
+    Configuration: ``acrlls_notebooks``, the folder of the notebooks, relative to the book's, and
+    ``acrlls_first``, names of sections to begin with, because they take longest.
     """
     app.add_config_value("acrlls_notebooks", "../notebooks", "env")
-    app.add_config_value("acrlls_parameters", {}, "env")
     app.add_config_value("acrlls_first", [], "")
     # Before sphinx-external-toc (900) and whatever else reads the sources' folder.
     app.connect("config-inited", bring_sections, priority=100)
@@ -62,9 +60,8 @@ def bring_sections(app, config) -> None:
     book = Path(app.srcdir)
     listed = _listed(book / config.external_toc_path, (book / config.acrlls_notebooks).resolve())
     try:
-        given = _parameters(config.acrlls_parameters, listed)
         _wait_for_others(app, book / "_build" / "lock")
-        marks = dict(zip(listed, states(given.items()), strict=True))
+        marks = dict(zip(listed, states(listed), strict=True))
         at_once = jobs()
     except UserError as error:
         raise ConfigError(str(error)) from None
@@ -73,7 +70,7 @@ def bring_sections(app, config) -> None:
     _log().info("sections: %d to execute, %d unchanged", len(stale), len(listed) - len(stale))
     unfinished = Path(app.outdir).parent / "unfinished"
     tasks = [
-        Task(s, given[s], marks[s], unfinished / s.path.name, book / "sections")
+        Task(s, marks[s], unfinished / s.path.name, book / "sections")
         for s in sorted(stale, key=lambda section: section.name not in config.acrlls_first)
     ]
     if tasks:
@@ -85,7 +82,7 @@ def bring_sections(app, config) -> None:
     (book / "sections").mkdir(exist_ok=True)
     said = [front(notebook, book / "sections") for notebook in executed.values()]
     pages = {
-        "status": status_page(executed, given),
+        "status": status_page(executed),
         "findings": findings(executed),
         "front": "\n\n".join(filter(str.strip, said)),
     }
@@ -158,28 +155,3 @@ def _listed(toc: Path, notebooks: Path) -> list[Section]:
             missing = f"there is no notebook {notebooks / name}.ipynb"
             raise ConfigError(f"{toc.name} has the page sections/{name}, but {missing}")
     return [Section(notebooks / f"{name}.ipynb") for name in names]
-
-
-def _parameters(configured: Any, listed: list[Section]) -> dict[Section, dict[str, Any]]:
-    """Each section's parameters from ``acrlls_parameters``, common ones only where it has them;
-    what would reach no section is refused."""
-    from sphinx.errors import ConfigError
-
-    about, shape = "acrlls_parameters", "sections, each with `parameter: value` lines below it"
-    values = configured.values() if isinstance(configured, dict) else [configured]
-    if not all(isinstance(value, dict) for value in values):
-        raise ConfigError(f"{about} is {configured!r}; it must hold {shape}")
-    known = {section.name: section.parameters for section in listed}
-    known["all"] = set().union(*known.values())
-    for name, values in configured.items():
-        if name not in known:
-            raise ConfigError(f"{about}: there is no section {name!r}; {hint(name, known)}")
-        for wrong in values.keys() - known[name]:
-            who = "no section has the" if name == "all" else f"{name} has no"
-            raise ConfigError(f"{about}: {who} parameter {wrong!r}; {hint(wrong, known[name])}")
-    given, common = {}, configured.get("all", {})
-    for section in listed:
-        own = {k: v for k, v in common.items() if k in section.parameters}
-        # paths count from where the build was started; a kernel starts elsewhere
-        given[section] = absolute_paths({**own, **configured.get(section.name, {})})
-    return given

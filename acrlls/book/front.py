@@ -99,14 +99,13 @@ def _shown(notebook, tag: str):
             yield from ((cell, output.get("data", {})) for output in cell.get("outputs", []))
 
 
-def status_page(executed: dict, given: dict) -> str:
-    """Markdown of the page on the build: time and settings of each section, versions."""
+def status_page(executed: dict) -> str:
+    """Markdown of the page on the build: the time of each section, versions."""
     rows, total = [], 0.0
     for section, notebook in executed.items():
         note = notebook.metadata["acrlls"]
-        values = ", ".join(f"`{k}={v}`" for k, v in given[section].items()) or "as the profile says"
         link = f"[{section.title}]({section.name})"
-        rows.append(f"| {link} | {values} | {note.seconds:,.0f} s | {note.finished} |")
+        rows.append(f"| {link} | {note.seconds:,.0f} s | {note.finished} |")
         total += note.seconds
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
     # The last part alone: a folder's whole path says more than a published page should.
@@ -123,10 +122,10 @@ fails ends the build. The time of a section includes the training of the runs th
 to ask for, and waiting for runs that another section was training. Sections are executed several at
 once, so a build takes less than the sum of their times.
 
-| Section | Parameters | Time | Executed |
-|---|---|---|---|
+| Section | Time | Executed |
+|---|---|---|
 {}
-| All | | {:,.0f} s | |
+| All | {:,.0f} s | |
 
 ## Made with
 

@@ -124,28 +124,18 @@ def find(name: str, known: list[Section] | None = None, kind: str = "section") -
     those that are ``known`` (None: all sections). The :class:`UserError` where there is none calls
     them by their ``kind``.
     """
-    known = known or all_sections()
-    wanted = Path(name).stem if name.endswith((".ipynb", ".md")) else name
-    if kind == "section" and (other := _elsewhere(name, known[0].path.parent)):
-        raise UserError(f"{other} is no section; run a notebook of your own by papermill")
+    known, path = known or all_sections(), Path(name)
     for section in known:
         number = section.name.split("_")[0]
-        if wanted in (section.name, section.slug, number, str(int(number))):
+        wanted = section.name, section.slug, number, str(int(number))
+        # "notebooks/06_calibration.ipynb" may be said from anywhere, and a name alone
+        home = not path.exists() and str(path.parent) in (".", section.path.parent.name)
+        home = home or path.resolve().parent == section.path.parent.resolve()
+        if name in wanted or (path.suffix in (".ipynb", ".md") and home and path.stem in wanted):
             return section
     slugs = [section.slug for section in known]
     names = slugs + [section.name for section in known]
-    raise UserError(f"there is no {kind} {name!r}; {hint(wanted, names, slugs)}")
-
-
-def _elsewhere(name: str, notebooks: Path) -> str | None:
-    """The path that a name is, if it leads to another folder than that of the sections."""
-    path = Path(name)
-    if path.suffix not in (".ipynb", ".md"):
-        return None
-    here = path.exists() and path.resolve().parent == notebooks.resolve()
-    # "notebooks/06_calibration.ipynb" may be said from anywhere, and a name alone
-    told = not path.exists() and str(path.parent) in (".", notebooks.name)
-    return None if here or told else name
+    raise UserError(f"there is no {kind} {name!r}; {hint(name, names, slugs)}")
 
 
 def is_executed(path: Path) -> bool:
@@ -233,12 +223,12 @@ def _kernel_manager(log: Path):
     return ThisPython
 
 
-def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> list[str]:
-    """Digests of everything that each section with its parameters depends on.
+def states(sections: Iterable[Section], project: Path = PROJECT) -> list[str]:
+    """Digests of everything that each section depends on.
 
-    These are the notebook and its parameters, the settings of the profile in force, every file of
-    the package and of the recorded results, the images' sizes and times, the environment's choices
-    and the installed versions. A profile that does not exist or is wrong is a :class:`UserError`.
+    These are the notebook, the settings of the profile in force, every file of the package and of
+    the recorded results, the images' sizes and times, the environment's choices and the installed
+    versions. A profile that does not exist or is wrong is a :class:`UserError`.
     """
     parts = (project / part for part in ("acrlls", "results"))
     files = [path for folder in parts for path in files_below(folder) if path.is_file()]
@@ -255,16 +245,13 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
         about = [(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in stats]
         return [(str(path), *known) for path, known in zip(files, about, strict=True)]
 
-    def state(section, parameters):
-        default = ast.literal_eval(section.parameters.get("profile", "None"))
-        names = ("profile", "data", "backbone")
-        given = {name: parameters[name] for name in names if name in parameters}
-        config = configure(**{"profile": default, **given})
-        own = section.path, parameters, config.as_dict(), images(str(config.data))
-        weights = Path(config.backbone)
-        return digest(*own, shared, file_digest(weights) if weights.is_file() else "")
+    def state(section):
+        config = configure(ast.literal_eval(section.parameters.get("profile", "None")))
+        own, weights = images(str(config.data)), Path(config.backbone)
+        known = file_digest(weights) if weights.is_file() else ""
+        return digest(section.path, config.as_dict(), own, shared, known)
 
-    return [state(*one) for one in plan]
+    return [state(section) for section in sections]
 
 
 def stderr(notebook) -> list[tuple[int, str]]:

@@ -29,7 +29,6 @@ class Task:
     """A section to execute at ``aside`` and then to move into ``folder``, marked with ``state``."""
 
     section: Section
-    parameters: dict[str, Any]
     state: str
     aside: Path
     folder: Path
@@ -90,16 +89,14 @@ def _execute(task: Task, at_once: int):
     with tempfile.TemporaryDirectory(prefix="acrlls-cwd-") as nowhere:
         where = {"cwd": Path(nowhere), "progress": False}
         try:
-            notebook = execute(task.section, task.aside, task.parameters, **where)
+            notebook = execute(task.section, task.aside, **where)
         except SectionFailed as failure:
             return task, failure.report()
-    # Papermill's notes hold paths of this machine; its injected cell is no part of the text.
+    # Papermill's notes hold paths of this machine.
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata.tags.append("remove-cell")
     notebook.metadata["acrlls"] = {
         "state": task.state,
         "seconds": round(time.monotonic() - started, 1),

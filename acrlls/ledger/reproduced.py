@@ -109,14 +109,6 @@ def scale(facts, claim, name: str, phase: str):
 # --- Statements about one model ----------------------------------------------------------------
 
 
-def areas_above(facts, claim, bound: str):
-    """Is every AUC above the bound in the recorded Proposed?"""
-    low = dict(zip(CLASSES, np.quantile(areas(facts), TAILS[0], axis=0), strict=True))
-    count = how_many(facts.runs_of("Proposed"))
-    text = f"In 97.5 % of repetitions ours are above {listed(low, '.4f')} ({count})."
-    return min(low.values()) > facts.value(bound), text
-
-
 def mistaken(facts, claim, name: str, as_: str, at_least: float = 0, at_most: float = 1):
     """What share of the mistakes with one class takes it for this other, in ours?"""
     runs = facts.runs_of("Proposed")
@@ -174,6 +166,16 @@ def verdict_of(*shown) -> str:
     return V.DEPENDS if len(found) > 1 else next(iter(found.values()))
 
 
+def _in_both_mixes(facts: Facts, pairs: list, tell):
+    """What ``tell`` shows of each pair of models: signs, and half a sentence."""
+    shown, texts = [], []
+    for mix, title in compare.MIXES.items():
+        signs, told = zip(*(tell(facts, *pair, mix) for pair in pairs), strict=True)
+        shown.append(np.concatenate(signs))
+        texts.append(f"{title.capitalize()}, {'; '.join(told)}.")
+    return verdict_of(*shown), f"In our runs: {' '.join(texts)}"
+
+
 @cache
 def ece_gaps(facts: Facts, first: str, second: str, mix: str = "own") -> pd.DataFrame:
     """Class-wise ECE of ``first`` minus that of ``second`` in the recorded runs, in a class mix.
@@ -197,47 +199,35 @@ def ece_gaps(facts: Facts, first: str, second: str, mix: str = "own") -> pd.Data
     return pd.DataFrame(columns, index=[*CLASSES, "mean"])
 
 
-def tell_gaps(table: pd.DataFrame, first: str, second: str, count: str) -> str:
-    """Half a sentence of :func:`ece_gaps`; ``count`` says of how many runs."""
+def _tell_gaps(facts: Facts, first: str, second: str, mix: str):
+    table = ece_gaps(facts, first, second, mix)
     mean, each = table.loc["mean"], table.drop("mean")
     up, down = (", ".join(each.index[each.shown == sign]) or "no class" for sign in (1, -1))
-    several = mean.least < mean.greatest
-    ends = f"; single runs {mean.least:+.4f} to {mean.greatest:+.4f}" if several else ""
-    return (
+    return table.shown, (
         f"the mean class-wise ECE of {first} minus that of {second} is {mean.gap:+.4f} (p = "
-        f"{mean.p:.3f}{ends}; {count}), shown to be higher in {up} and lower in {down}"
+        f"{mean.p:.3f}; single runs {mean.least:+.4f} to {mean.greatest:+.4f}; "
+        f"{how_many(facts.runs_of(first, second))}), shown to be higher in {up} and lower in {down}"
     )
 
 
 def higher_ece(facts, claim, pairs: list):
     """Is in each pair the first model's ECE higher than the second's, in every class?"""
-    shown, texts = [], []
-    for mix, title in compare.MIXES.items():
-        tables = {tuple(pair): ece_gaps(facts, *pair, mix) for pair in pairs}
-        told = [tell_gaps(t, *pair, how_many(facts.runs_of(*pair))) for pair, t in tables.items()]
-        texts.append(f"{title.capitalize()}, {'; '.join(told)}.")
-        shown.append(pd.concat([table.shown for table in tables.values()]))
-    return verdict_of(*shown), f"In our runs: {' '.join(texts)}"
+    return _in_both_mixes(facts, pairs, _tell_gaps)
 
 
 @cache
-def after_step(facts: Facts, base: str, other: str, mix: str) -> tuple[int, str]:
+def _after_step(facts: Facts, base: str, other: str, mix: str):
     """``base`` after vector scaling, which contains LLS, against ``other`` as trained: whether its
-    NLL is shown to be lower (-1) or higher (+1), and a sentence."""
+    NLL is shown to be lower (-1) or higher (+1)."""
     sides = (NETWORK[other], ""), (NETWORK[base], recorded.STEP)
     published = recorded_setting(facts.recorded, AS_PUBLISHED)
     found = compare.compare(published, *sides, mix, facts.bins, facts.resamples)
-    return found.shows("NLL"), verdict.tell(found, *sides).replace("**", "").rstrip(".")
+    return [found.shows("NLL")], verdict.tell(found, *sides).replace("**", "").rstrip(".")
 
 
 def no_better(facts, claim, pairs: list):
     """Does a step after training leave every first model no better than the second as trained?"""
-    shown, texts = [], []
-    for mix, title in compare.MIXES.items():
-        signs, told = zip(*(after_step(facts, *pair, mix) for pair in pairs), strict=True)
-        shown.append(signs)
-        texts.append(f"{title.capitalize()}, {'; '.join(told)}.")
-    return verdict_of(*shown), f"In our runs: {' '.join(texts)}"
+    return _in_both_mixes(facts, pairs, _after_step)
 
 
 def better_than(facts, claim, of: str, setting: str):
@@ -251,5 +241,5 @@ def better_than(facts, claim, of: str, setting: str):
     )
 
 
-CHECKS = (setting, measure, measured_gain, scale, areas_above, mistaken, heat, elsewhere)
+CHECKS = (setting, measure, measured_gain, scale, mistaken, heat, elsewhere)
 CHECKS += (higher_ece, no_better, better_than)

@@ -145,9 +145,8 @@ def project(tmp_path, write_notebook):
 FILES = ("acrlls/method/layers.py", "results/paper/history.csv")
 
 
-def mark(project, parameters=None):
-    one = section(project / "notebooks/01_a.ipynb")
-    (found,) = sections.states([(one, parameters or {})], project)
+def mark(project):
+    (found,) = sections.states([section(project / "notebooks/01_a.ipynb")], project)
     return found
 
 
@@ -170,33 +169,27 @@ def test_images_are_part_of_the_state_in_linked_folders_too(project, monkeypatch
     assert mark(project) != before
 
 
-@pytest.mark.parametrize("by", ["environment", "parameter"])
-def test_a_profile_of_ones_own_and_what_it_starts_from_are_part_of_the_state(
-    project, monkeypatch, by
-):
+def test_a_profile_of_ones_own_and_what_it_starts_from_are_part_of_the_state(project, monkeypatch):
     base, mine = project / "base.yml", project / "mine.yml"
     base.write_text("profile: quick\nphase1_epochs: 2")
     mine.write_text(f"profile: {base}\nbins: 9")
-    parameters = {"profile": str(mine)} if by == "parameter" else {}
-    if by == "environment":
-        monkeypatch.setenv("ACRLLS_PROFILE", str(mine))
-    seen = {mark(project, parameters)}
+    monkeypatch.setenv("ACRLLS_PROFILE", str(mine))
+    seen = {mark(project)}
     mine.write_text(f"profile: {base}\nbins: 10")
-    seen.add(mark(project, parameters))
+    seen.add(mark(project))
     base.write_text("profile: quick\nphase1_epochs: 9")
-    seen.add(mark(project, parameters))
+    seen.add(mark(project))
     assert len(seen) == 3
 
 
-def test_weights_of_ones_own_are_part_of_the_state(project):
-    weights = project / "weights.h5"
+def test_weights_of_ones_own_are_part_of_the_state(project, monkeypatch):
+    weights, seen = project / "weights.h5", set()
     (project / "mine.yml").write_text(f"profile: quick\nbackbone: {weights}\n")
-    for parameters in ({"profile": str(project / "mine.yml")}, {"backbone": str(weights)}):
-        seen = set()
-        for text in ("one", "two"):
-            weights.write_text(text)
-            seen.add(mark(project, parameters))
-        assert len(seen) == 2
+    monkeypatch.setenv("ACRLLS_PROFILE", str(project / "mine.yml"))
+    for text in ("one", "two"):
+        weights.write_text(text)
+        seen.add(mark(project))
+    assert len(seen) == 2
 
 
 def test_an_image_in_anothers_place_is_seen_whatever_its_size_and_time(project, monkeypatch):
@@ -223,10 +216,10 @@ def test_caches_of_python_are_no_part_of_the_state(project):
     assert mark(project) == before
 
 
-def test_notebook_and_parameters_are_part_of_the_state(project, write_notebook):
-    seen = {mark(project), mark(project, {"bins": 20})}
+def test_the_notebook_is_part_of_the_state(project, write_notebook):
+    before = mark(project)
     write_notebook(project / "notebooks/01_a.ipynb", PARAMETERS, "1 + 1")
-    assert len(seen | {mark(project)}) == 3
+    assert mark(project) != before
 
 
 # Whole builds of a small book with the project's own configuration
@@ -242,7 +235,6 @@ def built(tmp_path_factory):
     (root / "book").mkdir()
     shutil.copytree(PROJECT / "book" / "_static", root / "book" / "_static")
     config = yaml.safe_load((PROJECT / "_config.yml").read_text())
-    config["sphinx"]["config"]["acrlls_parameters"] = {"all": {"bins": 12}}
     (root / "book" / "_config.yml").write_text(yaml.safe_dump(config))
     pages = ["sections/02_b", "sections/01_a", "sections/status"]
     toc = {"format": "jb-book", "root": "index", "chapters": [{"file": page} for page in pages]}
@@ -299,11 +291,7 @@ def test_sections_are_executed_in_the_order_of_the_contents_and_reach_the_pages(
     assert "2 to execute, 0 unchanged" in text
     assert text.index("section 02_b: ") < text.index("section 01_a: ") < text.index(" s, 1 at once")
     page = (root / "book/_build/html/sections/01_a.html").read_text()
-    assert "bins are 12" in page
-    assert (
-        "Parameters</span>" not in page and "injected" not in page
-    )  # papermill's cell is there, unseen
-    assert "injected-parameters" in (root / "book/sections/01_a.ipynb").read_text()
+    assert "bins are None" in page
     assert str(root) not in (root / "book/sections/01_a.ipynb").read_text()
     status = (root / "book/_build/html/sections/status.html").read_text()
     assert "First" in status and "Second" in status
@@ -406,10 +394,10 @@ def test_of_two_builds_at_once_the_second_waits_and_executes_nothing_again(copy)
 def test_what_a_worker_of_a_killed_build_executes_is_waited_for_and_taken(tmp_path, monkeypatch):
     section = write_cells(tmp_path)("01_a", "# First")
     aside, folder = tmp_path / "unfinished" / section.name, tmp_path / "sections"
-    tasks = [workers.Task(sections.Section(section), {}, s, aside, folder) for s in "abb"]
+    tasks = [workers.Task(sections.Section(section), s, aside, folder) for s in "abb"]
     began, calls = threading.Event(), []
 
-    def execute(section, aside, parameters, **where):
+    def execute(section, aside, **where):
         calls.append(began.set())
         time.sleep(0.2)
         return nbformat.read(section.path, as_version=4)
@@ -464,33 +452,6 @@ def test_a_message_on_standard_error_is_a_warning_of_every_build(copy):
             and "mind this" in outcome.text
         )
     assert "mind this" in (copy / "book/_build/html/sections/02_b.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"01_b": {"bins": 3}}, "there is no section '01_b'; did you mean '01_a'"),
-        ({"all": {"binz": 3}}, "no section has the parameter 'binz'; did you mean 'bins'"),
-        ({"01_a": {"binz": 3}}, "01_a has no parameter 'binz'; did you mean 'bins'"),
-        ({"01_a": None}, "it must hold sections, each with"),
-        (["bins"], "it must hold sections, each with"),
-    ],
-)
-def test_parameters_that_would_reach_no_section_are_refused(tmp_path, write_notebook, given, said):
-    one = section(write_notebook(tmp_path / "01_a.ipynb", PARAMETERS))
-    found = extension._parameters({"all": {"bins": 3}, "01_a": {"bins": 4}}, [one])
-    assert found == {one: {"bins": 4}}
-    with pytest.raises(ConfigError, match=said):
-        extension._parameters(given, [one])
-
-
-def test_relative_paths_among_the_parameters_count_from_where_the_build_starts(
-    tmp_path, write_notebook, monkeypatch
-):
-    one = section(write_notebook(tmp_path / "01_a.ipynb", ('profile = "quick"', ["parameters"])))
-    monkeypatch.chdir(tmp_path)
-    found = extension._parameters({"01_a": {"profile": "short.yml"}}, [one])
-    assert found == {one: {"profile": str(tmp_path / "short.yml")}}
 
 
 def test_a_page_without_its_notebook_is_named(tmp_path):

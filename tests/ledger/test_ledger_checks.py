@@ -261,14 +261,15 @@ def gaps(shown):
         ((-1, -1, -1, -1), "differs"),
     ],
 )
-def test_the_sentence_on_two_models_names_the_classes_of_its_table(shown, verdict):
+def test_the_sentence_on_two_models_names_the_classes_of_its_table(shown, verdict, monkeypatch):
     table = gaps(shown)
-    told = _reproduced.tell_gaps(table, "A", "B", "one seed")
+    monkeypatch.setattr(_reproduced, "ece_gaps", lambda *_: table)
+    signs, told = _reproduced._tell_gaps(Facts(), "Baseline", "Proposed", "own")
     up, down = told.split("higher in ")[1].split(" and lower in ")
     for text, sign in ((up, 1), (down, -1)):
         named = [] if text == "no class" else text.split(", ")
         assert named == [c for c, s in zip(paper.CLASSES, shown, strict=True) if s == sign]
-    assert _reproduced.verdict_of(table.shown.drop("mean")) == verdict
+    assert _reproduced.verdict_of(signs.drop("mean")) == verdict
     assert f"{table.gap['mean']:+.4f}" in told
 
 
