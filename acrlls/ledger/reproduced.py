@@ -9,8 +9,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from acrlls.calibration import calibration_difference, confusion, holm
-from acrlls.config import configure
+from acrlls.calibration import calibration_difference, holm
 from acrlls.ledger import verdicts as V
 from acrlls.ledger.facts import (
     NETWORK,
@@ -28,18 +27,6 @@ from acrlls.tables.recorded import AS_PUBLISHED
 from acrlls.tables.seeds import spread
 
 TAILS = (0.025, 0.975)
-
-
-def setting(facts, claim, name: str, index: str = ""):
-    """A choice of the authors: is it what the profile `paper` of this book does?"""
-    ours = getattr(configure("paper"), name)
-    if index:
-        values = ours.split("..") if name == "input_range" else ours
-        ours = float(values[int(index) - 1])
-    if facts.number(claim.key).agrees(ours):
-        text = "It is a choice and no result; the profile `paper` of this book makes the same."
-        return V.UNCHECKABLE, text
-    return V.DIFFERS, f"It is a choice; the profile `paper` of this book has {ours:g}."
 
 
 # --- Numbers -----------------------------------------------------------------------------------
@@ -107,18 +94,6 @@ def scale(facts, claim, name: str, phase: str):
 
 
 # --- Statements about one model ----------------------------------------------------------------
-
-
-def mistaken(facts, claim, name: str, as_: str, at_least: float = 0, at_most: float = 1):
-    """What share of the mistakes with one class takes it for this other, in ours?"""
-    runs = facts.runs_of("Proposed")
-    tests = [run.predictions("test") for (run,) in runs]
-    calls = sum(confusion(test.probabilities, test.labels) for test in tests)
-    calls = pd.DataFrame(calls, CLASSES, CLASSES).loc[name].drop(name)
-    return at_least <= calls[as_] / calls.sum() <= at_most, (
-        f"Ours takes {calls[as_]} of {calls.sum()} mistaken images of {name} for {as_} "
-        f"({how_many(runs)})."
-    )
 
 
 def _outside(facts: Facts):
@@ -241,5 +216,5 @@ def better_than(facts, claim, of: str, setting: str):
     )
 
 
-CHECKS = (setting, measure, measured_gain, scale, mistaken, heat, elsewhere)
+CHECKS = (measure, measured_gain, scale, heat, elsewhere)
 CHECKS += (higher_ece, no_better, better_than)
