@@ -32,10 +32,9 @@ MIXES = {"own": "in the images' own mix", "paper": "in the paper's mix"}
 
 @dataclass(frozen=True)
 class Difference:
-    """``second`` minus ``first`` over ``pairs`` of runs, which have so many ``seeds``, and test
-    images. ``table``: a row a measure; columns difference, low, high (95 %), for the ECE alone p,
-    over images alone, of which so many drawings cannot reach less than ``least``. ``beyond`` says
-    whether the ECE differs by more than :func:`reach_of_seeds`."""
+    """``second`` minus ``first`` over ``pairs`` of runs with so many ``seeds``, and test images.
+    ``table``: a row a measure; columns difference, low, high (95 %), for the ECE alone p, over
+    images, at least ``least``. ``beyond``: the ECE differs by more than :func:`reach_of_seeds`."""
 
     table: pd.DataFrame
     seeds: int
@@ -191,11 +190,11 @@ def difference_table(found: dict) -> pd.DataFrame:
     """
     rows = {}
     for key, difference in found.items():
-        ends, ece = difference.table[["difference", "low", "high"]], difference.table.loc[ECE]
-        rows[key] = {m: signed(*ends.loc[m]) for m in MEASURES[:2]}
-        p, *mixed = difference.p_value.removeprefix("p ").removeprefix("= ").split("; ")
-        rows[key]["ECE (p)"] = f"{error(ece.difference, True)} ({p})" + " ±" * len(mixed)
-        rows[key]["runs"] = str(difference.pairs)
+        table, p = difference.table, difference.p_value.removeprefix("p ").removeprefix("= ")
+        p, *mixed = p.split("; ")
+        ece = f"{error(table.difference[ECE], True)} ({p})" + " ±" * len(mixed)
+        ends = {m: signed(*table.loc[m, ["difference", "low", "high"]]) for m in MEASURES[:2]}
+        rows[key] = ends | {"ECE (p)": ece, "runs": str(difference.pairs)}
     return pd.DataFrame(rows).T
 
 

@@ -4,6 +4,7 @@ published one, for which each image is weighted by the published share of its cl
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -110,6 +111,7 @@ def _title(config: Config) -> str:
     return ", ".join(name for name, changed in changes.items() if changed) or AS_PUBLISHED
 
 
+@cache
 def probabilities(run: Run, step: str = "", mix: str = "own") -> np.ndarray:
     """Test probabilities ``(n, classes)`` of a run, as trained or after a step: a name in
     ``calibration.METHODS``, fitted on validation images weighted to a mix."""

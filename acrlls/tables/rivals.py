@@ -6,17 +6,15 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from scipy.stats import permutation_test
 from sklearn.metrics import roc_auc_score
 
 from acrlls import calibration
-from acrlls.calibration import holm
 from acrlls.config import UserError
 from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
-from acrlls.tables.compare import ECE, interval, measures, weighted_mean
-from acrlls.tables.recorded import STEP, probabilities
-from acrlls.tables.words import error, number, plural, signed, span
+from acrlls.tables.compare import ECE, Difference, compare, measures
+from acrlls.tables.recorded import STEP, Setting, probabilities
+from acrlls.tables.words import error, number, plural, span
 
 STEPS = ("", "temperature", STEP)
 LOSSES = {
@@ -103,99 +101,54 @@ def seeds_of(table: pd.DataFrame, weighted: bool) -> str:
     return " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) + " seeds a method"
 
 
-def paired(table: pd.DataFrame, weighted: bool, step: str, measure: str) -> pd.DataFrame:
-    """Each method minus cross-entropy over the seeds that both have, a row a method: seeds, mean
-    difference, p of the exact two-sided test in which each seed's difference may change its sign,
-    and Holm's p over the methods."""
-    of = table[(table.weighted == weighted) & (table.step == step)]
-    wide = of.pivot(index="seed", columns="method", values=measure).reindex(columns=METHODS)
-    gaps, rows = wide.drop(columns=USUAL).sub(wide[USUAL], axis=0), {}
-    for method, gap in gaps.items():
-        if len(gap := gap.dropna().to_numpy()):
-            rows[method] = {"seeds": len(gap), "difference": gap.mean(), "p": _sign_flip(gap)}
-    found = pd.DataFrame(rows, index=["seeds", "difference", "p"]).T
-    return found.assign(**{"p (Holm)": holm(found.p)})
-
-
-def _sign_flip(gap: np.ndarray) -> float:
-    """Exact p-value of differences ``(seeds,)`` of which each might have had the other sign."""
-    if len(gap) < 2:
-        return 1.0  # either sign of one difference is as large
-    return permutation_test((gap,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
-
-
-def gaps_in_nll(runs: Iterable[Run], weighted: bool, resamples: int = 1000) -> pd.DataFrame:
-    """NLL after vector scaling of each method minus that of cross-entropy, with a 95 % interval
-    over seeds and images of :func:`acrlls.tables.compare.interval`; a row a method."""
-    losses, rows = {}, {}
-    for run in (r for r in runs if r.config.class_weights == weighted):
-        y = run.predictions("test").labels
-        nll = -np.log(probabilities(run, STEP)[np.arange(len(y)), y].clip(1e-15))
-        losses.setdefault(_method(run), {})[run.config.seed] = nll
-    usual = losses.pop(USUAL, {})
-    for method in [m for m in METHODS if losses.get(m, {}).keys() & usual]:
-        both = sorted(losses[method].keys() & usual)
-        gaps = np.array([losses[method][s] - usual[s] for s in both])[:, :, None]
-        rows[method] = np.ravel(
-            interval(lambda g, _, w: weighted_mean(g, w), gaps, y, np.ones(len(y)), both, resamples)
-        )
-    return pd.DataFrame(rows, index=["difference", "low", "high"]).T
-
-
-def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.DataFrame:
-    """:func:`paired` as text, with Holm's p where the seeds are enough for one to be small, and the
-    interval of :func:`gaps_in_nll`; a column a measure and step."""
-    columns = {}
-    for measure, step in product(("NLL", ECE), ("", STEP)):
-        rows = paired(table, weighted, step, measure)
-        text = rows.difference.map(lambda gap: number(round(gap, 3) + 0.0, 3, True))
-        if _testable(rows):
-            text += rows["p (Holm)"].map(" ({:.2f})".format)
-        if (measure, step) == ("NLL", STEP):
-            said = {method: signed(*row) for method, row in gaps.iterrows()}
-            text = pd.Series(said, dtype=object)
-        columns["ECE" if measure == ECE else measure, "scaled" if step else "as trained"] = text
-    return pd.DataFrame(columns)
-
-
-def _testable(rows: pd.DataFrame) -> bool:
-    """Whether the seeds of :func:`paired` can give a Holm-corrected p below 0.05 at all."""
-    return bool(len(rows)) and len(rows) * 2 / 2 ** rows.seeds.min() < 0.05
+def against(
+    runs: Iterable[Run], weighted: bool, step: str, bins: int = 15, resamples: int = 200
+) -> dict[str, Difference]:
+    """Each method minus cross-entropy over the seeds that both have, as trained or after a step, of
+    the runs with or without class weights."""
+    found = {}
+    for run in runs:
+        if run.config.class_weights == weighted:
+            found.setdefault(_method(run), {})[str(run.config.seed)] = run
+    setting, usual = Setting("rivals", found), (USUAL, step)
+    methods = [m for m in METHODS if m != USUAL and setting.common(usual, (m, step))]
+    how = {"bins": bins, "resamples": resamples}
+    return {method: compare(setting, usual, (method, step), **how) for method in methods}
 
 
 def answer(
-    table: pd.DataFrame, weighted: bool = True, where: str = "In runs of Phase 1 only"
+    table: pd.DataFrame,
+    raw: dict[str, Difference],
+    weighted: bool = True,
+    where: str = "In runs of Phase 1 only",
 ) -> str:
-    """Whether the raw ECE of most rival losses is above that of cross-entropy, as was predicted,
-    and how many differences from it are shown."""
-    every = paired(table, weighted, "", ECE)
-    raw = every.drop(OURS, errors="ignore")
-    if raw.empty:
+    """Whether the ECE of most rival losses, as trained, is above that of cross-entropy, as was
+    predicted, and how many differences are shown; from :func:`scores` and :func:`against`."""
+    gaps = pd.Series({m: d.table.difference[ECE] for m, d in raw.items() if m != OURS})
+    if gaps.empty:
         return NONE
     usual = table[(table.method == USUAL) & (table.weighted == weighted) & (table.step == "")]
-    above, surplus = (raw.difference > 0).sum(), usual[SURPLUS].mean()
-    held = ", as predicted" if above > len(raw) / 2 else ", against the prediction"
+    above, surplus = (gaps > 0).sum(), usual[SURPLUS].mean()
+    held = ", as predicted" if above > len(gaps) / 2 else ", against the prediction"
     held *= bool(surplus <= 0)  # it was made for a network that is not overconfident
-    few = plural(int(raw.seeds.min()), "seed")
-    tested = f"with {few} no loss can reach a Holm-corrected p < 0.05"
-    if _testable(every):
-        shown = (raw["p (Holm)"] < 0.05).sum()
-        tested = f"Holm's p lies below 0.05 for {shown or 'none'} of the differences"
-    means = raw.difference + usual[ECE].mean()
+    shown = sum(raw[method].shows(ECE) == 1 for method in gaps.index) or "none"
     return (
-        f"**{where}, the mean ECE lies above that of cross-entropy for "
-        f"{above} of {plural(len(raw), 'rival loss', 'rival losses')}{held}; {tested}.** "
-        f"Cross-entropy has {error(usual[ECE].mean())}, its rivals {span(means, error)}; its mean "
-        f"confidence minus its accuracy is {number(100 * surplus, 1, True)} percentage points."
+        f"**{where}, the mean ECE lies above that of cross-entropy for {above} of "
+        f"{plural(len(gaps), 'rival loss', 'rival losses')}{held}; the difference is shown for "
+        f"{shown}.** Cross-entropy has {error(usual[ECE].mean())}, its rivals "
+        f"{span(gaps + usual[ECE].mean(), error)}; its mean confidence minus its accuracy is "
+        f"{number(100 * surplus, 1, True)} percentage points (each difference tested at 5 %, over "
+        f"{plural(min(d.seeds for d in raw.values()), 'seed')} or more)."
     )
 
 
-def after_scaling(gaps: pd.DataFrame) -> str:
-    """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL."""
-    better, worse = gaps.index[gaps.high < 0], gaps.index[gaps.low > 0]
-    lower, higher = (", ".join(methods) or "no method" for methods in (better, worse))
+def after_scaling(scaled: dict[str, Difference]) -> str:
+    """Which methods :func:`against` shows to have a lower or a higher NLL after vector scaling."""
+    lower, higher = (
+        ", ".join(m for m, d in scaled.items() if d.shows("NLL") == sign) or "no method"
+        for sign in (-1, 1)
+    )
     return (
         "After vector scaling, the intervals over seeds and images, each at 95 %, show a lower NLL "
-        f"than cross-entropy for {lower}, and a higher one for {higher}. For the other "
-        f"{len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} they hold zero."
+        f"than cross-entropy for {lower}, and a higher one for {higher}."
     )

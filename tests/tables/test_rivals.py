@@ -1,9 +1,9 @@
 """The page of rivals: AUGRC, paired differences over seeds, and each branch of its sentence."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import labels_of
 from scipy.special import softmax
@@ -36,39 +36,51 @@ def test_augrc_is_the_mean_over_coverages_of_the_share_accepted_and_wrong():
 
 
 def fake(loss, seed, factor, variant="baseline"):
-    """A run whose logits are those of calibrated ones times a factor."""
-    rng = np.random.default_rng(seed)
+    """A run whose logits are calibrated ones, but for a seed's noise, times a factor."""
+    rng = np.random.default_rng(0)
     z = 3 * rng.normal(size=(600, 4))
     y, names = labels_of(softmax(z, axis=1), rng), np.arange(600).astype(str)
+    z = z + 0.1 * np.random.default_rng(seed).normal(size=z.shape)
 
     def predictions(part):
         return Predictions(names, y, factor * z, tuple("ABCD"), part)
 
-    config = SimpleNamespace(loss=loss, seed=seed, variant=variant, class_weights=False)
-    return SimpleNamespace(config=config, predictions=predictions, class_names=tuple("ABCD"))
+    run = type(
+        "Run", (), {"class_names": tuple("ABCD"), "predictions": staticmethod(predictions)}
+    )()
+    run.config = SimpleNamespace(loss=loss, seed=seed, variant=variant, class_weights=False)
+    return run
 
 
 @pytest.fixture(scope="module")
-def table():
+def runs():
     made = [("cross_entropy", 1.0), ("focal", 0.4), ("mbls", 1.0001)]
-    return rivals.scores([fake(loss, s, f) for loss, f in made for s in range(7)])
+    return [fake(loss, s, f) for loss, f in made for s in range(7)]
 
 
-def test_a_loss_that_only_changes_the_temperature_is_cross_entropy_after_temperature(table):
-    raw = rivals.paired(table, False, "", ECE).loc["Focal loss"]
-    after = rivals.paired(table, False, "temperature", ECE).loc["Focal loss"]
-    assert raw.difference > 0.05 and abs(after.difference) < 1e-3
-    assert raw.p == pytest.approx(2 / 2**7) and raw["p (Holm)"] == pytest.approx(4 / 2**7)
-    shown = rivals.differences(table, pd.DataFrame(), False)
-    assert shown.loc["Focal loss", ("ECE", "as trained")] == f"+{raw.difference:.3f} (0.03)"
+@pytest.fixture(scope="module")
+def table(runs):
+    return rivals.scores(runs)
+
+
+def against(runs, step=""):
+    return rivals.against(runs, False, step, resamples=50)
+
+
+def test_a_loss_that_only_changes_the_temperature_is_cross_entropy_after_temperature(runs, table):
+    raw, after = (against(runs, step)["Focal loss"] for step in ("", "temperature"))
+    assert raw.table.difference[ECE] > 0.05 and abs(after.table.difference[ECE]) < 1e-3
+    assert raw.shows(ECE) == 1 and after.shows(ECE) == 0 and raw.seeds == 7
     surplus = table[table.step == ""].groupby("method")[rivals.SURPLUS].mean()
     assert surplus["Focal loss"] < -0.05 < surplus[rivals.USUAL]
 
 
-def test_pairs_are_of_equal_seed_and_one_pair_shows_nothing():
+def test_pairs_are_of_equal_seed():
     runs = [fake("cross_entropy", s, 1.0) for s in (0, 1)] + [fake("focal", s, 0.4) for s in (1, 2)]
-    row = rivals.paired(rivals.scores(runs), False, "", ECE).loc["Focal loss"]
-    assert row.seeds == 1 and row.p == 1
+    runs += [fake("mixup", 9, 1.0)]  # has no partner of its seed
+    found = against(runs)
+    assert list(found) == ["Focal loss"] and found["Focal loss"].seeds == 1
+    assert rivals.against(runs, True, "") == {}
 
 
 def test_the_summary_holds_mean_and_spread_over_the_seeds(table):
@@ -80,51 +92,36 @@ def test_the_summary_holds_mean_and_spread_over_the_seeds(table):
     assert rivals.summary(table, True).empty
 
 
-def test_the_sentence_tells_whether_the_prediction_holds(table):
-    focal = table[table.method != "MbLS"]
-    text = rivals.answer(focal, False)
-    assert "for 1 of 1 rival loss, as predicted; Holm's p lies below 0.05 for 1 of the" in text
-    swapped = focal.replace({"method": {"Focal loss": rivals.USUAL, rivals.USUAL: "Focal loss"}})
-    text = rivals.answer(swapped, False)
-    assert (
-        "for 0 of 1 rival loss, against the prediction; Holm's p lies below 0.05 for 1 of" in text
-    )
-    assert "accuracy is −" in text
-    overconfident = swapped.assign(**{rivals.SURPLUS: 0.01})
-    assert "for 0 of 1 rival loss; Holm's" in rivals.answer(overconfident, False)
-    few = focal[focal.seed < 3]
-    said = "as predicted; with 3 seeds no loss can reach a Holm-corrected p < 0.05.**"
-    assert said in rivals.answer(few, False)
-    # seven seeds can show one comparison (2 / 2^7 = 0.016), not four of them
-    others = [focal.replace({"method": {"Focal loss": m}}) for m in rivals.METHODS[-4:-1]]
-    rest = [one[one.method != rivals.USUAL] for one in others]
-    assert "with 7 seeds no loss can reach" in rivals.answer(pd.concat([focal, *rest]), False)
-    gaps = pd.DataFrame({"difference": [0.2], "low": [0.1], "high": [0.3]}, index=["Focal loss"])
-    shown = rivals.differences(few, gaps, False).loc["Focal loss"]
-    assert "(" not in shown["ECE", "as trained"]  # no p that could not have been small
-    assert shown["NLL", "scaled"] == "+0.200 (+0.100 to +0.300)"
+def test_the_sentence_tells_whether_the_prediction_holds(runs, table):
+    focal = {"Focal loss": against(runs)["Focal loss"]}
+    text = rivals.answer(table, focal, False)
+    assert "for 1 of 1 rival loss, as predicted; the difference is shown for 1.**" in text
+    assert "over 7 seeds or more" in text
+    rows = focal["Focal loss"].table
+    lower = replace(focal["Focal loss"], table=rows.assign(difference=-rows.difference))
+    text = rivals.answer(table, {"Focal loss": lower}, False)
+    assert "for 0 of 1 rival loss, against the prediction; the difference is shown for none" in text
+    overconfident = table.assign(**{rivals.SURPLUS: 0.01})
+    said = "for 0 of 1 rival loss; the difference"
+    assert said in rivals.answer(overconfident, {"Focal loss": lower}, False)
 
 
-def test_intervals_over_seeds_and_images_of_the_nll_after_vector_scaling():
-    made = [("cross_entropy", 1.0), ("focal", 0.4), ("mbls", 1.0)]
-    runs = [fake(loss, s, f) for loss, f in made for s in range(3)]
-    runs += [fake("mixup", 9, 1.0)]  # has no partner of its seed
-    gaps = rivals.gaps_in_nll(runs, False, 50)
-    assert list(gaps.index) == ["Focal loss", "MbLS"] and rivals.gaps_in_nll(runs, True).empty
-    assert gaps.abs().max(axis=None) < 1e-3  # scaling undoes a factor
-    table = pd.DataFrame({"low": [-2, -1, 1], "high": [-1, 1, 2]}, index=["A", "B", "C"])
-    text = rivals.after_scaling(table)
-    assert "for A, and a higher one for C. For the other 1 of 3 methods" in text
-    text = rivals.after_scaling(pd.DataFrame({"low": [-2, -2], "high": -1}, index=["A", "B"]))
-    assert "a lower NLL than cross-entropy for A, B, and a higher one for no method" in text
+def test_intervals_after_vector_scaling_name_the_methods(runs):
+    scaled = against(runs, "vector")
+    assert abs(scaled["Focal loss"].table.difference["NLL"]) < 1e-3  # scaling undoes a factor
+    focal = scaled["Focal loss"]
+    ends = {"A": (-2, -1), "B": (-1, 1), "C": (1, 2)}
+    found = {
+        m: replace(focal, table=focal.table.assign(low=a, high=b)) for m, (a, b) in ends.items()
+    }
+    assert "for A, and a higher one for C." in rivals.after_scaling(found)
+    assert "for no method, and a higher" in rivals.after_scaling({"B": found["B"]})
 
 
 def test_without_records_the_page_says_how_to_make_them():
     nothing = rivals.scores(rivals.recorded("nothing"))
-    gaps = rivals.gaps_in_nll([], True)
-    assert rivals.answer(nothing) == rivals.NONE and "results/rivals.sh" in rivals.NONE
-    assert rivals.summary(nothing, True).empty and rivals.differences(nothing, gaps, True).empty
-    assert isinstance(rivals.paired(nothing, True, "", ECE), pd.DataFrame)
+    assert rivals.answer(nothing, {}) == rivals.NONE and "results/rivals.sh" in rivals.NONE
+    assert rivals.summary(nothing, True).empty
 
 
 def test_a_caption_tells_the_seeds(table):
@@ -144,5 +141,3 @@ def test_runs_through_both_phases_are_those_of_the_methods_compared():
         (variant, seed) for variant in ("baseline", "proposed") for seed in range(3)
     }
     assert all(r.config.phase2_epochs for r in runs) and not rivals.recorded("laptop-seed")
-    said = rivals.answer(rivals.scores(runs).replace("Proposed", "MbLS"), where="After both phases")
-    assert said.startswith("**After both phases, the mean ECE lies above")
