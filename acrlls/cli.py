@@ -192,7 +192,7 @@ def bench(options) -> None:
         raise UserError("the benchmark needs a checkout of the project")
     runpy.run_path(str(script))["bench"](config, options.images, folder)
     hours = speed.hours(*speed.load(folder))
-    print(speed.shown(hours).to_string(), speed.finding(hours, config.batchnorm), sep="\n")
+    print(speed.shown(hours).to_string(), speed.finding(hours), sep="\n")
 
 
 def doctor(options) -> int:

@@ -46,8 +46,7 @@ def setup(app) -> None:
     files = sorted(file for folder in static for file in folder.glob("*") if file.is_file())
     app.add_config_value("acrlls_scripts", digest([(f.name, digest(f)) for f in files]), "html")
     app.add_config_value("acrlls_opened_at", _opened_at(), "html")
-    app.connect("config-inited", _addresses)
-    app.connect("builder-inited", _add_folder)
+    app.connect("config-inited", _configure)
     app.connect("doctree-resolved", _keep_percents)
     app.connect("html-page-context", _complete)
     app.connect("build-finished", _mend_all)
@@ -82,14 +81,11 @@ def _opened_at() -> list[str]:
     return named if os.environ.get("GITHUB_REF_TYPE") == "tag" else []
 
 
-def _addresses(app, config) -> None:
+def _configure(app, config) -> None:
     """A page's address and its social card are told where the book is published, and only there."""
     config.html_baseurl = config.ogp_site_url = os.environ.get("ACRLLS_SITE", "")
-
-
-def _add_folder(app) -> None:
     if SCRIPTS.is_dir():
-        app.config.html_static_path.append(str(SCRIPTS))
+        config.html_static_path.append(str(SCRIPTS))
 
 
 def _keep_percents(app, doctree, docname) -> None:

@@ -1,13 +1,13 @@
 """One look for every figure of the book: colour-blind safe, legible at 700 px."""
 
 import contextlib
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import rc_params_from_file
 from matplotlib.colors import LinearSegmentedColormap
 
-# By position of the class: Okabe and Ito's, apart for every common kind of colour vision.
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#B8528F", "#E69F00", "#56B4E9", "#7A6A00", "#555555")
 INK, MUTED, FAINT, BAND = "#222222", "#6B6B6B", "#E3E3E3", "#D5D5D5"
 ACCENT = "#1B4F8A"
 WRONG = "#B2182B"
@@ -18,38 +18,17 @@ DASHES = (0, (4, 2))
 WIDTH = 7.0  # inches: 700 px at 100 dpi
 MOST = 12  # classes that a figure has room for
 
-STYLE = {
-    "axes.edgecolor": "#8A8A8A",
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.prop_cycle": plt.cycler(color=COLOURS),
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 150,
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9,
-    "image.cmap": "gray",
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "xtick.labelsize": 8.5,
-    "ytick.color": MUTED,
-    "ytick.labelsize": 8.5,
-}
+# What figures take on under :func:`style`.
+LOOK = rc_params_from_file(Path(__file__).with_name("book.mplstyle"), use_default_template=False)
+COLOURS = LOOK["axes.prop_cycle"].by_key()["color"]  # of the classes, by position
 
 
 @contextlib.contextmanager
 def style():
     """Under this, as a context or decorator, figures take the look of the book."""
     # Not rc_context: it would undo what a notebook's backend sets at its first figure.
-    before = {name: plt.rcParams[name] for name in STYLE}
-    plt.rcParams.update(STYLE)
+    before = {name: plt.rcParams[name] for name in LOOK}
+    plt.rcParams.update(LOOK)
     try:
         yield
     finally:

@@ -2,9 +2,8 @@
 
 Would perfect calibration show an ECE as large, or as small, and would two perfectly calibrated
 models differ by as much on the same images (:func:`simulate`)?  Would two equally good models
-(:func:`mcnemar_curve`)?  Published summaries leave the scores of a class open, so the first
-two are asked of several *shapes*: arrays of :data:`POOL` scores in ascending order, each as likely
-as the next, and perfectly calibrated by the way in which labels are drawn.
+(:func:`mcnemar_curve`)?  The first two are asked of several *shapes*: arrays of :data:`POOL` scores
+of a class in ascending order, each as likely as the next.
 """
 
 from collections.abc import Mapping
@@ -31,7 +30,7 @@ ALIKE = 4  # models that are simulated on the same images; every two of them are
 def beta_shape(prevalence: float, brier: float) -> np.ndarray:
     """Beta-distributed scores with mean ``prevalence`` and E[p(1 - p)] = ``brier``, which is what
     calibration makes the Brier score."""
-    strength = brier / (_most(prevalence, brier) - brier)
+    strength = brier / (prevalence * (1 - prevalence) - brier)
     return beta.ppf(_middles(POOL), prevalence * strength, (1 - prevalence) * strength)
 
 
@@ -41,13 +40,9 @@ def two_group_shape(
     """Easy images, on which the model is certain and right, and hard ones, on which its evidence is
     normal with the same variance for both labels (binormal [Hanley 1982]).
 
-    The Brier score is met exactly, and AUC and number of errors as closely as can be, each in units
-    of its standard error at ``n``.
-
-    Args:
-        errors: images of the class called another and the reverse, of all ``n``.
+    The Brier score is met exactly, and AUC and number of ``errors`` (of all ``n`` images, those of
+    the class called another and the reverse) as closely as can be, each in standard errors.
     """
-    _most(prevalence, brier)
     x, candidates = np.linspace(-15, 15, 3001), []
     for distance in np.arange(0.02, 8, 0.02):
         weight = prevalence * norm.pdf(x - distance / 2)
@@ -63,21 +58,13 @@ def two_group_shape(
         misfit += (wrong - errors) ** 2 / max(errors, 1)
         candidates.append((misfit, hard, p, weight.cumsum()))
     _, hard, p, below = min(candidates, key=lambda candidate: candidate[0])
-    size = round(hard * POOL)
-    sure = round((1 - hard) * prevalence * POOL)
+    size, sure = round(hard * POOL), round((1 - hard) * prevalence * POOL)
     middle = np.interp(_middles(size), below, p)
     return np.concatenate([np.zeros(POOL - size - sure), middle, np.ones(sure)])
 
 
 def _middles(size: int) -> np.ndarray:
     return (np.arange(size) + 0.5) / size
-
-
-def _most(prevalence: float, brier: float) -> float:
-    most = prevalence * (1 - prevalence)
-    if not 0 < brier < most:
-        raise ValueError(f"the Brier score {brier:g} must lie between 0 and {most:g}")
-    return most
 
 
 def _auc_error(auc: float, prevalence: float, n: int) -> float:
@@ -92,13 +79,9 @@ def _auc_error(auc: float, prevalence: float, n: int) -> float:
 
 
 def binned_gaps(shape, places, labels, binnings=BINNINGS) -> np.ndarray:
-    """ECE of one class for many test sets and several binnings at once, ``(resamples, binnings)``.
-
-    Args:
-        shape: scores in ascending order, at most :data:`POOL`.
-        places: index into ``shape`` of every image of every test set, ``(resamples, n)``.
-        labels: booleans, ``(resamples, n)``.
-        binnings: kind (``"uniform"`` or ``"quantile"``) and number of bins of each.
+    """ECE of one class for many test sets and several binnings at once, ``(resamples, binnings)``:
+    scores ``shape`` in ascending order, the index ``places`` into it and the label of every image
+    of every test set, both ``(resamples, n)``, and kind and number of bins of each binning.
     """
     key = np.sort(places.astype(np.uint16) * np.uint16(2) + labels, axis=1, kind="stable")
     places, labels = key >> 1, key & 1
@@ -152,13 +135,8 @@ def simulate(
 
 
 def score_correlations(first, second, hits) -> tuple[float, float]:
-    """Correlation of the normal scores of two models' scores within the label 0 and the label 1;
-    negative ones as 0.
-
-    Args:
-        first, second: scores of one class on the same images, ``(n,)``.
-        hits: whether each image is of the class, ``(n,)``.
-    """
+    """Correlation of the normal scores of two models' scores of one class within the label 0 and
+    the label 1, which ``hits`` tell, all ``(n,)``; negative ones as 0."""
     found = []
     for label in (False, True):
         rows = np.asarray(hits, bool) == label

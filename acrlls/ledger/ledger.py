@@ -19,11 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from pathlib import Path
 from string import Template
 
 import pandas as pd
-import yaml
 
 from acrlls.ledger import follows, noise, reproduced
 from acrlls.ledger import verdicts as V
@@ -39,8 +37,7 @@ WAYS = {
 }
 CHECKS = {check.__name__: check for way in WAYS for check in way.CHECKS}
 PLACES = tuple(PUBLISHED["places"])
-RULES = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text("utf-8"))
-MAIN: dict[str, Mapping] = RULES["main"]
+MAIN: dict[str, Mapping] = V.RULES["main"]
 
 
 def way_of(name: str) -> str:
@@ -64,7 +61,7 @@ def _claims() -> dict[str, Claim]:
     rows = [(n.key, n.printed, n.where, n.what) for n in NUMBERS.values()]
     rows += [(key, quote, where, "") for key, (quote, where) in PUBLISHED["statements"].items()]
     rows.sort(key=lambda row: PLACES.index(row[2].split("; ")[0]))
-    weights = {pattern: weight for weight, ps in RULES["weights"].items() for pattern in ps}
+    weights = {pattern: weight for weight, ps in V.RULES["weights"].items() for pattern in ps}
     claims = {}
     for key, *rest in rows:
 
@@ -75,9 +72,9 @@ def _claims() -> dict[str, Claim]:
                 if any(fnmatchcase(key, pattern) for pattern in patterns.split(", "))
             ]
 
-        checks = {name: a for given in of(RULES["checks"]) for name, a in given.items()}
+        checks = {name: a for given in of(V.RULES["checks"]) for name, a in given.items()}
         weight = "main" if key in MAIN else next(iter(of(weights)), "result")
-        reason = next(iter(of(RULES["unchecked"])), None)
+        reason = next(iter(of(V.RULES["unchecked"])), None)
         claims[key] = Claim(key, *rest, weight, _filled(checks, key), reason)
     return claims
 

@@ -105,10 +105,8 @@ def ece_tests(facts: Facts) -> pd.DataFrame:
 @cache
 def gap_tests(facts: Facts) -> pd.Series:
     """P-values, two-sided, of every published difference in ECE of two models against that of two
-    calibrated ones, adjusted by Holm within (shape, kind, bins).
-
-    Rows (first, second, class, shape, kind, bins).
-    """
+    calibrated ones, by (first, second, class, shape, kind, bins), adjusted by Holm within (shape,
+    kind, bins)."""
     rows, ece = {}, paper.table("V", facts.numbers)
     for (c, shape), draws in gap_floors(facts).items():
         for binning, null in zip(BINNINGS, draws.T, strict=True):

@@ -15,22 +15,19 @@ _WRAPPED = {"text-align": "left", "white-space": "normal"}
 
 
 def text(entries: Iterable[Entry], evidence: bool = False) -> str:
-    """Entries under the verdict that heads them, a line of 100 columns each; with their evidence
-    if asked."""
-    lines, entries = [], list(entries)
-    wrap = textwrap.TextWrapper(WIDTH, initial_indent=6 * " ", subsequent_indent=8 * " ").wrap
-    for verdict in V.VERDICTS:
-        group = [e for e in entries if e.verdict == verdict]
-        lines += ["", f"{verdict} ({len(group)})"] if group else []
-        for e in group:
-            c, room = e.claim, WIDTH - len(e.claim.where) - 2
-            line = f"  {c.key:<36} {c.text + '  ' + c.what if c.what else c.text}"
-            line = f"{line:<{room}}" if len(line) <= room else line[: room - 1] + "…"
-            lines.append(f"{line}  {c.where}")
-            told = [f"{way_of(name)}: {o.verdict}. {o.evidence}" for name, o in e.outcomes.items()]
-            for sentence in (told or [f"{V.UNCHECKABLE}. {c.reason}."]) if evidence else []:
-                lines += wrap(sentence)
-    return "\n".join(lines[1:])
+    """Entries by their verdict, in lines of at most 100 columns; with their evidence if asked."""
+    lines = []
+    for e in sorted(entries, key=lambda e: V.VERDICTS.index(e.verdict)):
+        c = e.claim
+        lines += _wrap(f"{e.verdict}: {c.key}: {c.what} {c.text} ({c.where})", 4)
+        told = [f"{way_of(name)}: {o.verdict}. {o.evidence}" for name, o in e.outcomes.items()]
+        for sentence in (told or [f"{V.UNCHECKABLE}. {c.reason}."]) if evidence else []:
+            lines += _wrap("    " + sentence, 6)
+    return "\n".join(lines)
+
+
+def _wrap(line: str, indent: int) -> list[str]:
+    return textwrap.wrap(line, WIDTH, subsequent_indent=" " * indent)
 
 
 def html(entries: Iterable[Entry]) -> str:

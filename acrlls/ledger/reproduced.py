@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from acrlls.calibration import calibration_difference, confusion, holm
-from acrlls.config import configure
 from acrlls.ledger import verdicts as V
 from acrlls.ledger.facts import (
     NETWORK,
@@ -28,18 +27,6 @@ from acrlls.tables.recorded import AS_PUBLISHED
 from acrlls.tables.seeds import spread
 
 TAILS = (0.025, 0.975)
-
-
-def setting(facts, claim, name: str, index: str = ""):
-    """A choice of the authors: is it what the profile `paper` of this book does?"""
-    ours = getattr(configure("paper"), name)
-    if index:
-        values = ours.split("..") if name == "input_range" else ours
-        ours = float(values[int(index) - 1])
-    if facts.number(claim.key).agrees(ours):
-        text = "It is a choice and no result; the profile `paper` of this book makes the same."
-        return V.UNCHECKABLE, text
-    return V.DIFFERS, f"It is a choice; the profile `paper` of this book has {ours:g}."
 
 
 # --- Numbers -----------------------------------------------------------------------------------
@@ -143,19 +130,19 @@ def mistaken(facts, claim, name: str, as_: str, at_least: float = 0, at_most: fl
     )
 
 
-def _by_source(facts: Facts):
-    """The recorded runs of Proposed with their heat, and their scores by source of the images."""
+def _outside(facts: Facts):
+    """Recorded runs of Proposed with their heat, what they say of other images, how many."""
     runs = shift.recorded([run for (run,) in facts.runs_of("Proposed")])
     if not runs:
         raise NotRecorded("no heat of ours and no prediction on other collections is recorded")
-    return runs, shift.by_source(runs).droplevel(1).accuracy, how_many([(run,) for run in runs])
+    return runs, shift.said_outside(runs), how_many([(run,) for run in runs])
 
 
 def heat(facts, claim):
     """Do the heat of the recorded Proposed and its answers depend on the middle of the image?"""
-    runs, _, count = _by_source(facts)
+    runs, said, count = _outside(facts)
     area, *ours = shift.heat_shares(runs)["middle"]
-    right, guessing = shift.balanced_accuracies(runs), 1 / len(CLASSES)
+    right, guessing = shift.balanced_accuracies(said), 1 / len(CLASSES)
     least, most = right.value.min(), right.value.max()
     return (V.DIFFERS if right.low.min() > guessing else V.COMPATIBLE), (
         f"With the middle of the image covered, the balanced accuracy of ours is {least:.1%} to "
@@ -166,7 +153,8 @@ def heat(facts, claim):
 
 def elsewhere(facts, claim):
     """How often is the recorded Proposed right on images of other collections?"""
-    _, accuracy, count = _by_source(facts)
+    _, said, count = _outside(facts)
+    accuracy = shift.by_source(said).droplevel(1).accuracy
     others = accuracy.drop(["test", *shift.ALTERED])
     return others.min() >= accuracy["test"], (
         "The paper's test images are of the same collection as those trained on. Ours is right on "
@@ -278,5 +266,5 @@ def better_than(facts, claim, setting: str):
     )
 
 
-CHECKS = (setting, measure, measured_gain, scale, areas_above, mistaken, heat, elsewhere)
+CHECKS = (measure, measured_gain, scale, areas_above, mistaken, heat, elsewhere)
 CHECKS += (higher_ece, no_better, better_than)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
-import numpy as np
 import pandas as pd
 
 from acrlls import VARIANTS, paper, run_all
@@ -27,8 +26,7 @@ def networks(config) -> Pair:
     found = {True: {}, False: {}}
     for run in run_all(config.replace(variant=v, class_weights=w) for v, w in wanted):
         found[run.config.class_weights][run.config.variant] = {"here": run}
-    title = beside.here(config)
-    return Setting(title, found[True]), Setting(title, found[False])
+    return tuple(Setting(beside.here(config), found[w]) for w in (True, False))
 
 
 def table(roman: str, real: Setting, ours: Setting, resamples: int) -> pd.DataFrame:
@@ -87,21 +85,22 @@ def correction_count(runs: Iterable[Run]) -> str:
     )
 
 
-def finding(ways, where: str, setting: str, found: Mapping) -> str:
+def finding(ways, where: str, layers: Difference) -> str:
     """The section's finding on the images ``where``, as :func:`three_ways` calls them: whether the
-    two layers help in a ``setting`` of :func:`against_baseline`, and what class weights do."""
-    layers = found[setting, "Proposed"]
-    sign = layers.shows("NLL")
-    gains = {0: "No difference in NLL between Proposed and Baseline could be shown"}
-    gains |= {-1: "The two layers lower the NLL", 1: "The two layers raise the NLL"}
-    rows = ways.sort_index().loc[where].loc["Baseline"]
-    base, corrected, without = rows[ECE].reindex(list(WAYS))
-    other = (
-        "" if np.isnan(without) else f" and training without them by {error(without - base, True)}"
+    two layers help, by the ``layers`` of Proposed minus Baseline, and what class weights do."""
+    gain = (
+        "The two layers lower the NLL",
+        "No difference in NLL between Proposed and Baseline could be shown",
+        "The two layers raise the NLL",
     )
+    base, *others = ways.loc[where].loc["Baseline"][ECE]  # in the order of WAYS
+    what = "dividing the class weights out changes it", "training without them"
+    changes = [
+        f"{w} by {error(other - base, True)}" for w, other in zip(what, others, strict=False)
+    ]
     return (
-        f"**{gains[sign]} {beside.on(where).lower()}**. The layers change the mean class-wise ECE "
-        f"of Baseline, {error(base)}, by {error(layers.table.difference[ECE], True)}; dividing the "
-        f"class weights out changes it by {error(corrected - base, True)}{other} (means over "
+        f"**{gain[layers.shows('NLL') + 1]} {beside.on(where).lower()}**. The layers change the "
+        f"mean class-wise ECE of Baseline, {error(base)}, by "
+        f"{error(layers.table.difference[ECE], True)}; {' and '.join(changes)} (means over "
         f"{plural(layers.pairs, 'run')} of each network with class weights; images' own class mix)."
     )

@@ -86,8 +86,8 @@ def columns(
 def _told(gap: float, low: float, high: float) -> str:
     """A difference with its interval; without it where one seed is recorded."""
     if np.isfinite([low, high]).all():
-        return signed(gap, low, high, 3)
-    return "–" if np.isnan(gap) else number(gap, 3, True)
+        return signed(gap, low, high)
+    return "–" if np.isnan(gap) else number(gap, signed=True)
 
 
 def _applied(statistic, run: Run, phases, weights):

@@ -32,10 +32,9 @@ MIXES = {"own": "in the images' own mix", "paper": "in the paper's mix"}
 
 @dataclass(frozen=True)
 class Difference:
-    """``second`` minus ``first`` over ``pairs`` of runs, which have so many ``seeds``, and test
-    images. ``table``: a row a measure; columns difference, low, high (95 %), for the ECE alone p,
-    over images alone, of which so many drawings cannot reach less than ``least``. ``beyond`` says
-    whether the ECE differs by more than :func:`reach_of_seeds`."""
+    """``second`` minus ``first`` over ``pairs`` of runs with so many ``seeds``, and test images.
+    ``table``: a row a measure; columns difference, low, high (95 %), for the ECE alone p, over
+    images, at least ``least``. ``beyond``: the ECE differs by more than :func:`reach_of_seeds`."""
 
     table: pd.DataFrame
     seeds: int
@@ -193,11 +192,11 @@ def difference_table(found: dict) -> pd.DataFrame:
     """
     rows = {}
     for key, difference in found.items():
-        ends, ece = difference.table[["difference", "low", "high"]], difference.table.loc[ECE]
-        rows[key] = {m: signed(*ends.loc[m], 3) for m in MEASURES[:2]}
-        p, *mixed = difference.p_value.removeprefix("p ").removeprefix("= ").split("; ")
-        rows[key]["ECE (p)"] = f"{error(ece.difference, True)} ({p})" + " ±" * len(mixed)
-        rows[key]["runs"] = str(difference.pairs)
+        table, p = difference.table, difference.p_value.removeprefix("p ").removeprefix("= ")
+        p, *mixed = p.split("; ")
+        ece = f"{error(table.difference[ECE], True)} ({p})" + " ±" * len(mixed)
+        ends = {m: signed(*table.loc[m, ["difference", "low", "high"]]) for m in MEASURES[:2]}
+        rows[key] = ends | {"ECE (p)": ece, "runs": str(difference.pairs)}
     return pd.DataFrame(rows).T
 
 
@@ -223,12 +222,11 @@ def errors_of_each(found: Sequence[Setting], bins: int = 15, resamples: int = 10
     scores of the run stays below in 95 % of test sets. Two tables by setting and side."""
     values, floors = {}, {}
     for setting in found:
-        sides = {name_of(side): side for side in SIDES if setting.of(side[0])}
-        p = {name: [probabilities(r, s) for r in setting.of(n)] for name, (n, s) in sides.items()}
+        sides = [side for side in SIDES if setting.of(side[0])]
+        p = {name_of((n, s)): [probabilities(r, s) for r in setting.of(n)] for n, s in sides}
         y = setting.of("baseline")[0].predictions("test").labels
-        each = {name: [measures(q, y, bins=bins)[-1] for q in qs] for name, qs in p.items()}
-        values[setting.title] = each
-        floors[setting.title] = {n: [_floor(q, bins, resamples) for q in p[n]] for n in each}
+        values[setting.title] = {n: [measures(q, y, bins=bins)[-1] for q in p[n]] for n in p}
+        floors[setting.title] = {n: [_floor(q, bins, resamples) for q in p[n]] for n in p}
     return values, floors
 
 
@@ -237,23 +235,14 @@ def _floor(p, bins: int, resamples: int) -> float:
     return float(np.quantile(drawn.mean(axis=1), 0.95))
 
 
-def readings_caption(setting: Setting) -> str:
-    """Of which runs the table of :func:`by_reading` is."""
-    runs = [r for n in NETWORKS for r in setting.of(n)]
-    several = sum(len(readings(r)) > 1 for r in runs)
-    return (
-        "As published, by the statistics used at prediction, images' own class mix: means over the "
-        f"{several} of {len(runs)} runs whose further readings are recorded"
-    )
-
-
 def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:
     """Means over the runs that have further readings of BatchNorm's statistics; a row a reading and
     network."""
-    runs = [(n, r) for n in NETWORKS for r in setting.of(n) if len(readings(r)) > 1]
     return averaged(
-        ((reading, VARIANTS[n].title), dict(zip(MEASURES, values, strict=True)))
-        for n, run in runs
+        ((reading, VARIANTS[network].title), dict(zip(MEASURES, values, strict=True)))
+        for network in NETWORKS
+        for run in setting.of(network)
+        if len(readings(run)) > 1
         for reading, p in readings(run).items()
         for values in [measures(p, run.predictions("test").labels, None, bins)]
     )

@@ -1,6 +1,6 @@
 """Section 1: images of each class, the split, class weights, augmentation, true probabilities."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from acrlls.data import Augmentation, Dataset, class_weights, duplicates, render
 from acrlls.paper import CLASSES, NUMBERS, by_class, show, table
 from acrlls.runs import Run, training_weights
 from acrlls.tables.recorded import is_paper
-from acrlls.tables.words import part_of, percent
+from acrlls.tables.words import percent
 
 PARTS = ("train", "validation", "test")
 
@@ -20,14 +20,20 @@ def _counts(dataset: Dataset, members=slice(None)) -> pd.Series:
     return pd.Series(np.bincount(dataset.labels[members], minlength=len(names)), index=names)
 
 
+def _three(dataset: Dataset, name: str, recorded: Callable, real, ours: dict) -> dict:
+    """What is published by class, what is ``recorded`` of a run, and ours, by title."""
+    known = {}
+    if is_paper(dataset.class_names):
+        known["published"] = by_class(name)
+        if real:
+            known["real images"] = pd.Series(recorded(real[0]), real[0].class_names)
+    return known | ours
+
+
 def images(dataset: Dataset, real: Sequence[Run], title: str):
     """Images of each class and their share: published, in the records, and in this build."""
-    counts = {}
-    if is_paper(dataset.class_names):
-        counts["published"] = by_class("images")
-        if real:
-            counts["real images"] = pd.Series(real[0].manifest["class_counts"], real[0].class_names)
-    counts[title] = _counts(dataset)
+    ours = {title: _counts(dataset)}
+    counts = _three(dataset, "images", lambda run: run.manifest["class_counts"], real, ours)
     columns = {t: pd.DataFrame({"images": c, "share": c / c.sum()}) for t, c in counts.items()}
     both = pd.concat(columns, axis=1).loc[list(dataset.class_names)]
     styled = show(both, 3, "Images of each class and their share")
@@ -57,20 +63,14 @@ def repeated(dataset: Dataset, split) -> str:
     equal, across = duplicates(dataset, split)
     if not equal:
         return "No two images are the same."
-    return (
-        f"**{equal:,} files equal another byte for byte, {across:,} of them one in another part**: "
-        "the test scores flatter to that extent."
-    )
+    return f"{equal:,} files equal another byte for byte, {across:,} of them one in another part."
 
 
 def weights(dataset: Dataset, split, real: Sequence[Run], title: str) -> pd.DataFrame:
     """Class weights of the training part: published, in the records, and in this build."""
-    names, columns = list(dataset.class_names), {}
-    if is_paper(names):
-        columns["published"] = by_class("class_weight")
-        if real:
-            columns["real images"] = pd.Series(training_weights(real[0]), real[0].class_names)
-    columns[title] = pd.Series(class_weights(dataset.labels[split.train], len(names)), names)
+    names = list(dataset.class_names)
+    ours = {title: pd.Series(class_weights(dataset.labels[split.train], len(names)), names)}
+    columns = _three(dataset, "class_weight", training_weights, real, ours)
     return pd.DataFrame(columns).loc[names]
 
 
@@ -82,7 +82,7 @@ def finding() -> str:
     agree = sum(NUMBERS[f"class_weight.{c}"].agrees(w) for c, w in pairs)
     return (
         f"**The published split follows exactly from the published counts**, and "
-        f"{part_of(agree, len(CLASSES))} published class weights follow to the printed digit."
+        f"{agree} of {len(CLASSES)} published class weights follow to the printed digit."
     )
 
 
@@ -101,12 +101,9 @@ def by_doubt(dataset: Dataset) -> list[int]:
     return [int(np.abs(largest - level).argmin()) for level in levels]
 
 
-def limit(dataset: Dataset, split) -> str:
+def limit(dataset: Dataset) -> str:
     """How often anybody could be right, by the true probabilities."""
-    best = dataset.eta.max(axis=1)
-    right = (dataset.eta.argmax(axis=1) == dataset.labels)[split.test].mean()
     return (
-        f"Nobody can be right more often, on average, than the mean of the largest η, which is "
-        f"**{percent(best.mean(), 1)}**. Calling the class with the largest η would be right for "
-        f"{percent(right, 1)} of the {len(split.test):,} test images."
+        "Nobody can be right more often, on average, than the mean of the largest η, which is "
+        f"**{percent(dataset.eta.max(axis=1).mean(), 1)}**."
     )

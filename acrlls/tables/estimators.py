@@ -67,22 +67,13 @@ def bias_table(tables: Mapping[str, pd.DataFrame], n: int) -> pd.DataFrame:
 
 def coverage(file: Path = PROJECT / "results" / "coverage" / "coverage.csv") -> pd.DataFrame:
     """How often the 95 % intervals held the truth, by kind of interval: cells (a quantity, a
-    population, a number of images and of bins), their test sets and their coverage, and the share
-    of cells within two standard errors of 93 to 97 %."""
+    population, a number of images and of bins), their test sets and their coverage."""
     record = pd.read_csv(file).query("interval in @INTERVALS").replace({"interval": INTERVALS})
-    record["of"] = record.of.where(~record.of.str.startswith("class "), "a class")
-    error = np.sqrt(0.95 * 0.05 / record.repetitions)
-    record["close"] = record.coverage.between(0.93 - 2 * error, 0.97 + 2 * error)
-    columns = {
-        "cells": ("coverage", "size"),
-        "test sets a cell": ("repetitions", "first"),
-        "lowest": ("coverage", "min"),
-        "mean": ("coverage", "mean"),
-        "highest": ("coverage", "max"),
-        "close to 0.95": ("close", "mean"),
-    }
-    groups = record.groupby(["interval", "of"], sort=False)
-    return groups.agg(**columns).rename_axis(["interval", "for"])
+    record["for"] = record.of.where(~record.of.str.startswith("class "), "a class")
+    columns = {"cells": ("coverage", "size"), "test sets a cell": ("repetitions", "first")}
+    ends = {"lowest": ("coverage", "min"), "mean": ("coverage", "mean")}
+    ends["highest"] = ("coverage", "max")
+    return record.groupby(["interval", "for"], sort=False).agg(**columns, **ends)
 
 
 def finding(tables: Mapping[str, pd.DataFrame], n: int) -> str:

@@ -63,14 +63,12 @@ def shares(warm, masks, labels, predicted, classes, resamples: int, seed: int) -
     known, rows = np.isfinite(values).all(axis=0) & masks.any(axis=(1, 2)), {}
     for name, members in groups.items():
         chosen = values[:, known & members]
-        if (n := chosen.shape[1]) < 2:
-            continue
-        means = bootstrap_means(chosen, np.zeros(n, int), resamples)
-        (low, *lows), (high, *highs) = np.quantile(
-            [means[0], *(means[0] - means[1:])], [0.025, 0.975], axis=1
-        )
-        leads = np.greater(lows, 1e-9).astype(int) - np.less(highs, -1e-9)  # beyond rounding
-        rows[name] = (n, chosen[0].mean(), low, high, *chosen[1:].mean(axis=1), *leads)
+        if (n := chosen.shape[1]) > 1:
+            means = bootstrap_means(chosen, np.zeros(n, int), resamples)
+            gaps = [means[0], *(means[0] - means[1:])]
+            (low, *lows), (high, *highs) = np.quantile(gaps, [0.025, 0.975], axis=1)
+            leads = np.greater(lows, 1e-9).astype(int) - np.less(highs, -1e-9)  # beyond rounding
+            rows[name] = (n, chosen[0].mean(), low, high, *chosen[1:].mean(axis=1), *leads)
     columns = ["images", "estimate", "low", "high", "area", "another image"]
     columns += ["more than area", "more than another"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)

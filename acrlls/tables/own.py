@@ -55,14 +55,12 @@ def finding(table: pd.DataFrame, images: int, demonstration: bool) -> Markdown:
     many test images."""
     network, step = table.NLL.idxmin()
     ours = table.loc[("Proposed", "as trained")]
-    shown = ours["floor, 95 %"] < ours.ECE
-    verdict = "shows miscalibration" if shown else "shows no miscalibration"
-    folder, kind = ("the demonstration folder", "phantom test image")
-    if not demonstration:
-        folder, kind = "your folder", "test image"
+    shown = "shows" if ours["floor, 95 %"] < ours.ECE else "shows no"
+    folder = "the demonstration folder of phantoms" if demonstration else "your folder"
     return Markdown(
-        f"**On {folder} ({plural(images, kind)}) Proposed as trained {verdict}**: its mean "
-        f"class-wise ECE is {error(ours.ECE)}, and perfect calibration would stay below "
-        f"{error(ours['floor, 95 %'])} in 95 % of test sets. {network} {step} has the lowest NLL, "
-        f"{number(table.NLL.min())}, with one seed; no test compares it with the next."
+        f"**On {folder} ({plural(images, 'test image')}) Proposed as trained {shown} "
+        f"miscalibration**: its mean class-wise ECE is {error(ours.ECE)}, and perfect calibration "
+        f"would stay below {error(ours['floor, 95 %'])} in 95 % of test sets. {network} {step} has "
+        f"the lowest NLL, {number(table.NLL.min())}, with one seed; no test compares it with the "
+        "next."
     )

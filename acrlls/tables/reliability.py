@@ -8,7 +8,7 @@ from acrlls import calibration
 from acrlls.calibration import METHODS
 from acrlls.data import batch, load_data
 from acrlls.tables.recorded import probabilities
-from acrlls.tables.words import error, number, part_of, percent
+from acrlls.tables.words import error, number, percent, plural, span
 
 ALPHA = 0.05
 HEADINGS = {
@@ -28,26 +28,29 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
     """How many of the images whose predicted class got a confidence in ``(low, high]`` were
     classified rightly: the range over the runs, and how many runs have the middle in their 95 %
     interval (Wilson's)."""
-    middle, shares, sizes, ends = number((low + high) / 2, 2), [], [], []
+    rows = []
     for run in runs:
         test = run.predictions("test")
         top = test.probabilities.max(axis=1)
         right = (test.classes == test.labels)[(low < top) & (top <= high)]
         if not len(right):
             return f"No image has a confidence of {low} to {high}."
-        shares.append(right.mean())
-        sizes.append(len(right))
-        ends.append(binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson"))
-    found = dict.fromkeys(percent(share, 1) for share in (min(shares), max(shares)))
-    held = sum(e.low <= (low + high) / 2 <= e.high for e in ends)
-    where = {len(runs): "every run", 0: "no run"}.get(held, f"{held} of {len(runs)} runs")
-    least, n = ends[int(np.argmin(shares))], dict.fromkeys((min(sizes), max(sizes)))
+        ends = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+        rows.append([right.mean(), len(right), *ends])
+    share, sizes, least, most = np.transpose(rows)
+    middle, lowest = (low + high) / 2, share.argmin()
+    held, said = ((least <= middle) & (middle <= most)).sum(), number(middle, 2)
+    answers = span(sizes, "{:.0f}".format)
     return (
-        f"**Of the answers given with a confidence near {middle}, {' to '.join(found)} were right, "
-        f"on images like these; in {where} the share agrees with {middle}.** It agrees if its 95 % "
-        f"interval holds {middle}; that of the lowest share is {percent(least.low, 1)} to "
-        f"{percent(least.high, 1)}. A run gives {' to '.join(map(str, n))} such answers."
+        f"**Of the answers given with a confidence near {said}, {span(share, _tenths)} were right, "
+        f"on images like these; in {held} of {plural(len(runs), 'run')} the share agrees with "
+        f"{said}.** It agrees if its 95 % interval holds {said}; that of the lowest share is "
+        f"{_tenths(least[lowest])} to {_tenths(most[lowest])}. A run gives {answers} such answers."
     )
+
+
+def _tenths(share: float) -> str:
+    return percent(share, 1)
 
 
 def floors(run, several_bins, resamples: int) -> dict[int, pd.DataFrame]:
@@ -130,6 +133,6 @@ def finding(table: pd.DataFrame, floor: pd.DataFrame, title: str) -> str:
     return (
         f"{title} has a mean class-wise ECE of {error(ece['as trained'])}, where perfect "
         f"calibration would show {error(table.loc['as trained', 'floor, mean'])} on average; "
-        f"{part_of((p_above < ALPHA).sum(), len(p_above))} classes lie above their noise floor "
+        f"{(p_above < ALPHA).sum()} of {len(p_above)} classes lie above their noise floor "
         f"(p < 0.05). {'No post-hoc method gives a lower one.' if best == 'as trained' else lowest}"
     )

@@ -157,7 +157,7 @@ def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.D
         if _testable(rows):
             text += rows["p (Holm)"].map(" ({:.2f})".format)
         if (measure, step) == ("NLL", STEP):
-            said = {method: signed(*row, 3) for method, row in gaps.iterrows()}
+            said = {method: signed(*row) for method, row in gaps.iterrows()}
             text = pd.Series(said, dtype=object)
         columns["ECE" if measure == ECE else measure, "scaled" if step else "as trained"] = text
     return pd.DataFrame(columns)

@@ -64,39 +64,37 @@ def plot_validation(found: Sequence[Setting]):
 
 def over_seeds(runs: Iterable[Run], bins: int = 15) -> pd.DataFrame:
     """Mean and standard deviation over seeds of the measures; a row a network, training and way."""
-    rows = {}
+    rows = []
     for run in runs:
-        weights = "yes" if run.config.class_weights else "no"
-        for step, way in list(WAYS.items())[: 1 + run.config.class_weights]:
-            row = dict(zip(MEASURES, mean_of([run], step, bins=bins), strict=True))
-            rows[VARIANTS[run.config.variant].title, weights, way, run.folder] = row
+        c = run.config
+        for step, way in list(WAYS.items())[: 1 + c.class_weights]:
+            key = VARIANTS[c.variant].title, "yes" if c.class_weights else "no", way
+            rows.append([*key, *mean_of([run], step, bins=bins)])
     names = ["network", "class weights", ""]
-    groups = pd.DataFrame(rows).T.rename_axis([*names, "run"]).groupby(names, sort=False)
+    groups = pd.DataFrame(rows, columns=[*names, *MEASURES]).groupby(names, sort=False)
     table = groups.agg(["mean", "std"]).rename(columns={"std": "sd"}, level=1)
     table.insert(0, ("seeds", ""), groups.size())
     return table
 
 
 def seeds_sentence(table: pd.DataFrame) -> str:
-    """ECE after Phase 1 over seeds: class weights, prior correction, no class weights."""
-    ways = ("yes", "as trained"), ("yes", "prior corrected"), ("no", "as trained")
-    ece = [[table[ECE, "mean"][v, *way] for v in ("Baseline", "Proposed")] for way in ways]
-    said = [f"{error(a)} for Baseline and {error(b)} for Proposed" for a, b in ece]
-    names = "with class weights", "with the weights divided out", "without class weights"
-    best = [names[k] for k in np.argmin(ece, axis=0)]
-    verdict = f"the mean class-wise ECE of both networks is lowest {best[0]}"
-    if best[0] != best[1]:
-        verdict = (
-            f"the mean class-wise ECE is lowest {best[0]} for Baseline, {best[1]} for Proposed"
+    """By which training and way the ECE after Phase 1 is lowest, from :func:`over_seeds`."""
+    ways = {
+        ("yes", "as trained"): "with class weights",
+        ("yes", "prior corrected"): "with the weights divided out",
+        ("no", "as trained"): "without class weights",
+    }
+    ece, told = table[ECE, "mean"], []
+    for network in ("Baseline", "Proposed"):
+        best = ece[network].idxmin()
+        trained = error(ece[(network, "yes", "as trained")])
+        told.append(
+            f"{ways[best]} for {network} ({error(ece[(network, *best)])}; with them {trained})"
         )
-    values = "; ".join(f"{name}, {words}" for name, words in zip(names, said, strict=True))
-    with_, without = (table["seeds", ""].xs(way, level=1).min() for way in ("yes", "no"))
-    seeds = plural(with_, "seed")
-    if with_ != without:
-        seeds += f" with class weights, {without} without"
+    seeds = plural(int(table["seeds", ""].min()), "seed")
     return (
-        f"**After Phase 1, {verdict}**: {values} (means over {seeds}; the standard deviation over "
-        f"seeds is at most {error(table[ECE, 'sd'].max())})."
+        f"**After Phase 1, the mean class-wise ECE is lowest {' and '.join(told)}**: means over "
+        f"{seeds} or more; their standard deviation is at most {error(table[ECE, 'sd'].max())}."
     )
 
 
@@ -116,15 +114,16 @@ def needed(runs: Iterable[Run], power: float = 0.8, level: float = 0.05) -> pd.D
             drawn[run.config.variant][run.config.seed] = [*ece, ece.mean()]
     gap = paper.table("V").loc[["Baseline", "Proposed"], list(CLASSES)].diff().iloc[-1]
     gap[ALL] = gap.mean()
-    each = [np.array([*found.values()]) for found in drawn.values()]
+    each = [pd.DataFrame(found).T for found in drawn.values()]
     freedom = sum(len(found) - 1 for found in each)
-    squares = sum(((found - found.mean(axis=0)) ** 2).sum(axis=0) for found in each)
-    found = {"runs needed": freedom, "low": chi2.ppf(0.975, freedom)}
-    found["high"] = chi2.ppf(0.025, freedom)
+    squares = sum(found.var() * (len(found) - 1) for found in each).to_numpy()
     z = norm.isf(level / 2)
+    by = {"runs needed": freedom} | dict(
+        zip(("low", "high"), chi2.ppf([0.975, 0.025], freedom), strict=True)
+    )
     count = {
-        name: np.ceil(2 * (z + norm.ppf(power)) ** 2 * squares / by / gap**2 + z**2 / 4)
-        for name, by in found.items()
+        name: np.ceil(2 * (z + norm.ppf(power)) ** 2 * squares / n / gap**2 + z**2 / 4)
+        for name, n in by.items()
     }
     sd = {"published difference": gap, "sd of a run": np.sqrt(squares / freedom)}
     return pd.DataFrame(sd | count | {"seeds": min(map(len, each))})
@@ -132,15 +131,17 @@ def needed(runs: Iterable[Run], power: float = 0.8, level: float = 0.05) -> pd.D
 
 def needed_sentence(heads: pd.DataFrame, both: pd.DataFrame) -> str:
     """The tables of :func:`needed` after Phase 1 alone and after both phases in words."""
-    name = heads["runs needed"].drop(ALL).idxmax()
-    one, mean, one_both, mean_both = (
-        f"{row['runs needed']:,.0f} ({row.low:,.0f} to {row.high:,.0f})"
-        for row in (heads.loc[name], heads.loc[ALL], both.loc[name], both.loc[ALL])
-    )
-    seeds = [plural(int(table.seeds.iloc[0]), "seed") for table in (heads, both)]
+    name, told = heads["runs needed"].drop(ALL).idxmax(), []
+    for table in (heads, both):
+        one, mean = (
+            f"{row['runs needed']:,.0f} ({row.low:,.0f} to {row.high:,.0f})"
+            for row in (table.loc[name], table.loc[ALL])
+        )
+        told.append((plural(int(table.seeds.iloc[0]), "seed"), one, mean))
+    (few, one, mean), (more, one_both, mean_both) = told
     return (
         f"**To show the published gain in {name} would take {one} runs of each network, by the "
-        f"spread of {seeds[0]} after Phase 1**; for the mean over the classes {mean}. By that of "
-        f"{seeds[1]} after both phases it would take {one_both} and {mean_both}. In parentheses "
+        f"spread of {few} after Phase 1**; for the mean over the classes {mean}. By that of "
+        f"{more} after both phases it would take {one_both} and {mean_both}. In parentheses "
         "are 95 % intervals. The paper has one run of each."
     )

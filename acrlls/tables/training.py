@@ -46,12 +46,8 @@ def finding(runs: Sequence[Run], resamples: int, where: str) -> str:
     found = beside.estimate(beside.phases, runs, (1, None), resamples)
     (one, two, gain), (*_, low), (*_, high) = found
     verdict = "does not clearly raise" if low <= 0 <= high else "raises" if low > 0 else "lowers"
-    said = (
+    return (
         f"**{beside.on(where)}, Phase 2 {verdict} the test accuracy**: from {number(one)} to "
-        f"{number(two)}, a difference of {signed(gain, low, high, 3)}, 95 % interval over "
+        f"{number(two)}, a difference of {signed(gain, low, high)}, 95 % interval over "
         f"{plural(len(runs), 'run')} and the test images."
     )
-    theirs = [number(NUMBERS[key].value) for key in PHASES.values()]
-    if beside.is_paper(runs[0].class_names):
-        said += f" Published: from {theirs[0]} to {theirs[1]}."
-    return said

@@ -12,10 +12,9 @@ Pair = tuple[float, float]
 TITLES = {"rank": "rank", "val_loss": "loss", "val_accuracy": "accuracy"}
 
 
-def name(pair: Pair | float) -> str:
-    """How a pair of alpha and tau, or an alpha alone, is written."""
-    values = zip("ατ", np.atleast_1d(pair), strict=False)
-    return ", ".join(f"{sign} {value:.2f}" for sign, value in values)
+def name(pair: Pair) -> str:
+    """How a pair of alpha and tau is written."""
+    return "α {:.2f}, τ {:.2f}".format(*pair)
 
 
 def table_1(grids: dict[str, pd.DataFrame | None], published: bool = True):
@@ -67,12 +66,9 @@ def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:
 
 def alpha_sentence(grid: pd.DataFrame, where: str) -> str:
     """Whether the largest α has the highest mean loss of a grid, as the paper says of its own."""
-    *others, last = grid.groupby("alpha").val_loss.mean().sort_index()
-    if not others:
-        return f"{where} the grid has a single α, so that none can be compared."
-    place = "neither the lowest nor the highest"
-    place = "the lowest" if last < min(others) else "the highest" if last > max(others) else place
+    means = grid.groupby("alpha").val_loss.mean().sort_index()
     return (
-        f"**{where} the largest α, {grid.alpha.max():.2f}, has {place} mean loss**: "
-        f"{number(last)}, the others {span(others)} (one seed a pair)."
+        f"**{where} the largest α, {means.index[-1]:.2f}, has rank {means.rank().iloc[-1]:.0f} of "
+        f"{len(means)} by its mean loss**, where 1 is the lowest: {number(means.iloc[-1])}, of "
+        f"{span(means)} over all α (one seed a pair)."
     )

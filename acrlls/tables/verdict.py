@@ -1,44 +1,34 @@
 """The verdict in sentences, each computed from :mod:`acrlls.tables.compare`."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from acrlls.method import VARIANTS
 from acrlls.tables.compare import ECE, Difference
 from acrlls.tables.recorded import Side, name_of
-from acrlls.tables.words import error, listed, number, plural, runs_of
+from acrlls.tables.words import error, number, plural, runs_of, span
 
 Mixes = tuple[Difference, Difference]  # in the images' own class mix, and in the paper's
 
 
 def tell(found: Difference, first: Side, second: Side) -> str:
     """One sentence: which side predicts better by its NLL, by how much, and from how many seeds."""
-    a, b = name_of(first), name_of(second)
-    verdict = {
-        -1: f"{b} predicts better than {a}",
-        1: f"{b} predicts worse than {a}",
-        0: f"{b} is not shown to predict better or worse than {a}",
-    }[found.shows("NLL")]
-    parts = [_change(found, "NLL"), _change(found, "Accuracy", 1, 100, " points")]
-    parts = ", ".join([*parts, _change(found, ECE)])
-    return f"**{verdict}**: {parts}, from {runs_of(found.pairs, found.seeds)}."
+    words = "predicts better than", "is not shown to predict better or worse than"
+    words = (*words, "predicts worse than")[found.shows("NLL") + 1]
+    parts = ", ".join(_change(found, measure) for measure in ("NLL", "Accuracy", ECE))
+    seeds = runs_of(found.pairs, found.seeds)
+    return f"**{name_of(second)} {words} {name_of(first)}**: {parts}, from {seeds}."
 
 
-def _change(found: Difference, measure: str, digits: int = 3, factor: float = 1, unit="") -> str:
+def _change(found: Difference, measure: str) -> str:
     """Such as "NLL −0.045 (95 % interval −0.068 to −0.022)"; for the ECE with its p."""
     row = found.table.loc[measure]
     if measure == ECE:
         return f"mean class-wise ECE {error(row.difference, True)} ({found.p_value})"
-    ends = row[["difference", "low", "high"]]
-    value, low, high = (number(factor * end, digits, True) for end in ends)
-    name = "accuracy" if measure == "Accuracy" else measure
+    points = measure == "Accuracy"
+    ends = row[["difference", "low", "high"]] * (100 if points else 1)
+    value, low, high = (number(end, 1 if points else 3, True) for end in ends)
+    name, unit = ("accuracy", " points") if points else (measure, "")
     return f"{name} {value}{unit} (95 % interval {low} to {high})"
-
-
-def _seeds(found: Difference) -> str:
-    seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
-    return seeds if found.pairs == found.seeds else f"{found.pairs} runs of {seeds}"
 
 
 def headline(layers: Mixes, step: Mixes, errors, floors) -> str:
@@ -84,11 +74,6 @@ def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
 # --- Four answers for the front page
 
 
-def _ends(values) -> str:
-    """The least and the largest of some calibration errors, such as "0.010 to 0.012"."""
-    return " to ".join(dict.fromkeys(error(end) for end in (np.min(values), np.max(values))))
-
-
 def calibrated(errors, floors) -> str:
     """Does Proposed, as trained, show miscalibration? ``errors`` and ``floors`` as in
     :func:`headline`."""
@@ -96,37 +81,25 @@ def calibrated(errors, floors) -> str:
     verdict = _above(errors, floors, "No.", none, some)
     return (
         f"**Calibrated?** {verdict} The mean class-wise ECE of Proposed as trained is "
-        f"{_ends(errors)}; if calibrated, a run would stay below its noise floor, "
-        f"{_ends(floors)}, in 95 % of test sets ({plural(len(errors), 'run')})."
+        f"{span(errors, error)}; if calibrated, a run would stay below its noise floor, "
+        f"{span(floors, error)}, in 95 % of test sets ({plural(len(errors), 'run')})."
     )
 
 
-def better(found: Mixes, others: Mapping[str, Difference] | None = None) -> str:
-    """Does Proposed predict better than Baseline, in both class mixes? ``others`` are the
-    differences in further settings, by their titles."""
-    said = [
-        f" {'W' if title.startswith('with') else 'With '}{title.removeprefix('w')}, the NLL of "
-        f"Proposed is higher by {_change(d, 'NLL')[4:].replace('+', '')}, from "
-        f"{plural(d.pairs, 'run')}{' and over images alone' * (d.pairs == 1)}."
-        for title, d in (others or {}).items()
-        if d.shows("NLL") == 1
-    ]
-    signs = {np.sign(mix.table.difference[ECE]) for mix in found if mix.shows(ECE)}
-    turned = " The difference in ECE changes its sign with the class mix." if len(signs) > 1 else ""
-    return f"**Better?** {_both(found, 'Proposed', 'Baseline')}{turned}{''.join(said)}"
+def better(found: Mixes) -> str:
+    """Does Proposed predict better than Baseline, in both class mixes?"""
+    return f"**Better?** {_both(found, 'Proposed', 'Baseline')}"
 
 
 def needed(step: Mixes, errors, floors) -> str:
     """Does Proposed make a step after training unnecessary? As in :func:`headline`, but ``errors``
     are those of Baseline after the step."""
     own, paper = (mix.shows("NLL") for mix in step)
-    answer = "Not settled." if own == 0 else "No, on these images." if own < 0 else "Yes, here."
-    if own == paper != 0:
-        answer = "No." if own < 0 else "Yes."
+    answer = ("No", "Not settled", "Yes")[own + 1] + ", on these images" * (own not in (0, paper))
     sides = "Baseline after vector scaling", "Proposed as trained"
     left = _above(errors, floors, "every run", "no run", "{}")
     return (
-        f"**Is a step after training unnecessary?** {answer} {_both(step, *sides)} After that "
+        f"**Is a step after training unnecessary?** {answer}. {_both(step, *sides)} After that "
         f"step, the mean class-wise ECE lies above its noise floor in {left}."
     )
 
@@ -147,12 +120,11 @@ def repeated(errors, seeds: int) -> str:
     """Does another run give the same? ``errors``: by network, the mean class-wise ECE of runs with
     so many seeds, run by run."""
     ours = {VARIANTS[n].title: errors[VARIANTS[n].title] for n in ("proposed", "baseline")}
-    runs = min(map(len, ours.values()))
-    signs = {a < b for a, b in zip(*ours.values(), strict=False)}
+    lower = {a < b for a, b in zip(*ours.values(), strict=False)}
     same = "Yes: the same network has the lower ECE in every run."
-    verdict = same if len(signs) == 1 else "No: which network has the lower ECE differs by run."
-    values = " and ".join(f"{listed(map(error, each))} for {n}" for n, each in ours.items())
-    how_many = f"{plural(runs, 'run')} of each, {plural(seeds, 'seed')}"
+    verdict = same if len(lower) == 1 else "No: which network has the lower ECE differs by run."
+    values = " and ".join(f"{', '.join(map(error, each))} for {n}" for n, each in ours.items())
+    how_many = f"{plural(min(map(len, ours.values())), 'run')} of each, {plural(seeds, 'seed')}"
     return (
         f"**Repeated?** {verdict if seeds > 2 else 'Not settled.'} The mean class-wise ECE of "
         f"single runs is {values} ({how_many}). The paper has one run."

@@ -20,15 +20,9 @@ def power(x: float) -> str:
     return rf"${digits} \times 10^{{{int(exponent)}}}$" if x else "0"
 
 
-def span(values) -> str:
-    """``"0.799 to 1.040"``, the least and the largest of some values."""
-    return f"{number(np.min(values))} to {number(np.max(values))}"
-
-
-def part_of(count: int, total: int) -> str:
-    """``"all four"``, ``"none of the four"``, ``"2 of the four"``."""
-    every = {2: "two", 3: "three", 4: "four", 5: "five"}.get(total, str(total))
-    return f"all {every}" if count == total else f"{count or 'none'} of the {every}"
+def span(values, write=number) -> str:
+    """``"0.799 to 1.040"``, the least and the largest of some values; one where they read alike."""
+    return " to ".join(dict.fromkeys(write(end) for end in (np.min(values), np.max(values))))
 
 
 def percent(share: float, places: int = 0) -> str:
@@ -47,12 +41,7 @@ def runs_of(runs: int, seeds: int) -> str:
     return said if runs == seeds else f"{runs} runs of {said}"
 
 
-def signed(estimate: float, low: float, high: float, digits: int = 4) -> str:
+def signed(estimate: float, low: float, high: float) -> str:
     """A difference with its interval: ``+0.015 (0.000 to +0.032)``."""
-    middle, *ends = (number(x, digits, True) for x in (estimate, low, high))
+    middle, *ends = (number(x, signed=True) for x in (estimate, low, high))
     return f"{middle} ({' to '.join(ends)})"
-
-
-def listed(names) -> str:
-    """Names with commas between them, or ``"none"``."""
-    return ", ".join(names) or "none"

@@ -43,14 +43,6 @@ def test_two_groups_come_close_to_the_published_auc_and_errors():
     assert N * np.minimum(shape, 1 - shape).mean() == pytest.approx(ERRORS, abs=2)
 
 
-@pytest.mark.parametrize(
-    "make", [chance.beta_shape, lambda p, b: chance.two_group_shape(p, b, AUC, ERRORS, N)]
-)
-def test_a_brier_score_that_no_calibrated_scores_have_is_refused(make):
-    with pytest.raises(ValueError, match="must lie between 0 and"):
-        make(0.2, 0.17)
-
-
 @each_shape
 @pytest.mark.parametrize("binning", chance.BINNINGS, ids=str)
 def test_the_errors_are_those_of_the_calibration_module(name, binning):

@@ -16,7 +16,8 @@ from acrlls import cli, ledger, paper
 from acrlls import figures as plots
 from acrlls.config import PROJECT
 from acrlls.ledger import CLAIMS, MAIN, Facts, Ledger, page
-from acrlls.ledger.ledger import CHECKS, RULES, question
+from acrlls.ledger.ledger import CHECKS, question
+from acrlls.ledger.verdicts import RULES
 from acrlls.paper import NUMBERS, PUBLISHED
 
 matplotlib.use("Agg")
@@ -46,8 +47,10 @@ def test_every_claim_has_a_check_or_a_reason_and_every_check_a_claim():
 
 
 def test_every_pattern_of_the_data_matches_a_claim():
-    patterns = [p for keys in RULES["checks"] for p in keys.split(", ")]
-    patterns += [*RULES["unchecked"], *(p for ps in RULES["weights"].values() for p in ps)]
+    patterns = [
+        p for part in ("checks", "unchecked") for keys in RULES[part] for p in keys.split(", ")
+    ]
+    patterns += [p for ps in RULES["weights"].values() for p in ps]
     assert [p for p in patterns if not any(fnmatchcase(key, p) for key in CLAIMS)] == []
 
 

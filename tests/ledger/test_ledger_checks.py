@@ -10,7 +10,7 @@ from conftest import CONTRADICTIONS
 from sklearn.metrics import classification_report
 
 from acrlls import calibration, paper
-from acrlls.config import UserError
+from acrlls.config import UserError, configure
 from acrlls.ledger import CLAIMS, Facts, Ledger
 from acrlls.ledger import facts as _facts
 from acrlls.ledger import follows as _formula
@@ -22,6 +22,7 @@ from acrlls.ledger.ledger import MAIN, judge, way_of
 from acrlls.paper import NUMBERS
 from acrlls.tables import compare, recorded
 
+ENDS = ("lowest", "highest")  # of an input image
 FOLLOWS = [
     (key, name) for key, c in CLAIMS.items() for name in c.checks if way_of(name) == "follows"
 ]
@@ -242,9 +243,19 @@ def test_a_scale_whose_interval_holds_one_is_compatible(entries):
         assert o.verdict != "compatible" or low <= 1 <= high
 
 
-def test_a_setting_that_the_profile_of_the_paper_does_not_have_differs():
-    assert verdict_of("phase1.epochs", "setting") == "not checkable"
-    assert verdict_of("phase1.epochs", "setting", **{"phase1.epochs": "40"}) == "differs"
+def test_the_profile_of_the_paper_makes_its_published_choices():
+    c = configure("paper")
+    ours = {f"image.{end}": float(c.input_range.split("..")[k]) for k, end in enumerate(ENDS)}
+    for key in NUMBERS:
+        part, _, name = key.partition(".")
+        if part in ("phase1", "phase2", "augmentation", "acr", "image"):
+            found = getattr(c, name, getattr(c, key.replace(".", "_"), None))
+            ours |= {key: found} if found is not None else {}
+    for part, each in (("alpha", c.grid_alpha), ("tau", c.grid_tau)):
+        ours |= {f"grid.{part}.{k}": value for k, value in enumerate(each, start=1)}
+    ours |= {"grid.epochs": c.grid_epochs, "grid.patience": c.grid_patience}
+    ours |= {"split.train_share": c.train_fraction}
+    assert len(ours) >= 24 and [k for k, v in ours.items() if not NUMBERS[k].agrees(v)] == []
 
 
 def test_without_a_record_the_arithmetic_is_still_judged_and_the_rest_says_what_is_missing():

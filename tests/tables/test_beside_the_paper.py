@@ -116,7 +116,6 @@ def test_nothing_published_stands_beside_other_classes(tmp_path, classes, same):
     for of in (training.accuracies, classification.by_class, classification.table_3):
         found = of([], run, 20)
         assert ("published" in found) == same and "this run" in found
-    assert ("Published: from 0.876 to 0.947." in training.finding([run], 20, "this run")) == same
     assert classification.finding(found, [], "Proposed").endswith("with one seed.")
     rows = [{"phase": p, "epoch": e, **dict.fromkeys(classes, 1.0)} for p in (1, 2) for e in (1, 2)]
     run.scales, run.best_scales = pd.DataFrame(rows), lambda phase: pd.Series(1.0, list(classes))

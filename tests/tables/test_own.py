@@ -31,7 +31,7 @@ def test_scores_are_those_of_the_run_as_trained_and_after_each_step(setting):
     [
         (
             0.02,
-            "**On the demonstration folder (92 phantom test images) Proposed as trained shows m",
+            "**On the demonstration folder of phantoms (92 test images) Proposed as trained shows",
         ),
         (0.005, "**On your folder (92 test images) Proposed as trained shows no misc"),
     ],
