@@ -60,7 +60,8 @@ def study(
         folder = folder / config.variant
         require_writable(folder)
         if folder in jobs:
-            raise UserError(f"two runs would be recorded in {folder}; name them, as with {{seed}}")
+            how = "one is given twice" if jobs[folder] == config else "name them, as with {seed}"
+            raise UserError(f"two runs would be recorded in {folder}; {how}")
         jobs[folder] = config
     return jobs
 

@@ -45,6 +45,11 @@ def test_a_folder_for_two_runs_or_of_an_unknown_setting_is_refused(output, said)
         study("quick", {}, {"seed": [0, 1], "variant": ["baseline"]}, output)
 
 
+def test_a_run_that_is_asked_for_twice_is_called_so(tmp_path):
+    with pytest.raises(UserError, match="r-1/baseline; one is given twice"):
+        study("quick", {}, {"seed": [1, 1], "variant": ["baseline"]}, tmp_path / "r-{seed}")
+
+
 def test_a_setting_that_is_given_twice_is_refused():
     with pytest.raises(UserError, match="seed is given twice"):
         study("quick", {"seed": 1}, {"seed": [2], "variant": ["baseline"]})
