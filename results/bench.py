@@ -155,7 +155,7 @@ def plain(config: Config, dataset: Dataset, part: str, run: Path) -> list[dict]:
     train, *others = (
         _images(config, dataset, rows) for rows in (split.train, split.validation, split.test)
     )
-    history, best = [], None
+    history, best, least = [], None, np.inf
     for epoch in range(plan.epochs):
         start = time.perf_counter()
         rng = np.random.default_rng((config.seed, number, epoch))  # as the bank's side does
@@ -165,8 +165,8 @@ def plain(config: Config, dataset: Dataset, part: str, run: Path) -> list[dict]:
         row = {k: v[-1] for k, v in logits.fit(train, verbose=0, **how).history.items()}
         seconds = time.perf_counter() - start
         history.append({"phase": number, "epoch": epoch + 1, "seconds": seconds, **row})
-        if row["val_loss"] == min(h["val_loss"] for h in history):
-            best = model.get_weights()
+        if best is None or row["val_loss"] < least:  # NaN is never the least
+            best, least = model.get_weights(), np.nan_to_num(row["val_loss"], nan=np.inf)
     model.set_weights(best)
     for images in others:  # the bank's side predicts these too
         logits.predict(images, verbose=0)

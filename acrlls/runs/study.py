@@ -102,7 +102,8 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
             print(dataset.unread())
     print(f"{len(left)} runs, {len(jobs) - len(left)} recorded already", flush=True)
     start, each = time.perf_counter(), joblib.delayed(_recorded)
-    done = joblib.Parallel(return_as="generator_unordered")(each(f, jobs[f]) for f in left)
+    tasks = [each(f.absolute(), jobs[f]) for f in left]  # a worker may stand in another folder
+    done = joblib.Parallel(return_as="generator_unordered")(tasks)
     for k, said in enumerate(done, 1):
         print(f"{k} of {len(left)}, {said}", flush=True)
         if k < len(left):
