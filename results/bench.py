@@ -62,6 +62,10 @@ class _Sample(Dataset):
 def bench(config: Config, images: int, output: Path, say=print) -> None:
     """Time every part on both sides and record ``bench.json`` and ``epochs.csv`` in ``output``.
     Raises ``UserError`` with the last words of a part that failed."""
+    if min(config.phase1_epochs, config.phase2_epochs) < 2:
+        raise UserError(
+            "the first epoch of a phase compiles and does not count; it takes 2 or more"
+        )
     train = len(split_of(sample(config, images), config).train)  # a folder is checked at first
     say(f"{images} images, {train} to train on", flush=True)
     names, found = ["machine", *(f"{side} {part}" for side in SIDES for part in PARTS)], {}
