@@ -169,7 +169,7 @@ def claims(options) -> None:
     if (given := options.verdict) not in (None, *ledger.VERDICTS):
         raise UsageError(f"there is no verdict {given!r}; known: {', '.join(ledger.VERDICTS)}")
     entries = ledger.Ledger().search(*options.words, verdict=options.verdict, weight=options.weight)
-    print(ledger.text(entries, options.evidence))
+    print(ledger.text(entries, options.evidence) or "there is no such claim")
 
 
 def bench(options) -> None:

@@ -146,7 +146,7 @@ def configure(profile: str | None = None, **overrides: Any) -> Config:
     ``ACRLLS_PROFILE`` wins over ``"quick"``, the default of every notebook, and nothing else.  A
     ``UserError`` names an unknown profile or parameter, or a value outside its range.
     """
-    if profile in (None, "quick"):
+    if profile is None or str(profile) == "quick":
         profile = environment_path("ACRLLS_PROFILE") or "quick"
     profile = _absolute("profile", profile)
     settings = _profile_settings(profile)
@@ -266,7 +266,7 @@ def _checked(setting: dataclasses.Field, value: Any) -> Any:
     choices = check.get("choices")
     if choices == (True, False):
         value = _TRUTH.get(str(value).lower(), str(value))
-    if choices and value not in choices:
+    if choices and str(value) not in map(str, choices):
         raise UserError(f"{name} is {value!r}; choose one of: {', '.join(map(str, choices))}")
     if setting.type == "str" and not isinstance(value, str):
         raise UserError(f"{name} is {value!r}; it must be a text")

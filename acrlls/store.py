@@ -1,6 +1,7 @@
 """Where things are kept, and how: the folder, locks, digests, files written as a whole."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -55,9 +56,10 @@ def disk_told(what: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        how = "free space there, or name another place"
+        ways = ["free space there", "name another place"]
         if store() in (what, *what.parents):
-            how = "free space with `acrlls cache`, or set ACRLLS_STORE to another folder"
+            ways = ["free space with `acrlls cache`", "set ACRLLS_STORE to another folder"]
+        how = ", or ".join(ways[error.errno != errno.ENOSPC :])
         raise UserError(f"{what} cannot be written: {error.strerror or error}; {how}") from error
 
 

@@ -62,6 +62,10 @@ class _Sample(Dataset):
 def bench(config: Config, images: int, output: Path, say=print) -> None:
     """Time every part on both sides and record ``bench.json`` and ``epochs.csv`` in ``output``.
     Raises ``UserError`` with the last words of a part that failed."""
+    if min(config.phase1_epochs, config.phase2_epochs) < 2:
+        raise UserError(
+            "the first epoch of a phase compiles and does not count; it takes 2 or more"
+        )
     train = len(split_of(sample(config, images), config).train)  # a folder is checked at first
     say(f"{images} images, {train} to train on", flush=True)
     names, found = ["machine", *(f"{side} {part}" for side in SIDES for part in PARTS)], {}
@@ -155,7 +159,7 @@ def plain(config: Config, dataset: Dataset, part: str, run: Path) -> list[dict]:
     train, *others = (
         _images(config, dataset, rows) for rows in (split.train, split.validation, split.test)
     )
-    history, best = [], None
+    history, best, least = [], None, np.inf
     for epoch in range(plan.epochs):
         start = time.perf_counter()
         rng = np.random.default_rng((config.seed, number, epoch))  # as the bank's side does
@@ -165,8 +169,8 @@ def plain(config: Config, dataset: Dataset, part: str, run: Path) -> list[dict]:
         row = {k: v[-1] for k, v in logits.fit(train, verbose=0, **how).history.items()}
         seconds = time.perf_counter() - start
         history.append({"phase": number, "epoch": epoch + 1, "seconds": seconds, **row})
-        if row["val_loss"] == min(h["val_loss"] for h in history):
-            best = model.get_weights()
+        if best is None or row["val_loss"] < least:  # NaN is never the least
+            best, least = model.get_weights(), np.nan_to_num(row["val_loss"], nan=np.inf)
     model.set_weights(best)
     for images in others:  # the bank's side predicts these too
         logits.predict(images, verbose=0)

@@ -39,6 +39,13 @@ def test_a_failed_part_is_named_with_its_last_words(config, tmp_path, monkeypatc
         bench.bench(config, 160, tmp_path, say=lambda *_, **__: None)
 
 
+@pytest.mark.parametrize("phase", ["phase1_epochs", "phase2_epochs"])
+def test_one_epoch_of_a_phase_is_refused_before_anything_is_timed(config, tmp_path, phase):
+    with pytest.raises(UserError, match="it takes 2 or more"):
+        bench.bench(config.replace(**{phase: 1}), 160, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_plain_keras_is_timed_with_the_kernels_that_tensorflow_chooses_itself(monkeypatch):
     """Whoever starts the benchmark may have switched others on for itself."""
     variable = backend.ONEDNN_VARIABLE

@@ -163,10 +163,10 @@ def execute(
 ):
     """Run a section through papermill in this Python, whichever kernels the machine has registered.
 
-    The executed notebook, which is returned as a ``nbformat`` node, grows cell by cell beside
-    ``output`` and takes its place at the end, also when a cell fails, a :class:`SectionFailed`; not
-    where the disk refuses. The kernel imports the same ``acrlls``, reads no IPython profile, starts
-    in ``cwd`` (default: here), and relative paths in ``ACRLLS_*`` variables mean the same to it.
+    The executed notebook, which is returned as a ``nbformat`` node, grows beside ``output`` and
+    takes its place at the end, also if a cell fails, a :class:`SectionFailed`, but not if the disk
+    refuses. The kernel imports the same ``acrlls`` as the caller, reads no IPython profile, and
+    starts in ``cwd`` (default: here); relative paths in ``ACRLLS_*`` variables mean the same there.
     """
     import nbformat
     import papermill

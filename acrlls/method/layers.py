@@ -43,9 +43,10 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
 
     def __init__(self, alpha=0.08, tau=0.25, **kwargs):
         super().__init__(**kwargs)
-        if not (isinstance(alpha, Real) and 0 <= alpha < 3e38):  # finite in float32
+        # 3e38: finite in float32
+        if isinstance(alpha, bool) or not (isinstance(alpha, Real) and 0 <= alpha < 3e38):
             raise ValueError(f"`alpha` must be a finite number from 0. Received: alpha={alpha!r}")
-        if not (isinstance(tau, Real) and 0 <= tau <= 1):
+        if isinstance(tau, bool) or not (isinstance(tau, Real) and 0 <= tau <= 1):
             raise ValueError(f"`tau` must be a number in [0, 1]. Received: tau={tau!r}")
         self.alpha = float(alpha)
         self.tau = float(tau)

@@ -124,7 +124,7 @@ def record(done: Run, folder: str | Path) -> Path:
     What was recorded there stays until all is written.  Then the manifest goes first and comes
     last: a folder without one, left by a process that was killed, is no record.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     optional = [name for name in _OPTIONAL if (done.folder / name).exists()]
     with contextlib.ExitStack() as files:  # renamed into place in reverse order
         for name in (MANIFEST, *optional, *_RECORDED):
@@ -139,7 +139,7 @@ def record(done: Run, folder: str | Path) -> Path:
 
 def load_run(folder: str | Path) -> Run:
     """A recorded run; a ``UserError`` where there is none, or one not as it was recorded."""
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if wrong := damage(folder, among=(*_RECORDED, *_OPTIONAL)):
         raise Damaged(f"the record {folder} cannot be used: {wrong}; {_mend(folder)}")
     with damage_told(file := folder / "config.json", f"; {_mend(folder)}"):
@@ -151,7 +151,7 @@ def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple
     ``UserError`` if there is none.
     """
     found = {}
-    for manifest in sorted(Path(folder).glob(f"{profile}*/*/manifest.json")):
+    for manifest in sorted(Path(folder).expanduser().glob(f"{profile}*/*/manifest.json")):
         group, variant = manifest.parts[-3:-1]
         found[(group.removeprefix(profile).lstrip("-"), variant)] = load_run(manifest.parent)
     if not found:
@@ -163,7 +163,7 @@ def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple
 
 def tuning(profile: str = "laptop", folder: str | Path = RESULTS) -> pd.DataFrame | None:
     """The recorded grid of a profile, as :func:`acrlls.tune` gives it; ``None`` if not there."""
-    file = Path(folder) / profile / "tuning.csv"
+    file = Path(folder).expanduser() / profile / "tuning.csv"
     return pd.read_csv(file) if file.is_file() else None
 
 

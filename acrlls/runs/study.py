@@ -66,7 +66,8 @@ def study(
         folder = folder / config.variant
         require_writable(folder)
         if folder in jobs:
-            raise UserError(f"two runs would be recorded in {folder}; name them, as with {{seed}}")
+            how = "one is given twice" if jobs[folder] == config else "name them, as with {seed}"
+            raise UserError(f"two runs would be recorded in {folder}; {how}")
         jobs[folder] = config
     return jobs
 
@@ -108,7 +109,8 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
             print(dataset.unread())
     print(f"runs to do: {len(left)}; recorded already: {len(jobs) - len(left)}", flush=True)
     start, each = time.perf_counter(), joblib.delayed(_recorded)
-    done = joblib.Parallel(return_as="generator_unordered")(each(f, jobs[f]) for f in left)
+    tasks = [each(f.absolute(), jobs[f]) for f in left]  # a worker may stand in another folder
+    done = joblib.Parallel(return_as="generator_unordered")(tasks)
     for k, said in enumerate(done, 1):
         print(f"{k} of {len(left)}, {said}", flush=True)
         if k < len(left):

@@ -201,6 +201,8 @@ def test_the_command_prints_the_ledger_within_a_hundred_columns(quick, capsys):
 
 
 def test_an_unknown_verdict_is_a_mistake_in_the_command(capsys):
+    assert cli.main(["claims", "xyzzy"]) == 0
+    assert capsys.readouterr().out == "there is no such claim\n"
     assert cli.main(["claims", "--verdict", "true"]) == 2
     assert "known: does not follow" in capsys.readouterr().err
 

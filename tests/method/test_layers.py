@@ -107,8 +107,8 @@ def test_acr_adds_its_loss_to_training_but_not_to_evaluation():
 
 @pytest.mark.parametrize(
     "bad",
-    [*({"alpha": value} for value in (-0.1, np.nan, np.inf, 1e39, "0.1", None, [0.1], 1j))]
-    + [{"tau": value} for value in (-0.01, 1.5, np.nan, np.inf, "x", None)],
+    [*({"alpha": value} for value in (-0.1, np.nan, np.inf, 1e39, "0.1", None, [0.1], 1j, True))]
+    + [{"tau": value} for value in (-0.01, 1.5, np.nan, np.inf, "x", None, False)],
 )
 def test_acr_refuses_impossible_settings(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):

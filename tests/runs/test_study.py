@@ -1,5 +1,8 @@
 """Several runs asked for at once: their folders' names, and what is left alone."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from acrlls import runs, store
@@ -44,6 +47,23 @@ def test_every_combination_has_a_folder_seed_by_seed():
 def test_a_folder_for_two_runs_or_of_an_unknown_setting_is_refused(output, said):
     with pytest.raises(UserError, match=said):
         study("quick", {}, {"seed": [0, 1], "variant": ["baseline"]}, output)
+
+
+def test_a_worker_that_stands_elsewhere_records_in_the_folder_that_was_meant(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    told = []
+    monkeypatch.setattr(
+        sys.modules[study.__module__], "_recorded", lambda folder, config: told.append(folder)
+    )
+    runs.reproduce({Path("mine") / "baseline": tiny})
+    assert told == [tmp_path / "mine" / "baseline"]
+
+
+def test_a_run_that_is_asked_for_twice_is_called_so(tmp_path):
+    with pytest.raises(UserError, match="r-1/baseline; one is given twice"):
+        study("quick", {}, {"seed": [1, 1], "variant": ["baseline"]}, tmp_path / "r-{seed}")
 
 
 def test_a_setting_that_is_given_twice_is_refused():

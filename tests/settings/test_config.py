@@ -60,6 +60,8 @@ def test_the_environment_turns_the_default_profile_alone(monkeypatch):
         ({"phase1_learning_rate": 0}, "phase1_learning_rate is 0; it must be a number above 0"),
         ({"seed": True}, "seed is True"),
         ({"augment": "maybe"}, "augment is 'maybe'; choose one of: True, False"),
+        ({"augment": 1}, "augment is '1'; choose one of: True, False"),
+        ({"variant": np.array(["baseline"] * 2)}, "variant is array"),
         ({"variant": "propsed"}, "variant is 'propsed'; choose one of: baseline"),
         ({"grid_tau": []}, "grid_tau is []; give at least one value"),
         (
