@@ -49,7 +49,7 @@ class Dataset(abc.ABC):
         if not self.ignored:
             return "Every file of the folder is read."
         more = len(self.ignored) - most
-        listed = ", ".join(f"`{_shown(name)}`" for name in self.ignored[:most])
+        listed = ", ".join(f"`{on_one_line(name)}`" for name in self.ignored[:most])
         listed += f" and {more} more" if more > 0 else ""
         return (
             f"{len(self.ignored)} of the folder's files are not read: they are no images by their "
@@ -102,8 +102,8 @@ class PhantomDataset(Dataset):
         return self._arrays["findings"][i]
 
 
-def _shown(name: str) -> str:
-    """A name of a file on one line: what cannot be printed is escaped."""
+def on_one_line(name: str) -> str:
+    """A file's name on one line, of a table in a file too: what cannot be printed is escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from acrlls.config import UserError
-from acrlls.data.dataset import Dataset
+from acrlls.data.dataset import Dataset, on_one_line
 from acrlls.store import digest, files_below, kept, source_digest, store, write_text
 
 # rows and columns that tables have beside those of the classes
@@ -48,9 +48,10 @@ class FolderDataset(Dataset):
             self.files += images
             labels += [label] * len(images)
             self._masks |= _masks(images, folder / "masks")
-        names = [f.stem for f in self.files]
+        names = [on_one_line(f.stem) for f in self.files]
         if len(set(names)) < len(names):
-            names = [f"{f.relative_to(root).parts[0]}/{f.name}" for f in self.files]
+            places = [(f.relative_to(root).parts[0], f.name) for f in self.files]
+            names = [on_one_line("/".join(place)) for place in places]
         fingerprint, contents = _checked(self.files, root)
         others = {*files_below(given)} - {*self.files} - {*self._masks.values()}
         ignored = sorted(f.relative_to(given).as_posix() for f in others)

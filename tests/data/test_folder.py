@@ -5,6 +5,7 @@ import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -36,6 +37,15 @@ def test_a_single_folder_around_the_class_folders_is_entered(tmp_path):
     make_folder(tmp_path / "archive" / "dataset", ["A", "B"])
     (tmp_path / "archive" / "__MACOSX" / "dataset").mkdir(parents=True)  # as a Mac packs it
     assert FolderDataset(tmp_path).class_names == ("A", "B")
+
+
+def test_a_name_with_a_line_break_stays_one_row_of_a_table(tmp_path):
+    file = make_folder(tmp_path, ["A", "B"], 1, ".") / "A" / "A-0.png"
+    file.rename(file.with_name("a\rb\n.png"))
+    names = FolderDataset(tmp_path).names
+    assert list(names) == ["a\\rb\\n", "B-0"]
+    pd.DataFrame({"name": names}).to_csv(tmp_path / "t.csv", index=False)
+    assert list(pd.read_csv(tmp_path / "t.csv").name) == list(names)
 
 
 def test_masks_are_read_where_they_are(tmp_path):
