@@ -96,6 +96,14 @@ def scale(facts, claim, name: str, phase: str):
 # --- Statements about one model ----------------------------------------------------------------
 
 
+def areas_above(facts, claim, bound: str):
+    """Is every AUC above the bound in the recorded Proposed?"""
+    low = dict(zip(CLASSES, np.quantile(areas(facts), TAILS[0], axis=0), strict=True))
+    count = how_many(facts.runs_of("Proposed"))
+    text = f"In 97.5 % of repetitions ours are above {listed(low, '.4f')} ({count})."
+    return min(low.values()) > facts.value(bound), text
+
+
 def _outside(facts: Facts):
     """Recorded runs of Proposed with their heat, what they say of other images, how many."""
     runs = shift.recorded([run for (run,) in facts.runs_of("Proposed")])
@@ -216,5 +224,5 @@ def better_than(facts, claim, of: str, setting: str):
     )
 
 
-CHECKS = (measure, measured_gain, scale, heat, elsewhere)
+CHECKS = (measure, measured_gain, scale, areas_above, heat, elsewhere)
 CHECKS += (higher_ece, no_better, better_than)
