@@ -114,12 +114,10 @@ class Facts:
 
     @cached_property
     def heads(self) -> list[tuple[Run]]:
-        """Recorded runs of Proposed with the published settings, of Phase 1 alone, one a seed.
-        Raises :class:`NotRecorded` where there are fewer than two."""
-        like, free = self.runs_of("Proposed")[0][0].config, ("seed", "batchnorm_statistics")
-        changed = [({n: getattr(r.config, n) for n in free}, r) for r in heads(self.recorded)]
-        alone = like.replace(phase2_epochs=0)
-        found = [(run,) for free, run in changed if alone.replace(**free) == run.config]
+        """Recorded runs of Proposed as published, of Phase 1 alone, one a seed.  Raises
+        :class:`NotRecorded` where there are fewer than two."""
+        ours = [run for run in heads(self.recorded) if run.config.variant == "proposed"]
+        found = [(run,) for run in ours if run.config.class_weights]
         if len(found) < 2:
             raise NotRecorded("fewer than two seeds are recorded")
         return found
