@@ -83,14 +83,15 @@ def check_names(class_names, classes: int, given=None, last: str | None = None) 
     """Class names as a list, one a class; ``given`` is what the caller had for ``p``, ``last`` the
     name of a row that the caller's table has below the classes.
 
-    A text, a set, which has no order, too few or too many names, a name that is there twice or
-    equal to ``last``, and a DataFrame whose columns share names with them but are not the same in
-    this order are a ``ValueError``.
+    A single text, a set, which has no order, too few or too many names, a name that is missing,
+    twice or equal to ``last``, and a DataFrame whose columns share names with them but are not the
+    same in this order are a ``ValueError``.
     """
-    unordered = isinstance(class_names, (str, bytes, Set)) or not isinstance(class_names, Iterable)
-    if unordered or np.ndim(class_names) != 1:
+    if isinstance(class_names, (str, bytes, Set)) or not isinstance(class_names, Iterable):
         raise ValueError(f"class_names is {class_names!r}; it must be a list, one name a class")
     names = getattr(class_names, "tolist", lambda: list(class_names))()
+    if not isinstance(names, list) or any(map(_is_no_name, names)):
+        raise ValueError(f"class_names are {names}; it must be a list, one name a class")
     if len(names) != classes:
         raise ValueError(f"{len(names)} class names for {classes} classes")
     if len(set(map(str, names))) < classes:
@@ -102,6 +103,11 @@ def check_names(class_names, classes: int, given=None, last: str | None = None) 
     if columns != names and set(columns) & set(names):
         raise ValueError(f"the columns of p are {columns}, but class_names are {names}")
     return names
+
+
+def _is_no_name(name) -> bool:
+    missing = str(name) in ("None", "nan", "<NA>", "NaT") and not isinstance(name, str)
+    return missing or isinstance(name, list)
 
 
 def check_level(level) -> float:
@@ -141,18 +147,26 @@ def one_hot(y, classes):
 
 def numbers(given, name, must="it must hold real numbers") -> np.ndarray:
     """A plain array of numbers; an error says what it holds and what it ``must``."""
-    if np.ma.is_masked(given) or (hasattr(given, "isna") and np.any(given.isna())):
+    values = given
+    if np.ma.is_masked(values) or (hasattr(values, "isna") and np.any(values.isna())):
         raise ValueError(f"{name} has masked or missing values; leave these rows out")
     try:
-        values = np.asarray(given)
-        if values.dtype == object:  # such as pandas' nullable numbers
-            values = np.asarray(values.tolist())
-        if values.dtype.kind in "OV":  # Decimal, bfloat16
-            values = values.astype(float)
-    except (TypeError, ValueError, OverflowError) as error:
+        values = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
         raise ValueError(f"{name} is no array of numbers: {error}") from None
-    if values.dtype.kind not in "iuf":
-        held = "text" if values.dtype.kind in "UST" else values.dtype
+    if values.dtype == object and not values.ndim:  # a generator, a sparse matrix, a dict, None
+        what = "None" if given is None else f"of the type {type(given).__name__}"
+        raise ValueError(f"{name} is {what}; it must be an array, a list, a DataFrame or a Series")
+    if values.dtype == object:  # such as pandas' nullable numbers
+        values = np.asarray(values.tolist())
+    kind = values.dtype.kind
+    if kind in "OV":  # Decimal, bfloat16
+        try:
+            return values.astype(float)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"{name} holds values that are no numbers, or huge; {must}") from None
+    if kind not in "iuf":
+        held = "text" if kind in "UST" else values.dtype
         raise ValueError(f"{name} holds {held}; {must}")
     return values
 

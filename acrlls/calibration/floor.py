@@ -51,17 +51,19 @@ def floor_table(draws, observed, names: Sequence[str]):
     import pandas as pd
 
     draws = numbers(draws, "draws")
-    seen = draws[0] if observed is None else numbers(observed, "observed").astype(float)
-    if draws.ndim != 2 or seen.shape != draws.shape[1:]:
-        shapes = f"draws have shape {draws.shape} and what was observed {seen.shape}"
-        raise ValueError(f"{shapes}; they must be (resamples, columns) and (columns,)")
+    if draws.ndim != 2 or not draws.size:
+        raise ValueError(f"draws have shape {draws.shape}; it must be (resamples, columns)")
+    names = check_names(names, draws.shape[1])
     low, high = np.quantile(draws, [0.05, 0.95], axis=0)
     columns = {"mean": np.mean(draws, axis=0), "q05": low, "q95": high}
+    table = pd.DataFrame(columns, index=names)
     if observed is not None:
-        above, below = (draws >= seen).sum(axis=0), (draws <= seen).sum(axis=0)
-        p_values = ((1 + k) / (1 + len(draws)) for k in (above, below))
-        columns |= zip(("observed", "p_above", "p_below"), (seen, *p_values), strict=True)
-    return pd.DataFrame(columns, index=check_names(names, draws.shape[1]))
+        if (seen := numbers(observed, "observed")).shape != draws.shape[1:]:
+            raise ValueError(f"observed has shape {seen.shape}; it must be {draws.shape[1:]}")
+        table["observed"] = seen.astype(float)
+        table["p_above"] = (1 + (draws >= seen).sum(axis=0)) / (1 + len(draws))
+        table["p_below"] = (1 + (draws <= seen).sum(axis=0)) / (1 + len(draws))
+    return table
 
 
 def noise_floor(

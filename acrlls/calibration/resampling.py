@@ -51,9 +51,10 @@ def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarr
     if values.ndim != 2 or y.shape != values.shape[1:] or not values.size:
         shapes = f"values have shape {values.shape} and y {y.shape}"
         raise ValueError(f"{shapes}; they must be (rows, n) and (n,)")
-    for name, given in (("values", values), ("y", y)):
-        if not np.isfinite(given).all():
-            raise ValueError(f"{name} must be finite; leave out the images where it is not known")
+    if not np.isfinite(values).all():
+        raise ValueError("values must be finite; leave out the images where they are not known")
+    if not np.isfinite(y).all():
+        raise ValueError("y must be finite; leave out the images whose label is not known")
     # row by row: a product with several rows at once may round equal rows differently
     drawn = [[counts @ row for row in values] for counts in image_counts(y, resamples, seed)]
     return np.concatenate(drawn, axis=1) / len(y)
@@ -90,6 +91,11 @@ def mcnemar(won, differ):
     or arrays, as is the result, in (0, 1]; it is 1 where the models differ nowhere.
     """
     won, differ = numbers(won, "won"), numbers(differ, "differ")
+    try:
+        won, differ = np.broadcast_arrays(won, differ)
+    except ValueError:
+        shapes = f"won has shape {won.shape} and differ {differ.shape}"
+        raise ValueError(f"{shapes}; they must be equal, or one a number") from None
     if not ((won >= 0) & (won <= differ) & (won % 1 == 0) & (differ % 1 == 0)).all():
         raise ValueError("won and differ must be whole numbers, won between 0 and differ")
     p = np.minimum(2 * bdtr(np.minimum(won, differ - won), differ, 0.5), 1)

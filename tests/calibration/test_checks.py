@@ -61,13 +61,13 @@ def test_rounded_probabilities_are_normalised_and_others_left_alone():
         (P.astype(str), "p holds text"),
         (P * (1 + 1j), "p holds complex128"),
         (np.array([[0.5, "a"]], dtype=object), "p holds"),
-        (np.array([[0.5, pd.NA]], dtype=object), "no array of numbers"),
-        ([[10**400, 0]] * 4, "p is no array of numbers: int too large"),
+        (np.array([[0.5, pd.NA]], dtype=object), "no numbers"),
+        ([[10**400, 0]] * 4, "p holds values that are no numbers, or huge"),
         (np.diag([0.2, 0.3, 0.5, 0.1]) + 0.2, "does not sum to one: "),
-        (cal.METRICS, "p is no array of numbers.*dict"),
-        (sparse.csr_array(P), "p is no array of numbers"),
-        ((row for row in P), "p is no array of numbers.*generator"),
-        (None, r"p has shape \(\)"),
+        (cal.METRICS, "p is of the type dict"),
+        (sparse.csr_array(P), "p is of the type csr_array"),
+        ((row for row in P), "p is of the type generator"),
+        (None, "p is None"),
     ],
 )
 def test_what_is_no_table_of_probabilities_is_refused_with_a_true_reason(p, says):
@@ -151,7 +151,7 @@ def test_bins_that_cannot_be_are_refused_with_what_can(given, says):
         (pd.Series(Y, dtype="Int64").where(Y > 0), "missing"),
         (np.ma.array(Y, mask=Y == 0), "masked"),
         (np.array([None, *Y[1:]]), "row 0 is nan"),
-        ([10**400, *Y[1:]], "is no array of numbers: int too large"),
+        ([10**400, *Y[1:]], "holds values that are no numbers, or huge"),
         (np.eye(4)[Y], r"shape \(60, 4\).*one-hot labels (y|labels).argmax"),
     ],
 )
@@ -164,9 +164,9 @@ def test_other_labels_are_refused_by_metrics_and_by_a_fit(y, says):
 
 def test_labels_that_are_not_given_are_asked_for():
     for use in (cal.ece, cal.accuracy, cal.evaluate, cal.report, cal.prepare_reliability):
-        with pytest.raises(ValueError, match=r"^y has shape \(\)"):
+        with pytest.raises(ValueError, match="^y is None"):
             use(*(P, None, NAMES)[: 3 if use in (cal.evaluate, cal.report) else 2])
-    with pytest.raises(ValueError, match=r"^labels has shape \(\)"):
+    with pytest.raises(ValueError, match="^labels is None"):
         cal.TemperatureScaling().fit(np.log(P))
 
 
@@ -220,6 +220,7 @@ def test_what_looks_like_the_wrong_thing_is_warned_of():
         (None, "a list, one"),
         (4, "class_names is 4"),
         ({*NAMES}, "a list, one"),  # in no order
+        (["a", None, "c", "d"], "a list, one"),
         ([["a"], ["b"], ["c"], ["d"]], "a list, one"),
         (["a", "b", "All", "d"], "last row"),
     ],
@@ -356,7 +357,9 @@ def test_means_over_images_of_no_known_label_are_refused(y):
         cal.bootstrap_means(P.T, y, 9)
 
 
-@pytest.mark.parametrize("won, differ", [(1.5, 2), (np.nan, 1), (None, 1), (True, True), ("1", 2)])
+@pytest.mark.parametrize(
+    "won, differ", [(1.5, 2), (np.nan, 1), (None, 1), (True, True), ("1", 2), ([1, 2], [3, 4, 5])]
+)
 def test_counts_of_mcnemar_that_cannot_be_are_named(won, differ):
     with pytest.raises(ValueError, match="^won"):
         cal.mcnemar(won, differ)
@@ -375,7 +378,7 @@ def test_a_table_of_drawings_names_what_does_not_fit():
     pd.testing.assert_frame_equal(frame, cal.floor_table(draws, draws[0], NAMES))
     for wrong, says in (
         ((draws[0], None, NAMES), "draws have shape"),
-        ((draws, [1, 2], NAMES), "what was observed"),
+        ((draws, [1, 2], NAMES), "observed has shape"),
         ((draws, None, NAMES[:3]), "3 class names for 4 classes"),
     ):
         with pytest.raises(ValueError, match=says):
