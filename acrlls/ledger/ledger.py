@@ -137,10 +137,11 @@ class Ledger(Mapping):
         tried = sum(way_of(check) == "reproduced" for check in by.values())
         main = pd.Series([self[key].outcomes[check].verdict for key, check in by.items()])
         main = main.value_counts().reindex(V.VERDICTS, fill_value=0)
+        ours = main[V.REPRODUCED] or "none"
         return (
-            f"**Of the {len(MAIN)} main claims, {tried} can be repeated by runs; ours reproduce "
-            f"{main[V.REPRODUCED] or 'none'} of them**. All {len(MAIN)}: {told(main)}. All "
-            f"{len(self)} claims, by the verdict that heads their row: {told(self.counts)}."
+            f"**Our runs reproduce {ours} of the {len(MAIN)} main claims.** Runs can "
+            f"repeat {tried} of them. By verdict: {told(main)}. All {len(self)} claims, by the "
+            f"verdict that heads their row: {told(self.counts)}."
         )
 
     def search(

@@ -101,6 +101,7 @@ def finding(ways, where: str, layers: Difference) -> str:
     return (
         f"**{gain[layers.shows('NLL') + 1]} {beside.on(where).lower()}**. The layers change the "
         f"mean class-wise ECE of Baseline, {error(base)}, by "
-        f"{error(layers.table.difference[ECE], True)}; {' and '.join(changes)} (means over "
+        f"{error(layers.table.difference[ECE], True)}"
+        f"{', which is not shown' * (not layers.shows(ECE))}; {' and '.join(changes)} (means over "
         f"{plural(layers.pairs, 'run')} of each network with class weights; images' own class mix)."
     )

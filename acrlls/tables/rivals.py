@@ -207,14 +207,14 @@ def after_scaling(gaps: pd.DataFrame) -> str:
     """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL."""
     better, worse = gaps.index[gaps.high < 0], gaps.index[gaps.low > 0]
     return (
-        f"After vector scaling, {_named(better, 'no method')} a lower NLL than cross-entropy, and "
-        f"{_named(worse, 'none')} a higher one. For the other "
+        f"After vector scaling, a lower NLL than cross-entropy is shown for {_named(better)}, and "
+        f"a higher one for {_named(worse)}. For the other "
         f"{len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} no difference "
         "could be shown: the interval over seeds and images, each at 95 %, holds zero."
     )
 
 
-def _named(methods, none: str) -> str:
-    """The methods with their verb, such as "MbLS has" or "A and B have"."""
-    *first, last = methods if len(methods) else [none]
-    return f"{', '.join(first)} and {last} have" if first else f"{last} has"
+def _named(methods) -> str:
+    """Such as "A, B and C"."""
+    *first, last = methods if len(methods) else ["no method"]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -67,7 +67,7 @@ def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
     if own == paper:
         return f"{words[own + 1]} in either class mix"
     other = {-1: f"the NLL is lower {how}", 1: f"the NLL is higher {how}"}
-    other = other.get(paper, "no difference in NLL could be shown")
+    other = other.get(paper, "that could not be shown")
     return f"{words[own + 1]} on these images; in the paper's class mix {other}"
 
 
@@ -112,8 +112,8 @@ def _both(found: Mixes, a: str, b: str) -> str:
         ", ".join(_change(f, m) for m in ("NLL", "Brier score", ECE) if m == "NLL" or f.shows(m))
         for f in found
     )
-    said = f"{_mixes(found, words, f'with {a}')}. On these images: {own}. In the paper's mix: "
-    return f"{said}{paper}. From {runs_of(found[0].pairs, found[0].seeds)}."
+    said = f"{_mixes(found, words, f'with {a}')}. {a} minus {b}, on these images: {own}; in the "
+    return f"{said}paper's mix: {paper}. From {runs_of(found[0].pairs, found[0].seeds)}."
 
 
 def repeated(errors, seeds: int) -> str:

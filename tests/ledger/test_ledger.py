@@ -267,7 +267,7 @@ def test_the_front_page_gets_the_count_of_each_verdict(entries):
     assert f"All {len(CLAIMS)} claims, by" in told
     noise = {"ece_noise", "gap_noise", "accuracy_noise", "exceeds_seeds"}  # no run repeats these
     tried = [key for key, given in MAIN.items() if given["by"] not in noise]
-    assert f"{len(tried)} can be repeated by runs" in told and len(tried) < len(MAIN)
+    assert f"Runs can repeat {len(tried)} of them" in told and len(tried) < len(MAIN)
     assert all((f"*{verdict}* {n}" in told) == (n > 0) for verdict, n in entries.counts.items())
     cells = nbformat.read(PROJECT / "notebooks" / "11_ledger.ipynb", as_version=4).cells
     assert [

@@ -113,10 +113,11 @@ def test_intervals_over_seeds_and_images_of_the_nll_after_vector_scaling():
     table = pd.DataFrame({"low": [-2, -1, 1], "high": [-1, 1, 2]}, index=["A", "B", "C"])
     text = rivals.after_scaling(table)
     assert (
-        "A has a lower NLL than cross-entropy, and C has a higher one. For the other 1 of" in text
+        "a lower NLL than cross-entropy is shown for A, and a higher one for C. For the other 1 of"
+        in text
     )
     text = rivals.after_scaling(pd.DataFrame({"low": [-2, -2], "high": -1}, index=["A", "B"]))
-    assert "A and B have a lower NLL than cross-entropy, and none has a higher one" in text
+    assert "is shown for A and B, and a higher one for no method" in text
 
 
 def test_without_records_the_page_says_how_to_make_them():
