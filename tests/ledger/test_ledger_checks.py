@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -464,3 +465,34 @@ def test_verdicts_do_not_depend_on_the_seed_of_the_simulations():
     assert {key for key, _ in verdicts[0]} >= set(MAIN)
     apart = {check for check, verdict in verdicts[0].items() if verdict != verdicts[1][check]}
     assert not apart
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [(0.5, "reproduced"), (0.89, "cannot be told from noise"), (1.3, "differs")],
+)
+def test_a_setting_is_better_where_the_interval_of_the_difference_says_so(
+    monkeypatch, others, verdict
+):
+    found = iter([(0.9, 0.88, 0.92), (others, others - 0.02, others + 0.02)])
+    monkeypatch.setattr(_reproduced.beside, "estimate", lambda *_: [[0, x] for x in next(found)])
+    outcome = judged("report.imbalance", "better_than")
+    low, high = 0.9 - others - 0.02 * np.sqrt(2), 0.9 - others + 0.02 * np.sqrt(2)
+    assert outcome.verdict == verdict
+    assert f"{low:+.4f} to {high:+.4f}".replace("-", "−") in outcome.evidence
+
+
+@pytest.mark.parametrize(
+    ("levels", "verdict"),
+    [
+        ([0.99, 0.991, 0.992], "reproduced"),
+        ([0.96, 0.97, 0.99], "too few seeds to tell"),
+        ([0.90, 0.901, 0.902], "differs"),
+    ],
+)
+def test_all_areas_lie_above_a_bound_only_where_repetitions_do(monkeypatch, levels, verdict):
+    runs = [(SimpleNamespace(config=SimpleNamespace(seed=k)),) for k in range(3)]
+    monkeypatch.setattr(Facts, "runs_of", lambda *_, **__: runs)
+    drawn = pd.DataFrame({f"AUC {c}": np.tile(levels, 50) for c in paper.CLASSES})
+    monkeypatch.setattr(_reproduced, "areas", lambda facts: drawn)
+    assert judged("report.auc", "areas_above").verdict == verdict
