@@ -145,7 +145,7 @@ def test_a_notebook_elsewhere_is_not_taken_for_the_section_of_its_name(notebooks
     Path("06_calibration.ipynb").write_text("{}")
     for name in ("06_calibration.ipynb", "./06_calibration.ipynb"):
         status, message = refused(capsys, "run", name)
-        assert status == 2 and "there is no section" in message
+        assert status == 2 and "is no section; run a notebook of your own" in message
 
 
 def test_what_a_folder_is_called_is_text(notebooks):
