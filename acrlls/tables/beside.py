@@ -60,13 +60,15 @@ def columns(
     run: Run,
     phases: Sequence[int | None] = (None,),
     resamples: int = 1000,
+    least: float | Sequence[float] = 0,
 ) -> pd.DataFrame:
     """A row a quantity: published, real images, difference with interval (text), this build alone
     where its classes are not the paper's.
 
     ``statistic`` takes probabilities ``(n, classes)``, or with several phases ``(phases, n,
     classes)``, labels and weights ``(n,)``; ``index``, of the class names if it is a function,
-    names what it gives, and ``published`` has the same for the paper's. ``run`` is this build's.
+    names what it gives, none above 1 or below ``least``, and ``published`` has the same for the
+    paper's. ``run`` is this build's.
     """
     title, names = here(run.config), run.class_names
     ones = np.ones(len(run.predictions("test").labels))
@@ -77,6 +79,7 @@ def columns(
     table = pd.DataFrame({"published": np.ravel(published)}, named(CLASSES))
     if real:
         value, *ends = estimate(statistic, real, phases, resamples, new=1)
+        ends = np.where(np.isfinite(ends), np.clip(ends, least, 1), ends)
         gaps = np.transpose([value, *ends]) - table[["published"]].to_numpy()
         table[REAL] = value
         table["difference"] = [_told(*each) for each in gaps]

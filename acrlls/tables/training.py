@@ -38,7 +38,8 @@ def accuracies(real: Sequence[Run], run: Run, resamples: int) -> pd.DataFrame:
     :mod:`acrlls.tables.beside`."""
     published = [NUMBERS[key].value for key in PHASES.values()]
     rows = list(PHASES)
-    return beside.columns(beside.phases, rows, published, real, run, (1, None), resamples)
+    least = 0, 0, -1
+    return beside.columns(beside.phases, rows, published, real, run, (1, None), resamples, least)
 
 
 def finding(runs: Sequence[Run], resamples: int, where: str) -> str:

@@ -87,6 +87,8 @@ def test_the_columns_hold_the_real_runs_and_their_difference_from_the_published_
     row = found.loc[("COVID", "Recall")]
     gap = f"{row['real images'] - row.published:+.3f}".replace("-", "−")
     assert row.difference.startswith(gap) and " to " in row.difference
+    theirs, (low, high) = row.published, re.findall(r"[+−]?\d\.\d+", row.difference)[1:]
+    assert float(low.replace("−", "-")) >= -theirs - 1e-3 and float(high) <= 1 - theirs + 1e-3
     alone = classification.table_3(real[:1], real[0], 50).difference
     assert re.fullmatch(r"[+−]?0\.\d{3}", alone["COVID", "Recall"])  # one seed tells no interval
     text = classification.finding(found, real, "Proposed")
