@@ -46,8 +46,7 @@ class Difference:
     def p_value(self) -> str:
         """Such as "p = 0.012", or "p ≤ 0.002" where p is the least that can be reached."""
         p = self.table.p[ECE]
-        said = f"p {'≤' if p <= self.least else '='} {number(p) if p >= 0.001 else f'{p:.1g}'}"
-        return said if self.beyond else f"{said}; seeds differ by as much"
+        return f"p {'≤' if p <= self.least else '='} {number(p) if p >= 0.001 else f'{p:.1g}'}"
 
     def shows(self, measure: str) -> int:
         """+1 or -1 where a measure is shown to differ (interval on one side of zero; for the ECE
@@ -193,8 +192,7 @@ def difference_table(found: dict) -> pd.DataFrame:
     rows = {}
     for key, difference in found.items():
         table, p = difference.table, difference.p_value.removeprefix("p ").removeprefix("= ")
-        p, *mixed = p.split("; ")
-        ece = f"{error(table.difference[ECE], True)} ({p})" + " ±" * len(mixed)
+        ece = f"{error(table.difference[ECE], True)} ({p})" + " ±" * (not difference.beyond)
         ends = {m: signed(*table.loc[m, ["difference", "low", "high"]]) for m in MEASURES[:2]}
         rows[key] = ends | {"ECE (p)": ece, "runs": str(difference.pairs)}
     return pd.DataFrame(rows).T

@@ -93,7 +93,7 @@ def test_a_p_at_its_least_value_is_a_bound(least, said, short):
     table = difference(NEITHER).table.assign(p=0.002)
     found = compare.Difference(table, 1, 1, least)
     assert compare.Difference(table.assign(p=0.0003), 1, 1).p_value == "p = 0.0003"
-    assert f"({said})" in verdict.tell(found, ("baseline", ""), ("proposed", ""))
+    assert f"({said} over images alone)" in verdict.tell(found, ("baseline", ""), ("proposed", ""))
     assert compare.difference_table({"a": found})["ECE (p)"]["a"] == f"+0.010 ({short})"
 
 
@@ -208,7 +208,8 @@ def test_a_difference_in_ece_is_not_shown_where_seeds_differ_by_as_much(publishe
     assert len(set(np.sign(gaps))) == 1 and found.table.p[compare.ECE] < 0.05
     by_seed = [gaps[:2].mean(), *gaps[2:]]  # the first two runs are of one seed
     assert ttest_1samp(by_seed, 0).pvalue > 0.05
-    assert found.shows(compare.ECE) == 0 and "; seeds differ by as much" in found.p_value
+    assert found.shows(compare.ECE) == 0
+    assert "(not shown: seeds differ by as much; p" in verdict.tell(found, *sides)
     assert compare.difference_table({"a": found})["ECE (p)"]["a"].endswith(") ±")
 
 
