@@ -496,3 +496,14 @@ def test_all_areas_lie_above_a_bound_only_where_repetitions_do(monkeypatch, leve
     drawn = pd.DataFrame({f"AUC {c}": np.tile(levels, 50) for c in paper.CLASSES})
     monkeypatch.setattr(_reproduced, "areas", lambda facts: drawn)
     assert judged("report.auc", "areas_above").verdict == verdict
+
+
+def test_areas_of_a_repetition_are_of_the_run_that_its_number_says(entries):
+    drawn, runs = _repetitions.areas(entries.facts), entries.facts.runs_of("Proposed")
+    assert list(drawn.index) == list(range(len(drawn)))
+    for k, (run,) in enumerate(runs):
+        test, weights = run.predictions("test"), recorded.mix_weights(run, "paper")
+        ours = compare.weighted_auc(test.probabilities, test.labels, weights)
+        each = drawn[drawn.index % len(runs) == k]
+        off = 4 * each.std() / np.sqrt(len(each))
+        assert (np.abs(each.mean() - ours) < off).all()
