@@ -23,7 +23,7 @@ REAL = Path(os.environ.get("ACRLLS_DATA") or Path(__file__).parents[2] / "shared
 # Settings with which everything trains in seconds. Not with a random backbone: untrained, it maps
 # every image to 1e-12, and whatever is said about its features holds.
 TINY = {
-    "phantom_images": 160,
+    "phantom_images": 185,  # 128 to train on: full batches, of which one kind alone is compiled
     "image_size": 48,
     "backbone": "phantom",
     "phase1_epochs": 2,

@@ -13,9 +13,8 @@ class Objective:
     """Loss and metrics of a network that gives logits, and the targets that these take, for
     training images with ``labels`` `(n,)`.
 
-    ``loss`` and ``metrics`` are for ``compile``; ``"nll"`` or, without it, ``"loss"`` is the plain
-    loss by which epochs are chosen.  ``class_weight`` is for ``fit``; a rival loss weighs by
-    itself.  ``hits`` is there where the loss asks for it.
+    ``loss`` and ``metrics`` are for ``compile``.  ``class_weight`` is for ``fit``; a rival loss
+    weighs by itself.  ``hits`` is there where the loss asks for it.
     """
 
     def __init__(self, config: Config, labels: np.ndarray, classes: int):
@@ -30,46 +29,33 @@ class Objective:
             return
         self.loss = TrainingLoss(config.loss, config.loss_strength, weights)
         self.strength = self.loss.strength
-        self.metrics = [
-            keras.metrics.MeanMetricWrapper(self._accuracy, "accuracy"),
-            keras.metrics.MeanMetricWrapper(self._nll, "nll"),
-        ]
+        self.metrics = [keras.metrics.MeanMetricWrapper(self._accuracy, "accuracy")]
         if config.loss == "correctness_ranking":
             self.hits = Hits(len(labels), classes)
             self.metrics.append(self.hits)
 
-    def targets(self, labels: np.ndarray, epoch: int | None = None) -> np.ndarray:
-        """Labels `(n,)` as the loss takes them; ``epoch`` (from 0) of training, or ``None`` for
-        images that are not trained on."""
+    def targets(self, labels: np.ndarray, epoch: int) -> np.ndarray:
+        """Labels `(n,)` of the training images as the loss takes them in an ``epoch``, from 0."""
         if not isinstance(self.loss, TrainingLoss):
             return labels
         truth = np.eye(self.classes, dtype=np.float32)[labels]
         if self.hits is None:
             return truth
-        counts = ops.convert_to_numpy(self.hits.counts)
-        share, rows = np.zeros(len(labels)), np.full(len(labels), len(counts) - 1)
-        if epoch is not None:
-            share, rows = counts[:-1] / max(epoch, 1), np.arange(len(labels))
-        return np.column_stack([truth, share, rows]).astype(np.float32)
+        share = ops.convert_to_numpy(self.hits.counts) / max(epoch, 1)
+        return np.column_stack([truth, share, np.arange(len(labels))]).astype(np.float32)
 
     def _accuracy(self, target, z):
         return keras.metrics.categorical_accuracy(target[:, : self.classes], z)
 
-    def _nll(self, target, z):
-        truth = target[:, : self.classes]
-        return keras.losses.categorical_crossentropy(truth, z, from_logits=True)
-
 
 class Hits(keras.metrics.Metric):
-    """How often each training image was classified rightly by the network in training.
-
-    The targets' last column is the image's number; all that are not trained on share the last one.
-    """
+    """How often each training image, whose number is the targets' last column, was classified
+    rightly by the network in training."""
 
     def __init__(self, images: int, classes: int):
         super().__init__(name="hits")
         self.classes = classes
-        self.counts = self.add_variable((images + 1,), "zeros", name="counts")
+        self.counts = self.add_variable((images,), "zeros", name="counts")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         rows = ops.cast(y_true[:, -1], "int32")
@@ -83,4 +69,4 @@ class Hits(keras.metrics.Metric):
         """Nothing: the counts are of all epochs."""
 
     def result(self):
-        return ops.mean(ops.convert_to_tensor(self.counts)[:-1])
+        return ops.mean(ops.convert_to_tensor(self.counts))

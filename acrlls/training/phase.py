@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+from scipy.special import log_softmax
 
 from acrlls.config import Config
 from acrlls.data import batch
@@ -123,12 +124,11 @@ class Phase:
             load_variables(self.best_file(reading), self._restored)
             tables = []
             for part in ("validation", "test"):
-                rows, batches = getattr(self.bank.split, part), self._batches(part)
-                each = [self.stage.predict_on_batch(batches[k][0]) for k in range(len(batches))]
+                rows = getattr(self.bank.split, part)
                 columns = [f"logit_{c}" for c in self.dataset.class_names]
                 names, labels = self.dataset.names[rows], self.dataset.labels[rows]
                 first = {"part": part, "phase": self.plan.phase, "name": names, "label": labels}
-                logits = zip(columns, np.concatenate(each).T, strict=True)
+                logits = zip(columns, self._logits(part).T, strict=True)
                 tables.append(pd.DataFrame({**first, **dict(logits)}))
             found[reading] = pd.concat(tables)
         return found
@@ -147,31 +147,39 @@ class Phase:
         rng = np.random.default_rng((self.config.seed, self.plan.phase, epoch))
         seed_dropout(self.model, rng)
         order = rng.permutation(len(self.bank.split.train))
-        batches = self._batches("train", epoch, order)
+        batches = self._batches("train", order, epoch)
         if self.config.loss == "mixup":
             batches.mix(rng, self.objective.strength)
-        logs = self._pass(batches, train=True)
+        logs = self._fit(batches)
         batches.mixing = None
         self.readings.end_epoch(batches)
         row = {"loss": logs["loss"], "accuracy": logs["accuracy"], **self._validate()}
         return row | {"seconds": time.perf_counter() - start}
 
     def _validate(self) -> dict[str, float]:
-        """Without class weights and, the layer being silent outside training, without ACR."""
-        checked = self._pass(self._batches("validation"), train=False)
-        loss = checked.get("nll", checked["loss"])
-        return {"val_loss": loss, "val_accuracy": checked["accuracy"]}
+        """By plain cross-entropy: without class weights, ACR or a rival loss."""
+        labels, z = self.dataset.labels[self.bank.split.validation], self._logits("validation")
+        losses = -log_softmax(z.astype(float), axis=1)[np.arange(len(labels)), labels]
+        right = z.argmax(axis=1) == labels
+        return {"val_loss": float(losses.mean()), "val_accuracy": float(right.mean())}
+
+    def _logits(self, part: str) -> np.ndarray:
+        """What enters softmax for the images of a part, `(n, classes)`."""
+        n, size = len(getattr(self.bank.split, part)), self.config.batch_size
+        # the last batch is filled up with images seen already: another shape is compiled anew
+        batches = self._batches(part, np.resize(np.arange(n), -(-n // size) * size))
+        each = [self.stage.predict_on_batch(batches[k][0]) for k in range(len(batches))]
+        return np.concatenate(each)[:n]
 
     def _keep_if_best(self, reading, row: dict, state: dict) -> None:
         if better(row, state["best"].get(str(reading))):
             state["best"][str(reading)] = row
             save_variables(self.best_file(reading), self._restored)
 
-    def _batches(self, part: str, epoch: int | None = None, order=None) -> Batches:
+    def _batches(self, part: str, order, epoch: int | None = None) -> Batches:
         """A part of the images; of the training images, the view of an epoch."""
         rows = getattr(self.bank.split, part)
         view = None if epoch is None else self.plan.view(epoch, self.config)
-        order = np.arange(len(rows)) if order is None else order
         if self.cut is None:
 
             def fetch(chosen):
@@ -184,28 +192,26 @@ class Phase:
             def fetch(chosen):
                 return np.asarray(stored[chosen], dtype=np.float32)
 
-        labels = self.objective.targets(self.dataset.labels[rows], epoch)
+        labels = self.dataset.labels[rows]
+        if epoch is not None:
+            labels = self.objective.targets(labels, epoch)
         return Batches(fetch, labels, order, self.config.batch_size)
 
-    def _pass(self, batches: Batches, train: bool) -> dict[str, float]:
-        """Train on all batches, or evaluate them; means over the images.
+    def _fit(self, batches: Batches) -> dict[str, float]:
+        """Train on all batches; means over the images.
 
-        Step by step, unless a call holds many: at the end of ``fit`` and ``evaluate`` TensorFlow
-        2.21 now and then sleeps until its input pipeline is tuned anew, so that an epoch may take
-        twice its time; and it never frees a dataset that it was given.
+        Step by step, unless a call holds many: at the end of ``fit`` TensorFlow 2.21 now and then
+        sleeps until its input pipeline is tuned anew, so that an epoch may take twice its time; and
+        it never frees a dataset that it was given.
         """
-        stage = self.stage
-        weighted = {"class_weight": self.objective.class_weight} if train else {}
+        stage, weighted = self.stage, {"class_weight": self.objective.class_weight}
         if stage.steps_per_execution == 1:
-            step = stage.train_on_batch if train else stage.test_on_batch
             sizes, logs = [], []  # each call answers for its own batch
             for x, labels in map(batches.__getitem__, range(len(batches))):
                 sizes.append(len(labels))
-                logs.append(step(x, labels, return_dict=True, **weighted))
+                logs.append(stage.train_on_batch(x, labels, return_dict=True, **weighted))
             return {k: float(np.average([log[k] for log in logs], weights=sizes)) for k in logs[0]}
         given = dict(zip("xy", batches.take(), strict=True), batch_size=batches.batch_size)
-        if not train:
-            return stage.evaluate(**given, verbose=0, return_dict=True)
         history = stage.fit(**given, **weighted, shuffle=False, verbose=0).history
         return {name: values[-1] for name, values in history.items()}
 

@@ -188,7 +188,7 @@ def test_validation_loss_has_neither_class_weights_nor_acr(tiny):
 
 def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tmp_path):
     """Same order, class weights and dropout; the last batch is smaller than the others."""
-    config, ends = tiny.replace(batch_size=16), []
+    config, ends = tiny.replace(batch_size=24), []
     for by_fit in (False, True):
         model = m.build_model(config, len(phantom_data.class_names))
         m.unfreeze_top(model, 0)
@@ -196,17 +196,18 @@ def test_an_epoch_step_by_step_is_one_of_fit_and_evaluate(tiny, phantom_data, tm
         phase = Phase(phases(config)[0], bank, tmp_path)
         rng = np.random.default_rng(3)
         seed_dropout(model, rng)
-        train = phase._batches("train", 0, rng.permutation(len(bank.split.train)))
+        train = phase._batches("train", rng.permutation(len(bank.split.train)), 0)
         assert len(train.order) % train.batch_size and len(train) > 2
-        plain = phase._batches("validation", None, np.arange(len(bank.split.validation)))
         if by_fit:
             history = phase.stage.fit(
                 train, class_weight=phase.objective.class_weight, shuffle=False, verbose=0
             ).history
             means = {name: values[-1] for name, values in history.items()}
+            plain = phase._batches("validation", np.arange(len(bank.split.validation)))
             checked = phase.stage.evaluate(plain, verbose=0, return_dict=True)
+            checked = {f"val_{name}": value for name, value in checked.items()}
         else:
-            means, checked = phase._pass(train, train=True), phase._pass(plain, train=False)
+            means, checked = phase._fit(train), phase._validate()
         ends.append((means, checked, phase.stage.get_weights()))
     (means, checked, weights), (expected, expected_checked, expected_weights) = ends
     assert means == pytest.approx(expected, rel=1e-5) and checked == pytest.approx(
@@ -243,13 +244,12 @@ def test_a_kept_run_is_not_trained_again(tiny, monkeypatch):
 
 def test_an_epoch_without_a_loss_is_told_and_never_kept(tiny, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    real, losses = Phase._pass, iter([np.nan, 0.9])
+    losses = iter([np.nan, 0.9])
 
-    def said(self, batches, train):
-        logs = real(self, batches, train)
-        return logs if train else {**logs, "loss": next(losses)}
+    def said(self):
+        return {"val_loss": next(losses), "val_accuracy": 0.5}
 
-    monkeypatch.setattr(Phase, "_pass", said)
+    monkeypatch.setattr(Phase, "_validate", said)
     run = runs.run(tiny.replace(phase1_epochs=2, phase2_epochs=0))
     assert run.manifest["best"]["1"]["epoch"] == run.best_epoch(1).epoch == 2
     assert "no number in 1 of 2 epochs" in caplog.text
