@@ -49,11 +49,11 @@ def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None
 @theme.style()
 def plot_networks(
     groups: Mapping[str, Mapping[str, Sequence[float]]],
-    floors: Mapping[str, Mapping[str, Sequence[float]]],
+    floors: Mapping[str, Mapping[str, Sequence[float]]] | None,
     xlabel: str,
 ):
     """A row a network, grouped by setting, with a dot for each of its runs; a grey band up to the
-    highest floor of these, which perfect calibration stays below in 95 % of test sets.
+    highest floor of these, which perfect calibration stays below in 95 % of test sets, if given.
     """
     every = [name for group in groups.values() for name in group]
     names, rows = list(dict.fromkeys(every)), len(every) + len(groups)
@@ -64,7 +64,7 @@ def plot_networks(
         for name, values in group.items():
             y += 1
             labels[y] = name
-            reach = max(floors[setting][name])
+            reach = max(floors[setting][name]) if floors else 0
             ax.fill_betweenx([y - 0.5, y + 0.5], 0, reach, color=theme.FAINT, lw=0, zorder=0)
             ax.plot([0, np.mean(values)], [y, y], color=theme.MUTED, lw=0.6, zorder=1)
             how = {"color": theme.colour(names.index(name)), "ms": 6, "mec": "white", "mew": 0.6}

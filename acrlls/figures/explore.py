@@ -68,8 +68,8 @@ def explore_reliability(
     labels, k = np.asarray(first.labels)[order], names.index(of) if of in names else -1
     p = softmax(logits[title].astype(float), axis=1)
     floor, one = noise_floor(p, bins=bins), "top_label" if k < 0 else "classes"
-    low, high = np.quantile(floor.top_label if k < 0 else floor.classwise[:, k], [0.05, 0.95])
-    diagram = prepare_reliability(p, labels, bins, of=one, level=0.9)
+    most = np.quantile(floor.top_label if k < 0 else floor.classwise[:, k], 0.95)
+    diagram = prepare_reliability(p, labels, bins, of=one)
 
     def draw(ax):
         low, high, share = diagram.band_low[k], diagram.band_high[k], diagram.frequency[k]
@@ -84,8 +84,8 @@ def explore_reliability(
     return Explorable(
         "reliability",
         f"Reliability diagram, {of}, {title}, {n:,} test images, {bins} bins. The ECE is"
-        f" {diagram.ece[k]:.4f}; a perfectly calibrated network would show {low:.4f} to {high:.4f}"
-        " in nine of ten test sets.",
+        f" {diagram.ece[k]:.4f}; that of a perfectly calibrated network would stay below"
+        f" {most:.4f} in 95 % of test sets.",
         {
             "network": {"label": "Network", "options": list(logits), "value": title},
             "of": {"label": "Look at", "options": ["Top label", *names], "value": of},

@@ -15,7 +15,7 @@ from acrlls.config import UserError
 from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
 from acrlls.tables.compare import ECE, interval, measures, weighted_mean
-from acrlls.tables.recorded import STEP, probabilities
+from acrlls.tables.recorded import STEP, UNWEIGHTED, probabilities
 from acrlls.tables.words import error, number, plural, signed
 
 STEPS = ("", "temperature", STEP)
@@ -86,6 +86,16 @@ def scores(runs: Iterable[Run], bins: int = 15) -> pd.DataFrame:
 def _method(run: Run) -> str:
     c = run.config
     return LOSSES[c.loss] if c.variant == "baseline" else VARIANTS[c.variant].title
+
+
+def errors_of_each(table: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
+    """Mean class-wise ECE as trained of the runs of :func:`scores`, by setting and method."""
+    raw, titles = table[table.step == ""], {True: "with class weights", False: UNWEIGHTED}
+    return {
+        title: {m: list(rows[ECE][rows.method == m]) for m in METHODS if m in set(rows.method)}
+        for weighted, title in titles.items()
+        if len(rows := raw[raw.weighted == weighted])
+    }
 
 
 def summary(table: pd.DataFrame, weighted: bool) -> pd.DataFrame:

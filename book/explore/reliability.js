@@ -26,7 +26,8 @@
 
   const ece = (hits, total, n) => hits.reduce((sum, h, b) => sum + Math.abs(h - total[b]), 0) / n;
 
-  /** ECE and hits of each bin where every label is drawn from its score. */
+  /** Where every label is drawn from its score: the ECE that 95 % of drawings stay below, and the
+   *  hits of each bin between which 95 % lie. */
   function floor(score, where, total, bins) {
     const uniform = random(1), errors = [], shares = Array.from({ length: bins }, () => []);
     const hits = new Float64Array(bins);
@@ -36,8 +37,8 @@
       errors.push(ece(hits, total, score.length));
       hits.forEach((h, b) => shares[b].push(h));
     }
-    const ends = (values) => [quantile(values, 0.05), quantile(values, 0.95)];
-    return { ece: ends(errors), hits: shares.map(ends) };
+    const ends = (values) => [quantile(values, 0.025), quantile(values, 0.975)];
+    return { ece: quantile(errors, 0.95), hits: shares.map(ends) };
   }
 
   function compute(data, values) {
@@ -67,13 +68,13 @@
   }
 
   function say(r, { of, bins, images }) {
-    const [low, high] = r.floor.ece;
-    const verdict = r.ece > high ? "The error is larger than sampling noise explains"
+    const most = r.floor.ece;
+    const verdict = r.ece > most ? "The error is larger than sampling noise explains"
       : "Sampling noise alone explains an error of this size";
     const what = of === "Top label" ? "the top label" : of;
     return `${verdict}: the ECE of ${what} is ${r.ece.toFixed(4)} on ${written(images)} test ` +
-      `images in ${bins} bins, and a perfectly calibrated network would show ${low.toFixed(4)} to ` +
-      `${high.toFixed(4)} in nine of ten test sets.`;
+      `images in ${bins} bins, and that of a perfectly calibrated network would stay below ` +
+      `${most.toFixed(4)} in 95 % of test sets.`;
   }
 
   const report = (r) => ({ ece: r.ece, floor: r.floor.ece });

@@ -154,3 +154,12 @@ def test_runs_through_both_phases_are_those_of_the_methods_compared():
     assert all(r.config.phase2_epochs for r in runs) and not rivals.recorded("laptop-seed")
     said = rivals.answer(rivals.scores(runs).replace("Proposed", "MbLS"), where="After both phases")
     assert said.startswith("**After both phases, the mean ECE lies above")
+
+
+def test_the_errors_of_the_figure_are_those_of_the_table(table):
+    found = rivals.errors_of_each(table)
+    assert list(found) == ["without class weights"]  # no other is in the table
+    (methods,) = found.values()
+    assert list(methods) == ["Cross-entropy", "Focal loss", "MbLS"]
+    raw = table[(table.step == "") & (table.method == "MbLS")]
+    assert methods["MbLS"] == list(raw[ECE]) and len(methods["MbLS"]) == 7
