@@ -10,7 +10,7 @@ from acrlls import paper
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables import beside
-from acrlls.tables.words import number, percent, plural
+from acrlls.tables.words import error, number, percent, plural, span
 
 OVERALL = [("All", "Accuracy"), ("All", "Macro F1")]
 
@@ -31,11 +31,14 @@ def by_class(real: Sequence[Run], run: Run, resamples: int) -> pd.DataFrame:
     return beside.columns(beside.one_against_rest, index, published, real, run, resamples=resamples)
 
 
-def finding(table: pd.DataFrame, real: Sequence[Run], title: str) -> str:
-    """The section's finding on a network of this title, from :func:`table_3`."""
+def finding(table: pd.DataFrame, each: pd.DataFrame, real: Sequence[Run], title: str) -> str:
+    """The section's finding on a network of this title, from :func:`table_3` and
+    :func:`by_class`."""
+    ece = each.xs("ECE", level=1)
     if not real:
-        right = table.iloc[:, -1][OVERALL[0]]
-        return f"{title} classifies {percent(right, 1)} of the test images rightly, with one seed."
+        right, errors = table.iloc[:, -1][OVERALL[0]], span(ece.iloc[:, -1], error)
+        said = f"{title} classifies {percent(right, 1)} of the test images rightly, with one seed."
+        return f"{said} The ECEs of the classes are {errors}."
     accuracy, recall = table.loc[OVERALL[0]], table[beside.REAL].xs("Recall", level=1)
     points = re.sub(r"\d\.\d+", lambda share: f"{100 * float(share[0]):.1f}", accuracy.difference)
     return (
@@ -44,5 +47,8 @@ def finding(table: pd.DataFrame, real: Sequence[Run], title: str) -> str:
         f"difference in points is {points}, with the 95 % interval for a run of another seed. The "
         f"class with the lowest recall is "
         f"{recall.idxmin()}, {number(recall.min())} (published: "
-        f"{number(table.published[recall.idxmin(), 'Recall'])}), over {plural(len(real), 'run')}."
+        f"{number(table.published[recall.idxmin(), 'Recall'])}), over {plural(len(real), 'run')}. "
+        f"The ECEs of the classes are {span(ece[beside.REAL], error)}; the paper reports "
+        f"{span(ece.published, error)}. [The next section](06_calibration.ipynb) says what "
+        "sampling noise alone would show."
     )

@@ -162,19 +162,40 @@ def compare(
     p = [[probabilities(r, s, mix) for r, s in zip(two, steps, strict=True)] for two in runs]
     p = np.array(p)
 
-    def gain(models, labels, weights):
-        before, after = (measures(q, labels, weights, bins) for q in models)
-        return after - before
-
     seeds = [two[0].config.seed for two in runs]
-    estimate, low, high = interval(gain, p, test.labels, weights, seeds, resamples)
-    rows = {"difference": estimate, "low": low, "high": high, "p": np.nan}
-    rows = pd.DataFrame(rows, index=list(MEASURES))
+    rows = _paired(p, test.labels, weights, seeds, bins, resamples).assign(p=np.nan)
     images = {"bins": bins, "sample_weight": weights, "resamples": resamples}
     gap = calibration.calibration_difference(p[:, 1], test.labels, p[:, 0], **images)
     rows.loc[ECE, ["low", "high", "p"]] = np.nan, np.nan, gap.p_values[-1]
     beyond = bool(abs(gap.gaps[:, -1].mean()) > reach_of_seeds(gap.gaps[:, -1], seeds))
     return Difference(rows, len(set(seeds)), len(groups), gap.least, beyond)
+
+
+def _paired(p, labels, weights, seeds, bins: int, resamples: int) -> pd.DataFrame:
+    """``p[:, 1]`` minus ``p[:, 0]``: a row a measure; columns difference, low, high."""
+
+    def gain(models, labels, weights):
+        before, after = (measures(q, labels, weights, bins) for q in models)
+        return after - before
+
+    found = interval(gain, p, labels, weights, seeds, resamples)
+    return pd.DataFrame(np.transpose(found), list(MEASURES), ["difference", "low", "high"])
+
+
+def between_readings(
+    setting: Setting, first: Side, second: Side, bins: int = 15, resamples: int = 1000
+) -> tuple[pd.DataFrame, int]:
+    """``second`` minus ``first``, each a network and a reading of BatchNorm's statistics, as the
+    table of :class:`Difference` but for p, and the seeds of the runs that have both."""
+    pairs = [
+        [(setting.runs[n][g], readings(setting.runs[n][g]).get(r)) for n, r in (first, second)]
+        for g in setting.common(first, second)
+    ]
+    pairs = [pair for pair in pairs if all(p is not None for _, p in pair)]
+    runs, p = [pair[0][0] for pair in pairs], np.array([[p for _, p in pair] for pair in pairs])
+    labels, seeds = runs[0].predictions("test").labels, [run.config.seed for run in runs]
+    found = _paired(p, labels, np.ones(len(labels)), seeds, bins, resamples)
+    return found, len(set(seeds))
 
 
 def differences(

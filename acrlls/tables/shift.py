@@ -88,11 +88,14 @@ def sure_of_the_unseen(said: pd.DataFrame) -> str:
     )
 
 
+def _by_run(said: pd.DataFrame, source: str):
+    """The images of a source that have a finding with a class, by run."""
+    return said[said.known & (said.source == source)].groupby("run")
+
+
 def other_hospitals(said: pd.DataFrame) -> str:
-    """What holds on the radiographs of other hospitals: the lowest and the highest share over the
-    runs, with Wilson's 95 % interval over the images."""
-    known = said[said.known]
-    others, own = (known[known.source == s].groupby("run") for s in (OTHERS, "test"))
+    """What holds on the radiographs of other hospitals: lowest and highest share over the runs."""
+    others, own = _by_run(said, OTHERS), _by_run(said, "test")
     right, most = others.right.mean(), others.get_group(0).label.value_counts()
     count, runs = int(most.sum()), plural(len(right), "run")
     return (
@@ -101,19 +104,21 @@ def other_hospitals(said: pd.DataFrame) -> str:
         f"{span(others.confidence.mean(), percent)}; always answering {most.index[0]} would be "
         f"right on {percent(most.iloc[0] / count)}** ({runs}). On their own test images they are "
         f"right on {span(own.right.mean(), percent)}, with a mean confidence of "
-        f"{span(own.confidence.mean(), percent)}. With Wilson's 95 % intervals, the lowest and the "
-        f"highest run are right on {_ends(right, count)} of the others; they count each image as a "
-        "patient of its own, and several may be of one, so that they are too narrow."
+        f"{span(own.confidence.mean(), percent)}."
     )
 
 
-def _ends(shares: pd.Series, images: int) -> str:
-    """The lowest and the highest of some shares of images, each with Wilson's interval."""
-    said = []
-    for share in (shares.min(), shares.max()):
-        low, high = binomtest(round(share * images), images).proportion_ci(method="wilson")
-        said.append(f"{percent(share)} ({100 * low:.0f} to {100 * high:.0f} %)")
-    return " and ".join(said)
+def how_sure(said: pd.DataFrame) -> str:
+    """Wilson's intervals of the lowest and the highest run of :func:`other_hospitals`."""
+    right, told = _by_run(said, OTHERS).right.agg(["sum", "size"]).sort_values("sum"), []
+    for hits, images in right.iloc[[0, -1]].to_numpy():
+        low, high = binomtest(int(hits), int(images)).proportion_ci(method="wilson")
+        told.append(f"{percent(hits / images)} ({100 * low:.0f} to {100 * high:.0f} %)")
+    return (
+        f"With Wilson's 95 % intervals, the lowest and the highest run are right on "
+        f"{' and '.join(told)} of these images. The intervals count each image as a patient of its "
+        "own, and several may be of one, so that they are too narrow."
+    )
 
 
 def balanced_accuracies(said: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import numpy as np
 from acrlls.method import VARIANTS
 from acrlls.tables.compare import ECE, Difference
 from acrlls.tables.recorded import Side, name_of
-from acrlls.tables.words import error, number, plural, runs_of, span
+from acrlls.tables.words import error, number, plural, runs_of, signed, span
 
 Mixes = tuple[Difference, Difference]  # in the images' own class mix, and in the paper's
 
@@ -74,6 +74,22 @@ def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
     other = {-1: f"the NLL is lower {how}", 1: f"the NLL is higher {how}"}
     other = other.get(paper, "that could not be shown")
     return f"{words[own + 1]} on these images; in the paper's class mix {other}"
+
+
+def statistics(changes: dict, layers, reading: str, seeds: int) -> str:
+    """What another ``reading`` of BatchNorm's statistics changes in the NLL of each network, and
+    what the layers change by it; tables of :func:`acrlls.tables.compare.between_readings`, the
+    first by network."""
+    rows = {name: table.loc["NLL"] for name, table in changes.items()}
+    lower, gap = [name for name, row in rows.items() if row.high < 0], layers.loc["NLL"]
+    shown = f"a lower NLL for {len(lower)} of {plural(len(rows), 'network')}"
+    said = ", ".join(f"{name} {signed(*row)}" for name, row in rows.items())
+    verdict = "a lower NLL" if gap.high < 0 else "a higher NLL" if gap.low > 0 else "no difference"
+    return (
+        f"**Statistics {reading}, on the same training, are shown to give {shown}** (change with "
+        f"95 % interval over {plural(seeds, 'seed')} and images: {said}). Read in this way, "
+        f"Proposed minus Baseline is {signed(*gap)}, so that {verdict} is shown for the two layers."
+    )
 
 
 # --- Four answers for the front page

@@ -20,7 +20,7 @@ import acrlls
 from acrlls import calibration
 from acrlls.paper import CLASSES, table
 from acrlls.runs import Predictions
-from acrlls.tables import beside, classification, recorded, scales, training, tuning
+from acrlls.tables import beside, classification, recorded, scales, training, tuning, words
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,10 @@ def test_the_columns_hold_the_real_runs_and_their_difference_from_the_published_
     assert float(low.replace("−", "-")) >= -theirs - 1e-3 and float(high) <= 1 - theirs + 1e-3
     alone = classification.table_3(real[:1], real[0], 50).difference
     assert re.fullmatch(r"[+−]?0\.\d{3}", alone["COVID", "Recall"])  # one seed tells no interval
-    text = classification.finding(found, real, "Proposed")
+    each = classification.by_class(real, real[0], 50)
+    text = classification.finding(found, each, real, "Proposed")
+    low, high = each[beside.REAL].xs("ECE", level=1).agg(["min", "max"]).map(words.error)
+    assert f"ECEs of the classes are {low} to {high}; the paper reports 0.0016 to 0.0083." in text
     assert f"{100 * found['real images']['All', 'Accuracy']:.1f} %" in text and "94.7 %" in text
     gap = found["real images"]["All", "Accuracy"] - found.published["All", "Accuracy"]
     assert f"in points is {100 * gap:+.1f} (".replace("-", "−") in text
@@ -118,7 +121,8 @@ def test_nothing_published_stands_beside_other_classes(tmp_path, classes, same):
     for of in (training.accuracies, classification.by_class, classification.table_3):
         found = of([], run, 20)
         assert ("published" in found) == same and "this run" in found
-    assert classification.finding(found, [], "Proposed").endswith("with one seed.")
+    each = classification.by_class([], run, 20)
+    assert "rightly, with one seed." in classification.finding(found, each, [], "Proposed")
     rows = [{"phase": p, "epoch": e, **dict.fromkeys(classes, 1.0)} for p in (1, 2) for e in (1, 2)]
     run.scales, run.best_scales = pd.DataFrame(rows), lambda phase: pd.Series(1.0, list(classes))
     assert ("published" in scales.table_2(run, [])) == same

@@ -109,7 +109,8 @@ def test_other_hospitals_come_with_their_intervals():
     assert "33 % to 100 %, with a mean confidence of 80 %; always answering Normal would" in text
     assert "right on 67 %** (2 runs)" in text
     assert "On their own test images they are right on 100 %, with a mean confidence of 95" in text
-    assert "33 % (6 to 79 %)" in text  # one of three, by Wilson's formula
+    said = shift.how_sure(pd.concat(said))
+    assert "33 % (6 to 79 %) and 100 % (44 to 100 %) of" in said  # by Wilson's formula
 
 
 def test_how_the_unseen_disease_is_called(run):

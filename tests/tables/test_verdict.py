@@ -328,3 +328,34 @@ def test_the_interval_of_one_run_is_that_of_its_images():
     expected = 1.96 * values.std() / 30
     assert high - middle == pytest.approx([expected], rel=0.06) == middle - low
     assert np.isinf(compare.interval(mean, *about[:-1], 20, new=1)[1:]).all()
+
+
+@pytest.mark.parametrize(
+    "row, said, count",
+    [(BETTER, "a lower NLL", 2), (WORSE, "a higher", 0), (NEITHER, "no diff", 0)],
+)
+def test_what_other_statistics_change_is_told_by_the_intervals(row, said, count):
+    table = difference(row).table.drop(columns="p")
+    text = verdict.statistics({"Baseline": table, "Proposed": table}, table, "made anew", 3)
+    assert text.startswith("**Statistics made anew, on the same training, are shown to give")
+    assert f"for {count} of 2 networks**" in text and f"so that {said}" in text
+    assert "3 seeds" in text and f"{row[0]:+.3f}".replace("-", "−") in text
+
+
+def test_a_difference_between_readings_is_that_of_their_means(published):
+    pair = ("baseline", "0.999"), ("proposed", "0.9")
+    found, seeds = compare.between_readings(published, *pair, resamples=50)
+    with_readings = [g for g in published.common(*pair) if g.startswith("laptop-seed")]
+    assert seeds == len(with_readings)
+    each = [
+        [
+            calibration.nll(recorded.readings(runs[g])[reading], runs[g].predictions("test").labels)
+            for g in with_readings
+        ]
+        for runs, reading in (
+            (published.runs["baseline"], "0.999"),
+            (published.runs["proposed"], "0.9"),
+        )
+    ]
+    assert found.difference["NLL"] == pytest.approx(np.mean(each[1]) - np.mean(each[0]), rel=1e-6)
+    assert (found.low < found.difference).all() and (found.difference < found.high).all()
