@@ -41,7 +41,8 @@ def front(notebook, folder: Path) -> str:
             alt = options.get("image", {}).get("alt", "")
             caption = options.get("figure", {}).get("caption", "")
             # The style sheets make this class look, and scroll on a phone, as in a section.
-            about = f":alt: {alt}\n:width: 100%\n:figclass: front\n\n{caption}"
+            kind = "front fits" if "fits" in cell.metadata.tags else "front"
+            about = f":alt: {alt}\n:width: 100%\n:figclass: {kind}\n\n{caption}"
             said.append(f"```{{figure}} sections/{file.name}\n{about}\n```")
         elif text:
             said.append(text)

@@ -52,27 +52,26 @@ def plot_networks(
     floors: Mapping[str, Mapping[str, Sequence[float]]] | None,
     xlabel: str,
 ):
-    """A row a network, grouped by setting, with a dot for each of its runs; a grey band up to the
-    highest floor of these, which perfect calibration stays below in 95 % of test sets, if given.
+    """A row a network, its name above, grouped by setting, with a dot for each of its runs; a grey
+    band up to the highest floor of these, which perfect calibration stays below in 95 % of test
+    sets, if given. Narrow, so that it fits a phone.
     """
     every = [name for group in groups.values() for name in group]
-    names, rows = list(dict.fromkeys(every)), len(every) + len(groups)
-    ax = plt.subplots(figsize=(theme.WIDTH, 0.27 * rows + 0.6))[1]
-    y, labels = 0, {}
+    names, height = list(dict.fromkeys(every)), 0.36 * len(every) + 0.36 * len(groups) + 0.6
+    ax, y = plt.subplots(figsize=(theme.NARROW, height))[1], 0
+    beside = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
     for setting, group in groups.items():
-        ax.text(0, y - 0.1, setting, weight="bold", va="center", fontsize=8.5)
+        ax.annotate(setting, (0, y), weight="bold", size=9, **beside)
         for name, values in group.items():
             y += 1
-            labels[y] = name
+            ax.annotate(name, (0, y - 0.25), size=8.5, color=theme.MUTED, **beside)
             reach = max(floors[setting][name]) if floors else 0
-            ax.fill_betweenx([y - 0.5, y + 0.5], 0, reach, color=theme.FAINT, lw=0, zorder=0)
-            ax.plot([0, np.mean(values)], [y, y], color=theme.MUTED, lw=0.6, zorder=1)
+            ax.fill_betweenx([y, y + 0.5], 0, reach, color=theme.FAINT, lw=0, zorder=0)
+            ax.plot([0, np.mean(values)], [y + 0.25] * 2, color=theme.MUTED, lw=0.6, zorder=1)
             how = {"color": theme.colour(names.index(name)), "ms": 6, "mec": "white", "mew": 0.6}
-            ax.plot(values, [y] * len(values), "o", zorder=2, **how)
-        y += 1.3
-    ax.set(xlabel=xlabel, xlim=(0, None), ylim=(y - 0.5, -0.6))
-    ax.set_yticks(list(labels), labels.values())
-    ax.tick_params(axis="y", length=0)
+            ax.plot(values, [y + 0.25] * len(values), "o", zorder=2, **how)
+        y += 1.1
+    ax.set(xlabel=xlabel, xlim=(0, None), ylim=(y - 0.3, -0.5), yticks=[])
     return ax
 
 

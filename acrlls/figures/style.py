@@ -16,6 +16,7 @@ SEQUENTIAL = LinearSegmentedColormap.from_list(
 )
 DASHES = (0, (4, 2))
 WIDTH = 7.0  # inches: 700 px at 100 dpi
+NARROW = 4.6  # of a figure that a phone shows without scrolling
 MOST = 12  # classes that a figure has room for
 
 # What figures take on under :func:`style`.

@@ -23,7 +23,7 @@ def test_sentences_figures_and_cards_come_in_order_and_nothing_else(tmp_path):
         cells=[
             cell(["front"], {"text/markdown": "A verdict."}),
             cell(["hide-input"], {"text/markdown": "Not for the front."}),
-            cell(["front"], picture, mystnb=OPTIONS),
+            cell(["front", "fits"], picture, mystnb=OPTIONS),
             cell(["front"], *cards),
         ]
     )
@@ -32,6 +32,7 @@ def test_sentences_figures_and_cards_come_in_order_and_nothing_else(tmp_path):
         "A verdict.",
         "sections/front_1.svg",
         ":alt: A plot.",
+        ":figclass: front fits",
         "What to see.",
         "} One?",
         "**Because One.**\n\nBy 0.1.\n",
