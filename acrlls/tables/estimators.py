@@ -29,7 +29,7 @@ def _without_bias(p, y, bins):
 # by name the title, the estimate of probabilities, labels and bins, and the norm of its true error
 ESTIMATORS = {
     "uniform": ("ECE", lambda p, y, bins: ece(p, y, bins, of="mean"), "l1"),
-    "minus_floor": ("ECE minus its noise floor", _minus_floor, "l1"),
+    "minus_floor": ("ECE minus the mean floor", _minus_floor, "l1"),
     "without_bias": ("ECE without its bias", _without_bias, "l1"),
     "debiased": ("debiased ℓ₂ error", lambda p, y, bins: debiased_ece(p, y, bins, of="mean"), "l2"),
     "smooth": ("smooth ECE", lambda p, y, _: smooth_ece(p, y, of="mean"), "smooth"),

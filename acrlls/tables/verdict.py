@@ -98,12 +98,12 @@ def statistics(changes: dict, layers, reading: str, seeds: int) -> str:
 def calibrated(errors, floors) -> str:
     """Does Proposed, as trained, show miscalibration? ``errors`` and ``floors`` as in
     :func:`headline`."""
-    none, some = "These images show no miscalibration.", "Not always: {} lie above the noise floor."
+    none, some = "These images show no miscalibration.", "Not always: {} show miscalibration."
     verdict = _above(errors, floors, "No.", none, some)
     return (
         f"**Calibrated?** {verdict} The mean class-wise ECE of Proposed as trained is "
-        f"{span(errors, error)}; if calibrated, a run would stay below its noise floor, "
-        f"{span(floors, error)}, in 95 % of test sets ({plural(len(errors), 'run')})."
+        f"{span(errors, error)}; a calibrated run would stay below {span(floors, error)}, the 95 % "
+        f"quantile of its noise floor ({plural(len(errors), 'run')})."
     )
 
 
@@ -121,7 +121,7 @@ def needed(step: Mixes, errors, floors) -> str:
     left = _above(errors, floors, "every run", "no run", "{}")
     return (
         f"**Is a step after training unnecessary?** {answer}. {_both(step, *sides)} After that "
-        f"step, the mean class-wise ECE lies above its noise floor in {left}."
+        f"step, the mean class-wise ECE lies above the 95 % quantile of its noise floor in {left}."
     )
 
 

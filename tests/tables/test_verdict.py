@@ -103,7 +103,7 @@ def test_a_p_at_its_least_value_is_a_bound(least, said, short):
 )
 def test_the_card_on_calibration_counts_runs_above_their_own_floors(errors, said):
     text = verdict.calibrated(errors, [0.01, 0.012])
-    assert said in text and "its noise floor, 0.010 to 0.012, in 95 %" in text
+    assert said in text and "0.010 to 0.012, the 95 % quantile of its noise floor (" in text
 
 
 def test_the_floor_of_a_run_is_that_of_its_own_scores(published):
@@ -148,7 +148,7 @@ def test_the_card_on_the_step_begins_with_an_answer(own, paper, answer):
     for runs, errors in said.items():
         text = verdict.needed(step, errors, [0.01] * len(errors))
         assert text.startswith(f"**Is a step after training unnecessary?** {answer}")
-        assert text.endswith(f"the mean class-wise ECE lies above its noise floor in {runs}.")
+        assert text.endswith(f"above the 95 % quantile of its noise floor in {runs}.")
 
 
 def test_weighted_ece_without_weights_is_the_class_wise_ece():
