@@ -7,9 +7,11 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from acrlls.config import UserError
+from acrlls.store import read_json
 
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"  # of no effect where TensorFlow is built without oneDNN
 PACKAGES = (
@@ -37,11 +39,21 @@ def import_keras():
         try:
             return importlib.import_module("keras")
         except (ImportError, ValueError) as error:
-            chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
             raise UserError(
-                f"Keras cannot be loaded with the backend {chosen!r}: {error}; install it, or set "
-                "KERAS_BACKEND to another"
+                f"Keras cannot be loaded with the backend {chosen()!r}: {error}; install it, or "
+                "set KERAS_BACKEND to another"
             ) from error
+
+
+def keras_home() -> Path:
+    """The folder of Keras's own settings and of the weights that it has fetched."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+
+
+def chosen() -> str:
+    """The backend that Keras is told to use: ``KERAS_BACKEND``, or else what its settings say."""
+    settings = read_json(keras_home() / "keras.json")
+    return os.environ.get("KERAS_BACKEND") or settings.get("backend", "tensorflow")
 
 
 def lazy_door(room: str, **modules: str) -> tuple[Callable[[str], Any], list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from acrlls.backend import import_keras, versions
+from acrlls.backend import import_keras, keras_home, versions
 from acrlls.config import Config, UserError, configure, profiles
 from acrlls.data import Dataset, duplicates, load_data, render, split_of
 from acrlls.paper import CLASSES, by_class
@@ -99,8 +99,8 @@ def _standardised(dataset: Dataset, positions) -> np.ndarray:
 def _weights(config: Config) -> str:
     from acrlls.method import weights_file
 
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    if config.backbone == "imagenet" and not list((home / "models").glob("mobilenet_v2*")):
+    kept = (keras_home() / "models").glob("mobilenet_v2*")
+    if config.backbone == "imagenet" and not list(kept):
         return "imagenet, not in Keras's cache: downloaded when asked for"
     return f"{config.backbone}, {weights_file(config) or 'no file'}"
 

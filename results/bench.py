@@ -66,6 +66,8 @@ def bench(config: Config, images: int, output: Path, say=print) -> None:
         raise UserError(
             "the first epoch of a phase compiles and does not count; it takes 2 or more"
         )
+    if config.loss != "cross_entropy":
+        raise UserError(f"plain Keras is timed with cross-entropy alone, not with {config.loss}")
     train = len(split_of(sample(config, images), config).train)  # a folder is checked at first
     say(f"{images} images, {train} to train on", flush=True)
     names, found = ["machine", *(f"{side} {part}" for side in SIDES for part in PARTS)], {}

@@ -39,10 +39,19 @@ def test_a_failed_part_is_named_with_its_last_words(config, tmp_path, monkeypatc
         bench.bench(config, 160, tmp_path, say=lambda *_, **__: None)
 
 
-@pytest.mark.parametrize("phase", ["phase1_epochs", "phase2_epochs"])
-def test_one_epoch_of_a_phase_is_refused_before_anything_is_timed(config, tmp_path, phase):
-    with pytest.raises(UserError, match="it takes 2 or more"):
-        bench.bench(config.replace(**{phase: 1}), 160, tmp_path / "out")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"phase1_epochs": 1}, "it takes 2 or more"),
+        ({"phase2_epochs": 1}, "it takes 2 or more"),
+        ({"loss": "focal"}, "with cross-entropy alone, not with focal"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_is_timed(
+    config, tmp_path, change, said
+):
+    with pytest.raises(UserError, match=said):
+        bench.bench(config.replace(**change), 160, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from acrlls.backend import versions
+from acrlls.backend import chosen, versions
 from acrlls.config import PROJECT, UserError, configure, environment_path, hint
 from acrlls.store import digest, disk_told, file_digest, files_below, read_json, write_text
 
@@ -251,6 +251,7 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
     shared = digest(
         {str(path.relative_to(project)): digest(path) for path in files},
         {name: os.environ.get(name) for name in ENVIRONMENT},
+        chosen(),
         versions(),
     )
 

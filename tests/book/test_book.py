@@ -15,6 +15,7 @@ import pytest
 import yaml
 from conftest import write_cells
 
+from acrlls import backend
 from acrlls.book import extension, sections, workers
 from acrlls.config import PROJECT, UserError, environment_path
 
@@ -230,6 +231,18 @@ def test_choices_in_the_environment_are_part_of_the_state(project, monkeypatch):
         monkeypatch.setenv(name, value)
         seen.add(mark(project))
     assert len(seen) == 4
+
+
+def test_the_backend_of_keras_own_settings_is_part_of_the_state(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    before = mark(project)
+    (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')  # as Keras writes it at first
+    assert mark(project) == before
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    assert mark(project) != before
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # goes before the file
+    assert backend.chosen() == "tensorflow"
 
 
 def test_caches_of_python_are_no_part_of_the_state(project):
