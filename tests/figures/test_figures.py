@@ -242,3 +242,20 @@ def test_true_probabilities_and_outlines_of_what_there_is_stand_with_their_image
     assert {"0.70", "0.25", "Viral Pneumonia"} <= set(texts(axes))
     assert [bar.get_width() for bar in axes[1, 0].patches] == pytest.approx(eta[0])
     assert [len(ax.collections) for ax in axes[0]] == [2, 0]
+
+
+def test_a_network_has_a_dot_a_run_below_its_name_and_a_band_up_to_its_highest_floor():
+    groups = {"as published": {"Baseline": [0.03, 0.05], "Proposed": [0.02]}}
+    floors = {"as published": {"Baseline": [0.01, 0.012], "Proposed": [0.011]}}
+    ax = plots.plot_networks(groups, floors, "ECE")
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in dots] == list(groups["as published"].values())
+    lines = [line for line in ax.lines if line.get_marker() != "o"]
+    assert [line.get_xdata()[1] for line in lines] == [pytest.approx(0.04), 0.02]  # the mean
+    bands = [band.get_paths()[0].vertices[:, 0].max() for band in ax.collections]
+    assert bands == [0.012, 0.011]
+    heights = {t.get_text(): t.xy[1] for t in ax.texts}
+    assert heights["as published"] < heights["Baseline"] < dots[0].get_ydata()[0]
+    assert dots[0].get_ydata()[0] < heights["Proposed"] < dots[1].get_ydata()[0]
+    without = plots.plot_networks(groups, None, "ECE")
+    assert {band.get_paths()[0].vertices[:, 0].max() for band in without.collections} == {0}
