@@ -52,9 +52,10 @@ def plot_networks(
     floors: Mapping[str, Mapping[str, Sequence[float]]] | None,
     xlabel: str,
 ):
-    """A row a network, its name above, grouped by setting, with a dot for each of its runs; a grey
-    band up to the highest floor of these, which perfect calibration stays below in 95 % of test
-    sets, if given. Narrow, so that it fits a phone.
+    """A row a network, its name above, grouped by setting, with a dot for each of its runs. Each
+    run has a floor, if given, which perfect calibration stays below in 95 % of test sets: a dot
+    that is not above its own is hollow, and a grey band ends at the highest of a row. Narrow, so
+    that it fits a phone.
     """
     every = [name for group in groups.values() for name in group]
     names, height = list(dict.fromkeys(every)), 0.36 * len(every) + 0.36 * len(groups) + 0.6
@@ -65,11 +66,13 @@ def plot_networks(
         for name, values in group.items():
             y += 1
             ax.annotate(name, (0, y - 0.25), size=8.5, color=theme.MUTED, **beside)
-            reach = max(floors[setting][name]) if floors else 0
-            ax.fill_betweenx([y, y + 0.5], 0, reach, color=theme.FAINT, lw=0, zorder=0)
+            own = floors[setting][name] if floors else [0] * len(values)
+            ax.fill_betweenx([y, y + 0.5], 0, max(own), color=theme.FAINT, lw=0, zorder=0)
             ax.plot([0, np.mean(values)], [y + 0.25] * 2, color=theme.MUTED, lw=0.6, zorder=1)
-            how = {"color": theme.colour(names.index(name)), "ms": 6, "mec": "white", "mew": 0.6}
-            ax.plot(values, [y + 0.25] * len(values), "o", zorder=2, **how)
+            shade = theme.colour(names.index(name))
+            fills = np.where(np.greater(values, own), shade, "white")
+            look = {"edgecolors": shade, "linewidths": 1.2, "zorder": 2}
+            ax.scatter(values, [y + 0.25] * len(values), 36, fills, **look)
         y += 1.1
     ax.set(xlabel=xlabel, xlim=(0, None), ylim=(y - 0.3, -0.5), yticks=[])
     return ax

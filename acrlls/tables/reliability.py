@@ -25,28 +25,34 @@ SLOW = ("smooth_ece", "brier_reliability")  # fitted anew to every drawing of th
 
 
 def near(runs, low: float = 0.96, high: float = 0.98) -> str:
-    """How many of the images whose predicted class got a confidence in ``(low, high]`` were
-    classified rightly: the range over the runs, and how many runs have the middle in their 95 %
-    interval (Wilson's)."""
-    rows = []
-    for run in runs:
-        test = run.predictions("test")
-        top = test.probabilities.max(axis=1)
-        right = (test.classes == test.labels)[(low < top) & (top <= high)]
-        if not len(right):
-            return f"No image has a confidence of {low} to {high}."
-        ends = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-        rows.append([right.mean(), len(right), *ends])
-    share, sizes, least, most = np.transpose(rows)
-    middle, lowest = (low + high) / 2, share.argmin()
-    held, said = ((least <= middle) & (middle <= most)).sum(), number(middle, 2)
-    answers = span(sizes, "{:.0f}".format)
+    """How many of the answers that were given with a confidence in ``(low, high]`` were right: over
+    all runs, by run with Wilson's 95 % interval, and for the class where the share is lowest."""
+    every = pd.concat({k: _answers(run) for k, run in enumerate(runs)}, names=["run"])
+    every = every[(low < every.confidence) & (every.confidence <= high)]
+    if every.empty:
+        return f"No answer has a confidence of {low} to {high}."
+    by_run = every.groupby("run").right.agg(["sum", "size"])
+    by_class, middle = every.groupby("class").right.agg(["mean", "size"]), (low + high) / 2
+    ends = [binomtest(*row).proportion_ci(method="wilson") for row in by_run.to_numpy().tolist()]
+    worst, (least, answers) = by_class["mean"].idxmin(), by_class.loc[by_class["mean"].idxmin()]
+    out = sum(not end.low <= middle <= end.high for end in ends)
     return (
-        f"**Of the answers given with a confidence near {said}, {span(share, _tenths)} were right, "
-        f"on images like these; in {held} of {plural(len(runs), 'run')} the share agrees with "
-        f"{said}.** It agrees if its 95 % interval holds {said}; that of the lowest share is "
-        f"{_tenths(least[lowest])} to {_tenths(most[lowest])}. A run gives {answers} such answers."
+        f"**Of the answers given with a confidence of {low} to {high}, "
+        f"{percent(every.right.mean(), 1)} were right, on images like these; their mean confidence "
+        f"was {percent(every.confidence.mean(), 1)}** ({plural(len(every), 'answer')} of "
+        f"{plural(len(runs), 'run')}). By run the share is "
+        f"{span(by_run['sum'] / by_run['size'], _tenths)}, and its 95 % interval leaves out "
+        f"{number(middle, 2)} in {out} of them. By predicted class it is lowest for {worst}: "
+        f"{percent(least)} of {answers:.0f} answers."
     )
+
+
+def _answers(run) -> pd.DataFrame:
+    """The predicted class of each test image, its confidence, and whether it is right."""
+    test = run.predictions("test")
+    names = np.array(test.class_names)[test.classes]
+    told = {"class": names, "confidence": test.probabilities.max(axis=1)}
+    return pd.DataFrame(told | {"right": test.classes == test.labels})
 
 
 def _tenths(share: float) -> str:

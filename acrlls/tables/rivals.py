@@ -91,8 +91,9 @@ def _method(run: Run) -> str:
 def errors_of_each(table: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
     """Mean class-wise ECE as trained of the runs of :func:`scores`, by setting and method."""
     raw, titles = table[table.step == ""], {True: "with class weights", False: UNWEIGHTED}
+    shown = sorted(METHODS, key=[USUAL, OURS, *METHODS].index)
     return {
-        title: {m: list(rows[ECE][rows.method == m]) for m in METHODS if m in set(rows.method)}
+        title: {m: list(rows[ECE][rows.method == m]) for m in shown if m in set(rows.method)}
         for weighted, title in titles.items()
         if len(rows := raw[raw.weighted == weighted])
     }

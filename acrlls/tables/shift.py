@@ -108,6 +108,19 @@ def other_hospitals(said: pd.DataFrame) -> str:
     )
 
 
+def when_sure(said: pd.DataFrame, low: float = 0.96) -> str:
+    """How many answers with a confidence above ``low`` are right there, and on the test images."""
+    told = []
+    for source in (OTHERS, "test"):
+        of = _by_run(said[said.confidence > low], source).right
+        told.append((span(of.mean(), percent), span(of.size(), "{:,.0f}".format), of.ngroups))
+    (others, answers, runs), (own, *_) = told
+    return (
+        f"Of the answers that they give there with a confidence above {low}, {others} are right "
+        f"({answers} answers a run, {plural(runs, 'run')}); on their own test images {own}."
+    )
+
+
 def how_sure(said: pd.DataFrame) -> str:
     """Wilson's intervals of the lowest and the highest run of :func:`other_hospitals`."""
     right, told = _by_run(said, OTHERS).right.agg(["sum", "size"]).sort_values("sum"), []

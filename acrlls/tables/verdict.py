@@ -49,14 +49,14 @@ def headline(layers: Mixes, step: Mixes, errors, floors) -> str:
         "a loss in NLL against the network without them was found",
     )
     after = (
-        "improves the plain network more than the layers do",
-        "could not be shown to improve the plain network more or less than the layers do",
-        "leaves the plain network worse than the layers do",
+        "gives the plain network a lower NLL than the layers do",
+        "could not be shown to give the plain network another NLL than the layers do",
+        "leaves the plain network with a higher NLL than the layers do",
     )
     return (
         f"**The two layers {trained}, and {_mixes(layers, gain, 'with them')}. Vector scaling, one "
         f"step after training, {_mixes(step, after, 'after that step')}.** All numbers are from "
-        "the real images."
+        "the real images, and from networks trained with class weights, as published."
     )
 
 

@@ -248,14 +248,18 @@ def test_a_network_has_a_dot_a_run_below_its_name_and_a_band_up_to_its_highest_f
     groups = {"as published": {"Baseline": [0.03, 0.05], "Proposed": [0.02]}}
     floors = {"as published": {"Baseline": [0.01, 0.012], "Proposed": [0.011]}}
     ax = plots.plot_networks(groups, floors, "ECE")
-    dots = [line for line in ax.lines if line.get_marker() == "o"]
-    assert [list(line.get_xdata()) for line in dots] == list(groups["as published"].values())
-    lines = [line for line in ax.lines if line.get_marker() != "o"]
-    assert [line.get_xdata()[1] for line in lines] == [pytest.approx(0.04), 0.02]  # the mean
-    bands = [band.get_paths()[0].vertices[:, 0].max() for band in ax.collections]
-    assert bands == [0.012, 0.011]
+    bands, dots = ax.collections[::2], ax.collections[1::2]
+    assert [list(d.get_offsets()[:, 0]) for d in dots] == list(groups["as published"].values())
+    assert [line.get_xdata()[1] for line in ax.lines] == [pytest.approx(0.04), 0.02]  # the mean
+    assert [band.get_paths()[0].vertices[:, 0].max() for band in bands] == [0.012, 0.011]
     heights = {t.get_text(): t.xy[1] for t in ax.texts}
-    assert heights["as published"] < heights["Baseline"] < dots[0].get_ydata()[0]
-    assert dots[0].get_ydata()[0] < heights["Proposed"] < dots[1].get_ydata()[0]
-    without = plots.plot_networks(groups, None, "ECE")
-    assert {band.get_paths()[0].vertices[:, 0].max() for band in without.collections} == {0}
+    first, second = (d.get_offsets()[0, 1] for d in dots)
+    assert heights["as published"] < heights["Baseline"] < first < heights["Proposed"] < second
+    without = plots.plot_networks(groups, None, "ECE").collections
+    assert {band.get_paths()[0].vertices[:, 0].max() for band in without[::2]} == {0}
+
+
+def test_a_run_that_is_not_above_its_own_floor_is_hollow():
+    ax = plots.plot_networks({"a": {"b": [0.01, 0.02]}}, {"a": {"b": [0.015, 0.015]}}, "ECE")
+    fills = ax.collections[1].get_facecolors()
+    assert (fills[0, :3] == 1).all() and not (fills[1, :3] == 1).all()

@@ -7,7 +7,7 @@ from conftest import labels_of, random_case
 from scipy.stats import ttest_ind
 from sklearn.metrics import log_loss
 
-from acrlls import paper
+from acrlls import calibration, paper
 from acrlls.runs import records, training_weights
 from acrlls.tables import ablation, compare, heat, recorded, reliability, seeds
 
@@ -53,20 +53,22 @@ def test_images_near_a_confidence_are_counted():
     top = test.probabilities.max(axis=1)
     right = (test.classes == test.labels)[(top > 0.96) & (top <= 0.98)]
     text = reliability.near([run])
-    assert f"near 0.97, {100 * right.mean():.1f} % were right, on" in text
-    assert text.endswith(f"A run gives {len(right)} such answers.")
-    assert reliability.near([run], 2, 3).startswith("No image")
+    assert f"of 0.96 to 0.98, {100 * right.mean():.1f} % were right, on" in text
+    assert f"({len(right)} answers of 1 run)" in text
+    assert reliability.near([run], 2, 3).startswith("No answer")
 
 
 def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
-    def sure(right, n):  # answers at 0.97, of which so many are right
-        return Run(np.tile([0.97, 0.03], (n, 1)), np.repeat([0, 1], [right, n - right]))
+    def sure(right, n, other=0):  # answers at 0.97, of which so many are right; others, all wrong
+        p = np.repeat([[0.97, 0.03], [0.03, 0.97]], [n, other], axis=0)
+        return Run(p, np.repeat([0, 1, 0], [right, n - right, other]))
 
-    text = reliability.near([sure(97, 100), sure(160, 200), sure(98, 100)])
-    assert text.startswith("**Of the answers given with a confidence near 0.97, 80.0 % to 98.0 % ")
-    assert "in 2 of 3 runs the share agrees with 0.97.**" in text
-    assert "100 to 200 such answers" in text
-    assert "lowest share is 73.9 % to 85.0 %" in text  # 160 of 200, Wilson, by Brown et al. (2001)
+    text = reliability.near([sure(97, 100), sure(160, 200), sure(98, 100, 2)])
+    assert "of 0.96 to 0.98, 88.3 % were right, on" in text  # 355 of 402
+    assert "was 97.0 %** (402 answers of 3 runs)" in text
+    # 160 of 200: 73.9 to 85.0 % by Wilson's formula, as in Brown et al. (2001)
+    assert "80.0 % to 97.0 %, and its 95 % interval leaves out 0.97 in 1 of them" in text
+    assert text.endswith("lowest for Lung Opacity: 0 % of 2 answers.")
 
 
 def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibration():
@@ -216,3 +218,14 @@ def test_every_run_has_a_row_however_often_its_seed_was_trained():
     found = recorded.Setting("as published", {"baseline": {str(k): run for k in range(3)}})
     rows = seeds.every_run([found], 15)
     assert [seed for *_, seed in rows.index] == ["0", "0 again", "0 again again"]
+
+
+def test_the_run_that_is_shown_has_the_middle_error_of_those_recorded():
+    runs = recorded.setting().of("proposed")
+    errors = [
+        calibration.ece(r.predictions().probabilities, r.predictions().labels, of="mean")
+        for r in runs
+    ]
+    kept = recorded.middle(runs)
+    assert np.argsort(errors)[(len(runs) - 1) // 2] == runs.index(kept)
+    assert recorded.middle(runs[:1]) is runs[0]

@@ -165,3 +165,12 @@ def test_the_page_on_shift_has_the_published_setting_alone():
     for run in runs:
         settings = run.config.class_weights, run.config.batchnorm, run.config.input_range
         assert settings == (True, "update", "0..1") and run.config.phase2_epochs
+
+
+def test_sure_answers_are_counted_by_run_in_both_sources():
+    rows = {"run": [0, 0, 0, 1, 1], "source": shift.OTHERS, "known": True}
+    rows |= {"right": [True, False, True, True, True], "confidence": [0.99, 0.97, 0.5, 0.97, 0.99]}
+    own = {"run": [0, 1], "source": "test", "known": True, "right": True, "confidence": 0.99}
+    text = shift.when_sure(pd.concat([pd.DataFrame(rows), pd.DataFrame(own)]))
+    assert "confidence above 0.96, 50 % to 100 % are right (2 answers a run, 2 runs)" in text
+    assert text.endswith("on their own test images 100 %.")

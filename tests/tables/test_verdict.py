@@ -49,14 +49,19 @@ BOTH, HERE = "in either class mix", "on these images; in the paper's class mix"
 @pytest.mark.parametrize(
     "own, paper, layers, step",
     [
-        (BETTER, BETTER, f"a gain in NLL over the network without them was found {BOTH}", "more"),
+        (BETTER, BETTER, f"a gain in NLL over the network without them was found {BOTH}", "lower"),
         (
             NEITHER,
             NEITHER,
             f"no gain in NLL over the network without them could be shown {BOTH}",
-            "could not be shown to improve",
+            "could not be shown to give",
         ),
-        (WORSE, WORSE, f"a loss in NLL against the network without them was found {BOTH}", "worse"),
+        (
+            WORSE,
+            WORSE,
+            f"a loss in NLL against the network without them was found {BOTH}",
+            "a higher",
+        ),
         (BETTER, NEITHER, f"was found {HERE} that could not", f"do {HERE} that could not"),
         (NEITHER, WORSE, f"shown {HERE} the NLL is higher with them", "higher after that step"),
         (WORSE, BETTER, f"found {HERE} the NLL is lower with them", "lower after that step"),
