@@ -206,6 +206,17 @@ def differences(
     return {s.title: compare(s, first, second, mix, resamples=resamples) for s in having}
 
 
+def in_each_mix(
+    found: Sequence[Setting], first: Side, second: Side, bins: int = 15, resamples: int = 1000
+) -> dict[tuple[str, str], Difference]:
+    """:func:`compare` in every setting and class mix, by their titles."""
+    return {
+        (setting.title, title): compare(setting, first, second, mix, bins, resamples)
+        for setting in found
+        for mix, title in MIXES.items()
+    }
+
+
 def difference_table(found: dict) -> pd.DataFrame:
     """A row a key: the differences in accuracy and NLL with their 95 % intervals, that in ECE with
     its p, ± where seeds differ by as much, and the runs; nothing more would fit a page.

@@ -84,6 +84,15 @@ def heads(profile: str = "laptop") -> list[Run]:
     return list(found.values())
 
 
+def first_phase(profile: str = "laptop", weighted: bool = True) -> Setting:
+    """:func:`heads` with or without class weights as a setting, a group a seed."""
+    runs: dict[str, dict] = {}
+    for run in heads(profile):
+        if run.config.class_weights == weighted:
+            runs.setdefault(run.config.variant, {})[f"seed {run.config.seed}"] = run
+    return Setting("with class weights" if weighted else UNWEIGHTED, runs)
+
+
 def is_paper(class_names) -> bool:
     """Whether some images have the paper's classes, so that published numbers belong beside."""
     return set(class_names) == set(CLASSES)

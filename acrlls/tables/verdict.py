@@ -107,26 +107,29 @@ def calibrated(errors, floors) -> str:
     )
 
 
-def better(found: Mixes) -> str:
-    """Does Proposed predict better than Baseline, in both class mixes?"""
-    return f"**Better?** {_both(found, 'Proposed', 'Baseline')}"
+def better(found: Mixes, early: Difference) -> str:
+    """Does Proposed predict better than Baseline, in both class mixes? ``early`` is the difference
+    after Phase 1 alone, in the first of them."""
+    return f"**Better?** {_both(found, early, 'Proposed', 'Baseline')}"
 
 
-def needed(step: Mixes, errors, floors) -> str:
-    """Does Proposed make a step after training unnecessary? As in :func:`headline`, but ``errors``
-    are those of Baseline after the step."""
+def needed(step: Mixes, early: Difference, errors, floors) -> str:
+    """Is a step after training still needed beside Proposed? As in :func:`headline`, but ``errors``
+    are those of Baseline after the step; ``early`` as in :func:`better`."""
     own, paper = (mix.shows("NLL") for mix in step)
-    answer = ("No", "Not settled", "Yes")[own + 1] + ", on these images" * (own not in (0, paper))
+    answer = ("Yes", "Not settled", "No")[own + 1] + ", on these images" * (own not in (0, paper))
     sides = "Baseline after vector scaling", "Proposed as trained"
     left = _above(errors, floors, "every run", "no run", "{}")
     return (
-        f"**Is a step after training unnecessary?** {answer}. {_both(step, *sides)} After that "
-        f"step, the mean class-wise ECE lies above the 95 % quantile of its noise floor in {left}."
+        f"**Is a step after training still needed?** {answer}. {_both(step, early, *sides)} After "
+        "both phases and that step, the mean class-wise ECE lies above the 95 % quantile of its "
+        f"noise floor in {left}."
     )
 
 
-def _both(found: Mixes, a: str, b: str) -> str:
-    """The NLL in both mixes, and Brier score and ECE where they are shown to differ."""
+def _both(found: Mixes, early: Difference, a: str, b: str) -> str:
+    """The NLL in both mixes, and Brier score and ECE where they are shown to differ; the NLL after
+    Phase 1 alone."""
     neither = f"No difference in NLL between {a} and {b} could be shown"
     words = f"{a} has a lower NLL than {b}", neither, f"{a} has a higher NLL than {b}"
     own, paper = (
@@ -134,7 +137,9 @@ def _both(found: Mixes, a: str, b: str) -> str:
         for f in found
     )
     said = f"{_mixes(found, words, f'with {a}')}. {a} minus {b}, on these images: {own}; in the "
-    return f"{said}paper's mix: {paper}. From {runs_of(found[0].pairs, found[0].seeds)}."
+    said += f"paper's mix: {paper}. From {runs_of(found[0].pairs, found[0].seeds)}. After Phase 1 "
+    seeds = runs_of(early.pairs, early.seeds)
+    return f"{said}alone, on these images: {_change(early, 'NLL')}, from {seeds}."
 
 
 def repeated(errors, seeds: int) -> str:

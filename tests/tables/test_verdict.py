@@ -72,7 +72,7 @@ def test_headline_and_cards_say_what_the_intervals_of_both_mixes_say(own, paper,
     text = verdict.headline(both, both, [0.02], [0.01])
     assert layers in text.split("Vector")[0] and step in text.split("Vector")[1]
     assert "cannot be told" not in text and "no differently" not in text
-    for card in (verdict.better(both), verdict.needed(both, [0.02], [0.01])):
+    for card in (verdict.better(both, both[0]), verdict.needed(both, both[0], [0.02], [0.01])):
         unshown = "could be shown" in card or "could not be shown" in card
         assert unshown == (NEITHER in (own, paper)) and "one seed" in card
         assert (" brier score " in card.lower()) == any(d.shows("Brier score") for d in both)
@@ -140,19 +140,19 @@ def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, seeds, said):
 @pytest.mark.parametrize(
     "own, paper, answer",
     [
-        (BETTER, BETTER, "No. B"),
-        (BETTER, NEITHER, "No, on these images. B"),
+        (BETTER, BETTER, "Yes. B"),
+        (BETTER, NEITHER, "Yes, on these images. B"),
         (NEITHER, BETTER, "Not settled. No diff"),
-        (WORSE, NEITHER, "Yes, on these images. B"),
-        (WORSE, WORSE, "Yes. B"),
+        (WORSE, NEITHER, "No, on these images. B"),
+        (WORSE, WORSE, "No. B"),
     ],
 )
 def test_the_card_on_the_step_begins_with_an_answer(own, paper, answer):
     step = difference(own), difference(paper)
     said = {"1 of 2 runs": [0.02, 0.005], "every run": [0.02], "no run": [0.005]}
     for runs, errors in said.items():
-        text = verdict.needed(step, errors, [0.01] * len(errors))
-        assert text.startswith(f"**Is a step after training unnecessary?** {answer}")
+        text = verdict.needed(step, step[0], errors, [0.01] * len(errors))
+        assert text.startswith(f"**Is a step after training still needed?** {answer}")
         assert text.endswith(f"above the 95 % quantile of its noise floor in {runs}.")
 
 
@@ -364,3 +364,15 @@ def test_a_difference_between_readings_is_that_of_their_means(published):
     ]
     assert found.difference["NLL"] == pytest.approx(np.mean(each[1]) - np.mean(each[0]), rel=1e-6)
     assert (found.low < found.difference).all() and (found.difference < found.high).all()
+
+
+def test_the_first_phase_pairs_runs_of_one_seed_and_code():
+    heads = recorded.first_phase("laptop", False)
+    pair = ("baseline", ""), ("proposed", "")
+    assert heads.title == "without class weights" and len(heads.common(*pair)) >= 9
+    for group in heads.common(*pair):
+        base, ours = (heads.runs[network][group] for network, _ in pair)
+        assert base.config.seed == ours.config.seed and not base.config.phase2_epochs
+        assert not base.config.class_weights and base.manifest["commit"] == ours.manifest["commit"]
+    both = compare.in_each_mix([heads], *pair, resamples=19)
+    assert list(both) == [(heads.title, title) for title in compare.MIXES.values()]
