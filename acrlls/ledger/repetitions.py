@@ -2,9 +2,10 @@
 
 A published number was measured on a test set of its own, so a *repetition* [Patil 2016] is one of
 our runs, on images drawn from its test images within each class to the published number of the
-class. So every number is compared in the paper's class mix. Where a number has no bias, our images
-are first drawn again themselves, because they are a sample too. An ECE has one: the observed value
-already holds the sampling noise of our images, and a second drawing would add it once more. The
+class. So every number is compared in the paper's class mix. Our images are first drawn again
+themselves, because they are a sample too. An ECE is biased by sampling noise, which our images
+already hold and which a second drawing would add once more: its repetitions spread as those of our
+images drawn again, around the mean of those that are not. The
 middle 95 % of repetitions say what these runs would give. A run with another seed lies there less
 often, the more so the more runs differ; :func:`of_another_seed` says where it would lie.
 """
@@ -67,9 +68,11 @@ def repetitions(
     drawn = drawn_images(facts, tuple(y))
     for k, run in enumerate(runs):
         p, (once, twice) = run.predictions("test", phase).probabilities, drawn[:, k :: len(runs)]
-        ece = compare.classwise_ece(p, y, once, facts.bins)
-        each = {f"ECE {c}": ece[:, j] for j, c in enumerate(CLASSES)}
-        each |= {"ECE lowest": ece.min(axis=1), "ECE highest": ece.max(axis=1)}
+        errors = [compare.classwise_ece(p, y, drawn, facts.bins) for drawn in (once, twice)]
+        here, again = (np.column_stack([e, e.min(axis=1), e.max(axis=1)]) for e in errors)
+        ece = np.clip(again - again.mean(axis=0) + here.mean(axis=0), 0, 1)
+        names = [f"ECE {name}" for name in (*CLASSES, "lowest", "highest")]
+        each = dict(zip(names, ece.T, strict=True))
         index = range(k, drawn.shape[1], len(runs))
         found.append(pd.DataFrame(statistics(p, y, twice) | each, index))
     return pd.concat(found).sort_index()

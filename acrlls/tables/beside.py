@@ -9,7 +9,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from acrlls.config import Config
-from acrlls.paper import CLASSES
+from acrlls.paper import CLASSES, table
 from acrlls.runs import Run
 from acrlls.tables.compare import classwise_ece, interval, weighted_auc, weighted_mean
 from acrlls.tables.recorded import has_paper_classes, is_paper, mix_weights
@@ -78,7 +78,7 @@ def columns(
         return ours.to_frame()
     table = pd.DataFrame({"published": np.ravel(published)}, named(CLASSES))
     if real:
-        value, *ends = estimate(statistic, real, phases, resamples, new=1)
+        value, *ends = estimate(statistic, real, phases, resamples, another=True)
         ends = np.where(np.isfinite(ends), np.clip(ends, least, 1), ends)
         gaps = np.transpose([value, *ends]) - table[["published"]].to_numpy()
         table[REAL] = value
@@ -100,16 +100,18 @@ def _applied(statistic, run: Run, phases, weights):
 
 
 def estimate(
-    statistic, runs, phases=(None,), resamples: int = 1000, new: int = 0
+    statistic, runs, phases=(None,), resamples: int = 1000, another: bool = False
 ) -> tuple[np.ndarray, ...]:
     """Mean over the runs of a statistic, and the ends of its 95 % interval over seeds and images,
-    or of that for a ``new`` run, of :func:`acrlls.tables.compare.interval`, each ``(values,)``."""
-    labels = runs[0].predictions("test").labels
-    weights = mix_weights(runs[0], "paper" if is_paper(runs[0].class_names) else "own")
+    or of that for ``another`` run on as many images as the paper's, of
+    :func:`acrlls.tables.compare.interval`, each ``(values,)``."""
+    labels, names = runs[0].predictions("test").labels, list(runs[0].class_names)
+    weights = mix_weights(runs[0], "paper" if is_paper(names) else "own")
+    other = table("III").loc[names, "Support"] if another else None
     p = np.array([[r.predictions("test", k).probabilities for k in phases] for r in runs])
     p = p[:, 0] if len(phases) == 1 else p
     seeds = [run.config.seed for run in runs]
-    return interval(statistic, p, labels, weights, seeds, resamples, new)
+    return interval(statistic, p, labels, weights, seeds, resamples, other)
 
 
 # --- statistics and the index of what they give -------------------------------------------------

@@ -112,33 +112,42 @@ def reach_of_seeds(each, seeds: Sequence[int], new: int = 0) -> np.ndarray:
 
 
 def interval(
-    statistic: Callable, p, labels, weights, seeds: Sequence[int], resamples: int, new: int = 0
+    statistic: Callable, p, labels, weights, seeds: Sequence[int], resamples: int, other=None
 ):
     """Mean over the runs of ``statistic(p[run], labels, weights)`` and the ends of its 95 %
-    interval, or with ``new`` = 1 of that in which one more run, of another seed and tested on as
-    many other images, would lie: three arrays ``(values,)``. ``p`` is ``(runs, n, classes)``, or
-    with several models a run ``(runs, models, n, classes)``; the statistic takes weights ``(n,)``
-    or many sets of them.
+    interval, or of that in which one more run would lie, of another seed and tested on ``other``
+    images, so many of each class ``(classes,)``: three arrays ``(values,)``. ``p`` is
+    ``(runs, n, classes)``, or with several models a run ``(runs, models, n, classes)``; the
+    statistic takes weights ``(n,)`` or many sets of them.
 
     The interval reaches as far as the root of two squares: of :func:`reach_of_seeds`, and of 1.96
     standard deviations over images drawn again within each class, the same for every run. It
     covers 95 % or, where both matter, up to 98 % with three seeds. Student's with Satterthwaite's
     degrees of freedom would cover 92 %, and quantiles of four runs drawn again as little as 80 %.
     """
+    each = np.array([statistic(q, labels, weights) for q in p])
+    images = _spread(statistic, p, labels, weights, np.bincount(labels), resamples)
+    if other is not None:  # drawn in its own class mix, so that nothing is to be weighted
+        images = np.hypot(images, _spread(statistic, p, labels, 1, other, resamples))
+    seeds = reach_of_seeds(each, seeds, int(other is not None))
+    reach = np.hypot(seeds, norm.ppf(0.975) * images)
+    return each.mean(axis=0), each.mean(axis=0) - reach, each.mean(axis=0) + reach
+
+
+def _spread(statistic, p, labels, weights, sizes, resamples: int) -> np.ndarray:
+    """Standard deviation of the mean over the runs, ``(values,)``, over images drawn again, so many
+    of each class."""
     rng, n = np.random.default_rng(0), len(labels)
-    members = [np.flatnonzero(labels == k) for k in np.unique(labels)]
+    members = [np.flatnonzero(labels == k) for k in range(len(sizes))]
     found, most = [], max(1, 10**7 // n)  # drawings at once, to bound the memory
     for sets in (min(most, resamples - k) for k in range(0, resamples, most)):
         images = np.zeros((sets, n))
         for k in range(sets):
-            chosen = np.concatenate([rng.choice(rows, len(rows)) for rows in members])
+            drawn = zip(members, sizes, strict=True)
+            chosen = np.concatenate([rng.choice(rows, int(m)) for rows, m in drawn if m])
             images[k] = np.bincount(chosen, minlength=n)
-        images *= weights
-        found.append(np.mean([statistic(q, labels, images) for q in p], axis=0))
-    each = np.array([statistic(q, labels, weights) for q in p])
-    images = norm.ppf(0.975) * np.sqrt(1 + new) * np.concatenate(found).std(axis=0)
-    reach = np.hypot(reach_of_seeds(each, seeds, new), images)
-    return each.mean(axis=0), each.mean(axis=0) - reach, each.mean(axis=0) + reach
+        found.append(np.mean([statistic(q, labels, images * weights) for q in p], axis=0))
+    return np.concatenate(found).std(axis=0)
 
 
 def compare(

@@ -296,7 +296,7 @@ def test_the_interval_over_runs_is_that_of_a_t_test_where_images_add_nothing():
     expected = ttest_1samp(runs, 0).confidence_interval()
     np.testing.assert_allclose(found, [2.5, *expected])
     # one more run: Student's prediction interval
-    found = np.ravel(compare.interval(mean, values, labels, np.ones(50), range(4), 20, new=1))
+    found = np.ravel(compare.interval(mean, values, labels, np.ones(50), range(4), 20, [80]))
     reach = (expected.high - 2.5) * np.sqrt(4 + 1)
     np.testing.assert_allclose(found, [2.5, 2.5 - reach, 2.5 + reach])
 
@@ -332,7 +332,16 @@ def test_the_interval_of_one_run_is_that_of_its_images():
     middle, low, high = compare.interval(mean, *about)
     expected = 1.96 * values.std() / 30
     assert high - middle == pytest.approx([expected], rel=0.06) == middle - low
-    assert np.isinf(compare.interval(mean, *about[:-1], 20, new=1)[1:]).all()
+    assert np.isinf(compare.interval(mean, *about[:-1], 20, [900])[1:]).all()
+
+
+def test_another_run_is_tested_on_images_of_its_own_number():
+    values = np.tile(np.random.default_rng(0).normal(size=(1, 400, 1)), (2, 1, 1))
+    about = values, np.zeros(400, int), np.ones(400), [0, 1], 4000
+    for size in (100, 1600):  # two seeds of which neither changes anything
+        middle, low, high = compare.interval(mean, *about, [size])
+        expected = 1.96 * values[0].std() * np.sqrt(1 / 400 + 1 / size)
+        assert high - middle == pytest.approx([expected], rel=0.06) == middle - low
 
 
 @pytest.mark.parametrize(
