@@ -9,7 +9,7 @@ from acrlls import VARIANTS, paper, run_all
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables import beside
-from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of
+from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of, reach_of_seeds
 from acrlls.tables.recorded import UNWEIGHTED, Setting
 from acrlls.tables.words import error, plural
 
@@ -85,23 +85,44 @@ def correction_count(runs: Iterable[Run]) -> str:
     )
 
 
-def finding(ways, where: str, layers: Difference) -> str:
-    """The section's finding on the images ``where``, as :func:`three_ways` calls them: whether the
-    two layers help, by the ``layers`` of Proposed minus Baseline, and what class weights do."""
+def changes(pair: Pair, bins: int, network: str = "baseline") -> dict[str, tuple[float, bool]]:
+    """By how much each way but the first changes the mean class-wise ECE of a network, and whether
+    by more than seeds explain; means over the seeds that both have."""
+
+    def by_seed(runs, step):
+        errors = {(k, r.config.seed): mean_of([r], step, bins=bins)[-1] for k, r in enumerate(runs)}
+        return pd.Series(errors, dtype=float).groupby(level=1).mean()
+
+    found, base = {}, by_seed(pair[0].of(network), "")
+    for way, (which, step) in list(WAYS.items())[1:]:
+        if runs := pair[which].of(network):
+            gaps = (by_seed(runs, step) - base).dropna()
+            shown = len(gaps) > 1 and abs(gaps.mean()) > reach_of_seeds(gaps, gaps.index)
+            found[way] = float(gaps.mean()), bool(shown)
+    return found
+
+
+def finding(base: float, where: str, layers: Difference, moved: dict[str, tuple]) -> str:
+    """The section's finding on the images ``where``: whether the two layers help a Baseline of a
+    mean class-wise ECE ``base``, by the ``layers`` of Proposed minus Baseline, and what class
+    weights do, from :func:`changes`."""
     gain = (
         "The two layers lower the NLL",
         "No difference in NLL between Proposed and Baseline could be shown",
         "The two layers raise the NLL",
     )
-    base, *others = ways.loc[where].loc["Baseline"][ECE]  # in the order of WAYS
-    what = "dividing the class weights out changes it", "training without them"
-    changes = [
-        f"{w} by {error(other - base, True)}" for w, other in zip(what, others, strict=False)
-    ]
-    return (
-        f"**{gain[layers.shows('NLL') + 1]} {beside.on(where).lower()}**. The layers change the "
-        f"mean class-wise ECE of Baseline, {error(base)}, by "
-        f"{error(layers.table.difference[ECE], True)}"
-        f"{', which is not shown' * (not layers.shows(ECE))}; {' and '.join(changes)} (means over "
-        f"{plural(layers.pairs, 'run')} of each network with class weights; images' own class mix)."
+    what = dict(
+        zip(WAYS, ("", "dividing the class weights out", "training without them"), strict=True)
     )
+    told = [f"{what[way]} by {_told(gap, shown)}" for way, (gap, shown) in moved.items()]
+    gap = _told(layers.table.difference[ECE], bool(layers.shows(ECE)))
+    return (
+        f"**{gain[layers.shows('NLL') + 1]} {beside.on(where).lower()}**. The mean class-wise ECE "
+        f"of Baseline is {error(base)}. The layers change it by {gap}, {' and '.join(told)} "
+        f"({plural(layers.pairs, 'run')} of each network with class weights; images' own class "
+        "mix; shown is what exceeds the spread between seeds)."
+    )
+
+
+def _told(gap: float, shown: bool) -> str:
+    return f"{error(gap, True)}{'' if shown else ' (not shown)'}"

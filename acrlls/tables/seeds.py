@@ -14,7 +14,7 @@ from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables.compare import ECE, MEASURES, classwise_ece, mean_of
-from acrlls.tables.recorded import NETWORKS, Setting
+from acrlls.tables.recorded import NETWORKS, Setting, mix_weights
 from acrlls.tables.words import error, plural
 
 WAYS = {"": "as trained", "prior": "prior corrected"}
@@ -99,18 +99,18 @@ def seeds_sentence(table: pd.DataFrame) -> str:
 
 
 def needed(runs: Iterable[Run], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
-    """How many runs of each network would show the published difference in ECE on the same test
-    images, by class: 2 ((z(1 − level/2) + z(power)) · sd / difference)² + z(1 − level/2)² / 4,
-    rounded up (the normal approximation to a t-test), where sd is the standard deviation of one
-    run's class-wise ECE from seed to seed, pooled over Baseline and Proposed, and the published
-    difference is taken as true; ``low`` and ``high``, by the 95 % interval of sd. One run a seed
-    counts; ``seeds`` is how many.
+    """How many runs of each network, two independent groups, would show the published difference in
+    ECE on the same test images, in the paper's class mix, by class:
+    2 ((z(1 − level/2) + z(power)) · sd / difference)² + z(1 − level/2)² / 4, rounded up (the normal
+    approximation to a t-test), where sd is the standard deviation of one run's class-wise ECE from
+    seed to seed, pooled over Baseline and Proposed, and the published difference is taken as true;
+    ``low`` and ``high``, by the 95 % interval of sd. One run a seed counts; ``seeds`` is how many.
     """
     drawn = {"baseline": {}, "proposed": {}}
     for run in runs:
         if run.config.class_weights and run.config.variant in drawn:
             test = run.predictions("test")
-            ece = classwise_ece(test.probabilities, test.labels, np.ones(len(test.labels)))
+            ece = classwise_ece(test.probabilities, test.labels, mix_weights(run, "paper"))
             drawn[run.config.variant][run.config.seed] = [*ece, ece.mean()]
     gap = paper.table("V").loc[["Baseline", "Proposed"], list(CLASSES)].diff().iloc[-1]
     gap[ALL] = gap.mean()
@@ -143,5 +143,6 @@ def needed_sentence(heads: pd.DataFrame, both: pd.DataFrame) -> str:
         f"**To show the published gain in {name} would take {one} runs of each network, by the "
         f"spread of {few} after Phase 1**; for the mean over the classes {mean}. By that of "
         f"{more} after both phases it would take {one_both} and {mean_both}. In parentheses "
-        "are 95 % intervals. The paper has one run of each."
+        "are 95 % intervals; the spread is that in the paper's class mix. The paper has one run of "
+        "each."
     )

@@ -20,6 +20,7 @@ SOURCES = {"test": "test images", OTHERS: "other hospitals"}  # as readers know 
 # the test images again, without what a radiologist needs
 ALTERED = ("middle covered", "border alone")
 TWIN = 0.98  # correlation of two images at 64 × 64 pixels from which they count as near copies
+LIKE = "others, in their classes"  # the rest, weighted to the class mix of the near copies
 AREAS = {"middle": 0.30, "border": 0.4375, "corners": 0.16}  # shares of the image
 
 
@@ -159,32 +160,40 @@ def without_the_middle(said: pd.DataFrame, classes: int) -> str:
 
 def twins(runs: Sequence[Run]) -> pd.DataFrame:
     """Accuracy and mean confidence on test images with a near copy among the training images, on
-    the others and on all; a row a network and group, means over the runs. The nearest training
-    image of each is recorded by ``results/twins.py``."""
+    the others, on the others in the class mix of the copies, and on all; a row a network and group,
+    means over the runs. The nearest training image of each is recorded by ``results/twins.py``."""
     nearest = pd.read_csv(RESULTS / "twins.csv.gz", index_col="name").correlation
     rows = []
     for run in runs:
         test = run.predictions("test")
         copied = nearest[test.names].to_numpy() >= TWIN
         right, sure = test.classes == test.labels, test.probabilities.max(axis=1)
-        groups = {"near copies": copied, "others": ~copied, "all": np.ones_like(copied)}
+        counts = [
+            np.bincount(test.labels[of], minlength=len(run.class_names)) for of in (copied, ~copied)
+        ]
+        like = np.where(copied, 0, (counts[0] / counts[1].clip(1))[test.labels])
+        groups = {"near copies": copied, "others": ~copied, LIKE: like, "all": np.ones_like(copied)}
         title = VARIANTS[run.config.variant].title
         for name, of in groups.items():
-            means = {"accuracy": right[of].mean(), "mean confidence": sure[of].mean()}
-            rows.append(((title, name), {"images": of.sum()} | means))
+            values = zip(("accuracy", "mean confidence"), (right, sure), strict=True)
+            means = {what: np.average(each, weights=of) for what, each in values}
+            rows.append(((title, name), {"images": np.count_nonzero(of)} | means))
     return averaged(rows)
 
 
 def twins_sentence(table: pd.DataFrame) -> str:
     """What :func:`twins` says of the accuracy without the near copies."""
-    every, rest, copies = (table.xs(n, level=1) for n in ("all", "others", "near copies"))
+    names = "all", "others", LIKE, "near copies"
+    every, rest, like, copies = (table.xs(name, level=1) for name in names)
     count, images = int(copies.images.iloc[0]), int(every.images.iloc[0])
     change = 100 * (rest.accuracy - every.accuracy)
     said = ", ".join(f"{name} {number(v, 2, signed=True)}" for name, v in change.items())
     return (
         f"**{count} of {images:,} test images ({percent(count / images, 1)}) have a near copy "
         f"among the training images.** Without them the accuracy changes by so many percentage "
-        f"points: {said}."
+        f"points: {said}. The copies are of other classes than most images: on the others in the "
+        f"class mix of the copies the accuracy is {span(like.accuracy)}, and on the copies "
+        f"{span(copies.accuracy)}."
     )
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from acrlls.paper import show, table
 from acrlls.tables.recorded import heads
 from acrlls.tables.seeds import spread
-from acrlls.tables.words import number, span
+from acrlls.tables.words import number, plural, span
 
 Pair = tuple[float, float]
 TITLES = {"rank": "rank", "val_loss": "loss", "val_accuracy": "accuracy"}
@@ -60,7 +60,21 @@ def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:
         f"seeds differ by up to {number(reach)} in validation loss in 95 % of cases, by the "
         f"standard deviation of {len(again)} seeds of runs of Phase 1 alone, "
         f"{number(np.std(again, ddof=1))}; the losses of the {len(grid)} pairs, after fewer "
-        f"epochs, spread over {number(np.ptp(grid.val_loss))}."
+        f"epochs, spread over {number(np.ptp(grid.val_loss))}. {_stopped(grid, (alpha, tau))}"
+    )
+
+
+def _stopped(grid: pd.DataFrame, published: Pair) -> str:
+    """Whether the pairs that early stopping ended first are the worst of a grid."""
+    first = (grid.epochs == grid.epochs.min()).sum()
+    if first == len(grid) or (grid.epochs[-first:] > grid.epochs.min()).any():
+        return ""
+    ended = {*zip(grid.alpha[-first:], grid.tau[-first:], strict=True)}
+    return (
+        f"Early stopping decides much of the order: {plural(first, 'pair')} that it ended first, "
+        f"after epoch {grid.epochs.min()}, have the {first} highest losses"
+        f"{', the published one among them' * (published in ended)}; the losses of the others "
+        f"spread over {number(np.ptp(grid.val_loss[:-first]))}."
     )
 
 

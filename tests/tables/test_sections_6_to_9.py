@@ -83,18 +83,16 @@ def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibrat
 
 
 def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
-    keys = [("phantom", n, w) for n in ("Baseline", "Proposed") for w in ablation.WAYS]
-    values = {compare.ECE: [0.05, 0.062, 0.04, 0.03, 0.03, 0.03], "runs": 1}
-    table = pd.DataFrame(values, pd.MultiIndex.from_tuples(keys))
+    moved = dict(zip(list(ablation.WAYS)[1:], [(0.012, False), (-0.01, True)], strict=True))
     rows = {"difference": -0.02, "p": 0.03, "low": -0.1, "high": 0.1}
     rows = pd.DataFrame(rows, list(compare.MEASURES))
-    text = ablation.finding(table, "phantom", compare.Difference(rows, 1, 1))
+    text = ablation.finding(0.05, "phantom", compare.Difference(rows, 1, 1), moved)
     assert text.startswith("**No difference in NLL between Proposed and Baseline could be shown on")
-    assert "Baseline, 0.050, by −0.020; dividing" in text and "(means over 1 run of" in text
-    assert "out changes it by +0.012 and training without them by −0.010" in text
+    assert "Baseline is 0.050. The layers change it by −0.020, dividing" in text
+    assert "out by +0.012 (not shown) and training without them by −0.010 (1 run of" in text
     worse = compare.Difference(rows.assign(low=0.1, high=0.2), 1, 1)
-    weighted = table.drop(index=recorded.UNWEIGHTED, level=2)
-    text = ablation.finding(weighted, "phantom", worse)
+    moved.pop(recorded.UNWEIGHTED)
+    text = ablation.finding(0.05, "phantom", worse, moved)
     assert "raise the NLL on the phantom**" in text and "training without" not in text
 
 

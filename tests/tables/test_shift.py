@@ -174,3 +174,17 @@ def test_sure_answers_are_counted_by_run_in_both_sources():
     text = shift.when_sure(pd.concat([pd.DataFrame(rows), pd.DataFrame(own)]))
     assert "confidence above 0.96, 50 % to 100 % are right (2 answers a run, 2 runs)" in text
     assert text.endswith("on their own test images 100 %.")
+
+
+def test_the_others_are_weighted_to_the_classes_of_the_near_copies():
+    run = shift.published("laptop")[0]
+    test = run.predictions("test")
+    nearest = pd.read_csv(shift.RESULTS / "twins.csv.gz", index_col="name").correlation
+    copied, right = nearest[test.names].to_numpy() >= shift.TWIN, test.classes == test.labels
+    shares = [
+        (right[~copied & (test.labels == k)].mean(), (test.labels[copied] == k).mean())
+        for k in range(4)
+    ]
+    expected = sum(accuracy * share for accuracy, share in shares)
+    table = shift.twins([run]).droplevel(0)
+    assert table.accuracy[shift.LIKE] == pytest.approx(expected)

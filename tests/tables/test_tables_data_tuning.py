@@ -108,3 +108,16 @@ def test_section_2_and_the_ledger_read_the_same_runs_of_phase_1_one_a_seed():
     seeds = [run.config.seed for (run,) in heads]
     assert len(seeds) == len(set(seeds)) >= 10
     assert all(run.history.phase.max() == 1 for (run,) in heads)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [
+        ([10, 10, 6], "order: 1 pair that it ended first, after epoch 6, have"),
+        ([6, 10, 10], ""),
+        ([6] * 3, ""),
+    ],
+)
+def test_early_stopping_is_named_where_it_decides_the_order(epochs, said):
+    text = tuning.grid_sentence(tuned().assign(epochs=epochs), [0.4, 0.425, 0.45])
+    assert said in text and ("Early stopping" in text) == bool(said)
