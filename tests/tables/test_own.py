@@ -33,14 +33,15 @@ def test_scores_are_those_of_the_run_as_trained_and_after_each_step(setting):
             0.02,
             "**On the demonstration folder of phantoms (92 test images) Proposed as trained shows",
         ),
-        (0.005, "**On your folder (92 test images) Proposed as trained shows no misc"),
+        (0.005, "**On your folder (92 test images) Proposed as trained is not shown to be"),
     ],
 )
 def test_the_finding_follows_the_floor(ece, said):
     rows = {("Proposed", "as trained"): [0.5, ece], ("Baseline", "after temperature"): [0.4, 0.3]}
-    table = pd.DataFrame(rows, ["NLL", "ECE"]).T.assign(**{"floor, 95 %": 0.01})
+    table = pd.DataFrame(rows, ["NLL", "ECE"]).T.assign(low=0.0, high=0.17, **{"floor, 95 %": 0.01})
     text = own.finding(table, 92, ece > 0.01).data
-    assert said in text and "Baseline after temperature has the lowest NLL, 0.400, with one" in text
+    assert said in text and "true error is 0.0000 to 0.170. " in text
+    assert "Baseline after temperature has the lowest NLL, 0.400, with one" in text
 
 
 def test_phantoms_written_as_files_are_read_back_as_they_were(tmp_path, monkeypatch):
