@@ -1,7 +1,5 @@
 """Bins of scores, what they hold, and labels drawn from probabilities."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The one entrance for probabilities, logits, labels, class names and settings."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Set
 from numbers import Real
