@@ -68,16 +68,10 @@ def _collect() -> dict[str, Number]:
     for roman, t in PUBLISHED["tables"].items():
         for row, cells in t["cells"].items():
             key, where, what = f"table_{roman}.{row}", f"Table {roman}", t["what"]
-            numbers += [
-                Number(
-                    f"{key}.{column}",
-                    text,
-                    where,
-                    what.format(row=row, column=column.replace("val_", "validation ")),
-                )
-                for column, text in zip(t["columns"], cells.split(), strict=True)
-                if text != "-"
-            ]
+            for column, text in zip(t["columns"], cells.split(), strict=True):
+                said = what.format(row=row, column=column.replace("val_", "validation "))
+                if text != "-":
+                    numbers.append(Number(f"{key}.{column}", text, where, said))
     return {n.key: n for n in numbers}
 
 
@@ -112,8 +106,6 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
         def one(x):
             if isinstance(x, str):
                 return x
-            if pd.isna(x):
-                return "–"
             written = f"{x:{sign}z,.{places}f}".replace("-", "−")
             return written if written.strip("+0.") else written.lstrip("+")
 
@@ -124,7 +116,7 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
         places = decimals.get(first, 4) if isinstance(decimals, Mapping) else decimals
         return text("+" if str(last).endswith(("difference", "change")) else "", places)
 
-    styler = frame.style.format({c: formatted(c) for c in frame.columns})
+    styler = frame.style.format({c: formatted(c) for c in frame.columns}, na_rep="–")
     return styler.set_caption(caption.replace(" %", "\u00a0%")) if caption else styler
 
 
