@@ -102,19 +102,18 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
     no number.
     """
 
-    def text(sign: str, places: int):
-        def one(x):
+    def formatted(column):
+        first, last = (column[0], column[-1]) if isinstance(column, tuple) else (column, column)
+        places = decimals.get(first, 4) if isinstance(decimals, Mapping) else decimals
+        sign = "+" if str(last).endswith(("difference", "change")) else ""
+
+        def text(x):
             if isinstance(x, str):
                 return x
             written = f"{x:{sign}z,.{places}f}".replace("-", "−")
             return written if written.strip("+0.") else written.lstrip("+")
 
-        return one
-
-    def formatted(column):
-        first, last = (column[0], column[-1]) if isinstance(column, tuple) else (column, column)
-        places = decimals.get(first, 4) if isinstance(decimals, Mapping) else decimals
-        return text("+" if str(last).endswith(("difference", "change")) else "", places)
+        return text
 
     styler = frame.style.format({c: formatted(c) for c in frame.columns}, na_rep="–")
     return styler.set_caption(caption.replace(" %", "\u00a0%")) if caption else styler
