@@ -9,20 +9,13 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "Config": "config",
-    "UserError": "config",
-    "configure": "config",
-    "configure_from": "config",
-    "load_data": "data",
-    "AdaptiveConfidenceRegularizer": "method",
-    "LearnableLogitScaler": "method",
-    "VARIANTS": "method",
-    "build_model": "method",
-    "run": "runs",
-    "run_all": "runs",
-    "tune": "runs",
+_EXPORTS = {
+    "config": "Config UserError configure configure_from",
+    "data": "load_data",
+    "method": "AdaptiveConfidenceRegularizer LearnableLogitScaler VARIANTS build_model",
+    "runs": "run run_all tune",
 }
+_HOME = {name: room for room, names in _EXPORTS.items() for name in names.split()}
 _ROOMS = {"book", "calibration", "config", "data", "figures", "ledger", "method", "paper"}
 _ROOMS |= {"phantom", "runs", "store", "tables", "training"}
 

@@ -14,10 +14,8 @@ from acrlls.config import UserError
 from acrlls.store import read_json
 
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"  # of no effect where TensorFlow is built without oneDNN
-PACKAGES = (
-    "acrlls keras tensorflow tensorflow-cpu jax torch openvino numpy scipy pandas scikit-learn "
-)
-PACKAGES += "matplotlib pillow jupyter-book papermill"
+PACKAGES = "acrlls keras tensorflow tensorflow-cpu jax torch openvino numpy scipy pandas "
+PACKAGES += "scikit-learn matplotlib pillow jupyter-book papermill"
 _set_here: set[str] = set()
 
 

@@ -10,9 +10,8 @@ import pytest
 from scipy.special import softmax
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if (
-    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
-):  # several processes share the cores already
+# several processes share the cores already
+if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
     for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(_name, "1")
 
@@ -64,37 +63,23 @@ def labels_of(p, rng):
 
 
 # Modules that take longest, to begin with, so that two processes end together.
-LONGEST = (
-    "notebooks",
-    "training",
-    "cli",
-    "bench",
-    "book",
-    "features",
-    "backends",
-    "gradcam",
-    "records",
-)
+LONGEST = ["notebooks", "training", "cli", "bench", "book"]
+LONGEST += ["features", "backends", "gradcam", "records"]
 
 
 def pytest_collection_modifyitems(config, items):
     """Tests of two kinds run when asked for: slow ones, which also run where the real images are,
     and thorough ones."""
     names = [f"test_{name}" for name in LONGEST]
-    items.sort(
-        key=lambda item: (
-            names.index(item.module.__name__) if item.module.__name__ in names else len(names)
-        )
-    )
+    items.sort(key=lambda item: [*names, item.module.__name__].index(item.module.__name__))
     if config.option.markexpr:
         return
     for item in items:
         if item.get_closest_marker("thorough"):
             item.add_marker(pytest.mark.skip(reason="thorough: runs with make thorough"))
         elif item.get_closest_marker("slow") and not REAL.is_dir():
-            item.add_marker(
-                pytest.mark.skip(reason="slow: runs with -m slow, or where the real images are")
-            )
+            why = "slow: runs with -m slow, or where the real images are"
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -112,9 +97,8 @@ def tiny():
     """A config that trains in seconds."""
     from acrlls.config import configure
 
-    with (
-        pytest.MonkeyPatch.context() as patch
-    ):  # a module's own profile may be in force when it is first asked for
+    with pytest.MonkeyPatch.context() as patch:
+        # a module's own profile may be in force when it is first asked for
         patch.delenv("ACRLLS_PROFILE", raising=False)
         return configure("quick", **TINY)
 

@@ -21,19 +21,13 @@ def notebooks(tmp_path, monkeypatch, write_notebook):
     """Two sections in place of the project's own; the test runs in an empty folder beside them."""
     parameters = ('profile = "quick"\nbins = None\nalpha = None', ["parameters"])
     code = "import acrlls\nc = acrlls.configure_from(globals())\nprint(c.bins, c.alpha)"
-    write_notebook(
-        tmp_path / "notebooks" / "06_calibration.ipynb", "# Calibration", parameters, code
-    )
-    write_notebook(
-        tmp_path / "notebooks" / "07_ablation.ipynb",
-        "# Ablation",
-        parameters,
-        "raise ValueError('on purpose')",
-    )
-    monkeypatch.setattr(sections, "NOTEBOOKS", tmp_path / "notebooks")
+    fails, folder = "raise ValueError('on purpose')", tmp_path / "notebooks"
+    write_notebook(folder / "06_calibration.ipynb", "# Calibration", parameters, code)
+    write_notebook(folder / "07_ablation.ipynb", "# Ablation", parameters, fails)
+    monkeypatch.setattr(sections, "NOTEBOOKS", folder)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    return tmp_path / "notebooks"
+    return folder
 
 
 def refused(capsys, *arguments):
@@ -64,10 +58,8 @@ def test_run_executes_a_section_with_parameters_from_any_folder(notebooks, tmp_p
 def test_a_failing_cell_is_shown_and_the_status_is_1(notebooks, capsys):
     assert cli.main(["run", "ablation"]) == 1
     message = capsys.readouterr().err
-    assert (
-        "section 07_ablation failed in cell 3" in message
-        and "raise ValueError('on purpose')" in message
-    )
+    assert "section 07_ablation failed in cell 3" in message
+    assert "raise ValueError('on purpose')" in message
 
 
 def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
@@ -180,12 +172,8 @@ def test_values_read_as_what_they_look_like(text, value):
 
 
 def test_a_value_may_begin_with_a_dash(capsys):
-    assert (
-        cli.main(
-            ["reproduce", "--profile", "quick", "-p", "input_range", "-1..1", "-p", "alpha", "-1"]
-        )
-        == 2
-    )
+    given = ["-p", "input_range", "-1..1", "-p", "alpha", "-1"]
+    assert cli.main(["reproduce", "--profile", "quick", *given]) == 2
     assert "alpha is -1; it must be" in capsys.readouterr().err
 
 
@@ -209,11 +197,8 @@ def test_doctor_names_a_data_folder_that_is_not_there(tmp_path, monkeypatch, cap
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("ACRLLS_DATA", str(tmp_path / "nowhere"))
     assert cli.main(["doctor"]) == 1
-    assert [
-        line
-        for line in capsys.readouterr().out.splitlines()
-        if line.startswith("problem") and "nowhere" in line
-    ]
+    problems = re.findall("^problem .*", capsys.readouterr().out, re.M)
+    assert any("nowhere" in problem for problem in problems)
 
 
 def test_doctor_counts_images_and_equal_files_and_names_what_is_not_read(tmp_path, monkeypatch):
@@ -297,10 +282,8 @@ def test_a_setting_with_several_values_is_a_run_each(monkeypatch, capsys):
     jobs = []
     monkeypatch.setattr("acrlls.runs.reproduce", lambda found, missing: jobs.extend(found.items()))
     how = ["reproduce", "--profile", "quick", "--variants", "baseline"]
-    assert (
-        cli.main([*how, "-p", "class_weights", "[true, false]", "-p", "grid_tau", "[0.1, 0.2]"])
-        == 0
-    )
+    lists = ["-p", "class_weights", "[true, false]", "-p", "grid_tau", "[0.1, 0.2]"]
+    assert cli.main([*how, *lists]) == 0
     assert [c.class_weights for _, c in jobs] == [True, False]
     assert len({folder for folder, _ in jobs}) == 2
     assert {c.grid_tau for _, c in jobs} == {(0.1, 0.2)}  # is a list for a single run

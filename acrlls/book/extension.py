@@ -39,17 +39,13 @@ def setup(app) -> dict[str, Any]:
     app.add_config_value("acrlls_first", [], "")
     # Before sphinx-external-toc (900) and whatever else reads the sources' folder.
     app.connect("config-inited", bring_sections, priority=100)
-    app.connect("env-before-read-docs", _before_autodoc)
+    # autodoc would import Keras with its greetings
+    app.connect("env-before-read-docs", lambda app, env, pages: "api" in pages and import_keras())
     app.connect("source-read", in_short)
     # MathJax from the book itself, so that equations show where there is no network.
     app.setup_extension("sphinx-mathjax-offline")
     app.setup_extension("acrlls.book.pages")
     return {"version": acrlls.__version__, "parallel_read_safe": True}
-
-
-def _before_autodoc(app, env, docnames) -> None:
-    if "api" in docnames:
-        import_keras()
 
 
 def bring_sections(app, config) -> None:
@@ -91,11 +87,8 @@ def _bring_sections(app, config, book: Path) -> None:
             _log().warning("%s", said.rstrip(), type="acrlls")
     (book / "sections").mkdir(exist_ok=True)
     said = [front(notebook, book / "sections") for notebook in executed.values()]
-    pages = {
-        "status": status_page(executed, given),
-        "findings": findings(executed),
-        "front": "\n\n".join(filter(str.strip, said)),
-    }
+    pages = {"status": status_page(executed, given), "findings": findings(executed)}
+    pages["front"] = "\n\n".join(filter(str.strip, said))
     for name, text in pages.items():
         renew(book / "sections" / f"{name}.md", text)
     _begin_pages(app, unfinished / f"{Path(app.outdir).name}.begun")

@@ -28,10 +28,8 @@ def front(notebook, folder: Path) -> str:
     for cell, data in _shown(notebook, "front"):
         text = data.get("text/markdown", "").strip()
         if card := _CARD.fullmatch(text):
-            about = f"**{card['verdict']}**\n\n{card['more'] or ''}"
-            said.append(
-                f":::{{grid-item-card}} {card['title']}\n:class-card: answer\n\n{about}\n:::"
-            )
+            about = f":class-card: answer\n\n**{card['verdict']}**\n\n{card['more'] or ''}"
+            said.append(f":::{{grid-item-card}} {card['title']}\n{about}\n:::")
         elif 'class="explore"' in data.get("text/html", ""):
             said.append(f"```{{raw}} html\n{data['text/html']}\n```")
         elif "image/svg+xml" in data:

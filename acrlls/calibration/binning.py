@@ -1,12 +1,10 @@
 """Bins of scores, what they hold, and labels drawn from probabilities."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
-from acrlls.calibration.checks import OF, check_bins, check_choice, one_hot, random, whole_number
+from acrlls.calibration.checks import OF, check_choice, one_hot, random, whole_number
 
 
 def columns_of(p, targets, of):
@@ -29,7 +27,8 @@ def bin_edges(scores, bins, strategy):
 
     Bins of equal width run from 0 to 1, bins of equal count from the least to the greatest score.
     """
-    bins = check_bins(bins, strategy)
+    check_choice("strategy", strategy, ("uniform", "quantile"))
+    bins = whole_number("bins", bins)
     if strategy == "quantile":  # whole numbers: a rounded quantile would move images
         last = -(-np.arange(bins + 1) * len(scores) // bins) - 1
         return np.sort(scores, axis=0)[last.clip(0)].T

@@ -1,7 +1,5 @@
 """The one entrance for probabilities, logits, labels, class names and settings."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Set
 from numbers import Real
@@ -9,7 +7,6 @@ from numbers import Real
 import numpy as np
 
 OF = ("classes", "top_label", "mean")
-STRATEGIES = ("uniform", "quantile")
 LARGEST = 1e100  # size of a logit, so that products of two are finite
 MOST = 10**7  # bins, resamples, images that are drawn
 
@@ -127,11 +124,6 @@ def random(seed) -> np.random.Generator:
 def check_choice(name, value, choices) -> None:
     if not (isinstance(value, str) and value in choices):
         raise ValueError(f"{name} is {value!r}; choose one of: {', '.join(choices)}")
-
-
-def check_bins(bins, strategy) -> int:
-    check_choice("strategy", strategy, STRATEGIES)
-    return whole_number("bins", bins)
 
 
 def whole_number(name, value) -> int:

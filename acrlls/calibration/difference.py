@@ -1,7 +1,5 @@
 """Is one model calibrated worse than another on the same images? A permutation test [Good 2005]."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

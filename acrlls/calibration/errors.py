@@ -5,8 +5,6 @@ a score of 0 is in the first bin and of 1 in the last. The paper gives neither t
 nor their kind; 15 of equal width is our choice.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from acrlls.calibration.binning import binned, columns_of

@@ -1,7 +1,5 @@
 """The noise floor: what sampling noise alone makes of a calibration error."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -16,8 +16,6 @@ noise floor.
 Its coverage is measured by ``results/coverage/coverage.py`` and recorded beside that script.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from acrlls.calibration.binning import bin_sums, binned

@@ -1,7 +1,5 @@
 """The registry of metrics, from which tables are built, and their bootstrap intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial

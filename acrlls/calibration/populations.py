@@ -5,8 +5,6 @@ A population is a table of probabilities ``p`` and true probabilities ``eta``, b
 :func:`acrlls.calibration.true_calibration_error` of the whole table is the true value exactly.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.special import softmax
 

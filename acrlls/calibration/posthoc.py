@@ -8,8 +8,6 @@ In the order of freedom, the methods fit nothing (prior correction), 1 number (t
 class (histogram, isotonic). More freedom follows the sampling noise of the validation images too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

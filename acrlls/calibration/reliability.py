@@ -1,7 +1,5 @@
 """Reliability diagrams, prepared for plotting."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

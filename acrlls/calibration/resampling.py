@@ -1,7 +1,5 @@
 """Resampled images, and tests: stratified bootstrap, Holm's correction, McNemar's exact test."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

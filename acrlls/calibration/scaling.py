@@ -1,8 +1,7 @@
 """Post-hoc methods that map logits to logits, and what every post-hoc method has."""
 
-from __future__ import annotations
-
 import warnings
+from typing import Self
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -19,7 +18,7 @@ class Recalibrator:
 
     classes: int | None = None
 
-    def fit(self, logits, labels=None, sample_weight=None) -> Recalibrator:
+    def fit(self, logits, labels=None, sample_weight=None) -> Self:
         """Fit on images that the model was not trained on.
 
         Takes logits ``(n, classes)`` with their labels ``(n,)``, or the predictions of a run for

@@ -1,7 +1,5 @@
 """Scores of a classifier: proper scores with the parts of the Brier score, accuracy, F1 and AUC."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple

@@ -32,11 +32,7 @@ def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None
         ax.plot(some.estimate, rows, "o", markersize=5.5, **look)
     if marks is not None:
         for k, (name, values) in enumerate(marks.items()):
-            how = {
-                "color": theme.colour(2 * k),
-                "markersize": 5 if k else 9,
-                "markeredgewidth": 1.6,
-            }
+            how = {"color": theme.colour(2 * k), "markersize": 5 if k else 9, "mew": 1.6}
             ax.plot(values, range(len(table)), "|d"[k], label=name, zorder=3, **how)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
     ax.set_yticks(range(len(table)), table.index)

@@ -76,9 +76,7 @@ def plot_floor(tables: Mapping[int, object], truth=None):
         ax.plot(bins, rows["mean"], color="white", linewidth=1.2)
         ax.plot(bins, rows.observed, "o-", color=shade, markersize=5, linewidth=1, clip_on=False)
         if truth is not None:
-            ax.plot(
-                truth.index, truth[name], color=theme.INK, linewidth=1.3, linestyle=theme.DASHES
-            )
+            ax.plot(truth.index, truth[name], color=theme.INK, lw=1.3, ls=theme.DASHES)
         ax.set_title(name, color=shade, size=9)
         ax.set(ylim=(0, None), xticks=bins)
     axes[0].set_ylabel("ECE")

@@ -14,12 +14,12 @@ from acrlls.data import split_counts
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES, MODELS, NUMBERS, Inconsistent, Number
 from acrlls.runs import Run
-from acrlls.tables.recorded import AS_PUBLISHED, Setting, heads
-from acrlls.tables.recorded import setting as read_setting
+from acrlls.tables.recorded import AS_PUBLISHED, heads, setting
 from acrlls.tables.words import runs_of
 
 # How much hangs on a claim: the thesis, a result, a choice of the authors, a turn of phrase.
 WEIGHTS = ("main", "result", "set-up", "wording")
+recorded_setting = cache(setting)  # every record is read once
 NETWORK = {variant.title: name for name, variant in VARIANTS.items()}
 
 
@@ -104,7 +104,7 @@ class Facts:
     def runs_of(self, *models: str, setting: str = AS_PUBLISHED) -> list[tuple[Run, ...]]:
         """Recorded runs of some models, such as ``"Single Dense"``; one of each from every group of
         runs that has all of them.  Raises :class:`NotRecorded` where no group has."""
-        names, found = [NETWORK[m] for m in models], recorded_setting(self.recorded, setting)
+        names, found = [NETWORK[m] for m in models], recorded_setting(setting, self.recorded)
         if groups := found.common(*[(n, "") for n in names]):
             return [tuple(found.runs[n][g] for n in names) for g in groups]
         raise NotRecorded(
@@ -121,12 +121,6 @@ class Facts:
         if len(found) < 2:
             raise NotRecorded("fewer than two seeds are recorded")
         return found
-
-
-@cache
-def recorded_setting(profile: str, title: str) -> Setting:
-    """As :func:`acrlls.tables.recorded.setting`; every record is read once."""
-    return read_setting(title, profile)
 
 
 def _parts(facts: Facts) -> pd.DataFrame:

@@ -66,11 +66,8 @@ def _claims() -> dict[str, Claim]:
     for key, *rest in rows:
 
         def of(rules, key=key):
-            return [
-                rule
-                for patterns, rule in rules.items()
-                if any(fnmatchcase(key, pattern) for pattern in patterns.split(", "))
-            ]
+            fits = {ps: any(fnmatchcase(key, p) for p in ps.split(", ")) for ps in rules}
+            return [rule for patterns, rule in rules.items() if fits[patterns]]
 
         checks = {name: a for given in of(V.RULES["checks"]) for name, a in given.items()}
         weight = "main" if key in MAIN else next(iter(of(weights)), "result")

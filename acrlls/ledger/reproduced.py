@@ -238,7 +238,7 @@ def after_step(facts: Facts, base: str, other: str, mix: str) -> tuple[int, str]
     """``base`` after vector scaling, which contains LLS, against ``other`` as trained: whether its
     NLL is shown to be lower (-1) or higher (+1), and a sentence."""
     sides = (NETWORK[other], ""), (NETWORK[base], recorded.STEP)
-    published = recorded_setting(facts.recorded, AS_PUBLISHED)
+    published = recorded_setting(AS_PUBLISHED, facts.recorded)
     found = compare.compare(published, *sides, mix, facts.bins, facts.resamples)
     return found.shows("NLL"), verdict.tell(found, *sides).replace("**", "").rstrip(".")
 

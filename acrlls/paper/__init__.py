@@ -68,16 +68,10 @@ def _collect() -> dict[str, Number]:
     for roman, t in PUBLISHED["tables"].items():
         for row, cells in t["cells"].items():
             key, where, what = f"table_{roman}.{row}", f"Table {roman}", t["what"]
-            numbers += [
-                Number(
-                    f"{key}.{column}",
-                    text,
-                    where,
-                    what.format(row=row, column=column.replace("val_", "validation ")),
-                )
-                for column, text in zip(t["columns"], cells.split(), strict=True)
-                if text != "-"
-            ]
+            for column, text in zip(t["columns"], cells.split(), strict=True):
+                said = what.format(row=row, column=column.replace("val_", "validation "))
+                if text != "-":
+                    numbers.append(Number(f"{key}.{column}", text, where, said))
     return {n.key: n for n in numbers}
 
 
@@ -108,23 +102,20 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
     no number.
     """
 
-    def text(sign: str, places: int):
-        def one(x):
-            if isinstance(x, str):
-                return x
-            if pd.isna(x):
-                return "–"
-            written = f"{x:{sign}z,.{places}f}".replace("-", "−")
-            return written if written.strip("+0.") else written.lstrip("+")
-
-        return one
-
     def formatted(column):
         first, last = (column[0], column[-1]) if isinstance(column, tuple) else (column, column)
         places = decimals.get(first, 4) if isinstance(decimals, Mapping) else decimals
-        return text("+" if str(last).endswith(("difference", "change")) else "", places)
+        sign = "+" if str(last).endswith(("difference", "change")) else ""
 
-    styler = frame.style.format({c: formatted(c) for c in frame.columns})
+        def text(x):
+            if isinstance(x, str):
+                return x
+            written = f"{x:{sign}z,.{places}f}".replace("-", "−")
+            return written if written.strip("+0.") else written.lstrip("+")
+
+        return text
+
+    styler = frame.style.format({c: formatted(c) for c in frame.columns}, na_rep="–")
     return styler.set_caption(caption.replace(" %", "\u00a0%")) if caption else styler
 
 

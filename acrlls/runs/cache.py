@@ -2,14 +2,13 @@
 
 import contextlib
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from acrlls.config import UserError
-from acrlls.store import damage, disk_told, locked, read_json, store
+from acrlls.store import damage, disk_told, locked, read_json, remove, store
 from acrlls.training import LIMIT_VARIABLE, bank_folder, limit, readable, used
 
 KINDS = ("features", "unfinished", "phantom", "runs")
@@ -60,11 +59,10 @@ class Entry:
         with locked(lock, wait=False) as had, disk_told(self.path):
             if not had:
                 return False
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink()
+            remove(self.path)
         with contextlib.suppress(OSError):  # the key's folder too, when its last layer goes
             if features and list(self.path.parent.iterdir()) == [lock]:
-                shutil.rmtree(self.path.parent)
+                remove(self.path.parent)
         return True
 
 

@@ -44,10 +44,8 @@ def study(
     jobs = {}
     if twice := ", ".join(changes.keys() & {n for n, values in lists.items() if values}):
         raise UserError(f"{twice} is given twice: for all runs, and as a list")
-    single = {
-        name for name, v in changes.items() if not isinstance(getattr(Config, name, 0), tuple)
-    }
-    several = {n: v for n, v in changes.items() if n in single and isinstance(v, list) and v}
+    several = {n: v for n, v in changes.items() if isinstance(v, list) and v}
+    several = {n: v for n, v in several.items() if not isinstance(getattr(Config, n, 0), tuple)}
     lists = {**several, **lists}
     for values in itertools.product(*lists.values()):
         given = {**changes, **dict(zip(lists, values, strict=True))}

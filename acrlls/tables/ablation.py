@@ -14,7 +14,6 @@ from acrlls.tables.recorded import UNWEIGHTED, Setting
 from acrlls.tables.words import error, plural
 
 WEIGHTED = ("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls")
-PLAIN = ("baseline", "proposed")
 WAYS = {"with class weights": (0, ""), "prior corrected": (0, "prior"), UNWEIGHTED: (1, "")}
 ENDINGS = {"own": "", "paper": ", paper's mix"}  # of the title of a setting
 Pair = tuple[Setting, Setting]  # runs with class weights, and without
@@ -22,7 +21,7 @@ Pair = tuple[Setting, Setting]  # runs with class weights, and without
 
 def networks(config) -> Pair:
     """Runs of this build: six variants with class weights, Baseline and Proposed without too."""
-    wanted = [(v, True) for v in WEIGHTED] + [(v, False) for v in PLAIN]
+    wanted = [(v, True) for v in WEIGHTED] + [(v, False) for v in ("baseline", "proposed")]
     found = {True: {}, False: {}}
     for run in run_all(config.replace(variant=v, class_weights=w) for v, w in wanted):
         found[run.config.class_weights][run.config.variant] = {"here": run}
@@ -63,10 +62,8 @@ def against_baseline(
 def three_ways(pairs: Mapping[str, Pair], bins: int) -> pd.DataFrame:
     """Accuracy, NLL and mean class-wise ECE of each network with class weights, prior corrected,
     and trained without weights; a row a pair's title, network and way; means over the runs."""
-    rows = {}
-    for (title, pair), network, (way, (which, step)) in product(
-        pairs.items(), WEIGHTED[:3], WAYS.items()
-    ):
+    rows, every = {}, product(pairs.items(), WEIGHTED[:3], WAYS.items())
+    for (title, pair), network, (way, (which, step)) in every:
         if runs := pair[which].of(network):
             accuracy, nll, _, ece = mean_of(runs, step, bins=bins)
             row = {"runs": len(runs), "accuracy": accuracy, "NLL": nll, ECE: ece}

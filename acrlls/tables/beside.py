@@ -70,10 +70,10 @@ def columns(
     names what it gives, none above 1 or below ``least``, and ``published`` has the same for the
     paper's. ``run`` is this build's.
     """
-    title, names = here(run.config), run.class_names
-    ones = np.ones(len(run.predictions("test").labels))
+    title, names, labels = here(run.config), run.class_names, run.predictions("test").labels
     named = index if callable(index) else lambda _: index
-    ours = pd.Series(_applied(statistic, run, phases, ones), named(names), name=title)
+    ours = statistic(_said(run, phases), labels, np.ones(len(labels)))
+    ours = pd.Series(ours, named(names), name=title)
     if not is_paper(names):
         return ours.to_frame()
     table = pd.DataFrame({"published": np.ravel(published)}, named(CLASSES))
@@ -93,10 +93,10 @@ def _told(gap: float, low: float, high: float) -> str:
     return "–" if np.isnan(gap) else number(gap, signed=True)
 
 
-def _applied(statistic, run: Run, phases, weights):
-    said = [run.predictions("test", phase) for phase in phases]
-    p = [s.probabilities for s in said]
-    return statistic(p[0] if len(p) == 1 else p, said[0].labels, weights)
+def _said(run: Run, phases) -> np.ndarray:
+    """Test probabilities as the statistics take them, see :func:`columns`."""
+    p = np.array([run.predictions("test", phase).probabilities for phase in phases])
+    return p[0] if len(p) == 1 else p
 
 
 def estimate(
@@ -108,9 +108,7 @@ def estimate(
     labels, names = runs[0].predictions("test").labels, list(runs[0].class_names)
     weights = mix_weights(runs[0], "paper" if is_paper(names) else "own")
     other = table("III").loc[names, "Support"] if another else None
-    p = np.array([[r.predictions("test", k).probabilities for k in phases] for r in runs])
-    p = p[:, 0] if len(phases) == 1 else p
-    seeds = [run.config.seed for run in runs]
+    p, seeds = np.array([_said(r, phases) for r in runs]), [run.config.seed for run in runs]
     return interval(statistic, p, labels, weights, seeds, resamples, other)
 
 

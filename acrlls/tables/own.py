@@ -61,7 +61,7 @@ def finding(table: pd.DataFrame, images: int, demonstration: bool) -> Markdown:
     return Markdown(
         f"**On {folder} ({plural(images, 'test image')}) Proposed as trained {shown}**: its mean "
         f"class-wise ECE is {error(ours.ECE)}, and perfect calibration would stay below "
-        f"{error(ours['floor, 95 %'])} in 95 % of test sets. The 95 % interval of its true error is "
-        f"{error(ours.low)} to {error(ours.high)}. {network} {step} has the lowest NLL, "
+        f"{error(ours['floor, 95 %'])} in 95 % of test sets. The 95 % interval of its true error "
+        f"is {error(ours.low)} to {error(ours.high)}. {network} {step} has the lowest NLL, "
         f"{number(table.NLL.min())}, with one seed; no test compares it with the next."
     )

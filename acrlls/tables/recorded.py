@@ -60,11 +60,9 @@ def setting(
 ) -> Setting:
     """One setting of a profile's records; without runs where it was not recorded, or where the
     images of ``config`` have other classes."""
-    if config is None or has_paper_classes(config):
-        for found in settings(records(profile).values()):
-            if found.title == title:
-                return found
-    return Setting(title, {})
+    known = config is None or has_paper_classes(config)
+    every = settings(records(profile).values()) if known else []
+    return next((found for found in every if found.title == title), Setting(title, {}))
 
 
 def like(config: Config, profile: str = "laptop") -> list[Run]:

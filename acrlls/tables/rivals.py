@@ -150,12 +150,9 @@ def gaps_in_nll(runs: Iterable[Run], weighted: bool, resamples: int = 1000) -> p
     for method in [m for m in METHODS if losses.get(m, {}).keys() & usual]:
         both = sorted(losses[method].keys() & usual)
         gaps = np.array([losses[method][s] - usual[s] for s in both])[:, :, None]
-        rows[method] = np.ravel(interval(_mean_gap, gaps, y, np.ones(len(y)), both, resamples))
+        mean, once = lambda gaps, _, weights: weighted_mean(gaps, weights), np.ones(len(y))
+        rows[method] = np.ravel(interval(mean, gaps, y, once, both, resamples))
     return pd.DataFrame(rows, index=["difference", "low", "high"]).T
-
-
-def _mean_gap(gaps, labels, weights) -> np.ndarray:
-    return weighted_mean(gaps, weights)
 
 
 def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.DataFrame:

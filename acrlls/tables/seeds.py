@@ -118,12 +118,10 @@ def needed(runs: Iterable[Run], power: float = 0.8, level: float = 0.05) -> pd.D
     freedom = sum(len(found) - 1 for found in each)
     squares = sum(found.var() * (len(found) - 1) for found in each).to_numpy()
     z = norm.isf(level / 2)
-    by = {"runs needed": freedom} | dict(
-        zip(("low", "high"), chi2.ppf([0.975, 0.025], freedom), strict=True)
-    )
+    low, high = chi2.ppf([0.975, 0.025], freedom)
     count = {
         name: np.ceil(2 * (z + norm.ppf(power)) ** 2 * squares / n / gap**2 + z**2 / 4)
-        for name, n in by.items()
+        for name, n in {"runs needed": freedom, "low": low, "high": high}.items()
     }
     sd = {"published difference": gap, "sd of a run": np.sqrt(squares / freedom)}
     return pd.DataFrame(sd | count | {"seeds": min(map(len, each))})

@@ -11,12 +11,6 @@ from acrlls.runs import Run
 from acrlls.tables import beside
 from acrlls.tables.words import number, plural, signed
 
-PHASES = {
-    "Phase 1": "accuracy.phase1",
-    "Phase 2": "accuracy.proposed",
-    "gain": "accuracy.phase_gain",
-}
-
 
 def settings(model, config: Config):
     """Settings of head, augmentation and training, published and ours."""
@@ -36,8 +30,8 @@ def settings(model, config: Config):
 def accuracies(real: Sequence[Run], run: Run, resamples: int) -> pd.DataFrame:
     """Test accuracy of both phases and their paired difference, in the columns of
     :mod:`acrlls.tables.beside`."""
-    published = [NUMBERS[key].value for key in PHASES.values()]
-    rows = list(PHASES)
+    names = {"Phase 1": "phase1", "Phase 2": "proposed", "gain": "phase_gain"}
+    published, rows = [NUMBERS[f"accuracy.{key}"].value for key in names.values()], list(names)
     least = 0, 0, -1
     return beside.columns(beside.phases, rows, published, real, run, (1, None), resamples, least)
 

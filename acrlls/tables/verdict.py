@@ -23,11 +23,7 @@ def _change(found: Difference, measure: str) -> str:
     """Such as "NLL −0.045 (95 % interval −0.068 to −0.022)"; for the ECE with its p."""
     row = found.table.loc[measure]
     if measure == ECE:
-        p = (
-            found.p_value
-            if found.beyond
-            else f"not shown: seeds differ by as much; {found.p_value}"
-        )
+        p = "not shown: seeds differ by as much; " * (not found.beyond) + found.p_value
         return f"mean class-wise ECE {error(row.difference, True)} ({p} over images alone)"
     points = measure == "Accuracy"
     ends = row[["difference", "low", "high"]] * (100 if points else 1)

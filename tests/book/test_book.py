@@ -35,11 +35,8 @@ def test_a_section_knows_its_name_title_and_parameters(tmp_path, write_notebook)
         "# Calibration\n\ntext",
         ("a = 1\nb: float = 2 * 3\nimport os", ["parameters"]),
     )
-    assert (section(path).name, section(path).slug, section(path).title) == (
-        "06_calibration",
-        "calibration",
-        "Calibration",
-    )
+    found = section(path).name, section(path).slug, section(path).title
+    assert found == ("06_calibration", "calibration", "Calibration")
     assert section(path).parameters == {"a": "1", "b": "2 * 3"}
 
 
@@ -294,25 +291,11 @@ def built(tmp_path_factory):
 
 def build(root, *flags, strict=True, **environment):
     """`jupyter-book build book`, with warnings as errors if ``strict``."""
-    command = [
-        sys.executable,
-        "-c",
-        "from jupyter_book.cli.main import main; main()",
-        "build",
-        "book",
-        *(["-W"] if strict else []),
-        *flags,
-    ]
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command += ["build", "book", *(["-W"] if strict else []), *flags]
     environment = {**os.environ, "PYTHONPATH": str(root), **environment}
-    outcome = subprocess.run(
-        command,
-        cwd=root,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 300}
+    outcome = subprocess.run(command, cwd=root, env=environment, **how)
     outcome.text = outcome.stdout
     return outcome
 
@@ -329,9 +312,8 @@ def test_sections_are_executed_in_the_order_of_the_contents_and_reach_the_pages(
     assert text.index("section 02_b: ") < text.index("section 01_a: ") < text.index(" s, 1 at once")
     page = (root / "book/_build/html/sections/01_a.html").read_text()
     assert "bins are 12" in page
-    assert (
-        "Parameters</span>" not in page and "injected" not in page
-    )  # papermill's cell is there, unseen
+    # papermill's cell is there, unseen
+    assert "Parameters</span>" not in page and "injected" not in page
     assert "injected-parameters" in (root / "book/sections/01_a.ipynb").read_text()
     assert str(root) not in (root / "book/sections/01_a.ipynb").read_text()
     status = (root / "book/_build/html/sections/status.html").read_text()
@@ -383,9 +365,8 @@ while not there.exists():
 def test_after_a_failure_no_other_section_begins(copy):
     write_cells(copy)("01_a", "# First", PARAMETERS, "print('changed')")
     write_cells(copy)("02_b", "# Second", "raise ValueError('on purpose')")
-    outcome = build(
-        copy, strict=False, ACRLLS_JOBS="1"
-    )  # with -W, Sphinx itself ends at the first error
+    # with -W, Sphinx itself ends at the first error
+    outcome = build(copy, strict=False, ACRLLS_JOBS="1")
     assert outcome.returncode != 0
     assert "section 02_b failed" in outcome.text and "section 01_a" not in outcome.text
     assert "changed" not in (copy / "book/sections/01_a.ipynb").read_text()
@@ -488,10 +469,8 @@ def test_a_message_on_standard_error_is_a_warning_of_every_build(copy):
     for _ in range(2):
         outcome = build(copy, "--keep-going")
         assert outcome.returncode != 0
-        assert (
-            "section 02_b wrote to standard error in cell 2" in outcome.text
-            and "mind this" in outcome.text
-        )
+        assert "section 02_b wrote to standard error in cell 2" in outcome.text
+        assert "mind this" in outcome.text
     assert "mind this" in (copy / "book/_build/html/sections/02_b.html").read_text()
 
 

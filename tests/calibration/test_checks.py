@@ -320,10 +320,12 @@ def test_probabilities_of_a_pair_may_be_of_any_kind_and_are_called_by_their_name
         cal.calibration_difference(np.zeros((0, 60, 4)), Y, np.zeros((0, 60, 4)))
 
 
-@pytest.mark.parametrize("weight", [np.ones(59), -np.ones(60), np.zeros(60), np.full(60, 1e308)])
+@pytest.mark.parametrize("weight", [*map(np.full, [60] * 4, [-1, 0, np.nan, 1e308]), np.ones(59)])
 def test_weights_that_cannot_be_are_shown(weight):
     with pytest.raises(ValueError, match=r"sample_weight, of shape \(\d+,\), is .*numbers from 0"):
         cal.TemperatureScaling().fit(np.log(P), Y, weight)
+    with pytest.raises(ValueError, match="^sample_weight holds text"):
+        cal.TemperatureScaling().fit(np.log(P), Y, weight.astype(str))
 
 
 def test_weights_of_other_images_are_refused():

@@ -15,12 +15,6 @@ GREY = np.linspace(0, 255, 40 * 40).reshape(40, 40).astype("uint8")
 # ---------------------------------------------------------------- split and weights (Section III-A)
 
 
-def test_the_split_rule_gives_the_published_numbers():
-    parts = data.split_counts(PUBLISHED_COUNTS)
-    assert parts.sum(axis=1).tolist() == [14_814, 3_172, 3_179]
-    assert parts[2].tolist() == [543, 903, 1530, 203]
-
-
 def test_the_class_weights_are_the_published_ones():
     labels = np.repeat(np.arange(4), data.split_counts(PUBLISHED_COUNTS)[0])
     assert np.round(data.class_weights(labels), 2).tolist() == [1.46, 0.88, 0.52, 3.94]

@@ -143,13 +143,8 @@ def test_the_table_has_a_row_a_claim_with_its_verdict_and_its_evidence(entries):
     table = ledger.html(entries.values())
     assert table.count("<tr id=") == len(CLAIMS) == len(set(re.findall(r'<tr id="([^"]+)"', table)))
     row = re.search(r'<tr id="claim-share-normal".*?</tr>', table)[0]
-    assert (
-        "does not follow" in row
-        and "10,192 / 21,165" in row
-        and 'data-weight="set-up"' in row
-        and '<th scope="row"' in row
-        and "<details>" in row
-    )
+    held = "does not follow", "10,192 / 21,165", 'data-weight="set-up"', '<th scope="row"'
+    assert all(part in row for part in (*held, "<details>"))
     assert "<script" not in table and "http" not in table
     assert "the profile <code>paper</code>" in table and "`" not in table
 
@@ -230,15 +225,9 @@ def test_no_line_of_the_chapters_on_the_claims_is_a_comment():
 def test_the_figure_of_the_floors_has_every_published_ece_as_a_line(entries):
     table = ledger.ece_tests(entries.facts).drop("sum", level="class")
     axes = plots.plot_ece_floors(table)
-    drawn = sorted(
-        {
-            line.get_ydata()[0]
-            for ax in axes[0]
-            for line in ax.lines
-            if len(set(line.get_ydata())) == 1
-        }
-    )
-    assert drawn == sorted(set(paper.table("V").to_numpy().ravel()))
+    drawn = [set(line.get_ydata()) for ax in axes[0] for line in ax.lines]
+    level = set().union(*(values for values in drawn if len(values) == 1))
+    assert level == set(paper.table("V").to_numpy().ravel())
     plt.close("all")
 
 

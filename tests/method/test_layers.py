@@ -32,14 +32,8 @@ def gradient_of_penalty(layer, logits):
     for k in range(z.shape[1]):
         step = np.zeros_like(z)
         step[:, k] = 1e-3
-        up, down = (
-            float(
-                ops.convert_to_numpy(
-                    layer.penalty(ops.convert_to_tensor((z + s).astype("float32")))
-                )
-            )
-            for s in (step, -step)
-        )
+        ends = (ops.convert_to_tensor((z + s).astype("float32")) for s in (step, -step))
+        up, down = (float(ops.convert_to_numpy(layer.penalty(end))) for end in ends)
         gradient[:, k] = (up - down) / 2e-3
     return gradient
 

@@ -47,11 +47,8 @@ def test_a_variant_differs_by_its_layers_alone(variant, tail):
 def test_variants_of_one_seed_start_from_the_same_weights(proposed):
     baseline = m.build_model(configure("quick", backbone="random", variant="baseline"), 4)
     for name in ("dense_1", "dense_2", "logits"):
-        for a, b in zip(
-            baseline.get_layer(name).get_weights(),
-            proposed.get_layer(name).get_weights(),
-            strict=True,
-        ):
+        both = (model.get_layer(name).get_weights() for model in (baseline, proposed))
+        for a, b in zip(*both, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -96,12 +93,8 @@ def test_the_network_cut_in_two_is_the_network(proposed):
     x = np.random.default_rng(0).random((3, 96, 96, 3), "float32")
     for cut in ("block_10_project_BN", "pool"):
         first, second = m.between(proposed, None, cut), m.between(proposed, cut, "softmax")
-        np.testing.assert_allclose(
-            ops.convert_to_numpy(second(first(x))),
-            ops.convert_to_numpy(proposed(x)),
-            rtol=1e-5,
-            atol=1e-6,
-        )
+        cut_in_two, whole = map(ops.convert_to_numpy, (second(first(x)), proposed(x)))
+        np.testing.assert_allclose(cut_in_two, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_the_shipped_backbone_loads_and_is_small():

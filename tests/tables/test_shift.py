@@ -1,6 +1,7 @@
 """What runs say of images from elsewhere, on records written by hand."""
 
 import runpy
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,38 +20,19 @@ class Run:
 
     def __init__(self, folder):
         self.folder = folder
-        self.config = type("C", (), {"variant": "baseline"})
+        self.config = SimpleNamespace(variant="baseline")
         logit = np.log(9)
-        pd.DataFrame(
-            {
-                "source": ["middle covered"] * 2 + [shift.UNSEEN] * 4,
-                "name": list("uvwxyz"),
-                "label": ["a", "b"] + ["Tuberculosis"] * 4,
-                "logit_a": logit,
-                "logit_b": 0.0,
-            }
-        ).to_csv(folder / "outside.csv.gz", index=False)
-        pd.DataFrame(
-            {
-                "name": ["p", "q"],
-                "label": ["a", "b"],
-                "predicted": ["a", "b"],
-                "middle": [0.5, 0.7],
-                "border": [0.2, 0.1],
-                "corners": [0.1, 0.0],
-            }
-        ).to_csv(folder / "heat.csv.gz", index=False)
+        outside = {"source": ["middle covered"] * 2 + [shift.UNSEEN] * 4, "name": list("uvwxyz")}
+        outside["label"] = ["a", "b"] + ["Tuberculosis"] * 4
+        outside = pd.DataFrame(outside | {"logit_a": logit, "logit_b": 0.0})
+        outside.to_csv(folder / "outside.csv.gz", index=False)
+        heat = {"name": ["p", "q"], "label": ["a", "b"], "predicted": ["a", "b"]}
+        heat |= {"middle": [0.5, 0.7], "border": [0.2, 0.1], "corners": [0.1, 0.0]}
+        pd.DataFrame(heat).to_csv(folder / "heat.csv.gz", index=False)
 
     def predictions(self, part):
-        return type(
-            "P",
-            (),
-            {
-                "names": np.array(["p", "q"]),
-                "labels": np.array([0, 1]),
-                "logits": np.array([[8.0, 0], [0, 8.0]]),
-            },
-        )
+        logits = np.array([[8.0, 0], [0, 8.0]])
+        return SimpleNamespace(names=np.array(["p", "q"]), labels=np.array([0, 1]), logits=logits)
 
 
 @pytest.fixture
@@ -59,7 +41,7 @@ def run(tmp_path):
 
 
 def test_only_runs_with_a_record_of_other_images_count(run, tmp_path):
-    bare = type("R", (), {"folder": tmp_path / "none"})
+    bare = SimpleNamespace(folder=tmp_path / "none")
     assert shift.recorded([run, bare]) == [run]
 
 

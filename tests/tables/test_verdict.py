@@ -156,14 +156,6 @@ def test_the_card_on_the_step_begins_with_an_answer(own, paper, answer):
         assert text.endswith(f"above the 95 % quantile of its noise floor in {runs}.")
 
 
-def test_weighted_ece_without_weights_is_the_class_wise_ece():
-    rng = np.random.default_rng(0)
-    p = softmax(rng.normal(size=(500, 4)) * 2, axis=1)
-    y = rng.integers(0, 4, 500)
-    ours = compare.classwise_ece(p, y, np.ones(500))
-    np.testing.assert_allclose(ours, calibration.classwise_ece(p, y))
-
-
 def test_a_weight_of_two_is_an_image_twice():
     rng = np.random.default_rng(1)
     p = softmax(rng.normal(size=(300, 4)), axis=1)
