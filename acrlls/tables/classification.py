@@ -42,9 +42,9 @@ def finding(table: pd.DataFrame, each: pd.DataFrame, real: Sequence[Run], title:
     accuracy, recall = table.loc[OVERALL[0]], table[beside.REAL].xs("Recall", level=1)
     points = re.sub(r"\d\.\d+", lambda share: f"{100 * float(share[0]):.1f}", accuracy.difference)
     return (
-        f"**On the real images {title} is right on {percent(accuracy[beside.REAL], 1)}, weighted "
-        f"to the paper's class mix; the paper reports {percent(accuracy.published, 1)}.** The "
-        f"difference in points is {points}, with the 95 % interval for a run of another seed. The "
+        f"**On the real images {title} classifies {percent(accuracy[beside.REAL], 1)} correctly, "
+        f"weighted to the paper's class mix; the paper reports {percent(accuracy.published, 1)}.** "
+        f"The difference in points is {points}, with the 95 % interval for a run of another seed. The "
         f"class with the lowest recall is "
         f"{recall.idxmin()}, {number(recall.min())} (published: "
         f"{number(table.published[recall.idxmin(), 'Recall'])}), over {plural(len(real), 'run')}. "

@@ -195,7 +195,7 @@ def answer(
     if _testable(every):
         shown = (raw["p (Holm)"] < 0.05).sum()
         verb = "is" if shown < 2 else "are"
-        tested = f"{shown or 'none'} of the differences {verb} shown (Holm's p < 0.05)"
+        tested = f"{shown or 'none'} of the differences {verb} significant (Holm's p < 0.05)"
     means, ours = raw.difference + usual[ECE].mean(), ""
     if OURS in every.index:
         gap, p = every.loc[OURS, ["difference", "p (Holm)"]]
@@ -215,11 +215,15 @@ def after_scaling(gaps: pd.DataFrame) -> str:
     """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL."""
     better, worse = gaps.index[gaps.high < 0], gaps.index[gaps.low > 0]
     return (
-        f"After vector scaling, a lower NLL than cross-entropy is shown for {_named(better)}, and "
-        f"a higher one for {_named(worse)}. For the other "
+        f"After vector scaling, {_named(better)} {_have(better)} a lower NLL than cross-entropy, "
+        f"and {_named(worse)} {_have(worse)} a higher one. For the other "
         f"{len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} no difference "
-        "could be shown: the interval over seeds and images, each at 95 %, holds zero."
+        "could be shown: the interval over seeds and images, each at 95 %, contains zero."
     )
+
+
+def _have(methods) -> str:
+    return "have" if len(methods) > 1 else "has"
 
 
 def _named(methods) -> str:

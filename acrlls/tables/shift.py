@@ -100,10 +100,10 @@ def other_hospitals(said: pd.DataFrame) -> str:
     right, most = others.right.mean(), others.get_group(0).label.value_counts()
     count, runs = int(most.sum()), plural(len(right), "run")
     return (
-        f"**On {plural(count, 'radiograph')} from other hospitals the networks are right on "
-        f"{span(right, percent)}, with a mean confidence of "
+        f"**Of {plural(count, 'radiograph')} from other hospitals the networks classify "
+        f"{span(right, percent)} correctly, with a mean confidence of "
         f"{span(others.confidence.mean(), percent)}; always answering {most.index[0]} would be "
-        f"right on {percent(most.iloc[0] / count)}** ({runs}). On their own test images they are "
+        f"right for {percent(most.iloc[0] / count)}** ({runs}). On their own test images they are "
         f"right on {span(own.right.mean(), percent)}, with a mean confidence of "
         f"{span(own.confidence.mean(), percent)}."
     )
@@ -210,8 +210,8 @@ def heat_sentence(shares: pd.DataFrame, runs: int) -> str:
     even, classes = shares.loc["spread evenly"], shares.drop("spread evenly")
     more = (classes.middle > even.middle).sum()
     return (
-        f"**In {more} of {len(classes)} classes the middle of the image, {percent(even.middle)} of "
-        f"it, holds more than its share of the heat.** By class it holds "
-        f"{span(classes.middle, percent)}, so that on average {percent(1 - classes.middle.mean())} "
-        f"of the heat lies outside ({plural(runs, 'run')} of all networks, without an interval)."
+        f"**On average over the classes {percent(1 - classes.middle.mean())} of the heat lies "
+        "outside the middle of the image, where heat spread evenly would have "
+        f"{percent(1 - even.middle)}.** By class the middle holds {span(classes.middle, percent)}, more than its share in {more} "
+        f"of {len(classes)} classes ({plural(runs, 'run')} of all networks, without an interval)."
     )

@@ -12,19 +12,24 @@ from acrlls.tables import beside
 from acrlls.tables.words import number, plural, signed
 
 
-def settings(model, config: Config):
-    """Settings of head, augmentation and training, published and ours."""
+def settings(model, config: Config, real: Sequence[Run]):
+    """Settings of head, augmentation and training: published, of the runs on the real images, and
+    of this build, whose ``model`` has their head."""
     head = {layer.name: layer.get_config() for layer in model.layers}
+    ours = ({beside.REAL: real[0].config} if real else {}) | {beside.here(config): config}
     rows = {}
     for key, n in NUMBERS.items():
         part, _, name = key.partition(".")
         if part in ("augmentation", "head", "phase1", "phase2"):
             layer = head.get("logits" if name == "classes" else name, {})
             of_config = name if hasattr(config, name) else f"{part}_{name}"
-            ours = layer.get("units", layer.get("rate", getattr(config, of_config, np.nan)))
-            rows[n.what.removesuffix(" (printed as a word)")] = {"published": n.value, "ours": ours}
-    both = pd.DataFrame(rows).T
-    return both.style.format("{:g}", na_rep="–").set_caption("Settings, published and ours")
+            same = layer.get("units", layer.get("rate"))  # in every build
+            found = {
+                t: getattr(c, of_config, np.nan) if same is None else same for t, c in ours.items()
+            }
+            rows[n.what.removesuffix(" (printed as a word)")] = {"published": n.value, **found}
+    every = pd.DataFrame(rows).T
+    return every.style.format("{:g}", na_rep="–").set_caption("Settings, published and ours")
 
 
 def accuracies(real: Sequence[Run], run: Run, resamples: int) -> pd.DataFrame:

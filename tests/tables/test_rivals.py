@@ -83,7 +83,7 @@ def test_the_summary_holds_mean_and_spread_over_the_seeds(table):
 def test_the_sentence_tells_whether_the_prediction_holds(table):
     focal = table[table.method != "MbLS"]
     text = rivals.answer(focal, False)
-    assert "for 1 of 1 rival loss, as predicted; 1 of the differences is shown" in text
+    assert "for 1 of 1 rival loss, as predicted; 1 of the differences is significant" in text
     swapped = focal.replace({"method": {"Focal loss": rivals.USUAL, rivals.USUAL: "Focal loss"}})
     text = rivals.answer(swapped, False)
     assert "for 0 of 1 rival loss, against the prediction; 1 of the differences" in text
@@ -113,11 +113,10 @@ def test_intervals_over_seeds_and_images_of_the_nll_after_vector_scaling():
     table = pd.DataFrame({"low": [-2, -1, 1], "high": [-1, 1, 2]}, index=["A", "B", "C"])
     text = rivals.after_scaling(table)
     assert (
-        "a lower NLL than cross-entropy is shown for A, and a higher one for C. For the other 1 of"
-        in text
+        "A has a lower NLL than cross-entropy, and C has a higher one. For the other 1 of" in text
     )
     text = rivals.after_scaling(pd.DataFrame({"low": [-2, -2], "high": -1}, index=["A", "B"]))
-    assert "is shown for A and B, and a higher one for no method" in text
+    assert "A and B have a lower NLL than cross-entropy, and no method has a higher one" in text
 
 
 def test_without_records_the_page_says_how_to_make_them():

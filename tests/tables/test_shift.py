@@ -87,9 +87,12 @@ def test_other_hospitals_come_with_their_intervals():
         rows |= {"right": called == labels, "confidence": [0.8] * 4 + [0.95] * 2}
         said.append(pd.DataFrame(rows))
     text = shift.other_hospitals(pd.concat(said))
-    assert text.startswith("**On 3 radiographs from other hospitals the networks are right")
-    assert "33 % to 100 %, with a mean confidence of 80 %; always answering Normal would" in text
-    assert "right on 67 %** (2 runs)" in text
+    assert text.startswith("**Of 3 radiographs from other hospitals the networks classify")
+    assert (
+        "33 % to 100 % correctly, with a mean confidence of 80 %; always answering Normal would"
+        in text
+    )
+    assert "right for 67 %** (2 runs)" in text
     assert "On their own test images they are right on 100 %, with a mean confidence of 95" in text
     said = shift.how_sure(pd.concat(said))
     assert "33 % (6 to 79 %) and 100 % (44 to 100 %) of" in said  # by Wilson's formula
