@@ -44,8 +44,8 @@ def finding(table: pd.DataFrame, each: pd.DataFrame, real: Sequence[Run], title:
     return (
         f"**On the real images {title} classifies {percent(accuracy[beside.REAL], 1)} correctly, "
         f"weighted to the paper's class mix; the paper reports {percent(accuracy.published, 1)}.** "
-        f"The difference in points is {points}, with the 95 % interval for a run of another seed. The "
-        f"class with the lowest recall is "
+        f"The difference in points is {points}, with the 95 % interval for a run of another seed. "
+        f"The class with the lowest recall is "
         f"{recall.idxmin()}, {number(recall.min())} (published: "
         f"{number(table.published[recall.idxmin(), 'Recall'])}), over {plural(len(real), 'run')}. "
         f"The ECEs of the classes are {span(ece[beside.REAL], error)}; the paper reports "

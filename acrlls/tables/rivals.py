@@ -185,7 +185,8 @@ def answer(
     raw = every.drop(OURS, errors="ignore")
     if raw.empty:
         return NONE
-    usual = table[(table.method == USUAL) & (table.weighted == weighted) & (table.step == "")]
+    trained = table[(table.weighted == weighted) & (table.step == "")]
+    usual = trained[trained.method == USUAL]
     above, surplus = raw.index[raw.difference > 0], usual[SURPLUS].mean()
     held = ", as predicted" if len(above) > len(raw) / 2 else ", against the prediction"
     held *= bool(surplus <= 0)  # it was made for a network that is not overconfident
@@ -196,7 +197,7 @@ def answer(
         shown = (raw["p (Holm)"] < 0.05).sum()
         verb = "is" if shown < 2 else "are"
         tested = f"{shown or 'none'} of the differences {verb} significant (Holm's p < 0.05)"
-    means, ours = raw.difference + usual[ECE].mean(), ""
+    means, ours = trained.groupby("method")[ECE].mean()[raw.index], ""
     if OURS in every.index:
         gap, p = every.loc[OURS, ["difference", "p (Holm)"]]
         ours = f"{OURS} differs from cross-entropy by {error(gap, True)} "

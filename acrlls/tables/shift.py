@@ -212,6 +212,7 @@ def heat_sentence(shares: pd.DataFrame, runs: int) -> str:
     return (
         f"**On average over the classes {percent(1 - classes.middle.mean())} of the heat lies "
         "outside the middle of the image, where heat spread evenly would have "
-        f"{percent(1 - even.middle)}.** By class the middle holds {span(classes.middle, percent)}, more than its share in {more} "
-        f"of {len(classes)} classes ({plural(runs, 'run')} of all networks, without an interval)."
+        f"{percent(1 - even.middle)}.** By class the middle holds "
+        f"{span(classes.middle, percent)}, more than its share in {more} of {len(classes)} classes "
+        f"({plural(runs, 'run')} of all networks, without an interval)."
     )
