@@ -117,8 +117,9 @@ def when_sure(said: pd.DataFrame, low: float = 0.96) -> str:
         told.append((span(of.mean(), percent), span(of.size(), "{:,.0f}".format), of.ngroups))
     (others, answers, runs), (own, *_) = told
     return (
-        f"Of the answers that they give there with a confidence above {low}, {others} are right "
-        f"({answers} answers a run, {plural(runs, 'run')}); on their own test images {own}."
+        f"Of their answers with a confidence above {low}, {others} are right on radiographs from "
+        f"other hospitals ({answers} answers a run, {plural(runs, 'run')}), and {own} on their own "
+        "test images."
     )
 
 

@@ -157,8 +157,11 @@ def test_sure_answers_are_counted_by_run_in_both_sources():
     rows |= {"right": [True, False, True, True, True], "confidence": [0.99, 0.97, 0.5, 0.97, 0.99]}
     own = {"run": [0, 1], "source": "test", "known": True, "right": True, "confidence": 0.99}
     text = shift.when_sure(pd.concat([pd.DataFrame(rows), pd.DataFrame(own)]))
-    assert "confidence above 0.96, 50 % to 100 % are right (2 answers a run, 2 runs)" in text
-    assert text.endswith("on their own test images 100 %.")
+    assert (
+        "above 0.96, 50 % to 100 % are right on radiographs from other hospitals (2 answers a"
+        in text
+    )
+    assert text.endswith("and 100 % on their own test images.")
 
 
 def test_the_others_are_weighted_to_the_classes_of_the_near_copies():
