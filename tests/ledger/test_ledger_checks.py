@@ -507,3 +507,15 @@ def test_areas_of_a_repetition_are_of_the_run_that_its_number_says(entries):
         each = drawn[drawn.index % len(runs) == k]
         off = 4 * each.std() / np.sqrt(len(each))
         assert (np.abs(each.mean() - ours) < off).all()
+
+
+@pytest.mark.parametrize(
+    ("unsure", "verdict"), [(True, _verdicts.TOO_FEW), (False, _verdicts.NOISE)]
+)
+def test_a_difference_that_seeds_alone_stand_against_needs_more_of_them(
+    monkeypatch, unsure, verdict
+):
+    rows = {"gap": 0.01, "least": 0.0, "greatest": 0.02, "p": 0.01, "shown": 0, "unsure": unsure}
+    table = pd.DataFrame(rows, index=[*paper.CLASSES, "mean"])
+    monkeypatch.setattr(_reproduced, "ece_gaps", lambda *_: table)
+    assert _reproduced.higher_ece(Facts(), None, [["Baseline", "Proposed"]])[0] == verdict
