@@ -519,3 +519,25 @@ def test_a_difference_that_seeds_alone_stand_against_needs_more_of_them(
     table = pd.DataFrame(rows, index=[*paper.CLASSES, "mean"])
     monkeypatch.setattr(_reproduced, "ece_gaps", lambda *_: table)
     assert _reproduced.higher_ece(Facts(), None, [["Baseline", "Proposed"]])[0] == verdict
+
+
+def test_repetitions_of_an_ece_spread_as_ours_drawn_again_and_lie_where_ours_do():
+    facts, rng, c = Facts(resamples=200), np.random.default_rng(0), 1
+    drawn = _repetitions.repetitions(facts, "Proposed")[f"ECE {paper.CLASSES[c]}"]
+    runs = [run for (run,) in facts.runs_of("Proposed")]
+    test, sizes = runs[0].predictions("test"), paper.table("III").Support
+    members = [np.flatnonzero(test.labels == k) for k in range(4)]
+
+    def ece(again):
+        rows = [
+            rng.choice(rng.choice(own, len(own)) if again else own, int(sizes[name]))
+            for name, own in zip(paper.CLASSES, members, strict=True)
+        ]
+        rows = np.concatenate(rows)
+        return calibration.classwise_ece(test.probabilities[rows], test.labels[rows])[c]
+
+    first = drawn[drawn.index % len(runs) == 0]
+    once, twice = (np.array([ece(again) for _ in range(200)]) for again in (False, True))
+    assert first.mean() == pytest.approx(once.mean(), abs=3e-3)
+    assert first.std() == pytest.approx(twice.std(), rel=0.2)
+    assert first.std() > 1.2 * once.std()
