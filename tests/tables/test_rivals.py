@@ -162,3 +162,10 @@ def test_the_errors_of_the_figure_are_those_of_the_table(table):
     assert list(methods) == ["Cross-entropy", "Focal loss", "MbLS"]
     raw = table[(table.step == "") & (table.method == "MbLS")]
     assert methods["MbLS"] == list(raw[ECE]) and len(methods["MbLS"]) == 7
+
+
+def test_the_sentence_has_the_means_of_the_table(table):
+    means = table[table.step == ""].groupby("method")[ECE].mean()
+    text = rivals.answer(table, False)
+    for method in ("Focal loss", "MbLS"):
+        assert f"{words.error(means[method])} ({method})" in text

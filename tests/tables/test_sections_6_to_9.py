@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import labels_of, random_case
-from scipy.stats import ttest_ind
+from scipy.stats import ttest_1samp, ttest_ind
 from sklearn.metrics import log_loss
 
 from acrlls import calibration, paper
@@ -227,3 +227,35 @@ def test_the_run_that_is_shown_has_the_middle_error_of_those_recorded():
     kept = recorded.middle(runs)
     assert np.argsort(errors)[(len(runs) - 1) // 2] == runs.index(kept)
     assert recorded.middle(runs[:1]) is runs[0]
+
+
+def test_a_change_by_class_weights_is_shown_where_students_interval_leaves_out_zero():
+    titles = recorded.AS_PUBLISHED, recorded.UNWEIGHTED
+    pair = tuple(recorded.setting(title) for title in titles)
+    verdicts = set()
+    for network in recorded.NETWORKS:
+        for way, (gap, shown) in ablation.changes(pair, 15, network).items():
+            which, step = ablation.WAYS[way]
+            sides = (pair[0].of(network), ""), (pair[which].of(network), step)
+            each = [
+                pd.Series({k: compare.mean_of([r], s)[-1] for k, r in enumerate(runs)})
+                .groupby([r.config.seed for r in runs])
+                .mean()
+                for runs, s in sides
+            ]
+            ends = ttest_1samp(each[1] - each[0], 0).confidence_interval()
+            assert gap == pytest.approx((each[1] - each[0]).mean())
+            assert shown == (ends.low > 0 or ends.high < 0)
+            verdicts.add(shown)
+    assert verdicts == {True, False}
+
+
+def test_the_spread_that_the_runs_needed_rest_on_is_that_of_the_papers_mix(heads):
+    errors = {}
+    for run in heads:
+        if run.config.class_weights and run.config.variant in ("baseline", "proposed"):
+            test, weights = run.predictions("test"), recorded.mix_weights(run, "paper")
+            ece = compare.classwise_ece(test.probabilities, test.labels, weights)
+            errors.setdefault(run.config.variant, {})[run.config.seed] = ece[1]
+    pooled = np.sqrt(np.mean([np.var(list(e.values()), ddof=1) for e in errors.values()]))
+    assert seeds.needed(heads)["sd of a run"]["Lung Opacity"] == pytest.approx(pooled)
