@@ -216,15 +216,16 @@ def after_scaling(gaps: pd.DataFrame) -> str:
     """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL."""
     better, worse = gaps.index[gaps.high < 0], gaps.index[gaps.low > 0]
     return (
-        f"After vector scaling, {_named(better)} {_have(better)} a lower NLL than cross-entropy, "
-        f"and {_named(worse)} {_have(worse)} a higher one. For the other "
-        f"{len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} no difference "
-        "could be shown: the interval over seeds and images, each at 95 %, contains zero."
+        f"After vector scaling, {_named(better)} {_are(better)} shown to have a lower NLL "
+        f"than cross-entropy, and {_named(worse)} {_are(worse)} shown to have a higher one. "
+        f"For the other {len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} "
+        "no difference could be shown: the interval over seeds and images, each at 95 %, contains "
+        "zero."
     )
 
 
-def _have(methods) -> str:
-    return "have" if len(methods) > 1 else "has"
+def _are(methods) -> str:
+    return "are" if len(methods) > 1 else "is"
 
 
 def _named(methods) -> str:
