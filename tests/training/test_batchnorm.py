@@ -65,7 +65,8 @@ def test_a_further_reading_is_what_a_training_of_its_own_gives(
     np.testing.assert_allclose(
         logits(others, statistics=name), logits(alone, phase=2), rtol=1e-3, atol=1e-3
     )
-    assert not np.allclose(found.val_loss, history[history.phase == 2].val_loss, rtol=1e-2)
+    # and not that of the run's own reading, by ten times what the two may differ
+    assert not np.allclose(found.val_loss, history[history.phase == 2].val_loss, rtol=1e-3)
     np.testing.assert_allclose(history_alone.loss, history.loss, rtol=1e-4)  # training is the same
 
 
