@@ -21,8 +21,9 @@ def front(notebook, folder: Path) -> str:
     written into ``folder``, those that recompute stay HTML.
 
     Neighbouring sentences that begin with a question in bold become a grid of cards, of which the
-    first sentence after the question heads the others. A figure's alternative text and caption are
-    those of its cell.
+    first sentence after the question heads the others. The line before the grid, ``% answers``,
+    lets a page include the parts separately. A figure's alternative text and caption are those of
+    its cell.
     """
     said = []
     for cell, data in _shown(notebook, "front"):
@@ -47,7 +48,7 @@ def front(notebook, folder: Path) -> str:
     parts = []
     for are_cards, some in groupby(said, lambda part: part.startswith(":::{grid-item-card}")):
         if are_cards:
-            some = ["\n".join(["::::{grid} 1 1 2 2", ":gutter: 3", "", *some, "::::"])]
+            some = ["\n".join(["% answers", "::::{grid} 1 1 2 2", ":gutter: 3", "", *some, "::::"])]
         parts += some
     return "\n\n".join(parts) + "\n"
 

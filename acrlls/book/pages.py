@@ -60,8 +60,8 @@ def mended(html: str) -> str:
 
 
 def links(page: str, opened_at: Sequence[str]) -> str:
-    """HTML line that names the notebook of a section, or the student's of an exercise, and opens it
-    on Binder and Colab where a repository (as ``owner/name``) and a tag are given.
+    """HTML that names the notebook of a section, or the student's of an exercise, and opens it on
+    Binder and Colab where a repository (as ``owner/name``) and a tag are given.
     """
     folder, name = page.split("/")
     file = f"{folder.replace('sections', 'notebooks')}/{name}"
@@ -72,7 +72,7 @@ def links(page: str, opened_at: Sequence[str]) -> str:
         colab = f'<a href="{COLAB.format(*opened_at, name)}">Colab</a>'
         said = f"Open the notebook of this page, at {opened_at[1]}, on {binder} or {colab}. "
         said += f"Neither has been tried; where one fails, {how}"
-    return f'<p class="open">{said}</p>'
+    return said
 
 
 def _opened_at() -> list[str]:
@@ -105,8 +105,13 @@ def _complete(app, pagename, templatename, context, doctree) -> None:
         for name in ("explore", *dict.fromkeys(names)):
             app.add_js_file(f"{name}.js")
     if re.match(r"(sections|exercises)/\d", pagename):
-        line = links(pagename, app.config.acrlls_opened_at)
-        context["body"] = body.replace("</h1>", f"</h1>\n{line}", 1)
+        # after a section's time and objective, or below an exercise's title
+        line = f"{links(pagename, app.config.acrlls_opened_at)}</p>"
+        about = re.compile("<p>(?=<em>About )(.*?)</p>", re.DOTALL)
+        body = about.sub(rf'<p class="open">\1 {line}', body, count=1)
+        if line not in body:
+            body = body.replace("</h1>", f'</h1>\n<p class="open">{line}', 1)
+        context["body"] = body
 
 
 def _mend_all(app, exception) -> None:

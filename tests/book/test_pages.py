@@ -163,6 +163,19 @@ def test_no_link_inside_the_book_is_broken():
 
 @pytest.mark.thorough
 @built
+def test_the_first_screen_holds_a_table_or_a_figure(tab):
+    top = """found => Math.min(...found.map(e => e.getBoundingClientRect())
+        .filter(box => box.height > 60).map(box => box.top))"""
+    sections = sorted((HTML / "sections").glob("[0-9]*.html"))
+    for path in (HTML / "index.html", *sections):
+        tab.goto(path.as_uri())
+        found = tab.locator("article :is(table, img, svg)").evaluate_all(top)
+        assert found < 900 < tab.viewport_size["height"], path.stem
+    assert len(sections) == 18
+
+
+@pytest.mark.thorough
+@built
 def test_search_finds_a_term(tab, served):
     tab.goto(f"{served}/search.html?q=temperature+scaling")
     tab.wait_for_selector("#search-results li a")
