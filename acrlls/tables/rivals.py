@@ -215,6 +215,11 @@ def answer(
 def after_scaling(gaps: pd.DataFrame) -> str:
     """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL."""
     better, worse = gaps.index[gaps.high < 0], gaps.index[gaps.low > 0]
+    if not len(better) + len(worse):
+        return (
+            f"After vector scaling, no method (of {len(gaps)}) is shown to have another NLL than "
+            "cross-entropy: each 95 % interval, over seeds and images, contains zero."
+        )
     return (
         f"After vector scaling, {_named(better)} {_are(better)} shown to have a lower NLL "
         f"than cross-entropy, and {_named(worse)} {_are(worse)} shown to have a higher one. "

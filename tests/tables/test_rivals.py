@@ -120,6 +120,8 @@ def test_intervals_over_seeds_and_images_of_the_nll_after_vector_scaling():
     assert (
         "A and B are shown to have a lower NLL than cross-entropy, and no method is shown" in text
     )
+    text = rivals.after_scaling(pd.DataFrame({"low": [-2, -2], "high": 1}, index=["A", "B"]))
+    assert "no method (of 2) is shown to have another NLL than cross-entropy: each" in text
 
 
 def test_without_records_the_page_says_how_to_make_them():
