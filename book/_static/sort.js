@@ -1,5 +1,5 @@
-// A click on a heading sorts a table of numbers whose rows have one name each. Without this script
-// the table stays in the order in which it was made.
+// A click on a heading sorts a table whose columns have one name each. Without this script the table
+// stays in the order in which it was made.
 (function () {
   "use strict";
 
@@ -14,9 +14,24 @@
     return a < b ? -1 : a > b ? 1 : 0;
   }
 
-  function enhance(table) {
+  // A name that stands once for several rows is written in each of them: they may part.
+  function split(body) {
+    for (const row of body.rows) {
+      for (const cell of row.cells) {
+        let next = row;
+        for (; cell.rowSpan > 1; cell.rowSpan--) {
+          next = next.nextElementSibling;
+          const copy = cell.cloneNode(true);
+          copy.rowSpan = 1;
+          copy.removeAttribute("id");
+          next.insertBefore(copy, next.cells[cell.cellIndex]);
+        }
+      }
+    }
+  }
+
+  function enhance(table, headings) {
     const body = table.tBodies[0];
-    const headings = [...table.tHead.rows[0].cells];
     headings.forEach(function (heading, column) {
       if (heading.tagName !== "TH") return; // the empty corner
       const button = Object.assign(document.createElement("button"), { type: "button" });
@@ -26,6 +41,7 @@
         const down = heading.getAttribute("aria-sort") === "ascending";
         headings.forEach((other) => other.removeAttribute("aria-sort"));
         heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+        split(body);
         const rows = [...body.rows].map((row) => [value(row, column), row]);
         rows.sort((a, b) => (down ? -1 : 1) * compare(a[0], b[0]));
         body.append(...rows.map((row) => row[1]));
@@ -34,10 +50,20 @@
     table.classList.add("sortable");
   }
 
+  // The heading of each column; the names of the rows' levels stand in a line of their own.
+  function headingsOf(table) {
+    const [first, second, third] = table.tHead ? table.tHead.rows : [];
+    const named = (cell) => cell.matches(".index_name") || !cell.textContent.trim();
+    if (!first || third || [...first.cells].some((cell) => cell.colSpan > 1)) return null;
+    if (second && ![...second.cells].every(named)) return null;
+    const below = (k) => second && second.cells[k] && second.cells[k].tagName === "TH";
+    return [...first.cells].map((cell, k) => (below(k) ? second.cells[k] : cell));
+  }
+
   document.addEventListener("DOMContentLoaded", function () {
     for (const table of document.querySelectorAll(".cell_output table:has(th.row_heading)")) {
-      const plain = table.tHead && table.tHead.rows.length === 1 && !table.querySelector(".level1");
-      if (plain && !table.matches(".cards")) enhance(table);
+      const headings = table.matches(".cards") ? null : headingsOf(table);
+      if (headings) enhance(table, headings);
     }
   });
 })();
