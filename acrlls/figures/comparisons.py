@@ -49,9 +49,9 @@ def plot_networks(
     xlabel: str,
 ):
     """A row a network, its name above, grouped by setting, with a dot for each of its runs. Each
-    run has a floor, if given, which perfect calibration stays below in 95 % of test sets: a dot
-    that is not above its own is hollow, and a grey band ends at the highest of a row. Narrow, so
-    that it fits a phone.
+    run has a floor, if given, such as what perfect calibration stays below in 95 % of test sets: a
+    dot that is not above its own is hollow, and a grey band ends at the highest of a row. Narrow,
+    so that it fits a phone.
     """
     every = [name for group in groups.values() for name in group]
     names, height = list(dict.fromkeys(every)), 0.36 * len(every) + 0.36 * len(groups) + 0.6

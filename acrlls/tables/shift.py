@@ -61,6 +61,17 @@ def by_source(said: pd.DataFrame) -> pd.DataFrame:
     return each.groupby(["source", "network"], sort=False).mean().rename_axis([None, None])
 
 
+def wrong_and_announced(said: pd.DataFrame) -> tuple[dict, dict]:
+    """By source and network, over the findings that a class stands for: the share of wrong answers
+    of each run of :func:`said_outside`, and the share its mean confidence announces."""
+    known = said[said.known].groupby(["source", "network", "run"], sort=False)
+    shares, found = 1 - known[["right", "confidence"]].mean(), ({}, {})
+    for (source, network), rows in shares.groupby(level=[0, 1], sort=False):
+        for groups, column in zip(found, rows, strict=True):
+            groups.setdefault(SOURCES.get(source, source), {})[network] = list(rows[column])
+    return found
+
+
 def called(said: pd.DataFrame, source: str, class_names: Sequence[str]) -> pd.DataFrame:
     """How the images of a source are called: how many of each finding, and shares of them, means
     over all runs."""

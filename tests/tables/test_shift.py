@@ -53,6 +53,14 @@ def test_accuracy_and_confidence_by_source(run):
     assert shift.UNSEEN not in table.index.get_level_values(0)  # no class stands for it
 
 
+def test_answers_are_wrong_as_often_as_announced_or_more(run):
+    wrong, announced = shift.wrong_and_announced(shift.said_outside([run, run]))
+    assert wrong["test images"] == {"Baseline": [0, 0]}
+    assert wrong["middle covered"] == {"Baseline": [0.5, 0.5]}
+    assert announced["middle covered"]["Baseline"] == pytest.approx([0.1, 0.1])
+    assert shift.UNSEEN not in wrong  # no class stands for it
+
+
 def test_without_the_middle_the_reference_is_guessing(run, monkeypatch):
     said = shift.said_outside([run])  # always a: all of one class, none of the other
     text = shift.without_the_middle(said, 2)
