@@ -33,7 +33,7 @@ def test_sentences_figures_and_cards_come_in_order_and_nothing_else(tmp_path):
     places = [text.index(part) for part in wanted]
     assert places == sorted(places)
     assert text.splitlines()[0] == "A verdict."  # index.md takes it from there
-    assert text.count("::::{grid}") == 1 and "Not for the front" not in text
+    assert text.count("\n\n% answers\n::::{grid}") == 1 and "Not for the front" not in text
     assert (tmp_path / "front_1.svg").read_text("utf-8") == "<svg/>"
     before = (tmp_path / "front_1.svg").stat().st_mtime_ns
     front(notebook, tmp_path)

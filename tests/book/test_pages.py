@@ -171,6 +171,9 @@ def test_the_first_screen_holds_a_table_or_a_figure(tab):
         tab.goto(path.as_uri())
         found = tab.locator("article :is(table, img, svg)").evaluate_all(top)
         assert found < 900 < tab.viewport_size["height"], path.stem
+        about = " ".join(tab.locator("p.open").all_inner_texts())
+        named = "Afterwards you can" in about and f"{path.stem}.ipynb" in about
+        assert named == (path.stem != "index")
     assert len(sections) == 18
 
 
