@@ -1,5 +1,5 @@
-// A click on a heading sorts a table whose columns have one name each. Without this script the table
-// stays in the order in which it was made.
+// A click on a heading sorts a table of numbers. Without this script the table stays in the order in
+// which it was made.
 (function () {
   "use strict";
 
@@ -33,13 +33,13 @@
   function enhance(table, headings) {
     const body = table.tBodies[0];
     headings.forEach(function (heading, column) {
-      if (heading.tagName !== "TH") return; // the empty corner
+      if (!heading) return;
       const button = Object.assign(document.createElement("button"), { type: "button" });
       button.append(...heading.childNodes);
       heading.append(button);
       button.addEventListener("click", function () {
         const down = heading.getAttribute("aria-sort") === "ascending";
-        headings.forEach((other) => other.removeAttribute("aria-sort"));
+        table.querySelectorAll("[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
         heading.setAttribute("aria-sort", down ? "descending" : "ascending");
         split(body);
         const rows = [...body.rows].map((row) => [value(row, column), row]);
@@ -50,20 +50,18 @@
     table.classList.add("sortable");
   }
 
-  // The heading of each column; the names of the rows' levels stand in a line of their own.
+  // The lowest heading of each column that is its alone; the corner may have none.
   function headingsOf(table) {
-    const [first, second, third] = table.tHead ? table.tHead.rows : [];
-    const named = (cell) => cell.matches(".index_name") || !cell.textContent.trim();
-    if (!first || third || [...first.cells].some((cell) => cell.colSpan > 1)) return null;
-    if (second && ![...second.cells].every(named)) return null;
-    const below = (k) => second && second.cells[k] && second.cells[k].tagName === "TH";
-    return [...first.cells].map((cell, k) => (below(k) ? second.cells[k] : cell));
+    const lines = [...(table.tHead ? table.tHead.rows : [])].map((row) =>
+      [...row.cells].flatMap((cell) => Array(cell.colSpan).fill(cell))
+    );
+    const own = (cell) => cell && cell.tagName === "TH" && cell.colSpan === 1 && cell.textContent.trim();
+    return (lines[0] || []).map((_, k) => lines.map((line) => line[k]).filter(own).at(-1));
   }
 
   document.addEventListener("DOMContentLoaded", function () {
     for (const table of document.querySelectorAll(".cell_output table:has(th.row_heading)")) {
-      const headings = table.matches(".cards") ? null : headingsOf(table);
-      if (headings) enhance(table, headings);
+      if (!table.matches(".cards")) enhance(table, headingsOf(table));
     }
   });
 })();
