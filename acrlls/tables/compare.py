@@ -163,48 +163,26 @@ def compare(
     :func:`interval`. No such interval of an ECE is trustworthy near zero, so its difference has the
     p-value of :func:`acrlls.calibration.calibration_difference`."""
     groups = setting.common(first, second)
-    runs = [[setting.runs[network][g] for network, _ in (first, second)] for g in groups]
+    runs = [[setting.runs[network][g] for network, *_ in (first, second)] for g in groups]
     test, weights = runs[0][0].predictions("test"), mix_weights(runs[0][0], mix)
     if any(list(r.predictions("test").names) != list(test.names) for two in runs for r in two):
         raise ValueError("the runs were tested on different images")
-    steps = first[1], second[1]
-    p = [[probabilities(r, s, mix) for r, s in zip(two, steps, strict=True)] for two in runs]
-    p = np.array(p)
-
-    seeds = [two[0].config.seed for two in runs]
-    rows = _paired(p, test.labels, weights, seeds, bins, resamples).assign(p=np.nan)
-    images = {"bins": bins, "sample_weight": weights, "resamples": resamples}
-    gap = calibration.calibration_difference(p[:, 1], test.labels, p[:, 0], **images)
-    rows.loc[ECE, ["low", "high", "p"]] = np.nan, np.nan, gap.p_values[-1]
-    beyond = bool(abs(gap.gaps[:, -1].mean()) > reach_of_seeds(gap.gaps[:, -1], seeds))
-    return Difference(rows, len(set(seeds)), len(groups), gap.least, beyond)
-
-
-def _paired(p, labels, weights, seeds, bins: int, resamples: int) -> pd.DataFrame:
-    """``p[:, 1]`` minus ``p[:, 0]``: a row a measure; columns difference, low, high."""
+    how = [(side[1], mix, *side[2:]) for side in (first, second)]
+    p = np.array([[probabilities(run, *h) for run, h in zip(r, how, strict=True)] for r in runs])
 
     def gain(models, labels, weights):
         before, after = (measures(q, labels, weights, bins) for q in models)
         return after - before
 
-    found = interval(gain, p, labels, weights, seeds, resamples)
-    return pd.DataFrame(np.transpose(found), list(MEASURES), ["difference", "low", "high"])
-
-
-def between_readings(
-    setting: Setting, first: Side, second: Side, bins: int = 15, resamples: int = 1000
-) -> tuple[pd.DataFrame, int]:
-    """``second`` minus ``first``, each a network and a reading of BatchNorm's statistics, as the
-    table of :class:`Difference` but for p, and the seeds of the runs that have both."""
-    pairs = [
-        [(setting.runs[n][g], readings(setting.runs[n][g]).get(r)) for n, r in (first, second)]
-        for g in setting.common(first, second)
-    ]
-    pairs = [pair for pair in pairs if all(p is not None for _, p in pair)]
-    runs, p = [pair[0][0] for pair in pairs], np.array([[p for _, p in pair] for pair in pairs])
-    labels, seeds = runs[0].predictions("test").labels, [run.config.seed for run in runs]
-    found = _paired(p, labels, np.ones(len(labels)), seeds, bins, resamples)
-    return found, len(set(seeds))
+    seeds = [two[0].config.seed for two in runs]
+    found = interval(gain, p, test.labels, weights, seeds, resamples)
+    rows = pd.DataFrame(np.transpose(found), list(MEASURES), ["difference", "low", "high"])
+    rows["p"] = np.nan
+    images = {"bins": bins, "sample_weight": weights, "resamples": resamples}
+    ece = calibration.calibration_difference(p[:, 1], test.labels, p[:, 0], **images)
+    rows.loc[ECE, ["low", "high", "p"]] = np.nan, np.nan, ece.p_values[-1]
+    beyond = bool(abs(ece.gaps[:, -1].mean()) > reach_of_seeds(ece.gaps[:, -1], seeds))
+    return Difference(rows, len(set(seeds)), len(groups), ece.least, beyond)
 
 
 def differences(
@@ -239,9 +217,11 @@ def difference_table(found: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def mean_of(runs, step: str = "", mix: str = "own", bins: int = 15) -> np.ndarray:
+def mean_of(
+    runs, step: str = "", mix: str = "own", bins: int = 15, reading: str = ""
+) -> np.ndarray:
     """Mean over some runs of the ``MEASURES``."""
-    said = [(probabilities(r, step, mix), r.predictions("test").labels) for r in runs]
+    said = [(probabilities(r, step, mix, reading), r.predictions("test").labels) for r in runs]
     weights = [mix_weights(r, mix) for r in runs]
     return np.mean([measures(*s, w, bins) for s, w in zip(said, weights, strict=True)], axis=0)
 
@@ -282,6 +262,23 @@ def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:
         for network in NETWORKS
         for run in setting.of(network)
         if len(readings(run)) > 1
-        for reading, p in readings(run).items()
-        for values in [measures(p, run.predictions("test").labels, None, bins)]
+        for reading in readings(run)
+        for values in [mean_of([run], "", "own", bins, reading)]
     )
+
+
+def with_statistics(
+    setting: Setting, reading: str, bins: int = 15, resamples: int = 1000
+) -> tuple[dict[str, Difference], Difference, dict[str, Difference]]:
+    """What another reading of BatchNorm's statistics changes in each network, by its title; then
+    by that reading Proposed minus Baseline; and, both after ``STEP``, minus each other network."""
+
+    def change(first: Side, second: Side) -> Difference:
+        return compare(setting, first, second, "own", bins, resamples)
+
+    titles = {VARIANTS[n].title: n for n in NETWORKS}
+    changes = {title: change((n, ""), (n, "", reading)) for title, n in titles.items()}
+    ours = titles.pop(VARIANTS["proposed"].title)
+    layers = change(("baseline", "", reading), (ours, "", reading))
+    scaled = {t: change((n, STEP, reading), (ours, STEP, reading)) for t, n in titles.items()}
+    return changes, layers, scaled

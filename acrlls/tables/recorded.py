@@ -3,23 +3,23 @@ fitted on the validation images of the same run; in a *mix* of classes, the imag
 published one, for which each image is weighted by the published share of its class."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
 from acrlls import calibration
 from acrlls.config import Config
 from acrlls.data import load_data
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES, table
-from acrlls.runs import Run, records, training_weights
+from acrlls.runs import Predictions, Run, records, training_weights
 
 # the post-hoc step that the findings name: one scale and one shift a class, so it contains LLS
 STEP = "vector"
 NETWORKS = ("baseline", "single_dense", "proposed")
-Side = tuple[str, str]  # a network and a step, "" for none
+# a network, a step or "" for none, and where it is not the run's own one of `readings`
+Side = tuple[str, str] | tuple[str, str, str]
 AS_PUBLISHED = "as published"
 UNWEIGHTED = "without class weights"
 # where seeds of Phase 1 alone are recorded as well, by profile
@@ -41,7 +41,11 @@ class Setting:
 
     def common(self, *sides: Side) -> list[str]:
         """The groups of runs in which every side can be had."""
-        return sorted(set.intersection(*[set(self.runs.get(n, ())) for n, _ in sides]))
+        having = [
+            {g for g, run in self.runs.get(n, {}).items() if {*reading} <= {*readings(run)}}
+            for n, _, *reading in sides
+        ]
+        return sorted(set.intersection(*having))
 
 
 def settings(runs: Iterable[Run]) -> list[Setting]:
@@ -127,27 +131,31 @@ def _title(config: Config) -> str:
     return ", ".join(name for name, changed in changes.items() if changed) or AS_PUBLISHED
 
 
-def probabilities(run: Run, step: str = "", mix: str = "own") -> np.ndarray:
-    """Test probabilities ``(n, classes)`` of a run, as trained or after a step: a name in
-    ``calibration.METHODS``, fitted on validation images weighted to a mix."""
-    test = run.predictions("test")
+def probabilities(run: Run, step: str = "", mix: str = "own", reading: str = "") -> np.ndarray:
+    """Test probabilities ``(n, classes)`` of a run by one of its :func:`readings`, as trained or
+    after a step: a name in ``calibration.METHODS``, fitted on validation images weighted to a mix.
+    """
+    test = _read(run, "test", reading)
     if not step:
         return test.probabilities
     weights = mix_weights(run, mix, "validation")
     method = calibration.METHODS[step].make(training_weights(run))
-    return method.fit(run.predictions("validation"), sample_weight=weights).predict_proba(test)
+    fitted = method.fit(_read(run, "validation", reading), sample_weight=weights)
+    return fitted.predict_proba(test)
 
 
-def readings(run: Run) -> dict[str, np.ndarray]:
-    """Test probabilities ``(n, classes)`` of a run by each reading of BatchNorm's statistics at
-    prediction: the run's own, and those that were measured on the same training."""
-    found = {str(run.config.batchnorm_statistics[0]): run.predictions("test").probabilities}
-    file = run.folder / "statistics_predictions.csv.gz"
-    if file.exists():
-        every = pd.read_csv(file, dtype={"statistics": str}).query("part == 'test'")
-        for name, rows in every.groupby("statistics", sort=False):
-            found[name] = softmax(rows[[f"logit_{c}" for c in run.class_names]].to_numpy(), axis=1)
-    return found
+def readings(run: Run) -> list[str]:
+    """The statistics of BatchNorm at prediction that were measured on one training, own first."""
+    return [str(each) for each in run.config.batchnorm_statistics]
+
+
+def _read(run: Run, part: str, reading: str) -> Predictions:
+    own = run.predictions(part)
+    if reading in ("", readings(run)[0]):
+        return own
+    every = pd.read_csv(run.folder / "statistics_predictions.csv.gz", dtype={"statistics": str})
+    rows = every[(every.part == part) & (every.statistics == reading)]
+    return replace(own, logits=rows[[f"logit_{c}" for c in run.class_names]].to_numpy())
 
 
 def mix_weights(run: Run, mix: str, part: str = "test") -> np.ndarray:
@@ -167,7 +175,7 @@ def step_title(step: str) -> str:
 
 def name_of(side: Side) -> str:
     """Such as "Baseline after vector scaling", or "Proposed"."""
-    network, step = side
+    network, step = side[:2]
     return VARIANTS[network].title + (f" {step_title(step)}" if step else "")
 
 

@@ -72,19 +72,30 @@ def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
     return f"{words[own + 1]} on these images; in the paper's class mix {other}"
 
 
-def statistics(changes: dict, layers, reading: str, seeds: int) -> str:
-    """What another ``reading`` of BatchNorm's statistics changes in the NLL of each network, and
-    what the layers change by it; tables of :func:`acrlls.tables.compare.between_readings`, the
-    first by network."""
-    rows = {name: table.loc["NLL"] for name, table in changes.items()}
-    lower, gap = [name for name, row in rows.items() if row.high < 0], layers.loc["NLL"]
-    shown = f"a lower NLL for {len(lower)} of {plural(len(rows), 'network')}"
-    said = ", ".join(f"{name} {signed(*row)}" for name, row in rows.items())
-    verdict = "a lower NLL" if gap.high < 0 else "a higher NLL" if gap.low > 0 else "no difference"
+def statistics(
+    changes: dict[str, Difference], layers: Difference, after: dict[str, Difference], reading: str
+) -> str:
+    """What another ``reading`` of BatchNorm's statistics changes in the NLL; the three results of
+    :func:`acrlls.tables.compare.with_statistics`."""
+
+    def nll(found: Difference) -> str:
+        return signed(*found.table.loc["NLL", ["difference", "low", "high"]])
+
+    shown = ("a lower NLL", "no difference", "a higher NLL")[layers.shows("NLL") + 1]
+    lower = sum(change.shows("NLL") < 0 for change in changes.values())
+    each = ", ".join(f"{name} {nll(change)}" for name, change in changes.items())
+    words = (
+        "Proposed is shown to have a lower NLL than {}, {}",
+        "no difference in NLL between Proposed and {} is shown, {}",
+        "Proposed is shown to have a higher NLL than {}, {}",
+    )
+    then = [words[found.shows("NLL") + 1].format(name, nll(found)) for name, found in after.items()]
     return (
-        f"**Statistics {reading}, on the same training, are shown to give {shown}** (change with "
-        f"95 % interval over {plural(seeds, 'seed')} and images: {said}). Read in this way, "
-        f"Proposed minus Baseline is {signed(*gap)}, so that {verdict} is shown for the two layers."
+        f"**Statistics {reading}, on the same training, are shown to give a lower NLL for {lower} "
+        f"of {plural(len(changes), 'network')}**. The changes, with 95 % intervals over "
+        f"{plural(layers.seeds, 'seed')} and images, are: {each}. Read in this way, Proposed minus "
+        f"Baseline is {nll(layers)}, so that {shown} is shown for the two layers. After vector "
+        f"scaling, fitted on validation images read in the same way, {'; '.join(then)}."
     )
 
 

@@ -250,7 +250,9 @@ def test_a_difference_turns_its_sign_with_the_sides(published):
 def test_runs_on_other_test_images_cannot_be_compared(published):
     run = published.of("baseline")[0]
     names = run.predictions("test").names[::-1]
-    other = SimpleNamespace(predictions=lambda part: SimpleNamespace(names=names))
+    other = SimpleNamespace(
+        predictions=lambda part: SimpleNamespace(names=names), config=run.config
+    )
     setting = recorded.Setting("x", {"baseline": {"a": run}, "proposed": {"a": other}})
     with pytest.raises(ValueError, match="different images"):
         compare.compare(setting, ("baseline", ""), ("proposed", ""))
@@ -337,34 +339,73 @@ def test_another_run_is_tested_on_images_of_its_own_number():
 
 
 @pytest.mark.parametrize(
-    "row, said, count",
-    [(BETTER, "a lower NLL", 2), (WORSE, "a higher", 0), (NEITHER, "no diff", 0)],
+    "row, said, count, than",
+    [
+        (BETTER, "a lower NLL", 2, "have a lower NLL than Single Dense"),
+        (WORSE, "a higher", 0, "have a higher NLL than Single Dense"),
+        (NEITHER, "no diff", 0, "no difference in NLL between Proposed and Single Dense"),
+    ],
 )
-def test_what_other_statistics_change_is_told_by_the_intervals(row, said, count):
-    table = difference(row).table.drop(columns="p")
-    text = verdict.statistics({"Baseline": table, "Proposed": table}, table, "made anew", 3)
+def test_what_other_statistics_change_is_told_by_the_intervals(row, said, count, than):
+    found = difference(row)
+    two = {"Baseline": found, "Proposed": found}
+    text = verdict.statistics(two, found, {"Single Dense": found}, "made anew")
     assert text.startswith("**Statistics made anew, on the same training, are shown to give")
     assert f"for {count} of 2 networks**" in text and f"so that {said}" in text
-    assert "3 seeds" in text and f"{row[0]:+.3f}".replace("-", "−") in text
+    assert than in text and "1 seed and images" in text
+    assert text.count(f"{row[0]:+.3f}".replace("-", "−")) == 4
+
+
+def test_statistics_are_compared_on_the_same_runs_and_images(published, monkeypatch):
+    asked = []
+
+    def said(run, step="", mix="own", reading=""):
+        asked.append((run.config.variant, step, reading))
+        return run.predictions("test").probabilities
+
+    monkeypatch.setattr(compare, "probabilities", said)
+    changes, layers, after = compare.with_statistics(published, "0.9", resamples=2)
+    assert list(changes) == ["Baseline", "Single Dense", "Proposed"]
+    assert list(after) == ["Baseline", "Single Dense"]
+    assert all((c.table.difference == 0).all() for c in changes.values())  # a run with itself
+    assert {layers.seeds} == {found.seeds for found in after.values()}
+    assert ("proposed", recorded.STEP, "0.9") in asked and ("proposed", "", "") in asked
+    assert ("proposed", recorded.STEP, "") not in asked
+
+
+def test_a_step_is_fitted_on_validation_images_read_in_the_same_way(published):
+    run = published.runs["baseline"]["laptop-seed-0"]
+    every = pd.read_csv(run.folder / "statistics_predictions.csv.gz", dtype={"statistics": str})
+    parts = {}
+    for part in ("validation", "test"):
+        rows = every[(every.part == part) & (every.statistics == "0.9")]
+        assert list(rows.name) == list(run.predictions(part).names)
+        parts[part] = rows[[f"logit_{c}" for c in run.class_names]].to_numpy(), rows.label
+    fitted = calibration.TemperatureScaling().fit(*parts["validation"])
+    expected = fitted.predict_proba(parts["test"][0])
+    found = recorded.probabilities(run, "temperature", reading="0.9")
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    own = recorded.probabilities(run, "temperature", reading="0.999")
+    np.testing.assert_allclose(own, recorded.probabilities(run, "temperature"))
 
 
 def test_a_difference_between_readings_is_that_of_their_means(published):
-    pair = ("baseline", "0.999"), ("proposed", "0.9")
-    found, seeds = compare.between_readings(published, *pair, resamples=50)
-    with_readings = [g for g in published.common(*pair) if g.startswith("laptop-seed")]
-    assert seeds == len(with_readings)
-    each = [
-        [
-            calibration.nll(recorded.readings(runs[g])[reading], runs[g].predictions("test").labels)
-            for g in with_readings
-        ]
-        for runs, reading in (
-            (published.runs["baseline"], "0.999"),
-            (published.runs["proposed"], "0.9"),
+    pair = ("baseline", "", "0.999"), ("proposed", "", "0.9")
+    found = compare.compare(published, *pair, resamples=50)
+    groups = published.common(*pair)
+    assert groups == [g for g in published.common(*pair) if g.startswith("laptop-seed")]
+    assert found.seeds == len(groups) < len(published.of("baseline"))
+    labels = published.of("baseline")[0].predictions("test").labels
+    base, ours = (
+        np.mean([calibration.nll(recorded.probabilities(r, reading=which), labels) for r in runs])
+        for which, runs in (
+            ("0.999", [published.runs["baseline"][g] for g in groups]),
+            ("0.9", [published.runs["proposed"][g] for g in groups]),
         )
-    ]
-    assert found.difference["NLL"] == pytest.approx(np.mean(each[1]) - np.mean(each[0]), rel=1e-6)
-    assert (found.low < found.difference).all() and (found.difference < found.high).all()
+    )
+    table = found.table.loc["NLL"]
+    assert table.difference == pytest.approx(ours - base, rel=1e-6)
+    assert table.low < table.difference < table.high
 
 
 def test_the_first_phase_pairs_runs_of_one_seed_and_code():
