@@ -6,7 +6,7 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, norm
+from scipy.stats import chi2, f, norm
 from scipy.stats import t as student
 
 from acrlls import figures, paper
@@ -15,7 +15,7 @@ from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables.compare import ECE, MEASURES, classwise_ece, mean_of
 from acrlls.tables.recorded import NETWORKS, Setting, mix_weights
-from acrlls.tables.words import error, plural
+from acrlls.tables.words import error, number, plural
 
 WAYS = {"": "as trained", "prior": "prior corrected"}
 ALL = "mean of the classes"
@@ -60,6 +60,28 @@ def plot_validation(found: Sequence[Setting]):
     axis.minorticks_off()
     axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return axis
+
+
+def repeats_sentence(networks: Iterable[Sequence[Run]], level: float = 0.05) -> str:
+    """Whether runs of one network and seed are closer to one another than runs of different seeds:
+    their pooled variances of the NLL by an F-test at a level; the first run of each seed counts."""
+    squares, freedom, pairs = np.zeros(2), np.zeros(2, int), 0
+    for runs in networks:
+        values = pd.Series([mean_of([run])[MEASURES.index("NLL")] for run in runs])
+        seeds = values.groupby([run.config.seed for run in runs])
+        pairs += (seeds.size() > 1).sum()
+        for k, groups in enumerate([[each for _, each in seeds], [seeds.first()]]):
+            squares[k] += sum(((each - each.mean()) ** 2).sum() for each in groups)
+            freedom[k] += sum(len(each) - 1 for each in groups)
+    same, other = np.sqrt(squares / freedom)
+    closer = f.cdf((same / other) ** 2, *freedom) < level
+    verdict = "is closer" if closer else "is not shown to be closer"
+    return (
+        f"**A run repeated elsewhere with the same seed {verdict} to the first one than a run with "
+        f"another seed**: the NLL has a standard deviation of {number(same)} between runs of one "
+        f"seed ({plural(int(pairs), 'repetition')}), and of {number(other)} between seeds "
+        f"({freedom[1]} degrees of freedom)."
+    )
 
 
 def over_seeds(runs: Iterable[Run], bins: int = 15) -> pd.DataFrame:

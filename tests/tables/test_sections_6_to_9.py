@@ -1,5 +1,7 @@
 """Sentences of sections 6 to 9, and the tables behind them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -259,3 +261,19 @@ def test_the_spread_that_the_runs_needed_rest_on_is_that_of_the_papers_mix(heads
             errors.setdefault(run.config.variant, {})[run.config.seed] = ece[1]
     pooled = np.sqrt(np.mean([np.var(list(e.values()), ddof=1) for e in errors.values()]))
     assert seeds.needed(heads)["sd of a run"]["Lung Opacity"] == pytest.approx(pooled)
+
+
+@pytest.mark.parametrize("within, verdict", [(0.001, "is closer"), (0.2, "is not shown to be")])
+def test_a_repetition_is_as_far_as_runs_of_one_seed_are(within, verdict, monkeypatch):
+    rng = np.random.default_rng(0)
+    nll = {(k, seed): rng.normal(0.3, 0.1) for k in range(3) for seed in range(4)}
+    runs = [[SimpleNamespace(config=SimpleNamespace(seed=s), nll=nll[k, s])] for k, s in nll]
+    networks = [sum(runs[4 * k : 4 * k + 4], []) for k in range(3)]
+    for network in networks:  # seed 0 again
+        again = SimpleNamespace(config=network[0].config, nll=network[0].nll + within)
+        network.append(again)
+    monkeypatch.setattr(seeds, "mean_of", lambda runs: [0.9, runs[0].nll, 0.1, 0.01])
+    text = seeds.repeats_sentence(networks)
+    between = np.sqrt(np.mean([np.var([nll[k, s] for s in range(4)], ddof=1) for k in range(3)]))
+    assert verdict in text and "3 repetitions" in text and "9 degrees of freedom" in text
+    assert f"{within / np.sqrt(2):.3f} between runs" in text and f"{between:.3f} between" in text
