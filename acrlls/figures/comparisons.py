@@ -54,23 +54,25 @@ def plot_networks(
     so that it fits a phone.
     """
     every = [name for group in groups.values() for name in group]
-    names, height = list(dict.fromkeys(every)), 0.36 * len(every) + 0.36 * len(groups) + 0.6
+    names, height = list(dict.fromkeys(every)), 0.32 * len(every) + 0.33 * len(groups) + 0.9
     ax, y = plt.subplots(figsize=(theme.NARROW, height))[1], 0
     beside = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
     for setting, group in groups.items():
         ax.annotate(setting, (0, y), weight="bold", size=9, **beside)
         for name, values in group.items():
             y += 1
-            ax.annotate(name, (0, y - 0.25), size=8.5, color=theme.MUTED, **beside)
+            ax.annotate(name, (0, y - 0.28), size=8.5, color=theme.MUTED, **beside)
             own = floors[setting][name] if floors else [0] * len(values)
-            ax.fill_betweenx([y, y + 0.5], 0, max(own), color=theme.FAINT, lw=0, zorder=0)
-            ax.plot([0, np.mean(values)], [y + 0.25] * 2, color=theme.MUTED, lw=0.6, zorder=1)
+            ax.fill_betweenx([y, y + 0.44], 0, max(own), color=theme.FAINT, lw=0, zorder=0)
+            ax.plot([0, np.mean(values)], [y + 0.22] * 2, color=theme.MUTED, lw=0.6, zorder=1)
             shade = theme.colour(names.index(name))
             fills = np.where(np.greater(values, own), shade, "white")
             look = {"edgecolors": shade, "linewidths": 1.2, "zorder": 2}
-            ax.scatter(values, [y + 0.25] * len(values), 36, fills, **look)
+            ax.scatter(values, [y + 0.22] * len(values), 36, fills, **look)
         y += 1.1
     ax.set(xlabel=xlabel, xlim=(0, None), ylim=(y - 0.3, -0.5), yticks=[])
+    ax.xaxis.set_label_position("top")  # in sight where a screen ends before the figure does
+    ax.tick_params(top=True, labeltop=True)
     return ax
 
 

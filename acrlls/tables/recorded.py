@@ -49,13 +49,14 @@ class Setting:
 
 
 def settings(runs: Iterable[Run]) -> list[Setting]:
-    """Runs through both phases by setting, the published reading first."""
+    """Runs through both phases by setting: the published reading, then those with most runs."""
     found: dict[str, dict] = {}
     for run in runs:
         if run.config.phase2_epochs:
             group = found.setdefault(_title(run.config), {})
             group.setdefault(run.config.variant, {})[run.folder.parent.name] = run
-    order = sorted(found, key=lambda t: (t != AS_PUBLISHED, t))
+    count = {title: sum(map(len, groups.values())) for title, groups in found.items()}
+    order = sorted(found, key=lambda t: (t != AS_PUBLISHED, -count[t], t))
     return [Setting(title, found[title]) for title in order]
 
 
