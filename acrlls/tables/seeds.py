@@ -44,22 +44,22 @@ def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
 
 
 def plot_validation(found: Sequence[Setting]):
-    """Validation loss over Phase 2, a line a run, by setting and network."""
+    """Validation loss over Phase 2: a panel a network, a line a run, dashed from the second setting
+    on, with a ring at its least."""
     with figures.style():
-        axis = plt.subplots(figsize=(7, 3))[1]
+        axes = plt.subplots(1, len(NETWORKS), figsize=(7, 3), sharey=True)[1]
         shades = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    lines = "-", "--", ":", "-."
-    for setting, line in zip(found, lines, strict=False):
-        for network, shade in zip(NETWORKS, shades, strict=False):
-            for k, run in enumerate(setting.of(network)):
-                rows = run.history[run.history.phase == 2]
-                label = f"{VARIANTS[network].title}, {setting.title}" if not k else None
-                axis.plot(rows.epoch, rows.val_loss, line, color=shade, lw=1.2, label=label)
-    axis.set(xlabel="epoch of Phase 2", ylabel="validation loss", yscale="log")
-    axis.set_yticks(ticks := [0.2, 0.3, 0.5, 1.0], map(str, ticks))
-    axis.minorticks_off()
-    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    return axis
+    for axis, network, shade in zip(axes, NETWORKS, shades, strict=False):
+        axis.set(title=VARIANTS[network].title, xlabel="epoch of Phase 2", yscale="log")
+        for setting, line in zip(found, ("-", "--", ":", "-."), strict=False):
+            for run in setting.of(network):
+                rows = run.history[run.history.phase == 2].set_index("epoch").val_loss
+                axis.plot(rows, line, color=shade, lw=1.2)
+                axis.plot(rows.idxmin(), rows.min(), "o", mfc="white", mec=shade, ms=5)
+    axes[0].set_yticks(ticks := [0.2, 0.3, 0.5, 1.0], map(str, ticks))
+    axes[0].minorticks_off()
+    axes[0].set_ylabel("validation loss")
+    return axes
 
 
 def repeats_sentence(networks: Iterable[Sequence[Run]], level: float = 0.05) -> str:
