@@ -47,14 +47,14 @@ def plot_networks(
     groups: Mapping[str, Mapping[str, Sequence[float]]],
     floors: Mapping[str, Mapping[str, Sequence[float]]] | None,
     xlabel: str,
+    published: Mapping[str, Mapping[str, float]] | None = None,
 ):
     """A row a network, its name above, grouped by setting, with a dot for each of its runs. Each
     run has a floor, if given, such as what perfect calibration stays below in 95 % of test sets: a
-    dot that is not above its own is hollow, and a grey band ends at the highest of a row. Narrow,
-    so that it fits a phone.
+    dot that is not above its own is hollow, and a grey band ends at the lowest of a row, a lighter
+    one at the highest. A diamond is a ``published`` value. Narrow, so that it fits a phone.
     """
-    every = [name for group in groups.values() for name in group]
-    names, height = list(dict.fromkeys(every)), 0.32 * len(every) + 0.33 * len(groups) + 0.9
+    height = 0.32 * sum(map(len, groups.values())) + 0.33 * len(groups) + 0.9
     ax, y = plt.subplots(figsize=(theme.NARROW, height))[1], 0
     beside = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
     for setting, group in groups.items():
@@ -63,12 +63,14 @@ def plot_networks(
             y += 1
             ax.annotate(name, (0, y - 0.28), size=8.5, color=theme.MUTED, **beside)
             own = floors[setting][name] if floors else [0] * len(values)
-            ax.fill_betweenx([y, y + 0.44], 0, max(own), color=theme.FAINT, lw=0, zorder=0)
+            for end, grey in ((max(own), theme.FAINT), (min(own), theme.BAND)):
+                ax.fill_betweenx([y, y + 0.44], 0, end, color=grey, lw=0, zorder=0)
             ax.plot([0, np.mean(values)], [y + 0.22] * 2, color=theme.MUTED, lw=0.6, zorder=1)
-            shade = theme.colour(names.index(name))
-            fills = np.where(np.greater(values, own), shade, "white")
-            look = {"edgecolors": shade, "linewidths": 1.2, "zorder": 2}
+            fills = np.where(np.greater(values, own), theme.ACCENT, "white")
+            look = {"edgecolors": theme.ACCENT, "linewidths": 1.2, "zorder": 2}
             ax.scatter(values, [y + 0.22] * len(values), 36, fills, **look)
+            if value := (published or {}).get(setting, {}).get(name):
+                ax.scatter(value, y + 0.22, 40, theme.INK, marker="D", zorder=3)
         y += 1.1
     ax.set(xlabel=xlabel, xlim=(0, None), ylim=(y - 0.3, -0.5), yticks=[])
     ax.xaxis.set_label_position("top")  # in sight where a screen ends before the figure does

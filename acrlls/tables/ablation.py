@@ -84,18 +84,20 @@ def correction_count(runs: Iterable[Run]) -> str:
 
 def changes(pair: Pair, bins: int, network: str = "baseline") -> dict[str, tuple[float, bool]]:
     """By how much each way but the first changes the mean class-wise ECE of a network, and whether
-    by more than seeds explain; means over the seeds that both have."""
+    by more than seeds explain, from the seeds that both have; means over the runs."""
 
     def by_seed(runs, step):
         errors = {(k, r.config.seed): mean_of([r], step, bins=bins)[-1] for k, r in enumerate(runs)}
         return pd.Series(errors, dtype=float).groupby(level=1).mean()
 
-    found, base = {}, by_seed(pair[0].of(network), "")
+    found, first = {}, pair[0].of(network)
+    base = by_seed(first, "")
     for way, (which, step) in list(WAYS.items())[1:]:
         if runs := pair[which].of(network):
             gaps = (by_seed(runs, step) - base).dropna()
             shown = len(gaps) > 1 and abs(gaps.mean()) > reach_of_seeds(gaps, gaps.index)
-            found[way] = float(gaps.mean()), bool(shown)
+            means = (mean_of(rs, s, bins=bins)[-1] for rs, s in ((runs, step), (first, "")))
+            found[way] = next(means) - next(means), bool(shown)
     return found
 
 
@@ -116,7 +118,7 @@ def finding(base: float, where: str, layers: Difference, moved: dict[str, tuple]
     return (
         f"**{gain[layers.shows('NLL') + 1]} {beside.on(where).lower()}**. The mean class-wise ECE "
         f"of Baseline is {error(base)}. The layers change it by {gap}, {' and '.join(told)} "
-        f"({plural(layers.pairs, 'run')} of each network with class weights; images' own class "
+        f"({plural(layers.pairs, 'run')} of each network with class weights; our class "
         "mix; shown is what exceeds the spread between seeds)."
     )
 

@@ -27,7 +27,7 @@ from acrlls.tables.words import error, number, signed
 ECE = "Mean class-wise ECE"
 MEASURES = ("Accuracy", "NLL", "Brier score", ECE)
 SIDES = [(n, "") for n in NETWORKS] + [("baseline", STEP), ("proposed", STEP)]
-MIXES = {"own": "in the images' own mix", "paper": "in the paper's mix"}
+MIXES = {"own": "in our class mix", "paper": "in the paper's class mix"}
 
 
 @dataclass(frozen=True)
@@ -206,12 +206,12 @@ def in_each_mix(
 
 def difference_table(found: dict) -> pd.DataFrame:
     """A row a key: the differences in accuracy and NLL with their 95 % intervals, that in ECE with
-    its p, ± where seeds differ by as much, and the runs; nothing more would fit a page.
+    its p, or † where seeds differ by as much, and the runs; nothing more would fit a page.
     """
     rows = {}
     for key, difference in found.items():
         table, p = difference.table, difference.p_value.removeprefix("p ").removeprefix("= ")
-        ece = f"{error(table.difference[ECE], True)} ({p})" + " ±" * (not difference.beyond)
+        ece = f"{error(table.difference[ECE], True)} {f'({p})' if difference.beyond else '†'}"
         ends = {m: signed(*table.loc[m, ["difference", "low", "high"]]) for m in MEASURES[:2]}
         rows[key] = ends | {"ECE (p)": ece, "runs": str(difference.pairs)}
     return pd.DataFrame(rows).T
@@ -236,22 +236,27 @@ def in_both_mixes(setting: Setting) -> pd.DataFrame:
     return pd.concat(means, axis=1)
 
 
-def errors_of_each(found: Sequence[Setting], bins: int = 15, resamples: int = 1000):
-    """Mean class-wise ECE of every run, and its floor: the value that perfect calibration with the
-    scores of the run stays below in 95 % of test sets. Two tables by setting and side."""
+def errors_of_each(
+    found: Sequence[Setting], bins: int = 15, resamples: int = 1000, of: str = "mean"
+):
+    """Mean class-wise ECE of every run, or that ``of`` the ``"top_label"``, and its floor: what
+    perfect calibration with the run's scores stays below in 95 % of test sets. Two tables by
+    setting and side."""
     values, floors = {}, {}
     for setting in found:
         sides = [side for side in SIDES if setting.of(side[0])]
         p = {name_of((n, s)): [probabilities(r, s) for r in setting.of(n)] for n, s in sides}
         y = setting.of("baseline")[0].predictions("test").labels
-        values[setting.title] = {n: [measures(q, y, bins=bins)[-1] for q in p[n]] for n in p}
-        floors[setting.title] = {n: [_floor(q, bins, resamples) for q in p[n]] for n in p}
+        values[setting.title] = {
+            n: [calibration.ece(q, y, bins=bins, of=of) for q in p[n]] for n in p
+        }
+        floors[setting.title] = {n: [_floor(q, bins, resamples, of) for q in p[n]] for n in p}
     return values, floors
 
 
-def _floor(p, bins: int, resamples: int) -> float:
-    drawn = calibration.noise_floor(p, bins=bins, resamples=resamples).classwise
-    return float(np.quantile(drawn.mean(axis=1), 0.95))
+def _floor(p, bins: int, resamples: int, of: str) -> float:
+    drawn = calibration.noise_floor(p, bins=bins, resamples=resamples)
+    return float(np.quantile(drawn.classwise.mean(1) if of == "mean" else drawn.top_label, 0.95))
 
 
 def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:

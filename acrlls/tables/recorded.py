@@ -1,5 +1,5 @@
 """Recorded runs by setting, and what they say: as trained, or after a *step*, a post-hoc method
-fitted on the validation images of the same run; in a *mix* of classes, the images' own or the
+fitted on the validation images of the same run; in a *mix* of classes, that of our images or the
 published one, for which each image is weighted by the published share of its class."""
 
 from collections.abc import Iterable
@@ -152,7 +152,7 @@ def readings(run: Run) -> list[str]:
 
 def _read(run: Run, part: str, reading: str) -> Predictions:
     own = run.predictions(part)
-    if reading in ("", readings(run)[0]):
+    if not reading or reading == readings(run)[0]:
         return own
     every = pd.read_csv(run.folder / "statistics_predictions.csv.gz", dtype={"statistics": str})
     rows = every[(every.part == part) & (every.statistics == reading)]

@@ -48,14 +48,13 @@ def plot_validation(found: Sequence[Setting]):
     on, with a ring at its least."""
     with figures.style():
         axes = plt.subplots(1, len(NETWORKS), figsize=(7, 3), sharey=True)[1]
-        shades = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    for axis, network, shade in zip(axes, NETWORKS, shades, strict=False):
+    for axis, network in zip(axes, NETWORKS, strict=True):
         axis.set(title=VARIANTS[network].title, xlabel="epoch of Phase 2", yscale="log")
         for setting, line in zip(found, ("-", "--", ":", "-."), strict=False):
             for run in setting.of(network):
                 rows = run.history[run.history.phase == 2].set_index("epoch").val_loss
-                axis.plot(rows, line, color=shade, lw=1.2)
-                axis.plot(rows.idxmin(), rows.min(), "o", mfc="white", mec=shade, ms=5)
+                axis.plot(rows, line, color="0.25", lw=1.2)
+                axis.plot(rows.idxmin(), rows.min(), "o", mfc="white", mec="0.25", ms=5)
     axes[0].set_yticks(ticks := [0.2, 0.3, 0.5, 1.0], map(str, ticks))
     axes[0].minorticks_off()
     axes[0].set_ylabel("validation loss")

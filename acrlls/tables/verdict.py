@@ -7,7 +7,7 @@ from acrlls.tables.compare import ECE, Difference
 from acrlls.tables.recorded import Side, name_of
 from acrlls.tables.words import error, number, plural, runs_of, signed, span
 
-Mixes = tuple[Difference, Difference]  # in the images' own class mix, and in the paper's
+Mixes = tuple[Difference, Difference]  # in our class mix, and in the paper's
 
 
 def tell(found: Difference, first: Side, second: Side) -> str:
@@ -20,11 +20,13 @@ def tell(found: Difference, first: Side, second: Side) -> str:
 
 
 def _change(found: Difference, measure: str) -> str:
-    """Such as "NLL −0.045 (95 % interval −0.068 to −0.022)"; for the ECE with its p."""
+    """Such as "NLL −0.045 (95 % interval −0.068 to −0.022)"; for the ECE with its p
+    where it is larger than the spread between seeds."""
     row = found.table.loc[measure]
     if measure == ECE:
-        p = "not shown: seeds differ by as much; " * (not found.beyond) + found.p_value
-        return f"mean class-wise ECE {error(row.difference, True)} ({p} over images alone)"
+        shown = f"{found.p_value} over images alone"
+        shown = shown if found.beyond else "not shown: seeds differ by as much"
+        return f"mean class-wise ECE {error(row.difference, True)} ({shown})"
     points = measure == "Accuracy"
     ends = row[["difference", "low", "high"]] * (100 if points else 1)
     value, low, high = (number(end, 1 if points else 3, True) for end in ends)
@@ -37,22 +39,23 @@ def headline(layers: Mixes, step: Mixes, errors, floors) -> str:
     with a post-hoc step minus Proposed as trained; ``errors`` are the mean class-wise ECEs of
     Proposed's runs, each of which would lie below its one of ``floors`` in 95 % of test sets if the
     run were calibrated."""
-    every, none = "do not make the network calibrated", "leave no visible miscalibration"
+    every, none = "do not calibrate every class", "leave no visible miscalibration"
     trained = _above(errors, floors, every, none, "leave miscalibration in {}")
     gain = (
-        "a gain in NLL over the network without them was found",
-        "no gain in NLL over the network without them could be shown",
-        "a loss in NLL against the network without them was found",
+        "they make the network's probabilities better",
+        "they could not be shown to make the network's probabilities better or worse",
+        "they make the network's probabilities worse",
     )
     after = (
-        "gives the plain network a lower NLL than the layers do",
-        "could not be shown to give the plain network another NLL than the layers do",
-        "leaves the plain network with a higher NLL than the layers do",
+        "makes those of the plain network better than the layers do",
+        "could not be shown to make those of the plain network better or worse than the layers do",
+        "leaves those of the plain network worse than the layers do",
     )
     return (
         f"**The two layers {trained}, and {_mixes(layers, gain, 'with them')}. Vector scaling, one "
-        f"step after training, {_mixes(step, after, 'after that step')}.** All numbers are from "
-        "the real images, and from networks trained with class weights, as published."
+        f"step after training, {_mixes(step, after, 'after that step')}.** Better is a lower NLL. "
+        "The numbers in the text are from the real images, and from networks trained with class "
+        "weights, as published."
     )
 
 
@@ -69,7 +72,7 @@ def _mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
         return f"{words[own + 1]} in either class mix"
     other = {-1: f"the NLL is lower {how}", 1: f"the NLL is higher {how}"}
     other = other.get(paper, "that could not be shown")
-    return f"{words[own + 1]} on these images; in the paper's class mix {other}"
+    return f"{words[own + 1]} in our class mix; in the paper's class mix {other}"
 
 
 def statistics(
@@ -102,15 +105,17 @@ def statistics(
 # --- Four answers for the front page
 
 
-def calibrated(errors, floors) -> str:
+def calibrated(errors, floors, top) -> str:
     """Does Proposed, as trained, show miscalibration? ``errors`` and ``floors`` as in
-    :func:`headline`."""
-    none, some = "These images show no miscalibration.", "Not always: {} show miscalibration."
-    verdict = _above(errors, floors, "No.", none, some)
+    :func:`headline`; ``top`` are both for the predicted class alone."""
+    every = "No, not in the probabilities of all classes."
+    none, some = "Our images show no miscalibration.", "Not always: {} show miscalibration."
     return (
-        f"**Calibrated?** {verdict} The mean class-wise ECE of Proposed as trained is "
-        f"{span(errors, error)}; a calibrated run would stay below {span(floors, error)}, the 95 % "
-        f"quantile of its noise floor ({plural(len(errors), 'run')})."
+        f"**Calibrated?** {_above(errors, floors, every, none, some)} The mean class-wise ECE of "
+        f"Proposed as trained is {span(errors, error)}; a calibrated run would stay below "
+        f"{span(floors, error)}, the 95 % quantile of its noise floor "
+        f"({plural(len(errors), 'run')}). Of the predicted class alone, the ECE lies above that "
+        f"quantile in {_above(*top, 'every run', 'no run', '{}')}."
     )
 
 
@@ -124,7 +129,7 @@ def needed(step: Mixes, early: Difference, errors, floors) -> str:
     """Is a step after training still needed beside Proposed? As in :func:`headline`, but ``errors``
     are those of Baseline after the step; ``early`` as in :func:`better`."""
     own, paper = (mix.shows("NLL") for mix in step)
-    answer = ("Yes", "Not settled", "No")[own + 1] + ", on these images" * (own not in (0, paper))
+    answer = ("Yes", "Not settled", "No")[own + 1] + ", in our class mix" * (own not in (0, paper))
     sides = "Baseline after vector scaling", "Proposed as trained"
     left = _above(errors, floors, "every run", "no run", "{}")
     return (
@@ -143,10 +148,10 @@ def _both(found: Mixes, early: Difference, a: str, b: str) -> str:
         ", ".join(_change(f, m) for m in ("NLL", "Brier score", ECE) if m == "NLL" or f.shows(m))
         for f in found
     )
-    said = f"{_mixes(found, words, f'with {a}')}. {a} minus {b}, on these images: {own}; in the "
-    said += f"paper's mix: {paper}. From {runs_of(found[0].pairs, found[0].seeds)}. After Phase 1 "
+    said = f"{_mixes(found, words, f'with {a}')}. {a} minus {b}, in our class mix: {own}; in "
+    said += f"the paper's: {paper}. From {runs_of(found[0].pairs, found[0].seeds)}. After Phase 1 "
     seeds = runs_of(early.pairs, early.seeds)
-    return f"{said}alone, on these images: {_change(early, 'NLL')}, from {seeds}."
+    return f"{said}alone, in our class mix: {_change(early, 'NLL')}, from {seeds}."
 
 
 def repeated(errors, seeds: int) -> str:

@@ -236,19 +236,22 @@ def test_true_probabilities_and_outlines_of_what_there_is_stand_with_their_image
 def test_a_network_has_a_dot_a_run_below_its_name_and_a_band_up_to_its_highest_floor():
     groups = {"as published": {"Baseline": [0.03, 0.05], "Proposed": [0.02]}}
     floors = {"as published": {"Baseline": [0.01, 0.012], "Proposed": [0.011]}}
-    ax = plots.plot_networks(groups, floors, "ECE")
-    bands, dots = ax.collections[::2], ax.collections[1::2]
+    ax = plots.plot_networks(groups, floors, "ECE", {"as published": {"Proposed": 0.005}})
+    *rows, diamond = ax.collections
+    bands, inner, dots = rows[::3], rows[1::3], rows[2::3]
     assert [list(d.get_offsets()[:, 0]) for d in dots] == list(groups["as published"].values())
     assert [line.get_xdata()[1] for line in ax.lines] == [pytest.approx(0.04), 0.02]  # the mean
-    assert [band.get_paths()[0].vertices[:, 0].max() for band in bands] == [0.012, 0.011]
+    for kind, ends in ((bands, [0.012, 0.011]), (inner, [0.01, 0.011])):
+        assert [band.get_paths()[0].vertices[:, 0].max() for band in kind] == ends
+    assert diamond.get_offsets()[0].tolist() == [0.005, dots[1].get_offsets()[0, 1]]
     heights = {t.get_text(): t.xy[1] for t in ax.texts}
     first, second = (d.get_offsets()[0, 1] for d in dots)
     assert heights["as published"] < heights["Baseline"] < first < heights["Proposed"] < second
     without = plots.plot_networks(groups, None, "ECE").collections
-    assert {band.get_paths()[0].vertices[:, 0].max() for band in without[::2]} == {0}
+    assert {band.get_paths()[0].vertices[:, 0].max() for band in without[::3]} == {0}
 
 
 def test_a_run_that_is_not_above_its_own_floor_is_hollow():
     ax = plots.plot_networks({"a": {"b": [0.01, 0.02]}}, {"a": {"b": [0.015, 0.015]}}, "ECE")
-    fills = ax.collections[1].get_facecolors()
+    fills = ax.collections[2].get_facecolors()
     assert (fills[0, :3] == 1).all() and not (fills[1, :3] == 1).all()
