@@ -59,11 +59,11 @@ def _within(number, drawn, found, null: float | None = None, unit: str = ""):
         f"{100 * x:.2f} {unit}" if unit else f"{x:.4f}" for x in (drawn.mean(), *inner, *outer)
     )
     text = (
-        f"In the paper's class mix repetitions of our runs would observe {mean} on average and "
-        f"{low} to {high} in 95 % of cases ({how_many(found)})"
+        f"In the paper's class mix repetitions of our runs would observe {mean} on average; with "
+        f"our seeds, on images drawn again, {low} to {high} in 95 % of cases ({how_many(found)})"
     )
     if np.isfinite(outer).all():
-        text += f"; with another seed, {low_} to {high_}"
+        text += f", and with another seed {low_} to {high_}"
     return placed(number, inner, outer, null, f"{text}.")
 
 

@@ -19,7 +19,7 @@ HEADINGS = {
     "p_above": "p, larger",
     "p_below": "p, smaller",
 }
-ENDS = {"low": "true, from", "high": "to"}  # of the 95 % interval, in a table that is shown
+ENDS = {"low": "from", "high": "to"}  # of the 95 % interval, in a table that is shown
 MEASURES = ["ece", "ece_quantile", "overconfidence", "underconfidence", "mce", "debiased_ece"]
 SLOW = ("smooth_ece", "brier_reliability")  # fitted anew to every drawing of the labels
 
@@ -40,10 +40,10 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
         f"**Of the answers given with a confidence of {low} to {high}, "
         f"{percent(every.right.mean(), 1)} were right, on images like these; their mean confidence "
         f"was {percent(every.confidence.mean(), 1)}** ({plural(len(every), 'answer')} of "
-        f"{plural(len(runs), 'run')}). By run the share is "
-        f"{span(by_run['sum'] / by_run['size'], _tenths)}, and its 95 % interval leaves out "
-        f"{number(middle, 2)} in {out} of them. By predicted class it is lowest for {worst}: "
-        f"{percent(least)} of {answers:.0f} answers."
+        f"{plural(len(runs), 'run')}). By predicted class the share is lowest for {worst}: "
+        f"{percent(least)} of {plural(int(answers), 'answer')}. By run it is "
+        f"{span(by_run['sum'] / by_run['size'], _tenths)}; in {out} of {plural(len(runs), 'run')} "
+        f"its 95 % interval does not hold {number(middle, 2)}."
     )
 
 

@@ -125,12 +125,13 @@ def when_sure(said: pd.DataFrame, low: float = 0.96) -> str:
     told = []
     for source in (OTHERS, "test"):
         of = _by_run(said[said.confidence > low], source).right
-        told.append((span(of.mean(), percent), span(of.size(), "{:,.0f}".format), of.ngroups))
-    (others, answers, runs), (own, *_) = told
+        sure = _by_run(said[said.confidence > low], source).confidence.mean()
+        told.append((span(of.mean(), percent), span(of.size(), "{:,.0f}".format), of.ngroups, sure))
+    (others, answers, runs, sure), (own, *_) = told
     return (
         f"Of their answers with a confidence above {low}, {others} are right on radiographs from "
-        f"other hospitals ({answers} answers a run, {plural(runs, 'run')}), and {own} on their own "
-        "test images."
+        f"other hospitals ({answers} answers a run, {plural(runs, 'run')}; mean confidence "
+        f"{span(sure, percent)}), and {own} on their own test images."
     )
 
 
@@ -222,9 +223,8 @@ def heat_sentence(shares: pd.DataFrame, runs: int) -> str:
     even, classes = shares.loc["spread evenly"], shares.drop("spread evenly")
     more = (classes.middle > even.middle).sum()
     return (
-        f"**On average over the classes {percent(1 - classes.middle.mean())} of the heat lies "
-        "outside the middle of the image, where heat spread evenly would have "
-        f"{percent(1 - even.middle)}.** By class the middle holds "
-        f"{span(classes.middle, percent)}, more than its share in {more} of {len(classes)} classes "
-        f"({plural(runs, 'run')} of all networks, without an interval)."
+        f"**The middle of the image, {percent(even.middle)} of its area, holds "
+        f"{percent(classes.middle.mean())} of the heat on average over the classes.** By class it "
+        f"holds {span(classes.middle, percent)}, more than its area in {more} of {len(classes)} "
+        f"classes ({plural(runs, 'run')} of all networks, without an interval)."
     )

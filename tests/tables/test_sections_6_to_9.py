@@ -69,7 +69,7 @@ def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
     assert "of 0.96 to 0.98, 88.3 % were right, on" in text  # 355 of 402
     assert "was 97.0 %** (402 answers of 3 runs)" in text
     # 160 of 200: 73.9 to 85.0 % by Wilson's formula, as in Brown et al. (2001)
-    assert "80.0 % to 97.0 %, and its 95 % interval leaves out 0.97 in 1 of them" in text
+    assert "80.0 % to 97.0 %; in 1 of 3 runs its 95 % interval does not hold 0.97." in text
     assert text.endswith("lowest for Lung Opacity: 0 % of 2 answers.")
 
 
