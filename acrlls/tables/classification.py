@@ -52,3 +52,21 @@ def finding(table: pd.DataFrame, each: pd.DataFrame, real: Sequence[Run], title:
         f"{span(ece.published, error)}. [The next section](06_calibration.ipynb) says what "
         "sampling noise alone would show."
     )
+
+
+def on_average(runs: Sequence[Run], title: str) -> str:
+    """The mean probability of each class over the test images of some runs of one network, beside
+    the share of the images that are of it, for the four with the largest gaps."""
+    tests = [run.predictions("test") for run in runs]
+    given = np.array([test.probabilities.mean(axis=0) for test in tests])
+    names, mean = tests[0].class_names, given.mean(axis=0)
+    share = np.bincount(tests[0].labels, minlength=len(names)) / len(tests[0].labels)
+    order = np.argsort(-abs(mean - share))[:4]
+    told = (f"{names[k]} {number(mean[k])} ({number(share[k])})" for k in order)
+    worst = order[0]
+    much = "more often" if mean[worst] > share[worst] else "less often"
+    return (
+        f"**Averaged over the test images, {title} expects {names[worst]} {much} than it occurs**: "
+        f"{span(given[:, worst])} by run ({plural(len(runs), 'run')}). The mean probability of a "
+        f"class, and in parentheses the share of the images that are of it: {', '.join(told)}."
+    )

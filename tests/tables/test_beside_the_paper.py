@@ -144,3 +144,18 @@ def test_scores_of_one_class_against_the_rest_count_each_image_by_its_weight():
         about = y == k, p[:, k]
         assert auc == pytest.approx(roc_auc_score(*about, sample_weight=weights))
         assert brier == pytest.approx(np.average((p[:, k] - (y == k)) ** 2, weights=weights))
+
+
+@pytest.mark.parametrize("factor, much", [(2.0, "more"), (0.5, "less")])
+def test_the_class_that_is_expected_too_often_or_too_rarely_is_named(case, factor, much):
+    p, y = case
+    share = np.bincount(y, minlength=4) / len(y)
+    given = share * np.where(np.arange(4) == 1, factor, 1)
+    runs = [fake(CLASSES, np.log(np.tile(given / given.sum(), (len(y), 1))), y)] * 2
+    text = classification.on_average(runs, "Baseline")
+    assert f"Baseline expects {CLASSES[1]} {much} often" in text and "(2 runs)" in text
+    mean = given / given.sum()
+    assert all(
+        f"{c} {m:.3f} ({s:.3f})" in text for c, m, s in zip(CLASSES, mean, share, strict=True)
+    )
+    assert text.index(f"it: {CLASSES[1]}") > 0
