@@ -9,6 +9,7 @@ from acrlls.config import Config
 from acrlls.paper import NUMBERS
 from acrlls.runs import Run
 from acrlls.tables import beside
+from acrlls.tables.recorded import is_paper
 from acrlls.tables.words import number, plural, signed
 
 
@@ -46,8 +47,9 @@ def finding(runs: Sequence[Run], resamples: int, where: str) -> str:
     found = beside.estimate(beside.phases, runs, (1, None), resamples)
     (one, two, gain), (*_, low), (*_, high) = found
     verdict = "does not clearly raise" if low <= 0 <= high else "raises" if low > 0 else "lowers"
+    mix = ", weighted to the paper's class mix" if is_paper(runs[0].class_names) else ""
     return (
         f"**{beside.on(where)}, Phase 2 {verdict} the test accuracy**: from {number(one)} to "
         f"{number(two)}, a difference of {signed(gain, low, high)}, 95 % interval over "
-        f"{plural(len(runs), 'run')} and the test images."
+        f"{plural(len(runs), 'run')} and the test images{mix}."
     )
