@@ -24,7 +24,7 @@ from acrlls.calibration.intervals import ece_interval
 from acrlls.calibration.metrics import METRICS, bootstrap, evaluate
 from acrlls.calibration.posthoc import METHODS
 from acrlls.calibration.reliability import Reliability, prepare_reliability
-from acrlls.calibration.resampling import Interval, bootstrap_means, holm, mcnemar
+from acrlls.calibration.resampling import Interval, holm, image_counts, mcnemar
 from acrlls.calibration.scaling import (
     MatrixScaling,
     PriorCorrection,

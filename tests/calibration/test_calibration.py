@@ -339,21 +339,3 @@ def test_float32_softmax_and_exact_zeros_and_ones_are_good_input():
     certain = np.eye(4)[np.arange(8) % 4]
     assert cal.ece(certain, np.arange(8) % 4) == 0
     assert cal.nll(certain, (np.arange(8) + 1) % 4) == pytest.approx(-np.log(np.finfo(float).eps))
-
-
-def test_resampled_means_of_equal_rows_are_equal_and_centre_on_the_mean():
-    rng = np.random.default_rng(0)
-    values, y = rng.normal(size=300), np.repeat([0, 1, 2], 100)
-    means = cal.bootstrap_means([values, values, values + 1], y, 400)
-    assert means.shape == (3, 400)
-    assert np.array_equal(means[0], means[1])  # the same images for every row
-    assert np.allclose(means[2] - means[0], 1)
-    assert abs(means[0].mean() - values.mean()) < 0.02
-    within = np.mean([values[y == k].var() for k in range(3)])
-    assert means[0].std() == pytest.approx(np.sqrt(within / 300), rel=0.15)
-
-
-@pytest.mark.parametrize("values", [[1.0, 2.0], [[1.0, np.nan]], [[1.0, 2.0, 3.0]]])
-def test_resampled_means_refuse_gaps_and_other_shapes(values):
-    with pytest.raises(ValueError, match="values"):
-        cal.bootstrap_means(values, [0, 1])

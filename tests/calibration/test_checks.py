@@ -353,10 +353,10 @@ def test_a_penalty_that_is_no_number_is_named(penalty):
         cal.MatrixScaling(penalty)
 
 
-@pytest.mark.parametrize("y", [np.full(60, np.nan), pd.Series([pd.NA, *Y[1:]]), [None, *Y[1:]]])
-def test_means_over_images_of_no_known_label_are_refused(y):
+@pytest.mark.parametrize("y", [np.full(9, np.nan), pd.Series([pd.NA, 1]), [None, 1], [], [[0, 0]]])
+def test_images_of_no_known_label_are_not_resampled(y):
     with pytest.raises(ValueError, match="^y (has|must)"):
-        cal.bootstrap_means(P.T, y, 9)
+        next(cal.image_counts(y, 9))
 
 
 @pytest.mark.parametrize(
