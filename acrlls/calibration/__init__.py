@@ -33,7 +33,6 @@ from acrlls.calibration.scaling import (
 )
 from acrlls.calibration.scores import (
     accuracy,
-    brier_parts,
     brier_score,
     classwise_auc,
     classwise_brier,
