@@ -19,7 +19,7 @@ from acrlls.calibration.errors import (
     smooth_ece,
     true_calibration_error,
 )
-from acrlls.calibration.floor import NoiseFloor, floor_table, noise_floor
+from acrlls.calibration.floor import NoiseFloor, noise_floor
 from acrlls.calibration.intervals import ece_interval
 from acrlls.calibration.metrics import METRICS, bootstrap, evaluate
 from acrlls.calibration.posthoc import METHODS

@@ -372,16 +372,3 @@ def test_p_values_that_are_masked_do_not_count_and_others_are_named():
     for wrong in ({"a": 0.1}, [0.1 + 1j], pd.Series(["x"])):
         with pytest.raises(ValueError, match="^p_values must be numbers"):
             cal.holm(wrong)
-
-
-def test_a_table_of_drawings_names_what_does_not_fit():
-    draws = np.random.default_rng(0).random((9, 4))
-    frame = cal.floor_table(pd.DataFrame(draws), pd.Series(draws[0]), NAMES)
-    pd.testing.assert_frame_equal(frame, cal.floor_table(draws, draws[0], NAMES))
-    for wrong, says in (
-        ((draws[0], None, NAMES), "draws have shape"),
-        ((draws, [1, 2], NAMES), "observed has shape"),
-        ((draws, None, NAMES[:3]), "3 class names for 4 classes"),
-    ):
-        with pytest.raises(ValueError, match=says):
-            cal.floor_table(*wrong)
