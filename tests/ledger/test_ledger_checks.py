@@ -494,13 +494,15 @@ def test_all_areas_lie_above_a_bound_only_where_repetitions_do(monkeypatch, leve
     runs = [(SimpleNamespace(config=SimpleNamespace(seed=k)),) for k in range(3)]
     monkeypatch.setattr(Facts, "runs_of", lambda *_, **__: runs)
     drawn = pd.DataFrame({f"AUC {c}": np.tile(levels, 50) for c in paper.CLASSES})
-    monkeypatch.setattr(_reproduced, "areas", lambda facts: drawn)
+    monkeypatch.setattr(_reproduced, "repetitions", lambda *_: drawn)
     assert judged("report.auc", "areas_above").verdict == verdict
 
 
 def test_areas_of_a_repetition_are_of_the_run_that_its_number_says(entries):
-    drawn, runs = _repetitions.areas(entries.facts), entries.facts.runs_of("Proposed")
+    facts = entries.facts
+    drawn, runs = _repetitions.repetitions(facts, "Proposed"), facts.runs_of("Proposed")
     assert list(drawn.index) == list(range(len(drawn)))
+    drawn = drawn[[f"AUC {c}" for c in paper.CLASSES]]
     for k, (run,) in enumerate(runs):
         test, weights = run.predictions("test"), recorded.mix_weights(run, "paper")
         ours = compare.weighted_auc(test.probabilities, test.labels, weights)
