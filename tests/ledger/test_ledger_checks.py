@@ -422,9 +422,9 @@ def test_the_sum_of_the_floors_has_the_floors_of_the_classes_in_another_order(en
 
 
 def test_a_gap_stands_out_where_calibrated_models_never_differ_as_much(monkeypatch):
-    rng, size = np.random.default_rng(0), (2000, len(_noise.BINNINGS))
-    draws = {(c, "Beta"): rng.normal(0, 0.002, size) for c in paper.CLASSES}
-    monkeypatch.setattr(_noise, "gap_floors", lambda facts: draws)
+    rng, size = np.random.default_rng(0), (_noise.chance.ALIKE, 2000, len(_noise.BINNINGS))
+    errors = {(c, "Beta"): rng.normal(0, 0.002 / np.sqrt(2), size) for c in paper.CLASSES}
+    monkeypatch.setattr(_noise, "simulated", lambda facts: errors)
     assert verdict_of("ece_reduction.Normal", "gap_noise") == "stands out from noise"
     near = {"table_V.Baseline.Normal": "0.0093"}
     assert verdict_of("ece_reduction.Normal", "gap_noise", **near) == "cannot be told from noise"
