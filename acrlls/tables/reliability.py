@@ -1,5 +1,7 @@
 """Section 6: noise floor, number of bins, other measures, post-hoc methods, and the truth."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
@@ -41,9 +43,9 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
         f"{percent(every.right.mean(), 1)} were right, on images like these; their mean confidence "
         f"was {percent(every.confidence.mean(), 1)}** ({plural(len(every), 'answer')} of "
         f"{plural(len(runs), 'run')}). By run the share is "
-        f"{span(by_run['sum'] / by_run['size'], _tenths)}, and its 95 % interval leaves out "
-        f"{number(middle, 2)} in {out} of them. By predicted class it is lowest for {worst}: "
-        f"{percent(least)} of {answers:.0f} answers."
+        f"{span(by_run['sum'] / by_run['size'], partial(percent, places=1))}, and its 95 % "
+        f"interval leaves out {number(middle, 2)} in {out} of them. By predicted class it is "
+        f"lowest for {worst}: {percent(least)} of {answers:.0f} answers."
     )
 
 
@@ -53,10 +55,6 @@ def _answers(run) -> pd.DataFrame:
     names = np.array(test.class_names)[test.classes]
     told = {"class": names, "confidence": test.probabilities.max(axis=1)}
     return pd.DataFrame(told | {"right": test.classes == test.labels})
-
-
-def _tenths(share: float) -> str:
-    return percent(share, 1)
 
 
 def floors(run, several_bins, resamples: int) -> dict[int, pd.DataFrame]:
