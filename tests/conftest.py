@@ -62,6 +62,26 @@ def labels_of(p, rng):
     return (rng.random((len(p), 1)) >= p.cumsum(axis=1)[:, :-1]).sum(axis=1)
 
 
+def fake_run(logits, labels, classes=None, about=None, **settings):
+    """A run of the phantom with these logits of its images, or by phase, of the paper's classes or
+    others; what is known ``about`` it, such as its history; and a config with these settings."""
+    from acrlls.config import configure
+    from acrlls.paper import CLASSES
+    from acrlls.runs import Predictions, Run
+
+    names, classes = np.arange(len(labels)).astype(str), tuple(classes or CLASSES)
+
+    class Fake(Run):
+        def predictions(self, part="test", phase=None):
+            of_phase = logits[phase] if isinstance(logits, dict) else logits
+            return Predictions(names, labels, of_phase, classes, part)
+
+    run = Fake(Path("nowhere"), configure("quick", **{"data": "phantom"} | settings))
+    manifest = {"class_names": classes, "selected_phase": 2}
+    vars(run).update({"manifest": manifest} | (about or {}))
+    return run
+
+
 # Modules that take longest, to begin with, so that two processes end together.
 LONGEST = ["notebooks", "training", "cli", "bench", "book"]
 LONGEST += ["features", "backends", "gradcam", "records"]

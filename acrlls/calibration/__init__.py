@@ -19,12 +19,12 @@ from acrlls.calibration.errors import (
     smooth_ece,
     true_calibration_error,
 )
-from acrlls.calibration.floor import NoiseFloor, floor_table, noise_floor
+from acrlls.calibration.floor import NoiseFloor, noise_floor
 from acrlls.calibration.intervals import ece_interval
 from acrlls.calibration.metrics import METRICS, bootstrap, evaluate
 from acrlls.calibration.posthoc import METHODS
 from acrlls.calibration.reliability import Reliability, prepare_reliability
-from acrlls.calibration.resampling import Interval, bootstrap_means, holm, mcnemar
+from acrlls.calibration.resampling import Interval, holm, image_counts, mcnemar
 from acrlls.calibration.scaling import (
     MatrixScaling,
     PriorCorrection,
@@ -33,7 +33,6 @@ from acrlls.calibration.scaling import (
 )
 from acrlls.calibration.scores import (
     accuracy,
-    brier_parts,
     brier_score,
     classwise_auc,
     classwise_brier,

@@ -151,13 +151,11 @@ def numbers(given, name, must="it must hold real numbers") -> np.ndarray:
         raise ValueError(f"{name} is {what}; it must be an array, a list, a DataFrame or a Series")
     if values.dtype == object:  # such as pandas' nullable numbers
         values = np.asarray(values.tolist())
-    kind = values.dtype.kind
-    if kind in "OV":  # Decimal, bfloat16
-        try:
-            return values.astype(float)
-        except (TypeError, ValueError, OverflowError):
-            raise ValueError(f"{name} holds values that are no numbers, or huge; {must}") from None
-    if kind not in "iuf":
+    try:
+        values = values.astype(float) if values.dtype.kind in "OV" else values  # Decimal, bfloat16
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} holds values that are no numbers, or huge; {must}") from None
+    if (kind := values.dtype.kind) not in "iuf":
         held = "text" if kind in "UST" else values.dtype
         raise ValueError(f"{name} holds {held}; {must}")
     return values

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acrlls.calibration.binning import binned, drawn_hits, drawn_labels, with_top_label
-from acrlls.calibration.checks import check, check_names, numbers
+from acrlls.calibration.checks import check, check_names
 from acrlls.calibration.errors import OF_BINS, WITHOUT_BINS, kind_and_strategy
 
 
@@ -31,37 +31,25 @@ class NoiseFloor:
         return self.classwise.mean(axis=0)
 
     def table(self, class_names: Sequence[str]):
-        """:func:`floor_table` with a row a class and a last row ``"Top label"``."""
+        """Summary, with the p-values of what was observed: a row a class and a last row ``"Top
+        label"``.
+
+        The columns are ``mean``, ``q05`` and ``q95`` of the drawings and, where something was
+        observed, ``observed``, ``p_above`` (small where it is larger than perfect calibration would
+        give) and ``p_below``, each (1 + number of drawings as extreme) / (1 + resamples).
+        """
+        import pandas as pd
+
         names = check_names(class_names, self.classwise.shape[1], self, last="Top label")
-        draws = np.column_stack([self.classwise, self.top_label])
-        return floor_table(draws, self.observed, [*names, "Top label"])
-
-
-def floor_table(draws, observed, names: Sequence[str]):
-    """Summary of drawings under perfect calibration, with the p-values of what was observed.
-
-    From errors under perfect calibration, ``(resamples, columns)``, the errors to be judged,
-    ``(columns,)`` or None, and a name for each of them, a DataFrame with a row a name: ``mean``,
-    ``q05`` and ``q95`` of the drawings and, where something was observed, ``observed``, ``p_above``
-    (small where it is larger than perfect calibration would give) and ``p_below``, each (1 + number
-    of drawings as extreme) / (1 + resamples).
-    """
-    import pandas as pd
-
-    draws = numbers(draws, "draws")
-    if draws.ndim != 2 or not draws.size:
-        raise ValueError(f"draws have shape {draws.shape}; it must be (resamples, columns)")
-    names = check_names(names, draws.shape[1])
-    low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-    columns = {"mean": np.mean(draws, axis=0), "q05": low, "q95": high}
-    table = pd.DataFrame(columns, index=names)
-    if observed is not None:
-        if (seen := numbers(observed, "observed")).shape != draws.shape[1:]:
-            raise ValueError(f"observed has shape {seen.shape}; it must be {draws.shape[1:]}")
-        table["observed"] = seen.astype(float)
-        table["p_above"] = (1 + (draws >= seen).sum(axis=0)) / (1 + len(draws))
-        table["p_below"] = (1 + (draws <= seen).sum(axis=0)) / (1 + len(draws))
-    return table
+        draws, seen = np.column_stack([self.classwise, self.top_label]), self.observed
+        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+        columns = {"mean": draws.mean(axis=0), "q05": low, "q95": high}
+        table = pd.DataFrame(columns, index=[*names, "Top label"])
+        if seen is not None:
+            table["observed"] = seen
+            table["p_above"] = (1 + (draws >= seen).sum(axis=0)) / (1 + len(draws))
+            table["p_below"] = (1 + (draws <= seen).sum(axis=0)) / (1 + len(draws))
+        return table
 
 
 def noise_floor(

@@ -58,10 +58,6 @@ METRICS: dict[str, Metric] = {
     "brier_resolution": _error("Brier resolution", "brier_resolution", "classes"),
     **{f"classwise_{name}": _error(title, name, "classes") for name, title in _ERRORS.items()},
 }
-BIASED = [
-    getattr(errors, name)
-    for name in ("ece", "classwise_ece", "mce", "debiased_ece", "smooth_ece", "named_error")
-]
 
 
 def evaluate(
@@ -109,7 +105,8 @@ def bootstrap(
     p, y = check(p, y)
     level = check_level(level)
     function = metric if callable(metric) else _metric(metric)
-    if getattr(function, "biased", getattr(function, "func", function) in BIASED):
+    where = getattr(getattr(function, "func", function), "__module__", None)
+    if getattr(function, "biased", where == errors.__name__):
         what = repr(metric) if isinstance(metric, str) else "this calibration error"
         instead = "use ece_interval or noise_floor, which takes the name of a metric"
         raise ValueError(f"a bootstrap interval of {what} is biased upwards; {instead}")

@@ -18,44 +18,30 @@ class Interval(NamedTuple):
     high: float | np.ndarray
 
 
-def image_counts(y, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each image is drawn, in pieces ``(r, n)``.
+def image_counts(y, resamples: int = 1000, seed: int = 0, sizes=None) -> Iterator[np.ndarray]:
+    """How often each image is drawn, in pieces ``(r, n)``: what is known image by image has the
+    means ``counts @ values / n``, and rows of values see the same images, so that they are paired.
 
-    Drawn with replacement within each class [Efron 1993], so that class counts stay as they are.
+    Drawn with replacement within each class [Efron 1993] of the labels ``y``, ``(n,)``, as many as
+    there are, or of class k ``sizes[k]``. Copies of an image count as more images than there are
+    and narrow what is seen. A label that is not known, and no class with two images unless there
+    are ``sizes``, are a ``ValueError``.
     """
-    rng = random(seed)
-    members = [np.flatnonzero(y == k) for k in np.unique(y)]
-    if max(map(len, members)) == 1:
+    y, rng = numbers(y, "y"), random(seed)
+    if y.ndim != 1 or not y.size or not np.isfinite(y).all():
+        raise ValueError("y must be finite labels (n,); leave out images whose label is not known")
+    classes = np.unique(y) if sizes is None else np.flatnonzero(sizes)
+    members = [np.flatnonzero(y == k) for k in classes]
+    if sizes is None and max(map(len, members)) == 1:
         raise ValueError("no class has two images, so that resampling within classes says nothing")
+    sizes = [*map(len, members)] if sizes is None else np.array(sizes, int)[classes]
     for r in pieces(resamples, len(y)):
-        counts = np.empty((r, len(y)))
-        for rows in members:
+        counts = np.zeros((r, len(y)))
+        for rows, size in zip(members, sizes, strict=True):
             m = len(rows)
-            drawn = rng.integers(m, size=(r, m)) + np.arange(r)[:, None] * m
+            drawn = rng.integers(m, size=(r, size)) + np.arange(r)[:, None] * m
             counts[:, rows] = np.bincount(drawn.ravel(), minlength=r * m).reshape(r, m)
         yield counts
-
-
-def bootstrap_means(values, y, resamples: int = 1000, seed: int = 0) -> np.ndarray:
-    """Means of values known image by image, over images resampled within each class.
-
-    ``values`` has one row a quantity, ``(rows, n)``, such as the loss of each of several models,
-    ``y`` the labels, ``(n,)``; the result is ``(rows, resamples)``. Every row sees the same images
-    in the same resample, so that a difference of rows is paired. Copies of an image count as more
-    images than there are and narrow what is seen. Values of another shape or not finite, and no
-    class with two images, are a ``ValueError``.
-    """
-    values, y = numbers(values, "values"), numbers(y, "y")
-    if values.ndim != 2 or y.shape != values.shape[1:] or not values.size:
-        shapes = f"values have shape {values.shape} and y {y.shape}"
-        raise ValueError(f"{shapes}; they must be (rows, n) and (n,)")
-    if not np.isfinite(values).all():
-        raise ValueError("values must be finite; leave out the images where they are not known")
-    if not np.isfinite(y).all():
-        raise ValueError("y must be finite; leave out the images whose label is not known")
-    # row by row: a product with several rows at once may round equal rows differently
-    drawn = [[counts @ row for row in values] for counts in image_counts(y, resamples, seed)]
-    return np.concatenate(drawn, axis=1) / len(y)
 
 
 def holm(p_values):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,35 +19,17 @@ def classwise_brier(p, y) -> np.ndarray:
     return ((p - one_hot(y, p.shape[1])) ** 2).mean(axis=0)
 
 
-class BrierParts(NamedTuple):
-    """``brier = reliability - resolution + uncertainty``; arrays ``(classes,)``.
-
-    ``reliability`` is what recalibration would gain (0 is best), ``resolution`` how much better the
-    recalibrated probabilities are than the class frequency (more is better), and ``uncertainty``
-    the score of the class frequency itself, which belongs to the data.
-    """
-
-    reliability: np.ndarray
-    resolution: np.ndarray
-    uncertainty: np.ndarray
-
-
-def brier_parts(p, y) -> BrierParts:
-    """Reliability, resolution and uncertainty [Murphy 1973] of the Brier score of each class, as in
-    CORP [Dimitriadis 2021].
-
-    The recalibrated probabilities come from isotonic regression. So there are no bins to choose,
-    the identity is exact, and no part is negative. Fitted to the images that it is measured on, the
-    reliability is above zero for perfectly calibrated probabilities too.
-    """
-    p, y = check(p, y)
-    hits = one_hot(y, p.shape[1])
-    share = hits.mean(axis=0)
-    return BrierParts(*isotonic_parts(p, hits), share * (1 - share))
-
-
 def isotonic_parts(scores, targets) -> np.ndarray:
-    """Reliability and resolution, ``(2, columns)``, of scores and targets ``(n, columns)``."""
+    """Reliability and resolution [Murphy 1973] of the Brier score of each column, ``(2, columns)``,
+    as in CORP [Dimitriadis 2021], from scores and targets ``(n, columns)``.
+
+    Reliability is what recalibration would gain (0 is best), resolution how much better the
+    recalibrated scores are than the frequency of the targets (more is better); with share × (1 -
+    share) of that frequency, the uncertainty, ``brier = reliability - resolution + uncertainty``.
+    The recalibrated scores come from isotonic regression. So there are no bins to choose, the
+    identity is exact, and no part is negative. Fitted to the images that it is measured on, the
+    reliability is above zero for perfectly calibrated scores too.
+    """
     from scipy.optimize import isotonic_regression  # not above: it loads slowly
 
     parts = []

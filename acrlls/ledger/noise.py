@@ -71,14 +71,6 @@ def floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
 
 
 @cache
-def gap_floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
-    """Difference in ECE of two calibrated models by (class, shape), ``(draws, binnings)``."""
-    first, second = np.triu_indices(chance.ALIKE, 1)
-    every = simulated(facts).items()
-    return {key: np.concatenate(errors[first] - errors[second]) for key, errors in every}
-
-
-@cache
 def ece_tests(facts: Facts) -> pd.DataFrame:
     """Every published ECE, and the sum of each model's, against what perfect calibration shows.
 
@@ -108,7 +100,9 @@ def gap_tests(facts: Facts) -> pd.Series:
     calibrated ones, by (first, second, class, shape, kind, bins), adjusted by Holm within (shape,
     kind, bins)."""
     rows, ece = {}, paper.table("V", facts.numbers)
-    for (c, shape), draws in gap_floors(facts).items():
+    first, second = np.triu_indices(chance.ALIKE, 1)
+    for (c, shape), errors in simulated(facts).items():
+        draws = np.concatenate(errors[first] - errors[second])  # of two calibrated models
         for binning, null in zip(BINNINGS, draws.T, strict=True):
             for a, b in PAIRS:
                 gap = abs(ece.loc[a, c] - ece.loc[b, c])

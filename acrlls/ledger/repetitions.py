@@ -61,7 +61,9 @@ def repetitions(
     """What repetitions of the recorded runs of a model would observe, a row each.
 
     Every repetition takes one of the runs, of a group that has the model ``beside`` too, and the
-    same images for both, so that two models may be compared row by row.
+    same images for both, so that two models may be compared row by row. The AUC of each class, such
+    as ``"AUC COVID"``, takes long and is published of Proposed alone; so it is there without
+    ``beside``.
     """
     runs = [run for run, _ in facts.runs_of(model, beside or model, setting=setting)]
     y, found = runs[0].predictions("test").labels, []
@@ -73,21 +75,11 @@ def repetitions(
         ece = np.clip(again - again.mean(axis=0) + here.mean(axis=0), 0, 1)
         names = [f"ECE {name}" for name in (*CLASSES, "lowest", "highest")]
         each = dict(zip(names, ece.T, strict=True))
+        if (model, beside, phase) == ("Proposed", "", None):
+            auc = compare.weighted_auc(p, y, twice)
+            each |= {f"AUC {c}": values for c, values in zip(CLASSES, auc.T, strict=True)}
         index = range(k, drawn.shape[1], len(runs))
         found.append(pd.DataFrame(statistics(p, y, twice) | each, index))
-    return pd.concat(found).sort_index()
-
-
-@cache
-def areas(facts: Facts) -> pd.DataFrame:
-    """AUC of each class, such as ``"AUC COVID"``, that repetitions of Proposed would observe."""
-    tests = [run.predictions("test") for (run,) in facts.runs_of("Proposed")]
-    y = tests[0].labels
-    twice, found = drawn_images(facts, tuple(y))[1, : facts.resamples], []
-    for k, test in enumerate(tests):
-        each = compare.weighted_auc(test.probabilities, y, twice[k :: len(tests)])
-        index = range(k, len(twice), len(tests))
-        found.append(pd.DataFrame(each, index, [f"AUC {c}" for c in CLASSES]))
     return pd.concat(found).sort_index()
 
 

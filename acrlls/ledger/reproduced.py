@@ -20,7 +20,7 @@ from acrlls.ledger.facts import (
     one_a_seed,
     recorded_setting,
 )
-from acrlls.ledger.repetitions import areas, of_another_seed, repetitions
+from acrlls.ledger.repetitions import of_another_seed, repetitions
 from acrlls.paper import CLASSES
 from acrlls.tables import beside, compare, recorded, shift, verdict
 from acrlls.tables.recorded import AS_PUBLISHED
@@ -34,8 +34,8 @@ TAILS = (0.025, 0.975)
 
 def measure(facts, claim, of: str, model: str = "Proposed", phase: int | None = None):
     """Would a repetition of the recorded runs observe this value?"""
-    drawn = areas(facts) if of.startswith("AUC") else repetitions(facts, model, phase=phase)
-    return _within(facts.number(claim.key), drawn[of], facts.runs_of(model))
+    drawn = repetitions(facts, model, phase=phase)[of]
+    return _within(facts.number(claim.key), drawn, facts.runs_of(model))
 
 
 def measured_gain(
@@ -106,10 +106,10 @@ def scale(facts, claim, name: str, phase: str):
 
 def areas_above(facts, claim, bound: str):
     """Is every AUC above the bound in repetitions of the recorded Proposed?"""
-    drawn, runs = areas(facts), facts.runs_of("Proposed")
-    low = dict(zip(CLASSES, np.quantile(drawn, TAILS[0], axis=0), strict=True))
-    seeds = [run.config.seed for (run,) in runs]
-    high = {c: min(1, of_another_seed(drawn[f"AUC {c}"], seeds)[1]) for c in CLASSES}
+    drawn, runs = repetitions(facts, "Proposed"), facts.runs_of("Proposed")
+    drawn, seeds = {c: drawn[f"AUC {c}"] for c in CLASSES}, [run.config.seed for (run,) in runs]
+    low = {c: each.quantile(TAILS[0]) for c, each in drawn.items()}
+    high = {c: min(1, of_another_seed(each, seeds)[1]) for c, each in drawn.items()}
     shown = min(low.values()) > facts.value(bound)
     missed = min(high.values()) < facts.value(bound)
     return V.REPRODUCED if shown else V.DIFFERS if missed else V.TOO_FEW, (

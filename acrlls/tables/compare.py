@@ -137,16 +137,10 @@ def interval(
 def _spread(statistic, p, labels, weights, sizes, resamples: int) -> np.ndarray:
     """Standard deviation of the mean over the runs, ``(values,)``, over images drawn again, so many
     of each class."""
-    rng, n = np.random.default_rng(0), len(labels)
-    members = [np.flatnonzero(labels == k) for k in range(len(sizes))]
-    found, most = [], max(1, 10**7 // n)  # drawings at once, to bound the memory
-    for sets in (min(most, resamples - k) for k in range(0, resamples, most)):
-        images = np.zeros((sets, n))
-        for k in range(sets):
-            drawn = zip(members, sizes, strict=True)
-            chosen = np.concatenate([rng.choice(rows, int(m)) for rows, m in drawn if m])
-            images[k] = np.bincount(chosen, minlength=n)
-        found.append(np.mean([statistic(q, labels, images * weights) for q in p], axis=0))
+    found = [
+        np.mean([statistic(q, labels, images * weights) for q in p], axis=0)
+        for images in calibration.image_counts(labels, resamples, sizes=sizes)
+    ]
     return np.concatenate(found).std(axis=0)
 
 

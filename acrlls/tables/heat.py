@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls import figures, method
-from acrlls.calibration import bootstrap_means
+from acrlls.calibration import image_counts
 from acrlls.data import batch, render, split_of
 
 
@@ -64,7 +64,7 @@ def shares(warm, masks, labels, predicted, classes, resamples: int, seed: int) -
     for name, members in groups.items():
         chosen = values[:, known & members]
         if (n := chosen.shape[1]) > 1:
-            means = bootstrap_means(chosen, np.zeros(n, int), resamples)
+            means = chosen @ np.concatenate([*image_counts(np.zeros(n), resamples)]).T / n
             gaps = [means[0], *(means[0] - means[1:])]
             (low, *lows), (high, *highs) = np.quantile(gaps, [0.025, 0.975], axis=1)
             leads = np.greater(lows, 1e-9).astype(int) - np.less(highs, -1e-9)  # beyond rounding

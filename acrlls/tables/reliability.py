@@ -1,5 +1,7 @@
 """Section 6: noise floor, number of bins, other measures, post-hoc methods, and the truth."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
@@ -42,8 +44,8 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
         f"was {percent(every.confidence.mean(), 1)}** ({plural(len(every), 'answer')} of "
         f"{plural(len(runs), 'run')}). By predicted class the share is lowest for {worst}: "
         f"{percent(least)} of {plural(int(answers), 'answer')}. By run it is "
-        f"{span(by_run['sum'] / by_run['size'], _tenths)}; in {out} of {plural(len(runs), 'run')} "
-        f"its 95 % interval does not hold {number(middle, 2)}."
+        f"{span(by_run['sum'] / by_run['size'], partial(percent, places=1))}; in {out} of "
+        f"{plural(len(runs), 'run')} its 95 % interval does not hold {number(middle, 2)}."
     )
 
 
@@ -53,10 +55,6 @@ def _answers(run) -> pd.DataFrame:
     names = np.array(test.class_names)[test.classes]
     told = {"class": names, "confidence": test.probabilities.max(axis=1)}
     return pd.DataFrame(told | {"right": test.classes == test.labels})
-
-
-def _tenths(share: float) -> str:
-    return percent(share, 1)
 
 
 def floors(run, several_bins, resamples: int) -> dict[int, pd.DataFrame]:

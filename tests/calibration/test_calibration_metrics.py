@@ -141,32 +141,33 @@ def test_the_maximum_error_is_the_largest_gap_of_the_reliability_diagram(p, y):
         np.testing.assert_allclose(cal.mce(p, y, 10, strategy, of="classes"), gaps)
 
 
+RELIABILITY, RESOLUTION = (cal.METRICS[f"brier_{part}"] for part in ("reliability", "resolution"))
+
+
 @every_case
 def test_the_parts_of_the_brier_score_sum_to_it_exactly_and_are_those_of_isotonic_regression(p, y):
-    parts = cal.brier_parts(p, y)
-    total = parts.reliability - parts.resolution + parts.uncertainty
+    reliability, resolution = RELIABILITY(p, y), RESOLUTION(p, y)
+    assert (reliability >= 0).all() and (resolution >= 0).all()
+    share = np.bincount(y, minlength=p.shape[1]) / len(y)
+    total = reliability - resolution + share * (1 - share)
     np.testing.assert_allclose(total, cal.classwise_brier(p, y), atol=1e-14)
     assert total.sum() == pytest.approx(cal.brier_score(p, y), abs=1e-14)
-    assert (parts.reliability >= 0).all() and (parts.resolution >= 0).all()
     for k in range(p.shape[1]):
         hit = (y == k).astype(float)
         again = IsotonicRegression().fit_transform(p[:, k], hit)
         recalibrated, base = ((again - hit) ** 2).mean(), ((hit.mean() - hit) ** 2).mean()
-        assert parts.reliability[k] == pytest.approx(
-            ((p[:, k] - hit) ** 2).mean() - recalibrated, abs=1e-12
-        )
-        assert parts.resolution[k] == pytest.approx(base - recalibrated, abs=1e-12)
-        assert parts.uncertainty[k] == pytest.approx(base, abs=1e-12)
+        gain = ((p[:, k] - hit) ** 2).mean() - recalibrated
+        assert reliability[k] == pytest.approx(gain, abs=1e-12)
+        assert resolution[k] == pytest.approx(base - recalibrated, abs=1e-12)
 
 
 def test_the_parts_of_the_brier_score_of_four_images_worked_by_hand():
     # class 0 said .1 .4 .4 .9, came true 0 1 0 1: isotonic 0, 1/2, 1/2, 1, frequency 1/2
     p = np.array([0.1, 0.4, 0.4, 0.9])
-    parts = cal.brier_parts(np.column_stack([p, 1 - p]), [1, 0, 1, 0])
+    case = np.column_stack([p, 1 - p]), [1, 0, 1, 0]
     # Brier (.01 + .36 + .16 + .01)/4 = .135; of the isotonic scores (0 + .25 + .25 + 0)/4 = .125
-    assert parts.reliability[0] == pytest.approx(0.01)
-    assert parts.resolution[0] == pytest.approx(0.125)
-    assert parts.uncertainty[0] == pytest.approx(0.25)
+    assert RELIABILITY(*case)[0] == pytest.approx(0.01)
+    assert RESOLUTION(*case)[0] == pytest.approx(0.125)  # below 1/4, that of the frequency
 
 
 def test_certain_answers_that_are_right_have_a_brier_score_of_exactly_zero():

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from sklearn.isotonic import IsotonicRegression
 
 from acrlls import calibration as cal
-from acrlls.calibration import intervals, populations, resampling
+from acrlls.calibration import intervals, populations
 from acrlls.calibration import scores as scoring
 from acrlls.calibration.binning import bin_edges, places
 
@@ -35,12 +35,14 @@ def case(n=300, classes=4, seed=0):
 
 def test_image_counts_keep_the_class_counts_in_pieces_of_any_size():
     y = np.random.default_rng(0).integers(0, 3, 7000)
-    pieces = list(resampling.image_counts(y, 600, 1))
+    pieces = list(cal.image_counts(y, 600, 1))
     assert len(pieces) > 1 and sum(map(len, pieces)) == 600
     for piece in pieces:
         sizes = np.stack([piece[:, y == k].sum(axis=1) for k in range(3)], axis=1)
         assert (sizes == np.bincount(y)).all()
     assert pieces[0].var() == pytest.approx(1, abs=0.01)  # of a count with mean one, nearly Poisson
+    other = next(cal.image_counts(y, 9, sizes=[5, 0, 9000]))  # as many of each class as are wanted
+    assert (np.stack([other[:, y == k].sum(axis=1) for k in range(3)]).T == [5, 0, 9000]).all()
 
 
 @pytest.mark.parametrize(
@@ -49,9 +51,7 @@ def test_image_counts_keep_the_class_counts_in_pieces_of_any_size():
 def test_resampling_moves_a_calibration_error_away_from_zero(name):
     p, _ = case(400)
     y = labels_of(p, np.random.default_rng(8))
-    rows = [
-        np.repeat(np.arange(len(y)), c.astype(int)) for c in next(resampling.image_counts(y, 40, 0))
-    ]
+    rows = [np.repeat(np.arange(len(y)), c.astype(int)) for c in next(cal.image_counts(y, 40, 0))]
     drawn = np.array([cal.METRICS[name](p[r], y[r]) for r in rows])
     shift = (drawn.mean(axis=0) - cal.METRICS[name](p, y)) / drawn.std(axis=0)
     assert shift.mean() > 0.5
@@ -134,11 +134,11 @@ def test_the_bootstrap_takes_a_metric_by_its_name_and_as_a_function_unless_it_is
             cal.bootstrap(p, y, metric)
 
 
-def test_a_bootstrapped_mean_is_that_of_its_values_image_by_image_and_a_difference_is_paired():
+def test_a_bootstrapped_mean_is_that_of_its_values_by_image_counts_and_a_difference_is_paired():
     p, y = case(500)
     q = softmax(0.8 * np.log(p), axis=1)
-    values = [(scoring.losses(m, y)) for m in (p, q)]
-    first, second = cal.bootstrap_means(values, y, 50, seed=3)
+    values = np.stack([scoring.losses(m, y) for m in (p, q)])
+    first, second = values @ np.concatenate([*cal.image_counts(y, 50, seed=3)]).T / len(y)
     alone = cal.bootstrap(p, y, "nll", 50, seed=3)
     both = cal.bootstrap(p, y, "nll", 50, seed=3, p2=q)
     assert (alone.low, alone.high) == pytest.approx((*np.quantile(first, [0.025, 0.975]),))
@@ -281,7 +281,7 @@ def test_the_interval_takes_what_has_hardly_any_noise_or_images():
 def test_where_no_image_can_be_exchanged_for_another_there_is_no_interval():
     p, y = case(3, 3)
     y = np.arange(3)
-    for use in (lambda: cal.bootstrap(p, y, "accuracy"), lambda: cal.bootstrap_means([y], y)):
+    for use in (lambda: cal.bootstrap(p, y, "accuracy"), lambda: next(cal.image_counts(y))):
         with pytest.raises(ValueError, match="two"):
             use()
 

@@ -64,6 +64,13 @@ def test_rounded_probabilities_are_normalised_and_others_left_alone():
         (np.array([[0.5, pd.NA]], dtype=object), "no numbers"),
         ([[10**400, 0]] * 4, "p holds values that are no numbers, or huge"),
         (np.diag([0.2, 0.3, 0.5, 0.1]) + 0.2, "does not sum to one: "),
+        ([[0.5, 0.5], [0.5, 0.6]], "row 1 does not sum to one"),
+        ([[0.5, 0.5], [np.nan, 1.0]], "row 1 is not finite"),
+        ([[1.2, -0.2], [0.5, 0.5]], "row 0 holds a value outside"),
+        ([0.5, 0.5], r"must be \(n, classes\)"),
+        ([[1.0], [1.0]], "classes >= 2"),
+        (np.zeros((0, 2)), "n >= 1"),
+        ([["a", "b"]], "real numbers"),
         (cal.METRICS, "p is of the type dict"),
         (sparse.csr_array(P), "p is of the type csr_array"),
         ((row for row in P), "p is of the type generator"),
@@ -71,8 +78,9 @@ def test_rounded_probabilities_are_normalised_and_others_left_alone():
     ],
 )
 def test_what_is_no_table_of_probabilities_is_refused_with_a_true_reason(p, says):
-    with pytest.raises(ValueError, match=says):
-        cal.evaluate(p, Y[:4], NAMES)
+    for use in (*cal.METRICS.values(), lambda p, y: cal.evaluate(p, y, NAMES)):
+        with pytest.raises(ValueError, match=says):
+            use(p, Y[:4])
 
 
 def test_a_square_table_that_is_turned_is_refused_as_such():
@@ -146,6 +154,10 @@ def test_bins_that_cannot_be_are_refused_with_what_can(given, says):
         (Y > 0, "holds bool"),
         (Y + 1, "runs from 1 to 4; labels run from 0 to 3"),
         (np.where(Y == 0, -1, Y), "is -1"),
+        ([*Y[1:], 4], "row 59 is 4"),
+        ([*Y[1:], 0.5], "row 59 is 0.5"),
+        ([*Y, 1], "one a row"),
+        (Y[:, None], "one a row"),
         (Y.astype(str), "whole numbers from 0 to 3"),
         (pd.Series(Y.astype(str), dtype=object), "text; labels are whole numbers from 0 to 3"),
         (pd.Series(Y, dtype="Int64").where(Y > 0), "missing"),
@@ -157,7 +169,7 @@ def test_bins_that_cannot_be_are_refused_with_what_can(given, says):
 )
 def test_other_labels_are_refused_by_metrics_and_by_a_fit(y, says):
     fit = cal.TemperatureScaling().fit
-    for use in (cal.ece, cal.ece_interval, cal.noise_floor, fit):
+    for use in (*cal.METRICS.values(), cal.ece_interval, cal.noise_floor, fit):
         with pytest.raises(ValueError, match=f"^{'labels' if use == fit else 'y'}\\b.*{says}"):
             use(np.log(P) if use == fit else P, y)
 
@@ -353,10 +365,10 @@ def test_a_penalty_that_is_no_number_is_named(penalty):
         cal.MatrixScaling(penalty)
 
 
-@pytest.mark.parametrize("y", [np.full(60, np.nan), pd.Series([pd.NA, *Y[1:]]), [None, *Y[1:]]])
-def test_means_over_images_of_no_known_label_are_refused(y):
+@pytest.mark.parametrize("y", [np.full(9, np.nan), pd.Series([pd.NA, 1]), [None, 1], [], [[0, 0]]])
+def test_images_of_no_known_label_are_not_resampled(y):
     with pytest.raises(ValueError, match="^y (has|must)"):
-        cal.bootstrap_means(P.T, y, 9)
+        next(cal.image_counts(y, 9))
 
 
 @pytest.mark.parametrize(
@@ -372,16 +384,3 @@ def test_p_values_that_are_masked_do_not_count_and_others_are_named():
     for wrong in ({"a": 0.1}, [0.1 + 1j], pd.Series(["x"])):
         with pytest.raises(ValueError, match="^p_values must be numbers"):
             cal.holm(wrong)
-
-
-def test_a_table_of_drawings_names_what_does_not_fit():
-    draws = np.random.default_rng(0).random((9, 4))
-    frame = cal.floor_table(pd.DataFrame(draws), pd.Series(draws[0]), NAMES)
-    pd.testing.assert_frame_equal(frame, cal.floor_table(draws, draws[0], NAMES))
-    for wrong, says in (
-        ((draws[0], None, NAMES), "draws have shape"),
-        ((draws, [1, 2], NAMES), "observed has shape"),
-        ((draws, None, NAMES[:3]), "3 class names for 4 classes"),
-    ):
-        with pytest.raises(ValueError, match=says):
-            cal.floor_table(*wrong)

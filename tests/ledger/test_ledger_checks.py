@@ -422,9 +422,9 @@ def test_the_sum_of_the_floors_has_the_floors_of_the_classes_in_another_order(en
 
 
 def test_a_gap_stands_out_where_calibrated_models_never_differ_as_much(monkeypatch):
-    rng, size = np.random.default_rng(0), (2000, len(_noise.BINNINGS))
-    draws = {(c, "Beta"): rng.normal(0, 0.002, size) for c in paper.CLASSES}
-    monkeypatch.setattr(_noise, "gap_floors", lambda facts: draws)
+    rng, size = np.random.default_rng(0), (_noise.chance.ALIKE, 2000, len(_noise.BINNINGS))
+    errors = {(c, "Beta"): rng.normal(0, 0.002 / np.sqrt(2), size) for c in paper.CLASSES}
+    monkeypatch.setattr(_noise, "simulated", lambda facts: errors)
     assert verdict_of("ece_reduction.Normal", "gap_noise") == "stands out from noise"
     near = {"table_V.Baseline.Normal": "0.0093"}
     assert verdict_of("ece_reduction.Normal", "gap_noise", **near) == "cannot be told from noise"
@@ -494,13 +494,15 @@ def test_all_areas_lie_above_a_bound_only_where_repetitions_do(monkeypatch, leve
     runs = [(SimpleNamespace(config=SimpleNamespace(seed=k)),) for k in range(3)]
     monkeypatch.setattr(Facts, "runs_of", lambda *_, **__: runs)
     drawn = pd.DataFrame({f"AUC {c}": np.tile(levels, 50) for c in paper.CLASSES})
-    monkeypatch.setattr(_reproduced, "areas", lambda facts: drawn)
+    monkeypatch.setattr(_reproduced, "repetitions", lambda *_: drawn)
     assert judged("report.auc", "areas_above").verdict == verdict
 
 
 def test_areas_of_a_repetition_are_of_the_run_that_its_number_says(entries):
-    drawn, runs = _repetitions.areas(entries.facts), entries.facts.runs_of("Proposed")
+    facts = entries.facts
+    drawn, runs = _repetitions.repetitions(facts, "Proposed"), facts.runs_of("Proposed")
     assert list(drawn.index) == list(range(len(drawn)))
+    drawn = drawn[[f"AUC {c}" for c in paper.CLASSES]]
     for k, (run,) in enumerate(runs):
         test, weights = run.predictions("test"), recorded.mix_weights(run, "paper")
         ours = compare.weighted_auc(test.probabilities, test.labels, weights)

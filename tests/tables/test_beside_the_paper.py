@@ -1,12 +1,11 @@
 """Published, real, difference, this build: the columns, their statistics, and other classes."""
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import random_case
+from conftest import fake_run, random_case
 from PIL import Image
 from sklearn.metrics import (
     accuracy_score,
@@ -19,7 +18,6 @@ from sklearn.metrics import (
 import acrlls
 from acrlls import calibration
 from acrlls.paper import CLASSES, table
-from acrlls.runs import Predictions
 from acrlls.tables import beside, classification, recorded, scales, training, tuning, words
 
 
@@ -29,15 +27,9 @@ def case():
 
 
 def fake(classes, logits=None, labels=None, seed=0):
-    """A run of both phases on some classes, as far as tables ask."""
+    """A run of both phases on some classes."""
     p, y = random_case(60, len(classes)) if logits is None else (np.exp(logits), labels)
-    test = Predictions(np.arange(len(y)).astype(str), y, np.log(p), tuple(classes), "test")
-    return SimpleNamespace(
-        class_names=tuple(classes),
-        predictions=lambda *_, **__: test,
-        manifest={"selected_phase": 2},
-        config=SimpleNamespace(data="folder", seed=seed),
-    )
+    return fake_run(np.log(p), y, classes, data="folder", seed=seed)
 
 
 def test_scores_by_class_are_scikit_learns(case):
@@ -124,7 +116,7 @@ def test_nothing_published_stands_beside_other_classes(tmp_path, classes, same):
     each = classification.by_class([], run, 20)
     assert "rightly, with one seed." in classification.finding(found, each, [], "Proposed")
     rows = [{"phase": p, "epoch": e, **dict.fromkeys(classes, 1.0)} for p in (1, 2) for e in (1, 2)]
-    run.scales, run.best_scales = pd.DataFrame(rows), lambda phase: pd.Series(1.0, list(classes))
+    vars(run).update(scales=pd.DataFrame(rows), history=pd.DataFrame(rows).assign(val_loss=1.0))
     assert ("published" in scales.table_2(run, [])) == same
 
 

@@ -1,15 +1,12 @@
 """The page of rivals: AUGRC, paired differences over seeds, and each branch of its sentence."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import labels_of
+from conftest import fake_run, labels_of
 from scipy.special import softmax
 
 from acrlls.config import UserError
-from acrlls.runs import Predictions
 from acrlls.tables import rivals, words
 from acrlls.tables.compare import ECE
 
@@ -39,13 +36,8 @@ def fake(loss, seed, factor, variant="baseline"):
     """A run whose logits are those of calibrated ones times a factor."""
     rng = np.random.default_rng(seed)
     z = 3 * rng.normal(size=(600, 4))
-    y, names = labels_of(softmax(z, axis=1), rng), np.arange(600).astype(str)
-
-    def predictions(part):
-        return Predictions(names, y, factor * z, tuple("ABCD"), part)
-
-    config = SimpleNamespace(loss=loss, seed=seed, variant=variant, class_weights=False)
-    return SimpleNamespace(config=config, predictions=predictions, class_names=tuple("ABCD"))
+    about = {"loss": loss, "seed": seed, "variant": variant, "class_weights": False}
+    return fake_run(factor * z, labels_of(softmax(z, axis=1), rng), "ABCD", **about)
 
 
 @pytest.fixture(scope="module")

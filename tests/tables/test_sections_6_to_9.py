@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import labels_of, random_case
+from conftest import fake_run, labels_of, random_case
 from scipy.stats import ttest_1samp, ttest_ind
 from sklearn.metrics import log_loss
 
@@ -16,16 +16,9 @@ from acrlls.tables import ablation, compare, heat, recorded, reliability, seeds
 CLASSES = list(paper.CLASSES)
 
 
-class Run:
+def run_of(p, labels):
     """A run that says these probabilities of test images with these labels."""
-
-    class_names = CLASSES
-
-    def __init__(self, p, labels):
-        self.probabilities, self.labels, self.classes = p, labels, p.argmax(axis=1)
-
-    def predictions(self, part):
-        return self
+    return fake_run(np.log(p), labels)
 
 
 # Section 6
@@ -63,7 +56,7 @@ def test_images_near_a_confidence_are_counted():
 def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
     def sure(right, n, other=0):  # answers at 0.97, of which so many are right; others, all wrong
         p = np.repeat([[0.97, 0.03], [0.03, 0.97]], [n, other], axis=0)
-        return Run(p, np.repeat([0, 1, 0], [right, n - right, other]))
+        return run_of(p, np.repeat([0, 1, 0], [right, n - right, other]))
 
     text = reliability.near([sure(97, 100), sure(160, 200), sure(98, 100, 2)])
     assert "of 0.96 to 0.98, 88.3 % were right, on" in text  # 355 of 402
@@ -75,9 +68,9 @@ def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
 
 def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibration():
     p, y = random_case()
-    seen = reliability.measures(Run(p, y), 10, 99)
+    seen = reliability.measures(run_of(p, y), 10, 99)
     assert (seen.loc[["ECE", "Smooth ECE"]] < 0.1).all(axis=None)
-    perfect = Run(p, labels_of(p, np.random.default_rng(1)))
+    perfect = run_of(p, labels_of(p, np.random.default_rng(1)))
     assert (reliability.measures(perfect, 10, 99) > 0.001).all(axis=None)
 
 

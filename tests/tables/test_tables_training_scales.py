@@ -1,10 +1,9 @@
 """Tables and sentences of the sections on training and on scales."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import fake_run
 from scipy.special import softmax
 
 from acrlls.tables import recorded, scales, training
@@ -64,34 +63,18 @@ def test_scales_move_into_the_layer_before_without_a_change():
     assert (model.get_layer("lls").weights[0] == 1).all()
 
 
-def finished(phases=(1, 2), second=2.0):
+def finished(second=2.0):
     """A run of two classes that Phase 2 leaves sharper and right more often."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 300)
-    signal = np.where(np.eye(2)[labels] == 1, 1.0, 0.0)
-    noise = rng.normal(size=(300, 2))
-    rows = [(phase, epoch, 1 / (phase + epoch)) for phase in phases for epoch in (1, 2)]
+    noise, signal = rng.normal(size=(300, 2)), np.eye(2)[labels]
+    rows = [(phase, epoch, 1 / (phase + epoch)) for phase in (1, 2) for epoch in (1, 2)]
     history = pd.DataFrame(rows, columns=["phase", "epoch", "val_loss"])
     history = history.assign(loss=0.5, accuracy=0.5, val_accuracy=0.5)
-    table = history[["phase", "epoch"]].assign(ill=[0.9, 0.8, 0.7, 0.5][: len(rows)], well=1.0)
-
-    def predictions(part, phase=None):
-        logits = noise + signal * {1: 0.5, 2: second, None: second}[phase]
-        p = softmax(logits, axis=1)
-        return SimpleNamespace(
-            labels=labels, logits=logits, probabilities=p, classes=p.argmax(axis=1)
-        )
-
-    return SimpleNamespace(
-        class_names=("ill", "well"),
-        config=SimpleNamespace(data="phantom", seed=0),
-        history=history,
-        scales=table,
-        manifest={"selected_phase": phases[-1]},
-        predictions=predictions,
-        best_epoch=lambda phase: history[history.phase == phase].iloc[-1],
-        best_scales=lambda phase: table[table.phase == phase].iloc[-1][["ill", "well"]],
-    )
+    table = history[["phase", "epoch"]].assign(ill=[0.9, 0.8, 0.7, 0.5], well=1.0)
+    logits = {phase: noise + signal * by for phase, by in ((1, 0.5), (2, second), (None, second))}
+    about = {"history": history, "scales": table}
+    return fake_run(logits, labels, ("ill", "well"), about)
 
 
 def test_the_gain_of_phase_2_is_the_difference_of_the_accuracies():
