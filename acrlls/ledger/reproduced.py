@@ -145,8 +145,8 @@ def heat(facts, claim):
     right, guessing = shift.balanced_accuracies(said), 1 / len(CLASSES)
     least, most = right.value.min(), right.value.max()
     return (V.UNCHECKABLE if right.low.min() > guessing else V.COMPATIBLE), (
-        f"With the middle of the image covered, the balanced accuracy of our Proposed is {least:.1%} to "
-        f"{most:.1%}; guessing would reach {guessing:.0%} ({count}). In ours {min(ours):.0%} to "
+        f"With the middle of the image covered, the balanced accuracy of our Proposed is "
+        f"{least:.1%} to {most:.1%}; guessing would reach {guessing:.0%} ({count}). In ours {min(ours):.0%} to "
         f"{max(ours):.0%} of the heat of a class lies in the middle, which is {area:.0%} of it. "
         "The middle stands for the lungs, because no masks of these images are used."
     )
@@ -158,8 +158,8 @@ def elsewhere(facts, claim):
     accuracy = shift.by_source(said).droplevel(1).accuracy
     others = accuracy.drop(["test", *shift.ALTERED])
     return others.min() >= accuracy["test"], (
-        "The paper's test images are of the same collection as those trained on. Our Proposed is right on "
-        f"{accuracy['test']:.1%} of such images, and of images from elsewhere on "
+        "The paper's test images are of the same collection as those trained on. Our Proposed is "
+        f"right on {accuracy['test']:.1%} of such images, and of images from elsewhere on "
         f"{listed(others, '.1%')} ({count})."
     )
 
