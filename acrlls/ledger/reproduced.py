@@ -145,9 +145,10 @@ def heat(facts, claim):
     right, guessing = shift.balanced_accuracies(said), 1 / len(CLASSES)
     least, most = right.value.min(), right.value.max()
     return (V.UNCHECKABLE if right.low.min() > guessing else V.COMPATIBLE), (
-        f"With the middle of the image covered, the balanced accuracy of our Proposed is "
-        f"{least:.1%} to {most:.1%}; guessing would reach {guessing:.0%} ({count}). In "
-        f"ours {min(ours):.0%} to {max(ours):.0%} of the heat of a class lies in the middle, which is {area:.0%} of it. "
+        "With the middle of the image covered, the balanced accuracy of our Proposed is "
+        f"{least:.1%} to {most:.1%}; guessing would reach {guessing:.0%} ({count}). In ours "
+        f"{min(ours):.0%} to {max(ours):.0%} of the heat of a class lies in the middle, which is "
+        f"{area:.0%} of it. "
         "The middle stands for the lungs, because no masks of these images are used."
     )
 
