@@ -53,9 +53,8 @@ def headline(layers: Mixes, step: Mixes, errors, floors) -> str:
     )
     return (
         f"**The two layers {trained}, and {_mixes(layers, gain, 'with them')}. Vector scaling, one "
-        f"step after training, {_mixes(step, after, 'after that step')}.** Better is a lower NLL. "
-        "The numbers in the text are from the real images, and from networks trained with class "
-        "weights, as published."
+        f"step after training, {_mixes(step, after, 'after that step')}.** Better is a lower NLL, "
+        "on the real images, and for networks trained with class weights, as published."
     )
 
 
