@@ -82,6 +82,19 @@ def fake_run(logits, labels, classes=None, about=None, **settings):
     return run
 
 
+def harm(file, how):
+    """Damage a file: it is ``"cut"`` in half, has a byte turned, ``"flip"``, is ``"empty"`` or
+    ``"deleted"``, or has made way for ``"a folder"``."""
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle] ^= 255
+    file.unlink()
+    if how == "a folder":
+        file.mkdir()
+    elif how != "deleted":
+        file.write_bytes({"cut": content[:middle], "flip": content, "empty": b""}[how])
+
+
 # Modules that take longest, to begin with, so that two processes end together.
 LONGEST = ["notebooks", "training", "cli", "bench", "book"]
 LONGEST += ["features", "backends", "gradcam", "records"]
