@@ -144,6 +144,20 @@ def phantom_data(tiny):
     return load_data(tiny)
 
 
+@pytest.fixture
+def trained(monkeypatch):
+    """The configs of the trainings of a test, which write two files and nothing else."""
+    configs = []
+
+    def train(config, dataset, folder):
+        configs.append(config)
+        (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
+        (folder / "history.csv").write_text("seconds,val_loss\n1,1\n")
+
+    monkeypatch.setattr("acrlls.training.train", train, raising=False)
+    return configs
+
+
 @pytest.fixture(scope="session")
 def real_folder():
     """The folder of the real data sets; the test is skipped where it is not."""

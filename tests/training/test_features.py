@@ -276,18 +276,7 @@ def test_a_run_for_whose_views_there_is_no_room_is_what_it_is_with_all_kept(
     pd.testing.assert_frame_equal(kept.history[columns], found.history[columns], rtol=1e-5)
 
 
-def test_what_another_process_trains_is_waited_for_after_all_else_is_done(
-    tiny, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    trained = []
-
-    def train(config, dataset, folder):
-        trained.append(config.variant)
-        (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
-        (folder / "history.csv").write_text("seconds,val_loss\n1,1\n")
-
-    monkeypatch.setattr("acrlls.training.train", train, raising=False)
+def test_what_another_process_trains_is_waited_for_after_all_else_is_done(tiny, trained, own_store):
     configs = [tiny.replace(variant=v) for v in ("baseline", "proposed", "acr_only")]
     first = store() / runs.run_digest(configs[0], data.load_data(configs[0]))
     with ThreadPoolExecutor() as pool, contextlib.ExitStack() as other:
@@ -296,11 +285,11 @@ def test_what_another_process_trains_is_waited_for_after_all_else_is_done(
         end = time.monotonic() + 60
         while len(trained) < 2 and time.monotonic() < end and not asked.done():
             time.sleep(0.01)
-        assert trained == ["proposed", "acr_only"]
+        assert trained == configs[1:]
         other.close()
         found = asked.result(timeout=60)
-    assert trained == ["proposed", "acr_only", "baseline"]
-    assert [run.config.variant for run in found] == ["baseline", "proposed", "acr_only"]
+    assert trained == [*configs[1:], configs[0]]
+    assert [run.config for run in found] == configs
 
 
 # ---------------------------------------------------------------- listed and cleared
