@@ -1,5 +1,6 @@
 """Helpers that several test modules share."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +19,8 @@ if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
 
 # Read before any test clears the environment.
 REAL = Path(os.environ.get("ACRLLS_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+HOST = "http://127.0.0.1"  # where a test serves the book
 
 # Settings with which everything trains in seconds. Not with a random backbone: untrained, it maps
 # every image to 1e-12, and whatever is said about its features holds.
@@ -212,3 +215,17 @@ def browser():
         opened = playwright.chromium.launch(executable_path=chromium, args=flags)
         yield opened
         opened.close()
+
+
+@contextlib.contextmanager
+def watched_page(browser):
+    """A new page, which fails the test when it reports an error or leaves the machine."""
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    yield page
+    page.close()
+    assert not [url for url in asked if not url.startswith(("file:", "data:", "blob:", HOST))]
+    assert not errors
