@@ -1,5 +1,6 @@
 """Helpers that several test modules share."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +19,8 @@ if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
 
 # Read before any test clears the environment.
 REAL = Path(os.environ.get("ACRLLS_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+HOST = "http://127.0.0.1"  # where a test serves the book
 
 # Settings with which everything trains in seconds. Not with a random backbone: untrained, it maps
 # every image to 1e-12, and whatever is said about its features holds.
@@ -82,6 +85,19 @@ def fake_run(logits, labels, classes=None, about=None, **settings):
     return run
 
 
+def harm(file, how):
+    """Damage a file: it is ``"cut"`` in half, has a byte turned, ``"flip"``, is ``"empty"`` or
+    ``"deleted"``, or has made way for ``"a folder"``."""
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle] ^= 255
+    file.unlink()
+    if how == "a folder":
+        file.mkdir()
+    elif how != "deleted":
+        file.write_bytes({"cut": content[:middle], "flip": content, "empty": b""}[how])
+
+
 # Modules that take longest, to begin with, so that two processes end together.
 LONGEST = ["notebooks", "training", "cli", "bench", "book"]
 LONGEST += ["features", "backends", "gradcam", "records"]
@@ -129,6 +145,20 @@ def phantom_data(tiny):
     from acrlls.data import load_data
 
     return load_data(tiny)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The configs of the trainings of a test, which write two files and nothing else."""
+    configs = []
+
+    def train(config, dataset, folder):
+        configs.append(config)
+        (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
+        (folder / "history.csv").write_text("seconds,val_loss\n1,1\n")
+
+    monkeypatch.setattr("acrlls.training.train", train, raising=False)
+    return configs
 
 
 @pytest.fixture(scope="session")
@@ -185,3 +215,17 @@ def browser():
         opened = playwright.chromium.launch(executable_path=chromium, args=flags)
         yield opened
         opened.close()
+
+
+@contextlib.contextmanager
+def watched_page(browser):
+    """A new page, which fails the test when it reports an error or leaves the machine."""
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    yield page
+    page.close()
+    assert not [url for url in asked if not url.startswith(("file:", "data:", "blob:", HOST))]
+    assert not errors

@@ -1,9 +1,7 @@
 """How far to trust predicted probabilities: metrics, noise floor, intervals, post-hoc methods.
 
 Everything takes probabilities ``p`` of shape ``(n, classes)`` whose rows sum to one and labels
-``y`` of shape ``(n,)`` from 0. ``of`` says what is looked at: ``"classes"``, each class against the
-rest over all n images; their ``"mean"``; or the ``"top_label"``, the predicted class. ``strategy``
-is ``"uniform"`` for bins of equal width or ``"quantile"`` for bins of equal count.
+``y`` of shape ``(n,)`` from 0. What ``of`` and ``strategy`` may be, :func:`ece` says.
 
 Imports nothing of the rest of the package, and no Keras. Names with years in brackets, such as
 [Guo 2017], are entries of ``book/references.bib``.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from conftest import watched_page
 from scipy.special import softmax
 from scipy.stats import norm
 
@@ -47,16 +48,10 @@ def page_file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(browser, page_file):
     """The open page; what it asks for and what goes wrong is checked when all tests are done."""
-    page = browser.new_page(viewport={"width": 1300, "height": 1000})
-    asked, errors = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-    page.goto(page_file.as_uri())
-    page.wait_for_selector("figure.explore.live")
-    yield page
-    assert not [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
-    assert not errors
+    with watched_page(browser) as page:
+        page.goto(page_file.as_uri())
+        page.wait_for_selector("figure.explore.live")
+        yield page
 
 
 def figure(page, name):

@@ -119,16 +119,20 @@ READING = {"00", "06", "09", "11", "12", "13", "14", "15", "17"}
 TRAINING = [path for path in SECTIONS if path.stem[:2] not in READING]
 
 
-@pytest.mark.thorough  # the book runs them too
-@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
-def test_a_section_runs_with_tiny_settings(path, tiny_profile, tmp_path):
+def executed(path, folder):
+    """A section as executed in a folder with quick parameters; its cells may warn of nothing."""
     section = sections.Section(path)
     quicker = QUICKER.get(section.slug, {})
     assert quicker.keys() <= section.parameters.keys()
-    notebook = sections.execute(
-        section, tmp_path / "out.ipynb", quicker, cwd=tmp_path, progress=False
-    )
+    notebook = sections.execute(section, folder / "out.ipynb", quicker, cwd=folder, progress=False)
     assert not sections.stderr(notebook)
+    return notebook
+
+
+@pytest.mark.thorough  # the book runs them too
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
+def test_a_section_runs_with_tiny_settings(path, tiny_profile, tmp_path):
+    executed(path, tmp_path)
 
 
 @pytest.mark.thorough
@@ -164,12 +168,7 @@ def test_a_section_runs_on_other_classes_and_compares_nothing(
     drawn = load_data(configure("quick", data="phantom", phantom_images=120, image_size=48))
     names = dict.fromkeys(CLASSES, "Ill <b>") | {"Normal": "Normal"}
     monkeypatch.setenv("ACRLLS_DATA", str(write_folder(drawn, tiny_profile / "two", 120, names)))
-    section = sections.Section(path)
-    quicker = QUICKER.get(section.slug, {})
-    notebook = sections.execute(
-        section, tmp_path / "out.ipynb", quicker, cwd=tmp_path, progress=False
-    )
-    assert not sections.stderr(notebook)
+    notebook, slug = executed(path, tmp_path), sections.Section(path).slug
     shown = [str(o.get("data", "")) for c in notebook.cells for o in c.get("outputs", [])]
     assert not any(re.search(r"\bnan\b|>published<[^/]*/th>.{0,900}>Ill b<", s) for s in shown)
-    assert section.slug == "your_images" or any("other classes than the paper" in s for s in shown)
+    assert slug == "your_images" or any("other classes than the paper" in s for s in shown)

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 from bs4 import BeautifulSoup
+from conftest import HOST, watched_page
 from docutils import nodes
 
 from acrlls import method
@@ -25,7 +26,7 @@ AXE = {
     "preload": False,
     "resultTypes": ["violations"],
 }
-HOST, RERUN = "http://127.0.0.1", "../rerun.html"
+RERUN = "../rerun.html"
 
 
 def test_mending_removes_what_it_names_and_nothing_twice():
@@ -90,16 +91,8 @@ def parsed(path):
 
 @pytest.fixture
 def tab(browser):
-    """A new tab, which fails the test when its page reports an error or leaves the machine."""
-    tab = browser.new_page(viewport={"width": 1300, "height": 1000})
-    asked, errors = [], []
-    tab.on("request", lambda request: asked.append(request.url))
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-    yield tab
-    tab.close()
-    assert not [url for url in asked if not url.startswith(("file:", "data:", "blob:", HOST))]
-    assert not errors
+    with watched_page(browser) as tab:
+        yield tab
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import harm
 from PIL import Image
 
 from acrlls import data
@@ -113,32 +114,25 @@ NOTES = {
 }
 
 
-@pytest.mark.parametrize("harm", NOTES.values(), ids=NOTES)
-def test_a_damaged_verdict_on_a_folder_is_named_and_made_again(tmp_path, monkeypatch, caplog, harm):
+@pytest.mark.parametrize("edited", NOTES.values(), ids=NOTES)
+def test_a_damaged_note_on_a_folder_is_named_and_made_again(tmp_path, monkeypatch, caplog, edited):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
     root = make_folder(tmp_path / "own", ["A", "B"])
     before = FolderDataset(root)
     (note,) = tmp_path.glob("store/folders/*.json")
     whole = note.read_text()
-    note.write_text(harm(whole))
+    note.write_text(edited(whole))
     after = FolderDataset(root)
     assert after.fingerprint == before.fingerprint and (after.contents == before.contents).all()
     assert f"{note} is damaged" in caplog.text and note.read_text() == whole
 
 
-@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "folder"])
-def test_damaged_phantoms_are_named_and_drawn_again(tmp_path, monkeypatch, caplog, harm):
+@pytest.mark.parametrize("how", ["cut", "flip", "empty", "a folder"])
+def test_damaged_phantoms_are_named_and_drawn_again(tmp_path, monkeypatch, caplog, how):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
     before = PhantomDataset(3, 0, 32)
     (file,) = tmp_path.glob("phantom/*.npz")
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 255
-    if harm == "folder":
-        file.unlink()
-        file.mkdir()
-    else:
-        kept = {"cut": content[: len(content) // 2], "flip": content, "empty": b""}
-        file.write_bytes(kept[harm])
+    harm(file, how)
     for _ in range(2):
         np.testing.assert_array_equal(PhantomDataset(3, 0, 32).image(2), before.image(2))
     assert caplog.text.count(f"{file} is damaged") == 1

@@ -52,17 +52,9 @@ def test_any_change_is_named(kept_run, harm, said, seen):
 
 
 @pytest.fixture
-def short(tiny, monkeypatch, tmp_path):
-    """A config in a store of its own, whose training writes two files."""
+def short(tiny, trained, monkeypatch, tmp_path):
+    """A config in a store of its own, whose training writes two files, and those trained."""
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    trained = []
-
-    def train(config, dataset, folder):
-        trained.append(config.seed)
-        (folder / "best.json").write_text('{"engines": [], "selected": 1, "phases": {}}')
-        (folder / "history.csv").write_text("seconds,val_loss\n1,1\n")
-
-    monkeypatch.setattr("acrlls.training.train", train, raising=False)
     return tiny, trained
 
 

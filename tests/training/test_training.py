@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import harm
 from keras import ops
 
 from acrlls import data, runs
@@ -15,7 +16,6 @@ from acrlls.method import model as m
 from acrlls.runs import runs as runs_module
 from acrlls.store import Damaged, store
 from acrlls.training import algorithm as training
-from acrlls.training import bank as bank_module
 from acrlls.training import phase as phase_module
 from acrlls.training import phases, seed_dropout
 from acrlls.training.bank import FeatureBank
@@ -91,27 +91,6 @@ def test_half_precision_rounds_views_but_never_the_plain_images(tiny, phantom_da
     bank = FeatureBank(tiny.replace(bank_dtype="float16"), phantom_data, m.build_model(tiny, 4))
     assert bank.features("train", "pool", 0).dtype == np.float16
     assert bank.features("test", "pool").dtype == np.float32
-
-
-def test_a_killed_filling_leaves_nothing_that_counts(tiny, phantom_data, monkeypatch, tmp_path):
-    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
-    model, asked = m.build_model(tiny, 4), []
-    whole = np.array(FeatureBank(tiny, phantom_data, model).features("train", "pool", 5))
-    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "other"))
-    with monkeypatch.context() as patch:
-
-        def dies(*arguments):
-            asked.append(arguments)
-            if len(asked) == 2:
-                raise KeyboardInterrupt
-            return data.batch(*arguments)
-
-        patch.setattr(bank_module, "batch", dies)
-        with pytest.raises(KeyboardInterrupt):
-            FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
-    assert not list((tmp_path / "other").rglob("*.npy*"))
-    again = FeatureBank(tiny, phantom_data, model).features("train", "pool", 5)
-    np.testing.assert_array_equal(again, whole)
 
 
 def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
@@ -310,26 +289,14 @@ def test_runs_that_share_a_backbone_or_their_calls_are_what_they_are_alone(
         )
 
 
-def cut(file):
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-HARMS = {
-    "cut": cut,
-    "empty": lambda file: file.write_bytes(b""),
-    "deleted": Path.unlink,
-    "a folder": lambda file: (file.unlink(), file.mkdir()),
-}
-
-
 @pytest.mark.parametrize(
-    "name, harm",
-    [(None, None), *[("best.json", harm) for harm in HARMS if harm != "deleted"]]
+    "name, how",
+    [(None, None), *[("best.json", how) for how in ("cut", "empty", "a folder")]]
     + [(n, "cut") for n in ("model.weights.h5", "predictions.csv.gz", "history.csv")]
     + [("model.weights.h5", "deleted")],
 )
 def test_a_run_cut_off_while_it_was_tidied_up_is_sealed_only_if_it_is_whole(
-    tiny, tmp_path, monkeypatch, caplog, name, harm
+    tiny, tmp_path, monkeypatch, caplog, name, how
 ):
     whole, again = runs.run(tiny).folder, []
     aside = tmp_path / f"{whole.name}.partial"
@@ -341,7 +308,7 @@ def test_a_run_cut_off_while_it_was_tidied_up_is_sealed_only_if_it_is_whole(
     shutil.copytree(whole, aside)
     (aside / "manifest.json").unlink()
     if name:
-        HARMS[harm](aside / name)
+        harm(aside / name, how)
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
     monkeypatch.setattr(training, "_train_phases", train_again)
     done = runs.run(tiny)
@@ -350,16 +317,13 @@ def test_a_run_cut_off_while_it_was_tidied_up_is_sealed_only_if_it_is_whole(
     assert done.predictions().labels.tolist() == runs.run(tiny).predictions().labels.tolist()
 
 
-@pytest.mark.parametrize("harm", [*HARMS.values(), "flip"])
-def test_a_damaged_checkpoint_is_named_and_changes_nothing(tmp_path, harm):
+@pytest.mark.parametrize("how", ["cut", "flip", "empty", "deleted", "a folder"])
+def test_a_damaged_checkpoint_is_named_and_changes_nothing(tmp_path, how):
     file, variable = tmp_path / "last_1.npz", keras.Variable(np.arange(9, dtype="float32"))
     save_variables(file, [variable], {"epoch": 1})
     assert load_variables(file, [variable]) == {"epoch": 1}
     variable.assign(np.zeros(9))
-    if harm == "flip":
-        file.write_bytes(file.read_bytes().replace(np.float32(8).tobytes(), b"abcd"))
-    else:
-        harm(file)
+    harm(file, how)
     with pytest.raises(Damaged, match="last_1.npz is (damaged|missing)"):
         load_variables(file, [variable])
     assert not ops.convert_to_numpy(variable).any()
