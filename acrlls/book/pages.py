@@ -47,7 +47,7 @@ def setup(app) -> None:
     app.add_config_value("acrlls_scripts", digest([(f.name, digest(f)) for f in files]), "html")
     app.add_config_value("acrlls_opened_at", _opened_at(), "html")
     app.connect("config-inited", _configure)
-    app.connect("doctree-resolved", _keep_percents)
+    app.connect("doctree-resolved", _keep_together)
     app.connect("html-page-context", _complete)
     app.connect("build-finished", _mend_all)
 
@@ -88,13 +88,16 @@ def _configure(app, config) -> None:
         config.html_static_path.append(str(SCRIPTS))
 
 
-def _keep_percents(app, doctree, docname) -> None:
-    """No line begins with the % of a number that ends the one before; code stays as it is."""
+def _keep_together(app, doctree, docname) -> None:
+    """No line ends between a number and its %, or within "Fig. 1" or "IV-A", but in code."""
     from docutils.nodes import FixedTextElement, Text, literal
 
     for text in list(doctree.findall(Text)):
-        if not isinstance(text.parent, (literal, FixedTextElement)) and " %" in text:
-            text.parent.replace(text, Text(re.sub(r"(?<=\d) %", "\u00a0%", text)))
+        if not isinstance(text.parent, (literal, FixedTextElement)):
+            whole = re.sub(r"(?<=\d) (?=%)|(?<=Fig\.) (?=\d)", "\u00a0", text)
+            whole = re.sub(r"\b([IV]+)-(?=[A-E]\b)", "\\1\u2011", whole)
+            if whole != text:
+                text.parent.replace(text, Text(whole))
 
 
 def _complete(app, pagename, templatename, context, doctree) -> None:

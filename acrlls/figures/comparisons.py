@@ -9,7 +9,8 @@ from matplotlib.patches import Rectangle
 from acrlls.figures import style as theme
 
 KINDS = {"uniform": "equal width", "quantile": "equal mass"}
-STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))
+STROKES = ("-", (0, (3.8, 3.2)), (2.2, (1.4, 5.6)))  # the last falls into the gaps of the second
+SHAPES = {"fc": theme.BAND, "lw": 0}, {"fc": "none", "ec": theme.INK, "lw": 0.7}
 
 
 @theme.style()
@@ -118,12 +119,9 @@ def plot_tuning(table, published: tuple[float, float]):
         how = {"color": "white" if shades.norm(value) < 0.3 else theme.INK, "ha": "center"}
         ax.text(j, i, f"{value:.4f}", va="bottom", **how)
         ax.text(j, i, f"{100 * accuracy[i, j]:.1f} %", va="top", size=8, **how)
-    frames = [(*np.unravel_index(loss.argmin(), loss.shape), "solid", 0.96)]
-    if published[0] in alphas and published[1] in taus:
-        frames += [(alphas.get_loc(published[0]), taus.get_loc(published[1]), "dashed", 0.88)]
-    for i, j, line, side in frames:
-        corner = (j - side / 2, i - side / 2)
-        ax.add_patch(Rectangle(corner, side, side, fill=False, ec=theme.COLOURS[0], lw=2, ls=line))
+    pairs = [(alpha, tau) for alpha in alphas for tau in taus]
+    theirs = pairs.index(published) if published in pairs else -1
+    theme.frame_pairs(ax, loss.shape, loss.argmin(), theirs)
     ax.set_xticks(range(len(taus)), [f"{tau:.2f}" for tau in taus])
     ax.set_yticks(range(len(alphas)), [f"{alpha:.2f}" for alpha in alphas])
     theme.bare(ax)
@@ -135,26 +133,29 @@ def plot_tuning(table, published: tuple[float, float]):
 @theme.style()
 def plot_ece_floors(table):
     """Published ECEs and the noise floor by class (columns), kind (rows) and number of bins, from
-    the table of :func:`acrlls.ledger.ece_tests`.
+    the table of :func:`acrlls.ledger.ece_tests`: a filled band for the first shape of the scores,
+    an outlined one for the second.
     """
     models, classes, shapes = (sorted(set(table.index.get_level_values(i))) for i in range(3))
     models.sort(key=lambda m: m != "Proposed")  # the first is drawn with a full line
     bins = sorted(set(table.index.get_level_values("bins")))
     size, x = (theme.WIDTH, 4.4), range(len(bins))
     axes = plt.subplots(len(KINDS), len(classes), figsize=size, sharex=True, sharey="col")[1]
-    pairs, band = zip(models, STROKES, strict=True), "90 % of calibrated models, a band a shape"
-    lines = [plt.Line2D([], [], color=theme.INK, ls=stroke, label=model) for model, stroke in pairs]
-    lines.append(plt.Rectangle((0, 0), 1, 1, color=theme.BAND, label=band))
-    axes[0, 0].figure.legend(handles=lines, ncols=4, loc="outside lower center", fontsize=8)
+    pairs = zip(models, STROKES, strict=True)
+    key = [plt.Line2D([], [], color=theme.INK, ls=stroke, label=model) for model, stroke in pairs]
+    for shape, look in zip(shapes, SHAPES, strict=True):
+        key.append(Rectangle((0, 0), 1, 1, label=f"calibrated, {shape}", **look))
+    axes[0, 0].figure.legend(
+        handles=key, ncols=5, loc="outside lower center", fontsize=8, handlelength=2.4
+    )
     for row, kind in zip(axes, KINDS, strict=True):
         for k, (ax, c) in enumerate(zip(row, classes, strict=True)):
-            for shape in shapes:
+            for shape, look in zip(shapes, SHAPES, strict=True):
                 rows = table.loc[[(models[0], c, shape, kind, b) for b in bins]]
-                ax.fill_between(x, rows.low, rows.high, color="#8A8A8A", alpha=0.16, linewidth=0)
-                ax.plot(x, rows.floor, color="white", linewidth=0.9)
+                ax.fill_between(x, rows.low, rows.high, **look)
             for model, stroke in zip(models, STROKES, strict=True):
                 published = table.loc[(model, c, shapes[0], kind, bins[0])].published
-                ax.axhline(published, color=theme.colour(k), linestyle=stroke, linewidth=1.4)
+                ax.axhline(published, color=theme.colour(k), linestyle=stroke, linewidth=1.6)
             ax.set(ylim=(0, None), xticks=x, xticklabels=bins)
             ax.tick_params(labelsize=7.5)
             if kind == "uniform":

@@ -22,7 +22,7 @@ def plot_learning(history):
         ring = {"mfc": "white", "mec": ACCENT, "mew": 1.6, "zorder": 4}
         ax.plot(kept.index, kept[f"val_{what}"], "o", **ring)
         _name_phases(ax, table)
-        ax.set(xlabel="epoch (ring: kept)", title=what.capitalize())
+        ax.set(xlabel="epoch, over both phases (ring: kept)", title=what.capitalize())
     axes[0].legend()
     return axes
 

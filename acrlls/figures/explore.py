@@ -19,7 +19,7 @@ from scipy.special import softmax
 from scipy.stats import norm
 
 from acrlls.calibration import noise_floor, prepare_reliability
-from acrlls.figures.style import ACCENT, COLOURS, FAINT, MUTED, WRONG, style
+from acrlls.figures.style import ACCENT, COLOURS, FAINT, MUTED, WRONG, frame_pairs, style
 
 CORNERS = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])  # of the simplex, in the plane
 
@@ -58,34 +58,36 @@ def explore_reliability(
     predictions: Mapping, weights: Sequence[float], bins: int, of: str = "Top label"
 ):
     """Reliability diagram of recorded ``predictions``, by the title of the network and all of the
-    same images, with the noise floor of its ECE, at first that of the first network, and ``of`` the
-    top label or a class; the class ``weights`` of the training are for the prior correction.
-    """
+    same images, with the noise floor of its ECE, at first that of the first, and ``of`` the top
+    label or a class; the class ``weights`` of the training are for the prior correction."""
     title, first = next(iter(predictions.items()))
     n, names = len(first.labels), list(first.class_names)
     order = np.random.default_rng(0).permutation(n)  # the page takes the first of them
     logits = {t: np.asarray(p.logits, "<f4")[order] for t, p in predictions.items()}
     labels, k = np.asarray(first.labels)[order], names.index(of) if of in names else -1
     p = softmax(logits[title].astype(float), axis=1)
-    floor, one = noise_floor(p, bins=bins), "top_label" if k < 0 else "classes"
+    floor = noise_floor(p, bins=bins)
     most = np.quantile(floor.top_label if k < 0 else floor.classwise[:, k], 0.95)
-    diagram = prepare_reliability(p, labels, bins, of=one)
+    diagram = prepare_reliability(p, labels, bins, of="top_label" if k < 0 else "classes")
+    said = f"{diagram.ece[k]:.4f}"
 
     def draw(ax):
         low, high, share = diagram.band_low[k], diagram.band_high[k], diagram.frequency[k]
-        ax.bar(diagram.edges[k, :-1], high - low, 1 / bins, low, align="edge", color=FAINT)
+        block = diagram.edges[k, :-1], high - low, 1 / bins, low
+        ax.bar(*block, align="edge", color=FAINT)
         ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
-        shades = np.where((share < low) | (share > high), COLOURS[0], ACCENT)
-        ax.scatter(diagram.confidence[k], share, 12 + 200 * diagram.count[k] / n, shades)
+        how = {"c": np.where((share < low) | (share > high), COLOURS[0], ACCENT), "zorder": 3}
+        for size, opacity in ((12 + 200 * diagram.count[k] / n, 0.4), (8, 1)):
+            ax.scatter(diagram.confidence[k], share, size, alpha=opacity, linewidths=0, **how)
+        ax.bar(*block, align="edge", fill=False, edgecolor=MUTED, lw=0.6, zorder=3)
         words = "share of right answers" if k < 0 else f"share that is {of}"
-        ax.set(xlabel="confidence", ylabel=words, title=f"{title}: ECE {diagram.ece[k]:.4f}")
-        ax.set(xlim=(0, 1.03), ylim=(0, 1.03))
+        ax.set(xlabel="confidence", ylabel=words, title=f"{title}: ECE {said}")
+        ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
 
     return Explorable(
         "reliability",
-        f"Reliability diagram, {of}, {title}, {n:,} test images, {bins} bins. The ECE is"
-        f" {diagram.ece[k]:.4f}; that of a perfectly calibrated network would stay below"
-        f" {most:.4f} in 95 % of test sets.",
+        f"Reliability diagram, {of}, {title}, {n:,} images, {bins} bins. The ECE is {said}; that of"
+        f" a perfectly calibrated network would stay below {most:.4f} in 95 % of test sets.",
         {
             "network": {"label": "Network", "options": list(logits), "value": title},
             "of": {"label": "Look at", "options": ["Top label", *names], "value": of},
@@ -242,19 +244,21 @@ def shares_won(losses, sd: float, points: int = 2001) -> np.ndarray:
 def explore_tuning(grid, published: tuple[float, float], per_image: float, spread: float):
     """How often each pair of a ``grid`` of :func:`acrlls.tune` would come out best, if the noise
     were drawn again: ``per_image`` is the standard deviation over images of the difference of two
-    pairs' losses, ``spread`` that of a pair's loss over seeds. The ``published`` pair is framed.
+    pairs' losses, ``spread`` that of a pair's loss over seeds. In full frame is the pair that
+    would win most often, in dashes the ``published`` one.
     """
     loss = grid.pivot(index="alpha", columns="tau", values="val_loss")
     alphas, taus, pairs = loss.index.tolist(), loss.columns.tolist(), loss.stack().index.to_list()
     losses, images = loss.to_numpy().ravel(), 3172
     won = shares_won(losses, np.sqrt(per_image**2 / (2 * images) + spread**2))
-    best = pairs[won.argmax()]
+    best, theirs = pairs[won.argmax()], pairs.index(published) if published in pairs else -1
 
     def draw(ax):
         table = won.reshape(loss.shape)
         ax.imshow(table, cmap="Blues", vmin=0, vmax=1.3 * won.max())
         for (i, j), share in np.ndenumerate(table):
             ax.text(j, i, f"{100 * share:.0f} %", ha="center", va="center")
+        frame_pairs(ax, loss.shape, won.argmax(), theirs)
         ax.set_xticks(range(len(taus)), [f"{tau:.2f}" for tau in taus])
         ax.set_yticks(range(len(alphas)), [f"{alpha:.2f}" for alpha in alphas])
         ax.set(xlabel="τ", ylabel="α", title="Share of repetitions won")
@@ -270,7 +274,7 @@ def explore_tuning(grid, published: tuple[float, float], per_image: float, sprea
         },
         draw,
         {"losses": losses.tolist(), "alphas": alphas, "taus": taus, "perImage": float(per_image)}
-        | {"published": pairs.index(published) if published in pairs else -1},
+        | {"published": theirs},
     )
 
 

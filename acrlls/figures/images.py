@@ -109,7 +109,9 @@ def plot_gradcam(grid, images, heat, predicted, confidence, class_names, masks, 
         ax.set(xlim=(0, 2 * w), ylim=(h, 0))
         right = predicted[i] == k
         text = f"{'✓' if right else '✗'} {class_names[predicted[i]]} {confidence[i]:.2f}"
-        if np.isfinite(share[i]):
+        if not np.any(heat[i]):
+            text += " · no positive heat"
+        elif np.isfinite(share[i]):
             text += f" · {100 * share[i]:.0f} % of heat in lungs"
         _title(ax, text, INK if right else WRONG)
     return axes

@@ -29,7 +29,8 @@ def plot_reliability(data: Reliability):
         error = np.abs([y - data.low[k][full], data.high[k][full] - y])
         ax.errorbar(x, y, error, fmt="o", color=shade, markersize=4, elinewidth=1, zorder=3)
         under.bar(edges, data.count[k], width, color=shade, alpha=0.55, **bars)
-        ax.text(0.03, 0.97, f"ECE {data.ece[k]:.4f}", transform=ax.transAxes, va="top", color=shade)
+        corner = {"transform": ax.transAxes, "ha": "right", "color": shade}
+        ax.text(0.98, 0.03, f"ECE {data.ece[k]:.4f}", **corner)
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03), title=data.titles[k])
         ax.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         ax.tick_params(labelbottom=False)
@@ -68,7 +69,7 @@ def plot_floor(tables: Mapping[int, object], truth=None):
     names = table.index.unique(1)
     classes = len(names) - 1
     names = [*names[:-1][: theme.MOST], names[-1]]  # the last is the top label
-    axes = theme.panels(len(names), 3, 2.3, sharex=True)
+    axes = theme.panels(len(names), 3, 2.3, sharex=True, sharey=True)
     for k, (name, ax) in enumerate(zip(names, axes, strict=True)):
         rows = table.xs(name, level=1)
         shade = theme.ACCENT if name == "Top label" else theme.colour(k)
@@ -81,7 +82,7 @@ def plot_floor(tables: Mapping[int, object], truth=None):
         ax.set(ylim=(0, None), xticks=bins)
     axes[0].set_ylabel("ECE")
     dashes = "" if truth is None else "   dashed: with true probabilities"
-    theme.note(axes[0], f"number of bins\n● here   {_FLOOR}{dashes}", classes)
+    theme.note(axes[0], f"number of bins\n● this run   {_FLOOR}{dashes}", classes)
     return axes
 
 

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import rc_params_from_file
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patches import Rectangle
 
 INK, MUTED, FAINT, BAND = "#222222", "#6B6B6B", "#E3E3E3", "#D5D5D5"
 ACCENT = "#1B4F8A"
@@ -62,6 +63,16 @@ def note(ax, text: str = "", classes: int = 0) -> None:
     if classes > MOST:
         text += f"\nthe first {MOST} of {classes} classes are shown"
     ax.figure.supxlabel(text.strip(), size=8.5, color=MUTED)
+
+
+def frame_pairs(ax, shape: tuple[int, int], best: int, published: int) -> None:
+    """A full frame at the best cell of a matrix of this shape, and a dashed one at the published,
+    -1 where it has none; both count the cells row by row."""
+    for cell, line, side in ((best, "solid", 0.96), (published, "dashed", 0.88)):
+        if cell >= 0:
+            i, j = np.unravel_index(cell, shape)
+            corner = (j - side / 2, i - side / 2)
+            ax.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS[0], lw=2, ls=line))
 
 
 def bare(ax) -> None:

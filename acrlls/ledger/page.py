@@ -56,7 +56,7 @@ def _row(place: int, e: Entry) -> str:
     claim = f"<b>{escape(c.text)}</b> {escape(c.what)}" if c.what else f"“{escape(c.text)}”"
     others = "".join(f"<small>{_badge(v)}</small>" for v in e.verdicts if v != e.verdict)
     where = escape(c.where).replace("Section ", "").replace("-", "&#8209;")
-    count = f"{len(e.outcomes) or 'no'} check{'s' * (len(e.outcomes) != 1)}"
+    count = f"{len(e.outcomes)} check{'s' * (len(e.outcomes) != 1)}" if e.outcomes else "why none"
     return (
         f'<tr id="{anchor(c.key)}" data-weight="{c.weight}" '
         f'data-verdicts="{escape("|".join(e.verdicts))}">'

@@ -99,7 +99,7 @@ def by_class(name: str) -> pd.Series:
 def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: str | None = None):
     """A frame for the eye, as a pandas ``Styler``: fixed decimals for every column, or for each by
     its (first) name, 4 for those not named, signed differences and changes but for zero, a dash for
-    no number.
+    no number; a line that breaks in a narrow window breaks before an interval, not within it.
     """
 
     def formatted(column):
@@ -109,7 +109,7 @@ def show(frame: pd.DataFrame, decimals: int | Mapping[str, int] = 4, caption: st
 
         def text(x):
             if isinstance(x, str):
-                return x
+                return x.replace(" to ", "\u00a0to\u00a0").replace("± ", "±\u00a0")
             written = f"{x:{sign}z,.{places}f}".replace("-", "−")
             return written if written.strip("+0.") else written.lstrip("+")
 

@@ -92,10 +92,11 @@ def machines() -> pd.DataFrame:
     for folder in sorted(RECORDS.iterdir()):
         result, epochs = load(folder.name)
         if result["config"]["data"] != "phantom":
-            known = {True: "yes", False: "no"}.get(result["machine"].get("vnni"), "not noted")
+            machine = result["machine"]
+            known = {True: "yes", False: "no"}.get(machine.get("vnni"), "not noted")
             whole = hours(result, epochs).loc[WHOLE]
             ratios = {f"than {SIDES[n]}": whole[n] / whole.bank for n in whole.index.drop("bank")}
-            rows[folder.name] = {"AVX-512 VNNI": known} | ratios
+            rows[folder.name] = {"processor": machine["cpu"], "AVX-512 VNNI": known} | ratios
     return pd.DataFrame(rows).T
 
 

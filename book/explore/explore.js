@@ -50,7 +50,7 @@
 
   /** Axes of a plane within a square picture; x and y turn values into places of the picture. */
   function plane([x0, x1], [y0, y1], xTitle, yTitle, size = 360) {
-    const left = 56, down = 42, edge = 12;
+    const left = 60, down = 46, edge = 12;
     const x = (v) => left + ((v - x0) / (x1 - x0)) * (size - left - edge);
     const y = (v) => size - down - ((v - y0) / (y1 - y0)) * (size - down - edge);
     const tick = (v) => String(+v.toFixed(2)).replace("-", "−");
@@ -58,8 +58,8 @@
                                  width: x(x1) - x(x0), height: y(y0) - y(y1) })];
     for (let i = 0; i <= 4; i++) {
       const u = x0 + (i / 4) * (x1 - x0), v = y0 + (i / 4) * (y1 - y0);
-      parts.push(svg("text", { x: x(u), y: size - down + 16, "text-anchor": "middle" }, tick(u)),
-                 svg("text", { x: left - 6, y: y(v) + 4, "text-anchor": "end" }, tick(v)));
+      parts.push(svg("text", { x: x(u), y: size - down + 20, "text-anchor": "middle" }, tick(u)),
+                 svg("text", { x: left - 10, y: y(v) + 4, "text-anchor": "end" }, tick(v)));
     }
     const middle = (y(y0) + y(y1)) / 2;
     parts.push(svg("text", { x: (x(x0) + x(x1)) / 2, y: size - 6, "text-anchor": "middle" },

@@ -47,8 +47,9 @@
     const count = new Float64Array(bins), total = new Float64Array(bins);
     const hits = new Float64Array(bins);
     where.forEach((b, i) => { count[b]++; total[b] += score[i]; hits[b] += hit[i]; });
-    return { count, total, hits, ece: ece(hits, total, images),
-             floor: floor(score, where, total, bins) };
+    const drawn = floor(score, where, total, bins);
+    const outside = drawn.hits.map(([low, high], b) => hits[b] < low || hits[b] > high);
+    return { count, total, hits, outside, ece: ece(hits, total, images), floor: drawn };
   }
 
   function draw(r, { bins, images, of }) {
@@ -57,26 +58,34 @@
     parts.push(svg("line", { class: "diagonal", x1: x(0), y1: y(0), x2: x(1), y2: y(1) }));
     for (let b = 0; b < bins; b++) {
       if (!r.count[b]) continue;
-      const [low, high] = r.floor.hits[b].map((h) => h / r.count[b]), at = r.hits[b] / r.count[b];
-      parts.push(svg("rect", { class: "band", x: x(b / bins), width: x(1 / bins) - x(0),
-                               y: y(high), height: Math.max(1, y(low) - y(high)) }),
-                 svg("circle", { class: at < low || at > high ? "out" : "in", cy: y(at),
-                                 cx: x(r.total[b] / r.count[b]),
-                                 r: 2.5 + 7 * Math.sqrt(r.count[b] / images) }));
+      const [low, high] = r.floor.hits[b].map((h) => h / r.count[b]);
+      const block = { x: x(b / bins), width: x(1 / bins) - x(0), y: y(high),
+                      height: Math.max(1, y(low) - y(high)) };
+      const dot = { cx: x(r.total[b] / r.count[b]), cy: y(r.hits[b] / r.count[b]) };
+      const kind = r.outside[b] ? "out" : "in", size = 2.5 + 6 * Math.sqrt(r.count[b] / images);
+      parts.push(svg("rect", { class: "band", ...block }),
+                 svg("circle", { class: `size ${kind}`, ...dot, r: size }),
+                 svg("rect", { class: "edge", ...block }),
+                 svg("circle", { class: kind, ...dot, r: 2.5 }));
     }
     return parts;
   }
 
+  const outside = (r) => r.outside.filter(Boolean).length;
+  const filled = (r) => r.count.filter(Boolean).length;
+
   function say(r, { of, bins, images }) {
     const most = r.floor.ece;
-    const verdict = r.ece > most ? "The error is larger than sampling noise explains"
-      : "Sampling noise alone explains an error of this size";
+    const verdict = r.ece > most ? "the error is larger than sampling noise explains"
+      : "sampling noise alone explains an error of this size";
     const what = of === "Top label" ? "the top label" : of;
-    return `${verdict}: the ECE of ${what} is ${r.ece.toFixed(4)} on ${written(images)} test ` +
+    return `Over all bins together, ${verdict}: the ECE of ${what} is ${r.ece.toFixed(4)} on ${written(images)} test ` +
       `images in ${bins} bins, and that of a perfectly calibrated network would stay below ` +
-      `${most.toFixed(4)} in 95 % of test sets.`;
+      `${most.toFixed(4)} in 95 % of test sets. Of single bins, ${outside(r)} of ${filled(r)} lie ` +
+      "outside their block, where chance alone puts up to one in twenty.";
   }
 
-  const report = (r) => ({ ece: r.ece, floor: r.floor.ece });
+  const report = (r) => ({ ece: r.ece, floor: r.floor.ece, outside: outside(r),
+                            filled: filled(r) });
   window.explore.define("reliability", { prepare, compute, draw, say, report });
 })();

@@ -116,8 +116,9 @@ def recorded():
     return {title: load_run(PROJECT / "results/laptop" / f) for title, f in folders.items()}
 
 
-def package_ece(recorded, values):
-    """ECE of the same images by the package, and many under perfect calibration."""
+def of_the_package(recorded, values):
+    """Of the same images by the package: the ECE, many under perfect calibration, the bins that
+    hold images, and how many of their points lie outside their block."""
     run = next(run for title, run in recorded.items() if values["network"].startswith(title))
     test, n = run.predictions("test"), values["images"]
     order = np.random.default_rng(0).permutation(len(test.labels))[:n]
@@ -126,19 +127,24 @@ def package_ece(recorded, values):
         z = calibration.PriorCorrection(training_weights(run)).transform(z)
     p = softmax(z / values["temperature"], axis=1)
     floor = calibration.noise_floor(p, y, bins=values["bins"], resamples=1000)
-    if values["of"] == "Top label":
-        return floor.observed[-1], floor.top_label
-    k = test.class_names.index(values["of"])
-    return floor.observed[k], floor.classwise[:, k]
+    top = values["of"] == "Top label"
+    k = -1 if top else test.class_names.index(values["of"])
+    of = "top_label" if top else "classes"
+    bins = calibration.prepare_reliability(p, y, values["bins"], of=of)
+    outside = (bins.frequency < bins.band_low) | (bins.frequency > bins.band_high)
+    drawn = floor.top_label if top else floor.classwise[:, k]
+    return floor.observed[k], drawn, (bins.count[k] > 0).sum(), outside[k].sum()
 
 
 def check_reliability(recorded, found):
     values, result = found
-    ece, drawn = package_ece(recorded, values)
+    ece, drawn, filled, outside = of_the_package(recorded, values)
     low, high = np.quantile(drawn, [0.05, 0.95])
     assert result["ece"] == pytest.approx(ece, abs=1e-9)
     # 600 drawings there and 1,000 here: a standard error of about 4 % of the range
     assert result["floor"] == pytest.approx(high, abs=0.15 * (high - low)), values
+    assert result["filled"] == filled
+    assert abs(result["outside"] - outside) <= 1, values  # a point on the edge of its block
 
 
 def test_every_setting_of_the_reliability_diagram_gives_the_packages_ece(page, recorded):
@@ -153,7 +159,9 @@ def test_every_setting_of_the_reliability_diagram_gives_the_packages_ece(page, r
         values = {"network": network, "of": of, "prior": prior, "bins": bins, "temperature": t}
         check_reliability(recorded, set_to(page, "reliability", **values))
     sentence = figure(page, "reliability").locator("[role=status]").inner_text()
-    assert f"{state(page, 'reliability')[1]['ece']:.4f}" in sentence
+    result = state(page, "reliability")[1]
+    assert f"{result['ece']:.4f}" in sentence
+    assert f"{result['outside']} of {result['filled']} lie outside" in sentence
 
 
 def test_the_reliability_diagram_follows_mouse_and_keys(page, recorded):

@@ -50,11 +50,12 @@ def test_mending_removes_what_it_names_and_nothing_twice():
     assert page.get_text().split() == BeautifulSoup(html, "html.parser").get_text().split()
 
 
-def test_a_percent_sign_stays_with_its_number_and_code_as_it_is():
-    text = "95 % of 3 % are"
+def test_a_number_stays_with_what_belongs_to_it_and_code_as_it_is():
+    text = "95 % of 3 % are in Fig. 1, Section IV-B"
     words, code = nodes.paragraph("", text), nodes.literal(text, text)
-    pages._keep_percents(None, nodes.section("", words, nodes.paragraph("", "", code)), "")
-    assert words.astext() == "95\u00a0% of 3\u00a0% are" and code.astext() == text
+    pages._keep_together(None, nodes.section("", words, nodes.paragraph("", "", code)), "")
+    together = "95\u00a0% of 3\u00a0% are in Fig.\u00a01, Section IV\u2011B"
+    assert words.astext() == together and code.astext() == text
 
 
 @pytest.mark.parametrize(

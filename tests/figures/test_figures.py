@@ -200,6 +200,9 @@ def test_gradcam_says_what_was_predicted_and_how_much_heat_is_in_the_lungs():
     unknown = np.full(24, np.nan)
     axes = plots.plot_gradcam(grid, data.images, heat, predicted, confidence, NAMES, None, unknown)
     assert "✓ COVID 0.88" in texts(axes)
+    heat[4] = 0
+    axes = plots.plot_gradcam(grid, data.images, heat, predicted, confidence, NAMES, masks, unknown)
+    assert "✓ COVID 0.88 · no positive heat" in texts(axes)
 
 
 @pytest.fixture(scope="module")
