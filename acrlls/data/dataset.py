@@ -103,8 +103,9 @@ class PhantomDataset(Dataset):
 
 
 def on_one_line(name: str) -> str:
-    """A file's name on one line, of a table in a file too: what cannot be printed is escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+    """A file's name on one line, of a table in a file too: what cannot be printed is escaped, and
+    the backslash, so that no two names become one."""
+    return "".join(c if c.isprintable() and c != "\\" else ascii(c)[1:-1] for c in name)
 
 
 _phantom = lru_cache(maxsize=4)(PhantomDataset)

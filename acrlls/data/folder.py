@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -74,7 +75,8 @@ def decode(file: Path) -> np.ndarray:
     Greys of more than eight bits run from the file's smallest to its largest value, because a file
     does not say which part of its range it uses; colour and palette images become luminance (ITU-R
     601); an alpha channel is dropped.  A ``UserError`` names a file that cannot be read, is not an
-    image that Pillow reads, holds values that are no numbers, or several images.
+    image that Pillow reads, holds values that are no numbers or colours of 16 bits, or several
+    images.
     """
     try:
         return _grey(file)
@@ -87,6 +89,9 @@ def _grey(source: Path | BytesIO) -> np.ndarray:
         # a photograph of several (MPO) is one image and its previews
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             raise ValueError(f"it holds {image.n_frames} images; save the one that is meant")
+        if _is_cut(image):
+            how = "save it as 16-bit grey or with 8 bits"
+            raise ValueError(f"it has 16 bits a colour, of which Pillow drops the low 8; {how}")
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode[0] in "IF":
             values = np.asarray(image, np.float64)
@@ -97,6 +102,13 @@ def _grey(source: Path | BytesIO) -> np.ndarray:
         if image.mode == "P":
             image = image.convert("RGBA" if "transparency" in image.info else "RGB")
         return np.asarray(image.convert("L"))
+
+
+def _is_cut(image: Image.Image) -> bool:
+    """Whether Pillow keeps the high bytes alone, so that 12 bits in 16 would be nearly black."""
+    bits = getattr(image, "tag_v2", {}).get(258, ())  # of a TIFF
+    deep = re.search(r";16[BLN]|SGI16|'RGB', 65535", str(image.tile))  # PNG, SGI, PPM
+    return image.mode[0] not in "IF" and (max((8, *bits)) > 8 or deep is not None)
 
 
 def _reason(error: Exception) -> str:
@@ -113,7 +125,10 @@ def _visible(folder: Path) -> list[Path]:
         try:
             file.name.encode()
         except UnicodeEncodeError:
-            raise UserError(f"{str(file)!a} has a name that is no UTF-8; rename it") from None
+            how = "UTF-8; rename it"
+            if sys.getfilesystemencoding() != "utf-8":
+                how = "text in this locale; set PYTHONUTF8=1, or rename it"
+            raise UserError(f"{str(file)!a} has a name that is no {how}") from None
     return found
 
 
@@ -146,6 +161,11 @@ def _class_folders(root: Path) -> list[Path]:
     if dead := [f.name for f in inside if not f.exists()]:
         raise UserError(f"links in {root} lead nowhere: {', '.join(dead)}; mend or remove them")
     folders = [f for f in inside if f.is_dir()]
+    if parts := [f.name for f in folders if f.name.lower() in ("images", "masks")]:
+        raise UserError(
+            f"data folder {root} holds {' and '.join(parts)}, as the folder of one class does; "
+            "give the folder above, which holds a folder a class, or remove what is no class"
+        )
     real = [(f / "images" if (f / "images").is_dir() else f).resolve() for f in folders]
     for folder, place in zip(folders, real, strict=True):
         if (first := folders[real.index(place)]) is not folder:
@@ -172,7 +192,8 @@ def _titles(folders: list[Path]) -> list[str]:
     shapes = ["".join(shape.split()) for shape in shapes]
     for k, (title, folder) in enumerate(zip(titles, folders, strict=True)):
         if not title or title.lower() in _TAKEN:
-            raise UserError(f"class folder {folder} has a name that tables use; rename the folder")
+            why = "that tables use" if title else "of signs alone that pages take for their own"
+            raise UserError(f"class folder {folder} has a name {why}; rename the folder")
         if (first := shapes.index(shapes[k])) < k:
             both = f"class folders {folders[first].name!a} and {folder.name!a} would both"
             raise UserError(f"{both} be called {title!r}, or look so; rename one")

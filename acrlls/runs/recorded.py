@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os.path
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from acrlls.config import PROJECT, Config, UserError
+from acrlls.config import PROJECT, Config, UserError, hint
 from acrlls.data import class_weights, split_counts
 from acrlls.store import MANIFEST, Damaged, damage, damage_told, writing
 
@@ -74,10 +75,15 @@ class Run:
     def best_epoch(self, phase: int) -> pd.Series:
         """The row of the history whose weights a phase kept (lowest validation loss)."""
         rows = self.history[self.history.phase == phase]
+        if rows.empty:
+            there = ", ".join(map(str, self.history.phase.unique()))
+            raise ValueError(f"{self.folder} has no phase {phase!r}; there are: {there}")
         return rows.loc[rows.val_loss.fillna(np.inf).idxmin()]
 
     def best_scales(self, phase: int) -> pd.Series:
         """LLS scales, one a class, of the epoch that a phase kept."""
+        if self.scales.empty:
+            raise ValueError(f"{self.folder} has no scales: {self.config.variant} has no LLS")
         epoch = self.best_epoch(phase).epoch
         row = self.scales[(self.scales.phase == phase) & (self.scales.epoch == epoch)].iloc[0]
         return row[list(self.class_names)].astype(float)
@@ -92,21 +98,26 @@ class Run:
         """Predictions for ``"validation"`` or ``"test"``, by the best model of Phase 1 or, with 2
         or ``None`` for the last phase, by the returned model; a ``ValueError`` if there are none.
         """
-        table = self._tables
-        phase = int(table.phase.max()) if phase is None else phase
-        table = table[(table.part == part) & (table.phase == phase)]
+        tables = self._tables
+        phase = int(tables.phase.max()) if phase is None else phase
+        table = tables[(tables.part == part) & (tables.phase == phase)]
         if table.empty:
-            raise ValueError(f"no predictions for part {part!r}, phase {phase}")
+            there = tables[["part", "phase"]].drop_duplicates().to_numpy().tolist()
+            there = "; ".join(f"{one!r}, phase {k}" for one, k in there)
+            raise ValueError(f"no predictions for {part!r}, phase {phase!r}; there are: {there}")
         logits = table[[f"logit_{c}" for c in self.class_names]].to_numpy()
         names, labels = table.name.to_numpy(str), table.label.to_numpy()
         return Predictions(names, labels, logits, self.class_names, part)
 
     def model(self):
         """The returned Keras model, images `(n, size, size, 3)` to probabilities `(n, classes)`."""
+        if not (weights := self.folder / "model.weights.h5").exists():
+            how = "acrlls.run(config) gives a run that has them"
+            raise UserError(f"{self.folder} is a record, which holds no weights; {how}")
         from acrlls.method import build_model
 
         model = build_model(self.config, len(self.class_names))
-        model.load_weights(self.folder / "model.weights.h5")
+        model.load_weights(weights)
         return model
 
     def _read(self, name: str, read: Callable):
@@ -140,10 +151,22 @@ def record(done: Run, folder: str | Path) -> Path:
 def load_run(folder: str | Path) -> Run:
     """A recorded run; a ``UserError`` where there is none, or one not as it was recorded."""
     folder = Path(folder).expanduser()
+    # one alone may be another program's
+    if sum(os.path.isfile(folder / name) for name in (MANIFEST, *_RECORDED)) < 2:
+        raise UserError(_no_record(folder))
     if wrong := damage(folder, among=(*_RECORDED, *_OPTIONAL)):
         raise Damaged(f"the record {folder} cannot be used: {wrong}; {_mend(folder)}")
     with damage_told(file := folder / "config.json", f"; {_mend(folder)}"):
         return Run(folder, Config(**json.loads(file.read_text("utf-8"))))
+
+
+def _no_record(folder: Path) -> str:
+    near = next(place for place in (folder, *folder.parents) if os.path.isdir(place))
+    below = [near.glob(f"{way}/{_RECORDED[-1]}") for way in ("*", "*/*")]
+    known = sorted(str(file.parent) for files in below for file in files)
+    meant = hint(folder, known, known[:3]) if known else f"give the folder of a {MANIFEST}"
+    wrong = "holds no record of a run" if near == folder else "is no folder"
+    return f"{str(folder)!r} {wrong}; {meant}"
 
 
 def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple[str, str], Run]:

@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import struct
+import zlib
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -17,6 +20,7 @@ from acrlls.data.folder import FolderDataset, decode
 from acrlls.paper import CLASSES
 
 GREY = np.linspace(0, 255, 40 * 40).reshape(40, 40).astype("uint8")
+GREY16 = (GREY * np.uint16(16)).astype(">u2")  # 12 bits of 16
 
 
 def make_folder(root, classes, per_class=10, inside="images"):
@@ -42,9 +46,10 @@ def test_a_single_folder_around_the_class_folders_is_entered(tmp_path):
 
 def test_a_name_with_a_line_break_stays_one_row_of_a_table(tmp_path):
     file = make_folder(tmp_path, ["A", "B"], 1, ".") / "A" / "A-0.png"
+    shutil.copy(file, file.with_name("a\\rb\\n.png"))  # is called otherwise
     file.rename(file.with_name("a\rb\n.png"))
     names = FolderDataset(tmp_path).names
-    assert list(names) == ["a\\rb\\n", "B-0"]
+    assert list(names) == ["a\\rb\\n", "a\\\\rb\\\\n", "B-0"]
     pd.DataFrame({"name": names}).to_csv(tmp_path / "t.csv", index=False)
     assert list(pd.read_csv(tmp_path / "t.csv").name) == list(names)
 
@@ -145,6 +150,8 @@ def test_damaged_phantoms_are_named_and_drawn_again(tmp_path, monkeypatch, caplo
         ([], lambda root: (root.rmdir(), root.write_text("PK")), "own is a file; give the folder"),
         ([], lambda root: None, "has no folder in it; it should hold one"),
         (["A"], lambda root: None, r"one class only \('A'\)"),
+        (["images", "masks"], lambda root: None, "images and masks, .*; give the folder above"),
+        (["A", "B", "Masks"], lambda root: None, "holds Masks, as .*, or remove what is no class"),
         (["A", "B"], lambda root: (root / "C").mkdir(), "C holds no image"),
         (["A", "B"], lambda root: (root / "C").symlink_to(root / "gone"), "lead nowhere: C"),
         (["A", "B"], lambda root: (root / "C").symlink_to("A"), "A and .*C are one by a link"),
@@ -162,6 +169,14 @@ def test_a_folder_that_cannot_be_meant_is_a_message(tmp_path, classes, wrong, sa
     (tmp_path / "own").mkdir()
     wrong(make_folder(tmp_path / "own", classes))
     with pytest.raises(UserError, match=said):
+        FolderDataset(tmp_path / "own")
+
+
+def test_a_name_that_the_locale_cannot_read_is_not_called_wrong(tmp_path, monkeypatch):
+    make_folder(tmp_path / "own", ["A", "B"])
+    os.mkdir(os.fsencode(tmp_path / "own") + b"/\xfc")
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "ascii")
+    with pytest.raises(UserError, match="no text in this locale; set PYTHONUTF8=1, or rename it"):
         FolderDataset(tmp_path / "own")
 
 
@@ -183,7 +198,8 @@ def test_a_name_keeps_nothing_that_a_page_would_take_for_its_own(tmp_path):
         (["Normal", "Nor\u200bmal"], r"'Normal' and 'Nor\u200bmal' would both be called"),
         (["Phase", "c"], "Phase has a name that tables use"),
         (["all", "c"], "all has a name that tables use"),
-        (["$$", "c"], "has a name that tables use"),
+        (["$$", "c"], "$$ has a name of signs alone that pages take for their own; rename"),
+        (["\\", "c"], "has a name of signs alone"),
     ],
 )
 def test_names_that_tables_could_not_tell_apart_are_refused(tmp_path, classes, said):
@@ -287,6 +303,55 @@ def test_more_than_eight_bits_run_from_the_smallest_value_to_the_largest(tmp_pat
     values = GREY.astype("float64") / 255 * top
     Image.fromarray(values.round(0 if top > 1 else 9).astype(kind)).save(tmp_path / "x.tiff")
     assert np.abs(decode(tmp_path / "x.tiff").astype(int) - GREY).max() <= 1
+
+
+def deep_png(kind, channels):
+    """A PNG file of 12-bit values in 16 bits, which Pillow reads but does not write."""
+    values = np.repeat(GREY16[..., None], channels, axis=2)
+    parts = {b"IHDR": struct.pack(">IIBBBBB", 40, 40, 16, kind, 0, 0, 0)}
+    parts[b"IDAT"] = zlib.compress(b"".join(b"\0" + row.tobytes() for row in values))
+    parts = [(name + data, len(data)) for name, data in {**parts, b"IEND": b""}.items()]
+    parts = [struct.pack(">I", n) + p + struct.pack(">I", zlib.crc32(p)) for p, n in parts]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def deep_tiff():
+    """A TIFF file of such values in three colours: one of 8 bits, twice as wide, changed."""
+    file = BytesIO()
+    Image.fromarray(np.zeros((40, 80, 3), "uint8")).save(file, "tiff")
+    content = file.getvalue().replace(3 * b"\x08\0", 3 * b"\x10\0")
+    return content.replace(
+        struct.pack("<2HI", 256, 4, 1) + b"P", struct.pack("<2HI", 256, 4, 1) + b"("
+    )
+
+
+def deep(top):
+    return b"P6\n40 40\n%d\n" % top + np.repeat(GREY16, 3).tobytes()
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("la.png", deep_png(4, 2)),
+        ("rgb.png", deep_png(2, 3)),
+        ("rgba.png", deep_png(6, 4)),
+        ("x.ppm", deep(65535)),
+        ("x.tiff", deep_tiff()),
+        ("x.sgi", struct.pack(">6H", 474, 2, 3, 40, 40, 3).ljust(512, b"\0") + bytes(9600)),
+    ],
+)
+def test_colours_whose_low_bits_would_be_dropped_are_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    Image.open(tmp_path / name).load()  # as it is, Pillow reads it
+    with pytest.raises(UserError, match=f"{name} does not decode: it has 16 bits a colour.*; save"):
+        decode(tmp_path / name)
+
+
+def test_twelve_bits_that_a_file_tells_of_are_kept(tmp_path):
+    (tmp_path / "grey.png").write_bytes(deep_png(0, 1))
+    (tmp_path / "x.ppm").write_bytes(deep(4080))
+    for name in ("grey.png", "x.ppm"):
+        assert np.abs(decode(tmp_path / name).astype(int) - GREY).max() <= 1
 
 
 def test_a_photograph_is_turned_upright(tmp_path):

@@ -1,6 +1,7 @@
 """Recorded runs: found, read back without weights, and shipped without an image."""
 
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,34 @@ def test_a_damaged_record_is_named_and_what_to_do(recorded, tmp_path, name, cont
         runs.records("laptop", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("laptop", "holds no record of a run; did you mean '{0}/laptop/baseline'?"),
+        ("laptop/basline", "is no folder; did you mean '{0}/laptop/baseline'?"),
+        ("laptpo/baseline", "is no folder; did you mean '{0}/laptop/baseline'?"),
+        ("laptop/baseline/config.json", "is no folder; give the folder of a manifest.json"),
+        ("other", "holds no record of a run; give the folder of a manifest.json"),
+        (400 * "x", "is no folder; known: {0}/laptop/baseline"),
+    ],
+)
+def test_what_is_no_record_is_never_to_be_deleted(recorded, tmp_path, name, said):
+    runs.record(recorded["", "baseline"], tmp_path / "laptop" / "baseline")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text("{}")  # another program's
+    with pytest.raises(UserError, match=re.escape(said.format(tmp_path))) as e:
+        runs.load_run(tmp_path / name)
+    assert "delete" not in str(e.value)
+
+
+def test_a_folder_without_a_name_is_no_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("", "/etc/passwd"):
+        with pytest.raises(UserError, match="; (give|known|did)") as caught:
+            runs.load_run(name)
+        assert "delete" not in str(caught.value)
+
+
 def test_every_shipped_record_is_as_it_was_recorded():
     shipped = [file.parent for file in runs.RESULTS.glob("*/*/manifest.json")]
     assert len(shipped) > 80
@@ -109,6 +138,21 @@ def test_where_no_epoch_has_a_loss_the_first_is_the_best_as_its_weights_were_kep
     done = runs.load_run(recorded["", "baseline"].folder)
     done.history["val_loss"] = np.nan
     assert done.best_epoch(1).epoch == 1
+
+
+@pytest.mark.parametrize(
+    "ask, said",
+    [
+        (lambda r: r.best_epoch(3), "has no phase 3; there are: 1, 2"),
+        (lambda r: r.best_scales(1), "has no scales: baseline has no LLS"),
+        (lambda r: r.predictions("val"), "no predictions for 'val', phase 2; there are: 'valid"),
+        (lambda r: r.predictions("test", 3), "'test', phase 3; there are: .*'test', phase 2"),
+        (lambda r: r.model(), "is a record, which holds no weights; acrlls.run"),
+    ],
+)
+def test_what_a_record_does_not_have_is_told_with_what_it_has(ask, said):
+    with pytest.raises((ValueError, UserError), match=said):
+        ask(runs.load_run(runs.RESULTS / "laptop" / "baseline"))
 
 
 def test_training_weights_are_those_of_the_run(recorded, phantom_data, tiny):
