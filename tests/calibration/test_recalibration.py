@@ -1,5 +1,6 @@
 """Post-hoc recalibration; SciPy's own minimiser and scikit-learn are the judges."""
 
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -325,6 +326,14 @@ def test_weights_fit_a_temperature_for_another_class_mix():
     few = (y > 0) | (np.arange(len(y)) % 10 == 0)
     assert rare == pytest.approx(TemperatureScaling().fit(z[few], y[few]).temperature, rel=0.05)
     assert abs(rare - even) > 0.1 * rare
+
+
+@pytest.mark.parametrize("make", all_methods())
+def test_a_fitted_method_survives_pickling(make):
+    z, y = bent_logits(300)
+    method = make(WEIGHTS).fit(z, y)
+    twin = pickle.loads(pickle.dumps(method))
+    np.testing.assert_array_equal(twin.predict_proba(z), method.predict_proba(z))
 
 
 @pytest.mark.parametrize("make", all_methods())
