@@ -107,9 +107,13 @@ def _is_no_name(name) -> bool:
     return missing or isinstance(name, list)
 
 
-def check_level(level) -> float:
+def check_level(level, resamples=MOST) -> float:
+    """A level, for which ``resamples`` must be enough."""
     if not (isinstance(level, Real) and 0 < level < 1):
         raise ValueError(f"level is {level!r}; it must lie between 0 and 1")
+    least = int(np.ceil(1 / (1 - level) - 1 - 1e-6))
+    if whole_number("resamples", resamples) < least:
+        raise ValueError(f"resamples is {resamples}; level {level} needs {least} or more")
     return float(level)
 
 

@@ -269,7 +269,7 @@ def test_rows_of_different_lengths_are_laid_to_p_or_y():
 OF_SEED = {
     "interval": lambda seed: cal.ece_interval(P, Y, resamples=20, seed=seed),
     "floor": lambda seed: cal.noise_floor(P, Y, resamples=9, seed=seed),
-    "bootstrap": lambda seed: cal.bootstrap(P, Y, "nll", 9, seed=seed),
+    "bootstrap": lambda seed: cal.bootstrap(P, Y, "nll", 19, seed=seed),
     "difference": lambda seed: cal.calibration_difference(P, Y, P, resamples=9, seed=seed),
     "reliability": lambda seed: cal.prepare_reliability(P, Y, resamples=9, seed=seed),
     "population": lambda seed: cal.populations.synthetic(99, seed),
@@ -303,9 +303,25 @@ def test_what_is_no_metric_is_named():
     for use in (cal.noise_floor, lambda p, y, metric: cal.evaluate(p, y, NAMES, metric)):
         with pytest.raises(ValueError, match="^(there is no metric )?7"):
             use(P, Y, metric=7)
-    for gives in (lambda p, y: "a", lambda p, y: True, lambda p, y: np.unique(y[:3])):
-        with pytest.raises(ValueError, match="what metric gives"):
-            cal.bootstrap(P, Y, gives, 20)
+    for gives in ("a", True, None, np.nan):
+        for p2 in (None, P):
+            with pytest.raises(ValueError, match="what metric gives (holds|is)"):
+                cal.bootstrap(P, Y, lambda p, y, gives=gives: gives, 19, p2=p2)
+    with pytest.raises(ValueError, match="what metric gives is no array"):
+        cal.bootstrap(P, Y, lambda p, y: np.unique(y[:3]), 20)
+
+
+def test_a_metric_may_give_a_list_and_resamples_must_be_enough_for_the_level():
+    for p2 in (None, P[:, ::-1]):
+        listed, arrays = (
+            cal.bootstrap(P, Y, lambda p, y, kind=kind: kind(p.mean(axis=0)), 19, p2=p2)
+            for kind in (list, np.array)
+        )
+        np.testing.assert_array_equal(listed, arrays)
+    for use in (cal.ece_interval, lambda p, y, resamples: cal.bootstrap(p, y, "nll", resamples)):
+        with pytest.raises(ValueError, match="resamples is 18; level 0.95 needs 19 or more"):
+            use(P, Y, resamples=18)
+        use(P, Y, resamples=19)
 
 
 def test_probabilities_of_a_pair_may_be_of_any_kind_and_are_called_by_their_names():
