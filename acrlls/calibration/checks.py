@@ -39,13 +39,15 @@ def check(p, *y, name: str = "p"):
     return (p, _labels(*y, given, p, name)) if y else p
 
 
-def check_logits(z, *labels):
-    """The same for logits ``(n, classes)``, any finite numbers; warns where they sum to one."""
+def check_logits(z, *labels, method=None):
+    """The same for logits ``(n, classes)``, any finite numbers, whose columns are those that a
+    ``method`` was fitted on; warns where they sum to one."""
     given, z = z, _matrix(z, "logits")
     _refuse_rows(~np.isfinite(z).all(axis=1), z, "logits", "is not finite")
     _refuse_rows((np.abs(z) > LARGEST).any(axis=1), z, "logits", f"is beyond {LARGEST:g}")
     if z.min() >= 0 and np.abs(z.sum(axis=1) - 1).max() < 1e-3:
         warnings.warn("rows sum to one as probabilities do; pass logits, or log(p)", stacklevel=4)
+    _same_columns(given, _columns(method), "logits", "the method was fitted on")
     return (z, _labels(*labels, given, z, "logits", "labels")) if labels else z
 
 
@@ -70,9 +72,7 @@ def check_pair(given, other, name: str = "p2") -> tuple[np.ndarray, np.ndarray]:
         shapes = f"p has shape {p.shape} and {name} {checked.shape}"
         raise ValueError(f"{shapes}; they must be equal")
     _same_index(given, other, "p", name)
-    columns = [list(getattr(one, "columns", ())) for one in (given, other)]
-    if columns[0] != columns[1] and {*columns[0]} & {*columns[1]}:
-        raise ValueError(f"the columns of p are {columns[0]}, but those of {name} {columns[1]}")
+    _same_columns(given, _columns(other), "p", f"those of {name}")
     return p, checked
 
 
@@ -95,10 +95,7 @@ def check_names(class_names, classes: int, given=None, last: str | None = None) 
         raise ValueError(f"class_names are {names}; no name may occur twice")
     if last in names:
         raise ValueError(f"class_names are {names}; {last!r} is the name of the table's last row")
-    columns = getattr(given, "columns", None)
-    columns = names if columns is None else list(columns)
-    if columns != names and set(columns) & set(names):
-        raise ValueError(f"the columns of p are {columns}, but class_names are {names}")
+    _same_columns(given, names, "p", "class_names are")
     return names
 
 
@@ -172,7 +169,7 @@ def _matrix(given, name) -> np.ndarray:
     if values.ndim != 2 or values.shape[1] < 2 or not len(values):
         shape = "(n, classes) with n >= 1 and classes >= 2"
         raise ValueError(f"{name} has shape {values.shape}; it must be {shape}")
-    columns, order = list(getattr(given, "columns", ())), list(map(str, range(values.shape[1])))
+    columns, order = _columns(given), list(map(str, range(values.shape[1])))
     if (said := list(map(str, columns))) != order and set(said) == set(order):
         raise ValueError(f"the columns of {name} are {columns}; labels count them in order from 0")
     return values.astype(np.float64, copy=False)
@@ -204,6 +201,19 @@ def _same_index(one, other, name, other_name) -> None:
     if both and not one.index.equals(other.index):
         how = "bring them into one order, or give arrays to go by position"
         raise ValueError(f"{name} and {other_name} have different indexes; {how}")
+
+
+def _columns(given) -> list:
+    """Names of the columns of a DataFrame, or of what keeps them; none of an array."""
+    columns = getattr(given, "columns", None)
+    return [] if columns is None else list(columns)
+
+
+def _same_columns(given, names, name, others) -> None:
+    """Refuse columns that share names with ``names`` but are not the same in this order."""
+    columns = _columns(given)
+    if columns != names and {*columns} & {*names}:
+        raise ValueError(f"the columns of {name} are {columns}, but {others} {names}")
 
 
 def _refuse_rows(bad, p, name, what):

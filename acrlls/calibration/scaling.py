@@ -1,6 +1,7 @@
 """Post-hoc methods that map logits to logits, and what every post-hoc method has."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -13,10 +14,12 @@ LIMITS = (0.01, 100.0)  # of a temperature
 
 
 class Recalibrator:
-    """What every method has; ``classes`` is None before ``fit``. A method itself has ``_fit(z, y,
-    weight)`` and ``_transform(z)``, of checked logits."""
+    """What every method has; ``classes`` is None before ``fit``, ``columns`` are those of a
+    DataFrame that it was fitted on. A method itself has ``_fit(z, y, weight)`` and
+    ``_transform(z)``, of checked logits."""
 
     classes: int | None = None
+    columns: Sequence[str] | None = None
 
     def fit(self, logits, labels=None, sample_weight=None) -> Self:
         """Fit on images that the model was not trained on.
@@ -35,14 +38,15 @@ class Recalibrator:
         weight = check_weights(sample_weight, len(y), logits)
         seen = weight > 0
         self._fit(z[seen], y[seen], weight[seen])
-        self.classes = z.shape[1]
+        self.classes, self.columns = z.shape[1], getattr(logits, "columns", None)
         return self
 
     def transform(self, logits) -> np.ndarray:
-        """Recalibrated logits, ``(n, classes)``; -inf where a probability is 0."""
+        """Recalibrated logits, ``(n, classes)``; -inf where a probability is 0. Columns of a
+        DataFrame that stood in another order at the fit are a ``ValueError``."""
         if self.classes is None:
             raise ValueError("not fitted: call fit(logits, labels) on the validation part first")
-        z = check_logits(getattr(logits, "logits", logits))
+        z = check_logits(getattr(logits, "logits", logits), method=self)
         if z.shape[1] != self.classes:
             raise ValueError(f"logits have {z.shape[1]} classes; the method has {self.classes}")
         return self._transform(z)

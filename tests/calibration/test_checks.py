@@ -200,6 +200,17 @@ def test_columns_in_another_order_than_the_class_names_are_refused():
             use()
 
 
+@pytest.mark.parametrize("name", cal.METHODS)
+def test_columns_in_another_order_than_at_the_fit_are_refused(name):
+    z = pd.DataFrame(np.log(P), columns=NAMES)
+    method = cal.METHODS[name].make(np.ones(4)).fit(z, Y)
+    for use in (method.transform, method.predict_proba):
+        with pytest.raises(ValueError, match="columns of logits are .*but the method was fitted"):
+            use(z[NAMES[::-1]])
+        np.testing.assert_array_equal(use(z), use(z.to_numpy()))
+    method.fit(z.to_numpy(), Y).transform(z[NAMES[::-1]])  # nothing is known of the columns now
+
+
 def test_what_looks_like_the_wrong_thing_is_warned_of():
     with pytest.warns(UserWarning, match="pass logits"):
         cal.TemperatureScaling().fit(P, Y)
