@@ -187,6 +187,11 @@ def test_class_names_are_taken_from_an_array_and_must_fit():
             use(["a", "b", "b", "d"])
 
 
+def test_class_names_may_be_an_iterator():
+    for use in (cal.report, cal.evaluate):
+        pd.testing.assert_frame_equal(use(P, Y, map(str.upper, NAMES)), use(P, Y, [*"ABCD"]))
+
+
 def test_columns_in_another_order_than_the_class_names_are_refused():
     turned = pd.DataFrame(P, columns=NAMES)[NAMES[::-1]]
     for use in (
