@@ -145,7 +145,7 @@ def numbers(given, name, must="it must hold real numbers") -> np.ndarray:
         raise ValueError(f"{name} has masked or missing values; leave these rows out")
     try:
         values = np.asarray(values)
-    except ValueError as error:  # rows of different lengths
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, a tensor
         raise ValueError(f"{name} is no array of numbers: {error}") from None
     if values.dtype == object and not values.ndim:  # a generator, a sparse matrix, a dict, None
         what = "None" if given is None else f"of the type {type(given).__name__}"

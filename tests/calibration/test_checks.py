@@ -282,6 +282,18 @@ def test_rows_of_different_lengths_are_laid_to_p_or_y():
         cal.ece(P, [[0], [1, 2]])
 
 
+@pytest.mark.parametrize("error", [RuntimeError, TypeError])  # of torch: with a gradient, bfloat16
+def test_a_tensor_that_gives_no_array_is_named(error):
+    class Tensor:
+        def __array__(self, *dtype, copy=None):
+            raise error("call detach() first")
+
+    with pytest.raises(ValueError, match="^p is no array of numbers: call detach"):
+        cal.ece(Tensor(), Y)
+    with pytest.raises(ValueError, match="^logits is no array of numbers: call detach"):
+        cal.TemperatureScaling().fit(Tensor(), Y)
+
+
 OF_SEED = {
     "interval": lambda seed: cal.ece_interval(P, Y, resamples=20, seed=seed),
     "floor": lambda seed: cal.noise_floor(P, Y, resamples=9, seed=seed),
