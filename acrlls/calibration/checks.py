@@ -177,9 +177,10 @@ def _matrix(given, name) -> np.ndarray:
 
 def _labels(y, given, p, name, own="y") -> np.ndarray:
     last, rows = p.shape[1] - 1, y
-    y = numbers(y, own, must := f"labels are whole numbers from 0 to {last}")
+    alike = getattr(y, "shape", None) == p.shape
+    hint = f"; of one-hot labels np.argmax({own}, axis=1)" if alike else ""
+    y = numbers(y, own, (must := f"labels are whole numbers from 0 to {last}") + hint)
     if y.shape != (len(p),):
-        hint = f"; of one-hot labels {own}.argmax(axis=1)" if y.shape == p.shape else ""
         shape = f"{own} has shape {y.shape}; it must be ({len(p)},)"
         raise ValueError(f"{shape}, one a row of {name}{hint}")
     _same_index(given, rows, name, own)

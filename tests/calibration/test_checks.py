@@ -152,7 +152,8 @@ def test_bins_that_cannot_be_are_refused_with_what_can(given, says):
         (np.ma.array(Y, mask=Y == 0), "masked"),
         (np.array([None, *Y[1:]]), "row 0 is nan"),
         ([10**400, *Y[1:]], "holds values that are no numbers, or huge"),
-        (np.eye(4)[Y], r"shape \(60, 4\).*one-hot labels (y|labels).argmax"),
+        (np.eye(4)[Y], r"shape \(60, 4\).*one-hot labels np.argmax\((y|labels), axis=1\)"),
+        (pd.get_dummies(Y), r"holds bool.*one-hot labels np.argmax\((y|labels), axis=1\)"),
     ],
 )
 def test_other_labels_are_refused_by_metrics_and_by_a_fit(y, says):
