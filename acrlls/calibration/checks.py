@@ -8,7 +8,8 @@ import numpy as np
 
 OF = ("classes", "top_label", "mean")
 LARGEST = 1e100  # size of a logit, so that products of two are finite
-MOST = 10**7  # bins, resamples, images that are drawn
+BINS = 1000  # at most, as in a profile: the memory for some errors grows as their square
+MOST = 10**7  # resamples, images that are drawn
 
 
 def check(p, *y, name: str = "p"):
@@ -129,8 +130,9 @@ def check_choice(name, value, choices) -> None:
 
 def whole_number(name, value) -> int:
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (number and 1 <= value <= MOST and value % 1 == 0):
-        raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to {MOST:,}")
+    most = BINS if name == "bins" else MOST
+    if not (number and 1 <= value <= most and value % 1 == 0):
+        raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to {most:,}")
     return int(value)
 
 

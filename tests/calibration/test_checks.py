@@ -313,9 +313,12 @@ def test_a_seed_that_is_none_is_named(use, seed):
 
 
 def test_more_bins_or_resamples_than_any_memory_holds_are_refused():
-    for use in (cal.ece, cal.ece_interval, cal.noise_floor):
-        with pytest.raises(ValueError, match="a whole number from 1 to 10,000,000"):
-            use(P, Y, 2**63)
+    histogram = cal.METHODS["histogram"].make(None)
+    for use in (cal.ece, cal.ece_interval, cal.noise_floor, lambda p, y, b: type(histogram)(b)):
+        for bins in (2**63, 1001):
+            with pytest.raises(ValueError, match="bins is .*a whole number from 1 to 1,000$"):
+                use(P, Y, bins)
+    assert cal.noise_floor(P, Y, 1000, 9).classwise.shape == (9, 4)
     with pytest.raises(ValueError, match="resamples is"):
         cal.bootstrap(P, Y, "nll", 10**12)
 
