@@ -92,7 +92,8 @@ class TemperatureScaling(Recalibrator):
 
     The loss is convex in 1/T, and its slope there, mean(sum_k p_k z_k - z_label), is monotone: the
     root is bracketed and found. Where it lies outside 0.01 to 100 (labels separated without error,
-    or unrelated to the logits) the nearer limit is taken. The predicted classes do not change.
+    or unrelated to the logits) the nearer limit is taken, with a warning unless the labels are
+    separated. The predicted classes do not change.
     ``temperature``, None before ``fit``, is above 1 where the model was overconfident.
     """
 
@@ -114,6 +115,9 @@ class TemperatureScaling(Recalibrator):
             self.temperature = LIMITS[0]
         else:
             self.temperature = float(np.exp(-brentq(slope, hot, cold, xtol=1e-10)))
+        if self.temperature in LIMITS and (z.argmax(axis=1) != y).any():
+            why = "the logits are on another scale, or say nothing of the labels"
+            warnings.warn(f"the temperature stops at {self.temperature:g}: {why}", stacklevel=3)
 
     def _transform(self, z):
         return z / self.temperature
@@ -216,7 +220,11 @@ class MatrixScaling(Recalibrator):
             return -(log_p * hits).sum() + (scale * m**2).sum(), slope[fitted]
 
         start = np.eye(k, k + 1)[fitted]
-        m = full(minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-8}).x)
+        found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-8})
+        if np.abs(found.jac).max() > 1e-3 * np.abs(x).max():  # success is False of rounding too
+            what = f"the loss is not at its least; logits go up to {np.abs(z).max():g}"
+            warnings.warn(f"{what}: divide them by a number before fit and transform", stacklevel=4)
+        m = full(found.x)
         return m[:, :k], m[:, k]
 
     def _transform(self, z):

@@ -1,6 +1,7 @@
 """Post-hoc recalibration; SciPy's own minimiser and scikit-learn are the judges."""
 
 import pickle
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -118,8 +119,26 @@ def test_a_constant_added_to_an_images_logits_changes_nothing(method):
 
 def test_labels_without_error_and_labels_against_the_logits_end_at_the_limits():
     z = 2 * np.eye(3)[np.arange(30) % 3]
-    for labels, limit in zip((np.arange(30) % 3, (np.arange(30) + 1) % 3), LIMITS, strict=True):
-        assert TemperatureScaling().fit(z, labels).temperature == limit
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert TemperatureScaling().fit(z, np.arange(30) % 3).temperature == LIMITS[0]
+    with pytest.warns(UserWarning, match="stops at 100: .* say nothing of the labels"):
+        assert TemperatureScaling().fit(z, (np.arange(30) + 1) % 3).temperature == LIMITS[1]
+
+
+def test_logits_on_a_scale_on_which_no_fit_ends_at_the_least_loss_are_warned_of():
+    z, y = bent_logits(300)
+    for method, scale, says in (
+        (TemperatureScaling, 1e4, "the temperature stops at 100: the logits are on another scale"),
+        (TemperatureScaling, 1e-4, "the temperature stops at 0.01"),
+        (VectorScaling, 1e50, r"the loss is not at its least; logits go up to .*e\+51"),
+        (MatrixScaling, 1e50, "the loss is not at its least"),
+    ):
+        with pytest.warns(UserWarning, match=says):
+            method().fit(z * scale, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            method().fit(z, y)
 
 
 # --- a temperature that depends on the entropy ---
