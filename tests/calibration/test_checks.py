@@ -366,6 +366,9 @@ def test_probabilities_of_a_pair_may_be_of_any_kind_and_are_called_by_their_name
         cal.true_calibration_error(frame, frame[NAMES[::-1]])
     with pytest.raises(ValueError, match="one run at least"):
         cal.calibration_difference(np.zeros((0, 60, 4)), Y, np.zeros((0, 60, 4)))
+    for pair, name in ((([P, P[:-1]], [P, P]), "p"), (([P, P], [P, P[:-1]]), "p2")):
+        with pytest.raises(ValueError, match=f"^{name} is no array of numbers"):
+            cal.calibration_difference(pair[0], Y, pair[1])
 
 
 @pytest.mark.parametrize("weight", [*map(np.full, [60] * 4, [-1, 0, np.nan, 1e308]), np.ones(59)])
