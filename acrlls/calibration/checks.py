@@ -8,7 +8,8 @@ import numpy as np
 
 OF = ("classes", "top_label", "mean")
 LARGEST = 1e100  # size of a logit, so that products of two are finite
-MOST = 10**7  # bins, resamples, images that are drawn
+BINS = 1000  # at most, as in a profile: the memory for some errors grows as their square
+MOST = 10**7  # resamples, images that are drawn
 
 
 def check(p, *y, name: str = "p"):
@@ -39,13 +40,15 @@ def check(p, *y, name: str = "p"):
     return (p, _labels(*y, given, p, name)) if y else p
 
 
-def check_logits(z, *labels):
-    """The same for logits ``(n, classes)``, any finite numbers; warns where they sum to one."""
+def check_logits(z, *labels, method=None):
+    """The same for logits ``(n, classes)``, any finite numbers, whose columns are those that a
+    ``method`` was fitted on; warns where they sum to one."""
     given, z = z, _matrix(z, "logits")
     _refuse_rows(~np.isfinite(z).all(axis=1), z, "logits", "is not finite")
     _refuse_rows((np.abs(z) > LARGEST).any(axis=1), z, "logits", f"is beyond {LARGEST:g}")
     if z.min() >= 0 and np.abs(z.sum(axis=1) - 1).max() < 1e-3:
         warnings.warn("rows sum to one as probabilities do; pass logits, or log(p)", stacklevel=4)
+    _same_columns(given, _columns(method), "logits", "the method was fitted on")
     return (z, _labels(*labels, given, z, "logits", "labels")) if labels else z
 
 
@@ -70,9 +73,7 @@ def check_pair(given, other, name: str = "p2") -> tuple[np.ndarray, np.ndarray]:
         shapes = f"p has shape {p.shape} and {name} {checked.shape}"
         raise ValueError(f"{shapes}; they must be equal")
     _same_index(given, other, "p", name)
-    columns = [list(getattr(one, "columns", ())) for one in (given, other)]
-    if columns[0] != columns[1] and {*columns[0]} & {*columns[1]}:
-        raise ValueError(f"the columns of p are {columns[0]}, but those of {name} {columns[1]}")
+    _same_columns(given, _columns(other), "p", f"those of {name}")
     return p, checked
 
 
@@ -95,10 +96,7 @@ def check_names(class_names, classes: int, given=None, last: str | None = None) 
         raise ValueError(f"class_names are {names}; no name may occur twice")
     if last in names:
         raise ValueError(f"class_names are {names}; {last!r} is the name of the table's last row")
-    columns = getattr(given, "columns", None)
-    columns = names if columns is None else list(columns)
-    if columns != names and set(columns) & set(names):
-        raise ValueError(f"the columns of p are {columns}, but class_names are {names}")
+    _same_columns(given, names, "p", "class_names are")
     return names
 
 
@@ -107,9 +105,13 @@ def _is_no_name(name) -> bool:
     return missing or isinstance(name, list)
 
 
-def check_level(level) -> float:
+def check_level(level, resamples=MOST) -> float:
+    """A level, for which ``resamples`` must be enough."""
     if not (isinstance(level, Real) and 0 < level < 1):
         raise ValueError(f"level is {level!r}; it must lie between 0 and 1")
+    least = int(np.ceil(1 / (1 - level) - 1 - 1e-6))
+    if whole_number("resamples", resamples) < least:
+        raise ValueError(f"resamples is {resamples}; level {level} needs {least} or more")
     return float(level)
 
 
@@ -128,8 +130,9 @@ def check_choice(name, value, choices) -> None:
 
 def whole_number(name, value) -> int:
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (number and 1 <= value <= MOST and value % 1 == 0):
-        raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to {MOST:,}")
+    most = BINS if name == "bins" else MOST
+    if not (number and 1 <= value <= most and value % 1 == 0):
+        raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to {most:,}")
     return int(value)
 
 
@@ -144,7 +147,7 @@ def numbers(given, name, must="it must hold real numbers") -> np.ndarray:
         raise ValueError(f"{name} has masked or missing values; leave these rows out")
     try:
         values = np.asarray(values)
-    except ValueError as error:  # rows of different lengths
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, a tensor
         raise ValueError(f"{name} is no array of numbers: {error}") from None
     if values.dtype == object and not values.ndim:  # a generator, a sparse matrix, a dict, None
         what = "None" if given is None else f"of the type {type(given).__name__}"
@@ -166,7 +169,7 @@ def _matrix(given, name) -> np.ndarray:
     if values.ndim != 2 or values.shape[1] < 2 or not len(values):
         shape = "(n, classes) with n >= 1 and classes >= 2"
         raise ValueError(f"{name} has shape {values.shape}; it must be {shape}")
-    columns, order = list(getattr(given, "columns", ())), list(map(str, range(values.shape[1])))
+    columns, order = _columns(given), list(map(str, range(values.shape[1])))
     if (said := list(map(str, columns))) != order and set(said) == set(order):
         raise ValueError(f"the columns of {name} are {columns}; labels count them in order from 0")
     return values.astype(np.float64, copy=False)
@@ -174,9 +177,10 @@ def _matrix(given, name) -> np.ndarray:
 
 def _labels(y, given, p, name, own="y") -> np.ndarray:
     last, rows = p.shape[1] - 1, y
-    y = numbers(y, own, must := f"labels are whole numbers from 0 to {last}")
+    alike = getattr(y, "shape", None) == p.shape
+    hint = f"; of one-hot labels np.argmax({own}, axis=1)" if alike else ""
+    y = numbers(y, own, (must := f"labels are whole numbers from 0 to {last}") + hint)
     if y.shape != (len(p),):
-        hint = f"; of one-hot labels {own}.argmax(axis=1)" if y.shape == p.shape else ""
         shape = f"{own} has shape {y.shape}; it must be ({len(p)},)"
         raise ValueError(f"{shape}, one a row of {name}{hint}")
     _same_index(given, rows, name, own)
@@ -198,6 +202,19 @@ def _same_index(one, other, name, other_name) -> None:
     if both and not one.index.equals(other.index):
         how = "bring them into one order, or give arrays to go by position"
         raise ValueError(f"{name} and {other_name} have different indexes; {how}")
+
+
+def _columns(given) -> list:
+    """Names of the columns of a DataFrame, or of what keeps them; none of an array."""
+    columns = getattr(given, "columns", None)
+    return [] if columns is None else list(columns)
+
+
+def _same_columns(given, names, name, others) -> None:
+    """Refuse columns that share names with ``names`` but are not the same in this order."""
+    columns = _columns(given)
+    if columns != names and {*columns} & {*names}:
+        raise ValueError(f"the columns of {name} are {columns}, but {others} {names}")
 
 
 def _refuse_rows(bad, p, name, what):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from acrlls.calibration.binning import binned, pieces
-from acrlls.calibration.checks import check, check_pair, check_weights, one_hot, random
+from acrlls.calibration.checks import check, check_pair, check_weights, numbers, one_hot, random
 
 
 class Difference(NamedTuple):
@@ -41,10 +41,11 @@ def calibration_difference(
 
     Bad probabilities, labels or settings, and models of different shapes, are a ``ValueError``.
     """
-    if np.ndim(p) == 3 and (np.shape(p) != np.shape(p2) or not len(p)):
-        shapes = f"p has shape {np.shape(p)} and p2 {np.shape(p2)}"
+    shape, other = numbers(p, "p").shape, numbers(p2, "p2").shape
+    if len(shape) == 3 and (shape != other or not shape[0]):
+        shapes = f"p has shape {shape} and p2 {other}"
         raise ValueError(f"{shapes}; they must be equal, with one run at least")
-    pairs = zip(p, p2, strict=True) if np.ndim(p) == 3 else [(p, p2)]
+    pairs = zip(p, p2, strict=True) if len(shape) == 3 else [(p, p2)]
     pairs = [_residuals(*pair, y, bins, strategy) for pair in pairs]
     (n, *_), rng = pairs[0][0].shape, random(seed)
     weight = check_weights(sample_weight, n, y)

@@ -60,11 +60,8 @@ def ece_interval(
     at this level.
     """
     p, y = check(p, y)
-    level = check_level(level)
     resamples = whole_number("resamples", resamples)
-    if (1 - level) * (resamples + 1) < 1:
-        least = int(np.ceil(1 / (1 - level) - 1 - 1e-6))
-        raise ValueError(f"resamples is {resamples}; level {level} needs {least} or more")
+    level = check_level(level, resamples)
     found = []
     for about in _columns(p, of):
         held = Bins(p, y, about, bins, strategy)

@@ -99,11 +99,12 @@ def bootstrap(
     and near zero the interval misses the truth. See :func:`ece_interval`, :func:`noise_floor`.
     Copies of an image count as more images than there are and make the interval too narrow. Where
     all images of a class agree, such as a recall of 1, it has no width and says nothing. A
-    calibration error, an unknown name, no class with two images, or bad input is a ``ValueError``.
+    calibration error, an unknown name, no class with two images, too few ``resamples`` for the
+    level, or bad input is a ``ValueError``.
     """
     p2 = None if p2 is None else check_pair(p, p2)[1]
     p, y = check(p, y)
-    level = check_level(level)
+    level = check_level(level, resamples)
     function = metric if callable(metric) else _metric(metric)
     where = getattr(getattr(function, "func", function), "__module__", None)
     if getattr(function, "biased", where == errors.__name__):
@@ -112,13 +113,16 @@ def bootstrap(
         raise ValueError(f"a bootstrap interval of {what} is biased upwards; {instead}")
 
     def value(rows=slice(None)):
-        one = function(p[rows], y[rows])
-        return one if p2 is None else one - function(p2[rows], y[rows])
+        both = [p] if p2 is None else [p, p2]
+        one, *two = (numbers(function(q[rows], y[rows]), "what metric gives") for q in both)
+        return one - two[0] if two else one
 
     images, ends = np.arange(len(y)), [(1 - level) / 2, (1 + level) / 2]
     counts = (one.astype(int) for piece in image_counts(y, resamples, seed) for one in piece)
     drawn = numbers([value(images.repeat(times)) for times in counts], "what metric gives")
-    return Interval(value(), *np.quantile(drawn, ends, axis=0))
+    if not np.isfinite(drawn).any():
+        raise ValueError("what metric gives is never finite; it must hold real numbers")
+    return Interval(value()[()], *np.quantile(drawn, ends, axis=0))
 
 
 def _metric(name: str) -> Metric:

@@ -9,6 +9,7 @@ class (histogram, isotonic). More freedom follows the sampling noise of the vali
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +73,11 @@ class HistogramBinning(OneVersusRest):
         hit, whole = (np.bincount(where, w, self.bins) for w in (hits * weight, weight))
         # a bin without images lies between equal edges, where no score falls
         share = np.divide(hit, whole, out=np.zeros(self.bins), where=whole > 0)
-        return lambda s: share[np.searchsorted(edges, s)]
+        return partial(_share, edges, share)
+
+
+def _share(edges, share, scores):  # of the module: a fitted method can be pickled
+    return share[np.searchsorted(edges, scores)]
 
 
 class Chain(Recalibrator):

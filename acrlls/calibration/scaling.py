@@ -1,6 +1,7 @@
 """Post-hoc methods that map logits to logits, and what every post-hoc method has."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -13,10 +14,12 @@ LIMITS = (0.01, 100.0)  # of a temperature
 
 
 class Recalibrator:
-    """What every method has; ``classes`` is None before ``fit``. A method itself has ``_fit(z, y,
-    weight)`` and ``_transform(z)``, of checked logits."""
+    """What every method has; ``classes`` is None before ``fit``, ``columns`` are those of a
+    DataFrame that it was fitted on. A method itself has ``_fit(z, y, weight)`` and
+    ``_transform(z)``, of checked logits."""
 
     classes: int | None = None
+    columns: Sequence[str] | None = None
 
     def fit(self, logits, labels=None, sample_weight=None) -> Self:
         """Fit on images that the model was not trained on.
@@ -35,14 +38,15 @@ class Recalibrator:
         weight = check_weights(sample_weight, len(y), logits)
         seen = weight > 0
         self._fit(z[seen], y[seen], weight[seen])
-        self.classes = z.shape[1]
+        self.classes, self.columns = z.shape[1], getattr(logits, "columns", None)
         return self
 
     def transform(self, logits) -> np.ndarray:
-        """Recalibrated logits, ``(n, classes)``; -inf where a probability is 0."""
+        """Recalibrated logits, ``(n, classes)``; -inf where a probability is 0. Columns of a
+        DataFrame that stood in another order at the fit are a ``ValueError``."""
         if self.classes is None:
             raise ValueError("not fitted: call fit(logits, labels) on the validation part first")
-        z = check_logits(getattr(logits, "logits", logits))
+        z = check_logits(getattr(logits, "logits", logits), method=self)
         if z.shape[1] != self.classes:
             raise ValueError(f"logits have {z.shape[1]} classes; the method has {self.classes}")
         return self._transform(z)
@@ -88,7 +92,8 @@ class TemperatureScaling(Recalibrator):
 
     The loss is convex in 1/T, and its slope there, mean(sum_k p_k z_k - z_label), is monotone: the
     root is bracketed and found. Where it lies outside 0.01 to 100 (labels separated without error,
-    or unrelated to the logits) the nearer limit is taken. The predicted classes do not change.
+    or unrelated to the logits) the nearer limit is taken, with a warning unless the labels are
+    separated. The predicted classes do not change.
     ``temperature``, None before ``fit``, is above 1 where the model was overconfident.
     """
 
@@ -110,6 +115,9 @@ class TemperatureScaling(Recalibrator):
             self.temperature = LIMITS[0]
         else:
             self.temperature = float(np.exp(-brentq(slope, hot, cold, xtol=1e-10)))
+        if self.temperature in LIMITS and (z.argmax(axis=1) != y).any():
+            why = "the logits are on another scale, or say nothing of the labels"
+            warnings.warn(f"the temperature stops at {self.temperature:g}: {why}", stacklevel=3)
 
     def _transform(self, z):
         return z / self.temperature
@@ -212,7 +220,11 @@ class MatrixScaling(Recalibrator):
             return -(log_p * hits).sum() + (scale * m**2).sum(), slope[fitted]
 
         start = np.eye(k, k + 1)[fitted]
-        m = full(minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-8}).x)
+        found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-8})
+        if np.abs(found.jac).max() > 1e-3 * np.abs(x).max():  # success is False of rounding too
+            what = f"the loss is not at its least; logits go up to {np.abs(z).max():g}"
+            warnings.warn(f"{what}: divide them by a number before fit and transform", stacklevel=4)
+        m = full(found.x)
         return m[:, :k], m[:, k]
 
     def _transform(self, z):

@@ -100,8 +100,8 @@ def report(p, y, class_names: Sequence[str]):
 
     given, (p, y) = p, check(p, y)
     for last in ("accuracy", "macro avg", "weighted avg"):
-        names = check_names(class_names, p.shape[1], given, last)
-    names = [str(name) for name in names]
+        class_names = check_names(class_names, p.shape[1], given, last)
+    names = [str(name) for name in class_names]
     told = {"labels": range(len(names)), "target_names": names, "zero_division": 0}
     return pd.DataFrame(classification_report(y, p.argmax(axis=1), output_dict=True, **told)).T
 

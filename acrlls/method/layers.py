@@ -1,5 +1,6 @@
 """The two layers that the paper adds to a classification head."""
 
+from contextlib import suppress
 from numbers import Real
 
 import keras
@@ -92,8 +93,9 @@ class LearnableLogitScaler(keras.layers.Layer):
     (2, 4)
 
     Args:
-        scale_initializer: Initializer of the scales, or an array or tensor `(classes,)`, of finite
-            values. Defaults to `"ones"`.
+        scale_initializer: Keras initializer of the scales, its name or its config; `None` is
+            `"ones"`, the default. Scales that differ by class are assigned to `scale` after
+            `build`.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
 
     Call arguments:
@@ -103,14 +105,17 @@ class LearnableLogitScaler(keras.layers.Layer):
 
     def __init__(self, scale_initializer="ones", **kwargs):
         super().__init__(**kwargs)
-        if isinstance(scale_initializer, np.ndarray) or ops.is_tensor(scale_initializer):
-            values = ops.convert_to_numpy(scale_initializer).tolist()  # which a config can hold
-            scale_initializer = keras.initializers.Constant(values)
-        self.scale_initializer = keras.initializers.get(scale_initializer)
-        if not np.isfinite(getattr(self.scale_initializer, "value", 1.0)).all():
+        given, found = scale_initializer, None
+        with suppress(TypeError, ValueError):  # which say nothing of this argument
+            found = keras.initializers.get("ones" if given is None else given)
+        value = getattr(found, "value", 1.0)
+        known = isinstance(found, keras.initializers.Initializer)
+        if not (known and isinstance(value, Real) and np.isfinite(value)):
             raise ValueError(
-                f"`scale_initializer` must give finite values. Received: {scale_initializer}"
+                "`scale_initializer` must be a Keras initializer, its name or its config, such as "
+                f"`keras.initializers.Constant(2.0)`, of a finite number. Received: {given!r}"
             )
+        self.scale_initializer = found
         self.supports_masking = True
         self.input_spec = keras.InputSpec(ndim=2)
 
@@ -119,12 +124,6 @@ class LearnableLogitScaler(keras.layers.Layer):
             raise ValueError(
                 "Logits must have the shape `(batch_size, classes)`, of a known number of classes."
                 f" Received: input_shape={input_shape}"
-            )
-        given = np.shape(getattr(self.scale_initializer, "value", 1.0))
-        if given not in ((), tuple(input_shape[-1:])):
-            raise ValueError(
-                "`scale_initializer` must give one value, or one a class. Received: values of shape"
-                f" {given} for {input_shape[-1]} classes"
             )
         self.input_spec = keras.InputSpec(ndim=2, axes={-1: input_shape[-1]})
         self.scale = self.add_weight(

@@ -164,7 +164,8 @@ def test_bins_that_cannot_be_are_refused_with_what_can(given, says):
         (np.ma.array(Y, mask=Y == 0), "masked"),
         (np.array([None, *Y[1:]]), "row 0 is nan"),
         ([10**400, *Y[1:]], "holds values that are no numbers, or huge"),
-        (np.eye(4)[Y], r"shape \(60, 4\).*one-hot labels (y|labels).argmax"),
+        (np.eye(4)[Y], r"shape \(60, 4\).*one-hot labels np.argmax\((y|labels), axis=1\)"),
+        (pd.get_dummies(Y), r"holds bool.*one-hot labels np.argmax\((y|labels), axis=1\)"),
     ],
 )
 def test_other_labels_are_refused_by_metrics_and_by_a_fit(y, says):
@@ -199,6 +200,11 @@ def test_class_names_are_taken_from_an_array_and_must_fit():
             use(["a", "b", "b", "d"])
 
 
+def test_class_names_may_be_an_iterator():
+    for use in (cal.report, cal.evaluate):
+        pd.testing.assert_frame_equal(use(P, Y, map(str.upper, NAMES)), use(P, Y, [*"ABCD"]))
+
+
 def test_columns_in_another_order_than_the_class_names_are_refused():
     turned = pd.DataFrame(P, columns=NAMES)[NAMES[::-1]]
     for use in (
@@ -210,6 +216,17 @@ def test_columns_in_another_order_than_the_class_names_are_refused():
     ):
         with pytest.raises(ValueError, match="columns of p"):
             use()
+
+
+@pytest.mark.parametrize("name", cal.METHODS)
+def test_columns_in_another_order_than_at_the_fit_are_refused(name):
+    z = pd.DataFrame(np.log(P), columns=NAMES)
+    method = cal.METHODS[name].make(np.ones(4)).fit(z, Y)
+    for use in (method.transform, method.predict_proba):
+        with pytest.raises(ValueError, match="columns of logits are .*but the method was fitted"):
+            use(z[NAMES[::-1]])
+        np.testing.assert_array_equal(use(z), use(z.to_numpy()))
+    method.fit(z.to_numpy(), Y).transform(z[NAMES[::-1]])  # nothing is known of the columns now
 
 
 def test_what_looks_like_the_wrong_thing_is_warned_of():
@@ -278,10 +295,22 @@ def test_rows_of_different_lengths_are_laid_to_p_or_y():
         cal.ece(P, [[0], [1, 2]])
 
 
+@pytest.mark.parametrize("error", [RuntimeError, TypeError])  # of torch: with a gradient, bfloat16
+def test_a_tensor_that_gives_no_array_is_named(error):
+    class Tensor:
+        def __array__(self, *dtype, copy=None):
+            raise error("call detach() first")
+
+    with pytest.raises(ValueError, match="^p is no array of numbers: call detach"):
+        cal.ece(Tensor(), Y)
+    with pytest.raises(ValueError, match="^logits is no array of numbers: call detach"):
+        cal.TemperatureScaling().fit(Tensor(), Y)
+
+
 OF_SEED = {
     "interval": lambda seed: cal.ece_interval(P, Y, resamples=20, seed=seed),
     "floor": lambda seed: cal.noise_floor(P, Y, resamples=9, seed=seed),
-    "bootstrap": lambda seed: cal.bootstrap(P, Y, "nll", 9, seed=seed),
+    "bootstrap": lambda seed: cal.bootstrap(P, Y, "nll", 19, seed=seed),
     "difference": lambda seed: cal.calibration_difference(P, Y, P, resamples=9, seed=seed),
     "reliability": lambda seed: cal.prepare_reliability(P, Y, resamples=9, seed=seed),
     "population": lambda seed: cal.populations.synthetic(99, seed),
@@ -296,9 +325,12 @@ def test_a_seed_that_is_none_is_named(use, seed):
 
 
 def test_more_bins_or_resamples_than_any_memory_holds_are_refused():
-    for use in (cal.ece, cal.ece_interval, cal.noise_floor):
-        with pytest.raises(ValueError, match="a whole number from 1 to 10,000,000"):
-            use(P, Y, 2**63)
+    histogram = cal.METHODS["histogram"].make(None)
+    for use in (cal.ece, cal.ece_interval, cal.noise_floor, lambda p, y, b: type(histogram)(b)):
+        for bins in (2**63, 1001):
+            with pytest.raises(ValueError, match="bins is .*a whole number from 1 to 1,000$"):
+                use(P, Y, bins)
+    assert cal.noise_floor(P, Y, 1000, 9).classwise.shape == (9, 4)
     with pytest.raises(ValueError, match="resamples is"):
         cal.bootstrap(P, Y, "nll", 10**12)
 
@@ -315,9 +347,25 @@ def test_what_is_no_metric_is_named():
     for use in (cal.noise_floor, lambda p, y, metric: cal.evaluate(p, y, NAMES, metric)):
         with pytest.raises(ValueError, match="^(there is no metric )?7"):
             use(P, Y, metric=7)
-    for gives in (lambda p, y: "a", lambda p, y: True, lambda p, y: np.unique(y[:3])):
-        with pytest.raises(ValueError, match="what metric gives"):
-            cal.bootstrap(P, Y, gives, 20)
+    for gives in ("a", True, None, np.nan):
+        for p2 in (None, P):
+            with pytest.raises(ValueError, match="what metric gives (holds|is)"):
+                cal.bootstrap(P, Y, lambda p, y, gives=gives: gives, 19, p2=p2)
+    with pytest.raises(ValueError, match="what metric gives is no array"):
+        cal.bootstrap(P, Y, lambda p, y: np.unique(y[:3]), 20)
+
+
+def test_a_metric_may_give_a_list_and_resamples_must_be_enough_for_the_level():
+    for p2 in (None, P[:, ::-1]):
+        listed, arrays = (
+            cal.bootstrap(P, Y, lambda p, y, kind=kind: kind(p.mean(axis=0)), 19, p2=p2)
+            for kind in (list, np.array)
+        )
+        np.testing.assert_array_equal(listed, arrays)
+    for use in (cal.ece_interval, lambda p, y, resamples: cal.bootstrap(p, y, "nll", resamples)):
+        with pytest.raises(ValueError, match="resamples is 18; level 0.95 needs 19 or more"):
+            use(P, Y, resamples=18)
+        use(P, Y, resamples=19)
 
 
 def test_probabilities_of_a_pair_may_be_of_any_kind_and_are_called_by_their_names():
@@ -330,6 +378,9 @@ def test_probabilities_of_a_pair_may_be_of_any_kind_and_are_called_by_their_name
         cal.true_calibration_error(frame, frame[NAMES[::-1]])
     with pytest.raises(ValueError, match="one run at least"):
         cal.calibration_difference(np.zeros((0, 60, 4)), Y, np.zeros((0, 60, 4)))
+    for pair, name in ((([P, P[:-1]], [P, P]), "p"), (([P, P], [P, P[:-1]]), "p2")):
+        with pytest.raises(ValueError, match=f"^{name} is no array of numbers"):
+            cal.calibration_difference(pair[0], Y, pair[1])
 
 
 @pytest.mark.parametrize("weight", [*map(np.full, [60] * 4, [-1, 0, np.nan, 1e308]), np.ones(59)])

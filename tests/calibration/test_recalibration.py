@@ -1,5 +1,7 @@
 """Post-hoc recalibration; SciPy's own minimiser and scikit-learn are the judges."""
 
+import pickle
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -117,8 +119,26 @@ def test_a_constant_added_to_an_images_logits_changes_nothing(method):
 
 def test_labels_without_error_and_labels_against_the_logits_end_at_the_limits():
     z = 2 * np.eye(3)[np.arange(30) % 3]
-    for labels, limit in zip((np.arange(30) % 3, (np.arange(30) + 1) % 3), LIMITS, strict=True):
-        assert TemperatureScaling().fit(z, labels).temperature == limit
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert TemperatureScaling().fit(z, np.arange(30) % 3).temperature == LIMITS[0]
+    with pytest.warns(UserWarning, match="stops at 100: .* say nothing of the labels"):
+        assert TemperatureScaling().fit(z, (np.arange(30) + 1) % 3).temperature == LIMITS[1]
+
+
+def test_logits_on_a_scale_on_which_no_fit_ends_at_the_least_loss_are_warned_of():
+    z, y = bent_logits(300)
+    for method, scale, says in (
+        (TemperatureScaling, 1e4, "the temperature stops at 100: the logits are on another scale"),
+        (TemperatureScaling, 1e-4, "the temperature stops at 0.01"),
+        (VectorScaling, 1e50, r"the loss is not at its least; logits go up to .*e\+51"),
+        (MatrixScaling, 1e50, "the loss is not at its least"),
+    ):
+        with pytest.warns(UserWarning, match=says):
+            method().fit(z * scale, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            method().fit(z, y)
 
 
 # --- a temperature that depends on the entropy ---
@@ -325,6 +345,14 @@ def test_weights_fit_a_temperature_for_another_class_mix():
     few = (y > 0) | (np.arange(len(y)) % 10 == 0)
     assert rare == pytest.approx(TemperatureScaling().fit(z[few], y[few]).temperature, rel=0.05)
     assert abs(rare - even) > 0.1 * rare
+
+
+@pytest.mark.parametrize("make", all_methods())
+def test_a_fitted_method_survives_pickling(make):
+    z, y = bent_logits(300)
+    method = make(WEIGHTS).fit(z, y)
+    twin = pickle.loads(pickle.dumps(method))
+    np.testing.assert_array_equal(twin.predict_proba(z), method.predict_proba(z))
 
 
 @pytest.mark.parametrize("make", all_methods())
