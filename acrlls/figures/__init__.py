@@ -22,6 +22,7 @@ from acrlls.figures.images import (
     plot_augmentation,
     plot_examples,
     plot_gradcam,
+    plot_pictures,
     plot_truth,
 )
 from acrlls.figures.reliability import plot_estimators, plot_floor, plot_reliability

@@ -39,6 +39,17 @@ def plot_augmentation(views):
 
 
 @style()
+def plot_pictures(pictures, titles):
+    """Grey images ``(n, h, w)`` in rows of at most six, each below its title and nothing else."""
+    columns = min(len(pictures), 6)
+    axes = panels(len(pictures), columns, WIDTH / columns + 0.22, True)
+    for ax, picture, title in zip(axes, pictures, titles, strict=True):
+        _show(ax, picture)
+        _title(ax, title)
+    return axes
+
+
+@style()
 def plot_truth(pictures, masks, eta, labels, class_names: Sequence[str]):
     """Grey images ``(n, h, w)`` over bars of their true probabilities ``(n, classes)``, below the
     name of the drawn label, with the outlines of the ``masks`` ``(2, n, h, w)``: lungs, findings.

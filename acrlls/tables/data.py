@@ -101,6 +101,19 @@ def by_doubt(dataset: Dataset) -> list[int]:
     return [int(np.abs(largest - level).argmin()) for level in levels]
 
 
+def sheet(dataset: Dataset, per_class: int = 3) -> list[int]:
+    """Positions of so many images of each class, at random and mixed, to be sorted by hand."""
+    mixed = pd.Series(dataset.labels).sample(frac=1, random_state=0)
+    return list(mixed.groupby(mixed).head(per_class).sample(frac=1, random_state=0).index)
+
+
+def key(dataset: Dataset, positions: Sequence[int]) -> pd.DataFrame:
+    """The true probabilities of some images and the labels drawn, a row an image, from 1."""
+    names, numbers = np.array(dataset.class_names), np.arange(len(positions)) + 1
+    eta = pd.DataFrame(dataset.eta[positions], numbers, names).rename_axis("image")
+    return eta.assign(label=names[dataset.labels[positions]])
+
+
 def limit(dataset: Dataset) -> str:
     """How often anybody could be right, by the true probabilities."""
     return (

@@ -236,6 +236,12 @@ def test_true_probabilities_and_outlines_of_what_there_is_stand_with_their_image
     assert [len(ax.collections) for ax in axes[0]] == [2, 0]
 
 
+def test_a_sheet_of_pictures_shows_their_titles_and_nothing_that_tells_more():
+    axes = plots.plot_pictures(np.zeros((7, 8, 8)), range(1, 8))
+    assert texts(axes) == list("1234567")
+    assert not any(ax.collections or ax.lines or ax.texts for ax in axes)
+
+
 def test_a_network_has_a_dot_a_run_below_its_name_and_a_band_up_to_its_highest_floor():
     groups = {"as published": {"Baseline": [0.03, 0.05], "Proposed": [0.02]}}
     floors = {"as published": {"Baseline": [0.01, 0.012], "Proposed": [0.011]}}

@@ -62,6 +62,16 @@ def test_true_probabilities_bound_what_anybody_can_reach():
     assert data.by_doubt(Images()) == [1, 1, 1, 0, 0, 0]
 
 
+def test_a_sheet_has_as_many_images_of_each_class_mixed_and_its_key_their_truth_and_labels():
+    sheet, images = data.sheet(Images()), Images()
+    assert sorted(images.labels[sheet]) == [0, 0, 0, 1, 1, 1] and len({*sheet}) == 6
+    assert list(images.labels[sheet]) not in ([0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0])
+    key = data.key(images, sheet)
+    assert list(key.index) == [1, 2, 3, 4, 5, 6] and list(key.columns) == ["ill", "well", "label"]
+    assert (key[["ill", "well"]].to_numpy() == images.eta[sheet]).all()
+    assert list(key.label) == [("ill", "well")[k] for k in images.labels[sheet]]
+
+
 def test_the_first_augmented_view_is_the_original():
     image = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
     some = SimpleNamespace(labels=np.array([1, 0]), image=lambda i: image if i == 1 else None)
