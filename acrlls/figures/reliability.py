@@ -79,8 +79,8 @@ def plot_floor(tables: Mapping[int, object], truth=None):
         if truth is not None:
             ax.plot(truth.index, truth[name], color=theme.INK, lw=1.3, ls=theme.DASHES)
         ax.set_title(name, color=shade, size=9)
-        ax.set(ylim=(0, None), xticks=bins)
-    axes[0].set_ylabel("ECE")
+        ax.set_xticks(bins)
+    axes[0].set(ylabel="ECE", ylim=(0, None))  # of all panels, when all are drawn
     dashes = "" if truth is None else "   dashed: with true probabilities"
     theme.note(axes[0], f"number of bins\n● this run   {_FLOOR}{dashes}", classes)
     return axes

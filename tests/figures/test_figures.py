@@ -122,6 +122,9 @@ def test_the_floor_over_bins_has_a_panel_a_class_and_a_dashed_line_where_the_tru
     assert all(len(a.lines) == len(b.lines) + 1 for a, b in zip(known, unknown, strict=True))
     shown = [table.loc["COVID", "observed"] for table in tables.values()]
     assert list(unknown[0].lines[1].get_ydata()) == shown
+    highest = max(line.get_ydata().max() for ax in unknown for line in ax.lines)
+    assert {ax.get_ylim()[0] for ax in unknown} == {0}
+    assert all(ax.get_ylim()[1] > highest for ax in unknown)
 
 
 def test_a_figure_leaves_the_notebooks_way_of_showing_figures_as_it_set_it():
