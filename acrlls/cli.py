@@ -7,11 +7,11 @@ interrupted. A mistake that the user can mend is a message without a traceback.
 import argparse
 import ast
 import contextlib
-import dataclasses
 import inspect
 import json
 import os
 import runpy
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from acrlls import book
 from acrlls.config import PROJECT, Config, UserError, configure, configure_from, hint, profiles
 from acrlls.store import require_writable, write_text
 
-FIELDS = {f.name: f for f in dataclasses.fields(Config)}
+FIELDS = Config.__dataclass_fields__
 SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
-_VARIANTS = FIELDS["variant"].metadata["choices"]
-_PLAIN = {ord("{"): "{{", ord("}"): "}}"}  # braces that stand for no setting
+_VARIANTS, _LOSSES = (FIELDS[name].metadata["choices"] for name in ("variant", "loss"))
+_OPTIONS = {"reproduce": ("--profile", "--variants"), "bench": ("--profile",)}  # by no -p
 _TEXTS = ("profile", "data", "backbone", "gradcam_layer")
 
 
@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     values = {k + 2 for k, a in enumerate(given) if a == "-p"}
     given = [f" {a}" if k in values and a.startswith("-") else a for k, a in enumerate(given)]
     options = _parser().parse_args(given)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half written goes, too
     try:
         return options.command(options) or 0
     except BrokenPipeError:  # the reader of our output went away, as `head` does
@@ -113,8 +114,8 @@ def reproduce(options) -> int:
     if options.data is not None:
         _for_a_report(options, given)
         given["data"], variants = options.data, ["baseline", "proposed"]
-        name = _path(options.data).resolve().name
-        folder = folder or Path(f"report-{name}".translate(_PLAIN))
+        name = _path(options.data).resolve().name.replace("{", "{{").replace("}", "}}")
+        folder = folder or Path(f"report-{name}")  # such braces stand for no setting
     lists = {"seed": options.seeds, "loss": options.losses, "variant": variants}
     lists = {name: values for name, values in lists.items() if values}
     from acrlls import runs
@@ -140,6 +141,8 @@ def _for_a_report(options, given) -> None:
     if options.variants or "data" in given:
         what = "--data names the images and compares Baseline and Proposed"
         raise UsageError(f"{what}; leave out --variants and -p data")
+    if options.data.strip().lower() == "phantom":
+        raise UsageError("--data takes a folder (./phantom); leave it out and give -p data phantom")
     if any(len(values or ()) > 1 for values in (options.seeds, options.losses)):
         raise UsageError("a report is of one seed and one loss; give one, and -o a folder for each")
 
@@ -154,8 +157,7 @@ def cache(options) -> int:
     """
     from acrlls import runs as kept
 
-    default = kept.CLEARED_BY_DEFAULT if options.clear else ()
-    found = _usage(kept.entries, options.chosen or default)
+    found = _usage(kept.entries, options.chosen or kept.CLEARED_BY_DEFAULT * options.clear)
     return kept.go_through(found, options.clear, options.check)
 
 
@@ -168,6 +170,7 @@ def claims(options) -> None:
 
     if (given := options.verdict) not in (None, *ledger.VERDICTS):
         raise UsageError(f"there is no verdict {given!r}; known: {', '.join(ledger.VERDICTS)}")
+    print(f"checking {len(ledger.CLAIMS)} claims against the recorded runs", file=sys.stderr)
     entries = ledger.Ledger().search(*options.words, verdict=options.verdict, weight=options.weight)
     print(ledger.text(entries, options.evidence) or "there is no such claim")
 
@@ -210,8 +213,7 @@ COMMANDS = (run, sections, student, reproduce, cache, claims, bench, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = "Sections, runs and checks of the ACR-LLS-MNetCal companion."
-    parser = argparse.ArgumentParser(prog="acrlls", description=about)
+    parser = argparse.ArgumentParser("acrlls", description="Sections, runs and checks of the book.")
     parser.add_argument("--version", action="version", version=f"acrlls {acrlls.__version__}")
     how = {"required": True, "metavar": "COMMAND", "dest": "name", "title": "commands"}
     commands = parser.add_subparsers(**how)
@@ -232,7 +234,6 @@ def _arguments(add) -> None:
     add(run, "section", metavar="SECTION", help="calibration, 06_calibration, 6, or a path")
     add(run, "-p", **pair, help="a parameter of the section; may be repeated")
     add(run, "-o", "--output", type=_path, help="the notebook; default: out_<section>.ipynb here")
-
     add(student, "exercises", nargs="*", metavar="EXERCISE", help="noise_floor, 10; default: all")
     add(student, "-o", "--output", type=_path, default=Path("exercises"), help="folder")
     add(reproduce, "-p", **pair, help="a setting, such as `seed 1`; may be repeated")
@@ -240,8 +241,7 @@ def _arguments(add) -> None:
     add(reproduce, "--variants", nargs="+", choices=_VARIANTS, help="default: the first three")
     add(reproduce, "--data", help="a folder of your own images, a folder a class; writes a report")
     add(reproduce, "--tune", **flag, help="run the tuning grid as well")
-    losses = FIELDS["loss"].metadata["choices"]
-    add(reproduce, "--losses", nargs="+", choices=losses, help="default: the profile's")
+    add(reproduce, "--losses", nargs="+", choices=_LOSSES, help="default: the profile's")
     add(reproduce, "--seeds", nargs="+", type=int, help="default: the profile's")
     add(reproduce, "--jobs", type=int, default=1, help="runs at once on this machine; default: 1")
     add(reproduce, "--scheduler", help="address of a Dask scheduler whose workers train")
@@ -268,10 +268,10 @@ def _path(text: str) -> Path:
 
 def _values(pairs: list[tuple[str, str]], known, where: str) -> dict[str, Any]:
     """``-p name value`` pairs as Python values; a name that is not known is refused, or twice."""
-    names = [name for name, _ in pairs]
+    names, flags = [name for name, _ in pairs], _OPTIONS.get(where, ())
     for name in names:
         if name not in known:
-            raise UsageError(f"{where} has no parameter {name!r}; {hint(name, known)}")
+            raise UsageError(f"{where} has no parameter {name!r}; {hint(name, [*known, *flags])}")
         if names.count(name) > 1:
             raise UsageError(f"the parameter {name!r} is given {names.count(name)} times")
     values = {name: _value(text.strip()) for name, text in pairs}

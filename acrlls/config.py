@@ -1,7 +1,4 @@
-"""Every setting of the companion, its profiles and its errors.
-
-:func:`configure` lays the caller's values over a profile, a YAML file in ``acrlls/profiles/``.
-"""
+"""Every setting of the companion, its profiles (files in ``acrlls/profiles/``) and its errors."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -18,13 +14,13 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parent.parent
+_PROFILES = PROJECT / "acrlls" / "profiles"
 
 # Values of a setting or an environment variable that are words; any other is a path.
 _WORDS = {"data": ("phantom", "kaggle"), "backbone": ("imagenet", "phantom", "random")}
 _VARIANTS = "baseline single_dense proposed acr_only lls_only single_dense_acr_lls"
 _LOSSES = "label_smoothing focal flsd53 entropy_penalty mbls mixup correctness_ranking"
 _YAML = (".yml", ".yaml")
-_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 # settings that do not reach training, or reach it by the digests of images and weights
 _UNTRAINED = "profile data phantom_images phantom_seed backbone grid_alpha grid_tau grid_epochs "
 _UNTRAINED += "grid_patience bins resamples gradcam_layer"
@@ -55,7 +51,6 @@ class Config:
     Grid fields (``grid_*``) and evaluation fields (``bins`` and below) do not reach training."""
 
     profile: str = "paper"
-
     # Data (Section III-A)
     data: str | None = None  # "phantom", "kaggle" or a folder; None: ACRLLS_DATA
     phantom_images: int = _within(4000, 40, 10_000_000)
@@ -65,7 +60,6 @@ class Config:
     train_fraction: float = _within(0.70, 0.05, 0.95)
     validation_fraction: float = _within(0.15, 0.02, 0.9)
     split_seed: int = _within(0, 0, 2**31 - 1)
-
     # Augmentation (Section III-A)
     augment: bool = _choice(True, True, False)
     rotation: float = _within(15.0, 0, 180)  # degrees, either way
@@ -76,14 +70,12 @@ class Config:
     views: int | None = _within(None, 1, 10_000)  # augmented ones of an image; None: one an epoch
     augment_seed: int = _within(0, 0, 2**31 - 1)
     bank_dtype: str = _choice("float32", "float16", "float32")  # of stored features of views
-
     # Model (Section II)
     variant: str = _choice("proposed", *_VARIANTS.split())
     alpha: float = _within(0.08, 0, 100)  # strength of ACR, eq. (3)
     tau: float = _within(0.25, 0, 1)  # margin that ACR aims at, eqs. (1)-(2)
     backbone: str = "imagenet"  # "imagenet", "phantom", "random", or a weights file
     backbone_width: float = _within(1.0, 0.1, 2.0)  # MobileNetV2's own alpha
-
     # Training (Section II-D, Algorithm 1)
     seed: int = _within(0, 0, 2**31 - 1)
     class_weights: bool = _choice(True, True, False)
@@ -101,13 +93,11 @@ class Config:
     # run's own (0.999: Keras's for MobileNetV2), then others, measured on the same training.
     batchnorm_statistics: tuple[float | str, ...] = _within((0.999,), 0, 1, words=("reestimated",))
     patience: int | None = _within(None, 1, 10_000)
-
     # Tuning (Section III-B)
     grid_alpha: tuple[float, ...] = _within((0.08, 0.10, 0.15, 0.20), 0, 100)
     grid_tau: tuple[float, ...] = _within((0.15, 0.20, 0.25, 0.30), 0, 1)
     grid_epochs: int = _within(10, 1, 10_000)
     grid_patience: int | None = _within(3, 1, 10_000)
-
     # Evaluation (Section IV)
     bins: int = _within(15, 1, 1000)
     resamples: int = _within(1000, 19, 1_000_000)  # fewer tell no 5 %
@@ -117,8 +107,10 @@ class Config:
         for f in dataclasses.fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
         if sum(both := (self.train_fraction, self.validation_fraction)) >= 1:
-            what = "train_fraction {} and validation_fraction {} leave nothing to test on"
-            raise UserError(f"{what.format(*both)}: their sum must stay below 1")
+            what = (
+                "train_fraction {} and validation_fraction {} leave nothing to test on: their sum"
+            )
+            raise UserError(f"{what.format(*both)} must stay below 1 (profile {self.profile})")
 
     def replace(self, **changes: Any) -> Config:
         """A copy with some values changed, validated like the first."""
@@ -134,8 +126,7 @@ class Config:
 
 def profiles() -> list[str]:
     """Names of the profiles that ship with the package."""
-    files = [f.name for f in (resources.files("acrlls") / "profiles").iterdir()]
-    return sorted(name.removesuffix(".yml") for name in files if name.endswith(".yml"))
+    return sorted(file.stem for file in _PROFILES.glob("*.yml"))
 
 
 def configure(profile: str | None = None, **overrides: Any) -> Config:
@@ -148,11 +139,9 @@ def configure(profile: str | None = None, **overrides: Any) -> Config:
     """
     if profile is None or str(profile) == "quick":
         profile = environment_path("ACRLLS_PROFILE") or "quick"
-    profile = _absolute("profile", profile)
-    settings = _profile_settings(profile)
-    settings.update({k: v for k, v in _entered(overrides).items() if v is not None})
-    if overrides.get("data") is None and (data := environment_path("ACRLLS_DATA")):
-        settings["data"] = data
+    profile, data = _absolute("profile", profile), environment_path("ACRLLS_DATA")
+    settings = _profile_settings(profile) | ({"data": data} if data else {})
+    settings |= {k: v for k, v in _entered(overrides).items() if v is not None}
     return Config(profile=profile, **settings)
 
 
@@ -166,8 +155,7 @@ def configure_from(namespace: Mapping[str, Any]) -> Config:
         plain = isinstance(value, (Real, str, list, tuple, dict))
         if plain or (value is None and name != "fresh_images"):
             checked(name, value, _within(None, *_OF_SECTIONS[name]).metadata, "int")
-    names = [f.name for f in dataclasses.fields(Config) if f.name in namespace]
-    return configure(**{name: namespace[name] for name in names})
+    return configure(**{n: namespace[n] for n in Config.__dataclass_fields__ if n in namespace})
 
 
 def environment_path(name: str) -> str | None:
@@ -193,26 +181,29 @@ def absolute_paths(settings: Mapping[str, Any], start: Path = Path()) -> dict[st
 def _absolute(name: str, path: str | Path, start: Path = Path()) -> str:
     """A path from ``start`` with ``~`` expanded and the links to its folder followed; a linked file
     keeps its own name, by whose suffix it is read.  Words that stand for no path stay."""
-    kind = name.removeprefix("ACRLLS_").lower()
-    if not isinstance(path, (str, Path)) or not str(path).strip():
+    kind, word = name.removeprefix("ACRLLS_").lower(), str(path).strip().lower()
+    if not isinstance(path, (str, Path)) or not word:
         raise UserError(f"{name} is {path!r}; it must be a name or a path, as text")
-    name_alone = kind == "profile" and not str(path).lower().endswith(_YAML)
-    if name_alone or path in _WORDS.get(kind, ()):
+    if path in _WORDS.get(kind, ()) or (kind == "profile" and not word.endswith(_YAML)):
         return str(path)
     try:
         path = start / Path(path).expanduser()
         found = path.resolve()
+        if word in _WORDS.get(kind, ()) and not found.exists():
+            raise UserError(f"{name} {str(path)!r} does not exist; did you mean {word!r}?")
         return str(found if found.is_dir() else path.parent.resolve() / path.name)
     except (ValueError, OSError, RuntimeError) as error:  # a zero byte, a loop, an unknown ~user
         raise UserError(f"{name} {str(path)!r} is no path: {error}") from error
 
 
 def _entered(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any]:
-    """Settings as a user gives them: unknown names refused, paths made absolute."""
-    known = [f.name for f in dataclasses.fields(Config)]
+    """Settings as a user gives them: unknown names refused, paths made absolute, None as a word
+    read as none."""
+    known = Config.__dataclass_fields__
     for name in (name for name in settings if name not in known):
         raise UserError(f"there is no parameter {name!r}; {hint(name, known)}")
-    return absolute_paths(settings, start)
+    plain = {name: None if str(v).lower() == "none" else v for name, v in settings.items()}
+    return absolute_paths(plain, start)
 
 
 def _profile_settings(profile: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -220,16 +211,24 @@ def _profile_settings(profile: str, above: tuple[str, ...] = ()) -> dict[str, An
     if profile in above:
         raise UserError(f"profile {profile} starts from itself")
     if profile in profiles():
-        return _settings_in(resources.files("acrlls") / "profiles" / f"{profile}.yml")
+        return _settings_in(_PROFILES / f"{profile}.yml")
     if not profile.lower().endswith(_YAML):
         known = f"choose one of: {', '.join(profiles())}; or give a YAML file (.yml)"
-        raise UserError(f"profile {profile!r} does not exist; {known}")
-    settings = _entered(_settings_in(file := Path(profile)), file.parent)
-    start = settings.pop("profile", None) or "quick"
-    return {**_profile_settings(start, (*above, profile)), **settings}
+        by = " of ACRLLS_PROFILE" * (profile == os.environ.get("ACRLLS_PROFILE"))
+        raise UserError(f"profile {profile!r}{by} does not exist; {known}")
+    given = _settings_in(file := Path(profile))
+    try:
+        settings = _entered(given, file.parent)
+        start = settings.pop("profile", None) or "quick"
+        settings = {n: _checked(Config.__dataclass_fields__[n], v) for n, v in settings.items()}
+        return {**_profile_settings(start, (*above, profile)), **settings}
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
 
 
 class _Loader(yaml.SafeLoader):  # plain values alone, and no name twice
+    # by what a value is, whatever tag such as !!bool stands before it
+    yaml_constructors = {"tag:yaml.org,2002:null": yaml.SafeLoader.construct_yaml_null}
     # text until something else is asked for: YAML takes 1e-3 for text, 010 for 8, No for false
     yaml_implicit_resolvers = {
         first: [(tag, p) for tag, p in found if tag[-4:] in ("null", "erge")]
@@ -265,7 +264,7 @@ def _checked(setting: dataclasses.Field, value: Any) -> Any:
         return _number(name, value, check, setting.type)
     choices = check.get("choices")
     if choices == (True, False):
-        value = _TRUTH.get(str(value).lower(), str(value))
+        value = yaml.SafeLoader.bool_values.get(str(value).lower(), str(value))
     if choices and str(value) not in map(str, choices):
         raise UserError(f"{name} is {value!r}; choose one of: {', '.join(map(str, choices))}")
     if setting.type == "str" and not isinstance(value, str):

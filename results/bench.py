@@ -68,7 +68,8 @@ def bench(config: Config, images: int, output: Path, say=print) -> None:
         )
     if config.loss != "cross_entropy":
         raise UserError(f"plain Keras is timed with cross-entropy alone, not with {config.loss}")
-    train = len(split_of(sample(config, images), config).train)  # a folder is checked at first
+    dataset = sample(config, images)  # a folder is checked at first
+    images, train = len(dataset), len(split_of(dataset, config).train)  # there may be fewer
     say(f"{images} images, {train} to train on", flush=True)
     names, found = ["machine", *(f"{side} {part}" for side in SIDES for part in PARTS)], {}
     with tempfile.TemporaryDirectory(prefix="acrlls-bench-") as folder:

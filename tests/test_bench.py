@@ -32,6 +32,14 @@ def test_a_sample_has_the_classes_of_the_whole_and_its_own_fingerprint(config, p
     assert bench.sample(config, 1000).fingerprint == phantom_data.fingerprint
 
 
+def test_images_that_there_are_not_are_not_counted(config, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(bench, "_in_a_process", lambda folder, name: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        bench.bench(config, 10**9, tmp_path, say=lambda text, **_: said.append(text))
+    assert said == ["185 images, 128 to train on"]
+
+
 def test_a_failed_part_is_named_with_its_last_words(config, tmp_path, monkeypatch):
     failed = subprocess.CompletedProcess([], 3, stderr="no room")
     monkeypatch.setattr(bench.subprocess, "run", lambda *_, **__: failed)

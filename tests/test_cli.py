@@ -1,6 +1,7 @@
 """A mistake that a user can make at the command line is a message, never a traceback."""
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,10 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["reproduce", "--data", "x", "-p", "data", "y"], "leave out --variants and -p data"),
         (["reproduce", "--data", "x", "--seeds", "1", "2"], "one seed and one loss"),
         (["reproduce", "--data", ""], "data is ''"),
+        (["reproduce", "--data", "phantom", "-o", "x"], "leave it out and give -p data phantom"),
+        (["reproduce", "-p", "variant", "baseline"], "did you mean '--variants'?"),
+        (["reproduce", "-p", "profile", "paper"], "did you mean '--profile'?"),
+        (["bench", "-p", "profile", "paper"], "did you mean '--profile'?"),
         (["reproduce", "-o", "r-{seed.x}"], "names a setting that there is not"),
     ],
 )
@@ -290,3 +295,18 @@ def test_a_setting_with_several_values_is_a_run_each(monkeypatch, capsys):
     assert cli.main([*how, "-p", "seed", "[0, 1]", "--seeds", "2"]) == 2
     assert "given twice" in capsys.readouterr().err
     assert cli.main([*how, "-p", "alpha", "[]"]) == 2
+
+
+def test_what_takes_long_is_told_first(monkeypatch, capsys):
+    monkeypatch.setattr("acrlls.ledger.Ledger.search", lambda self, *words, **how: [])
+    assert cli.main(["claims"]) == 0
+    assert re.match(r"checking \d+ claims against the recorded runs", capsys.readouterr().err)
+
+
+def test_a_request_to_end_leaves_nothing_half_written(monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("acrlls.book.all_sections", lambda: signal.raise_signal(signal.SIGTERM))
+    try:
+        assert cli.main(["sections"]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -71,6 +71,9 @@ def test_the_environment_turns_the_default_profile_alone(monkeypatch):
         ({"data": 7}, "data is 7; it must be a name or a path, as text"),
         ({"backbone": " "}, "backbone is ' '; it must be a name or a path"),
         ({"data": "a\0b"}, "data 'a\\x00b' is no path: embedded null byte"),
+        ({"data": "Phantom"}, "Phantom' does not exist; did you mean 'phantom'?"),
+        ({"data": "phantom "}, "phantom ' does not exist; did you mean 'phantom'?"),
+        ({"backbone": "ImageNet"}, "ImageNet' does not exist; did you mean 'imagenet'?"),
         ({"backbone": "~nobody-here/weights.h5"}, "backbone '~nobody-here/weights.h5' is no path"),
     ],
 )
@@ -162,6 +165,7 @@ def test_the_doors_load_no_keras_before_it_is_needed():
         ("profile: 5", "profile '5' does not exist"),
         ("profile: [quick]", "profile is ['quick']; it must be a name"),
         ("profile: own.yml", "own.yml starts from itself"),
+        ("profile: other.yml", "/other.yml: profile "),
         ("profile: other.yml", "own.yml starts from itself"),
         ("1: 2", "there is no parameter '1'; known: profile"),
         ("seed: 1" + 400 * "0", "it must be a whole number from 0"),
@@ -169,14 +173,40 @@ def test_the_doors_load_no_keras_before_it_is_needed():
         ("alpha: 1" + 400 * "0", "it must be a number from 0"),
         ("backbone: null", "backbone is None; it must be a text"),
         ("gradcam_layer: [a]", "gradcam_layer is ['a']; it must be a text"),
+        ("backbone: None", "backbone is None; it must be a text"),
+        ("alpha: big", "/own.yml: alpha is 'big'; it must be a number"),
+        ("alhpa: 1", "/own.yml: there is no parameter 'alhpa'; did you mean 'alpha'?"),
+        ("profile: below.yml", "/own.yml: {}/below.yml: tau is 7.0; it must be"),
+        ("profile: fast", "/own.yml: profile 'fast' does not exist"),
+        ("train_fraction: 0.9", "must stay below 1 (profile {}/own.yml)"),
+        ("seed: !!bool perhaps", "/own.yml: seed is 'perhaps'; it must be a whole number"),
+        ("seed: !!timestamp x", "/own.yml: seed is 'x'"),
+        ("seed: !!map [a]", "/own.yml: seed is ['a']"),
+        ("seed: !!python/name:os.getcwd x", "/own.yml: seed is 'x'"),
+        ("!!map [a]", "own.yml must hold one `name: value` a line"),
     ],
 )
 def test_a_profile_that_cannot_be_meant_is_a_message(tmp_path, content, said):
     (tmp_path / "own.yml").write_text(content)
     (tmp_path / "other.yml").write_text("profile: own.yml")
+    (tmp_path / "below.yml").write_text("tau: 7")
     with pytest.raises(UserError) as caught:
         configure(str(tmp_path / "own.yml"))
-    assert said in str(caught.value)
+    assert said.replace("{}", str(tmp_path)) in str(caught.value)
+
+
+def test_an_unknown_profile_of_the_environment_is_told_as_such(monkeypatch):
+    monkeypatch.setenv("ACRLLS_PROFILE", "fast")
+    with pytest.raises(UserError, match="profile 'fast' of ACRLLS_PROFILE does not exist; choose"):
+        configure()
+
+
+@pytest.mark.parametrize("word", ["None", "'None'", "none", "null", "~", ""])
+def test_none_in_a_profile_is_none(tmp_path, word):
+    names = ("data", "patience", "grid_patience", "views", "loss_strength")
+    (tmp_path / "own.yml").write_text("".join(f"{name}: {word}\n" for name in names))
+    found = configure(str(tmp_path / "own.yml"), data="None", patience="None")
+    assert {getattr(found, name) for name in names} == {None}
 
 
 @pytest.mark.parametrize(
