@@ -217,6 +217,12 @@ def test_columns_in_another_order_than_at_the_fit_are_refused(name):
     method.fit(z.to_numpy(), Y).transform(z[NAMES[::-1]])  # nothing is known of the columns now
 
 
+def test_classes_may_have_the_names_of_what_predictions_hold():
+    z = pd.DataFrame(np.log(P), columns=["logits", "labels", "part", "columns"])
+    method = cal.TemperatureScaling().fit(z, Y)
+    np.testing.assert_array_equal(method.transform(z), method.transform(np.log(P)))
+
+
 def test_what_looks_like_the_wrong_thing_is_warned_of():
     with pytest.warns(UserWarning, match="pass logits"):
         cal.TemperatureScaling().fit(P, Y)
@@ -411,7 +417,9 @@ def test_means_over_images_of_no_known_label_are_refused(y):
 
 
 @pytest.mark.parametrize(
-    "won, differ", [(1.5, 2), (np.nan, 1), (None, 1), (True, True), ("1", 2), ([1, 2], [3, 4, 5])]
+    "won, differ",
+    [(1.5, 2), (np.nan, 1), (None, 1), (True, True), ("1", 2), ([1, 2], [3, 4, 5])]
+    + [(10**6, 2**31)],
 )
 def test_counts_of_mcnemar_that_cannot_be_are_named(won, differ):
     with pytest.raises(ValueError, match="^won"):
@@ -420,6 +428,7 @@ def test_counts_of_mcnemar_that_cannot_be_are_named(won, differ):
 
 def test_p_values_that_are_masked_do_not_count_and_others_are_named():
     np.testing.assert_array_equal(cal.holm(np.ma.array([0.1, 0.2], mask=[0, 1])), [0.1, np.nan])
+    np.testing.assert_array_equal(cal.holm(pd.Index([0.01, 0.5])), [0.02, 0.5])
     for wrong in ({"a": 0.1}, [0.1 + 1j], pd.Series(["x"])):
         with pytest.raises(ValueError, match="^p_values must be numbers"):
             cal.holm(wrong)
