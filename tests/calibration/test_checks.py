@@ -262,10 +262,19 @@ def test_columns_that_share_only_some_of_the_class_names_are_refused(columns):
         say(pd.DataFrame(P, columns=["p0", "p1", "p2", "p3"]), Y, NAMES)  # other names
 
 
-def test_columns_numbered_in_text_as_a_csv_gives_them_stand_in_order():
+@pytest.mark.parametrize("kind", [str, float])
+def test_columns_numbered_in_text_as_a_csv_gives_them_or_in_floats_stand_in_order(kind):
     with pytest.raises(ValueError, match="in order from 0"):
-        cal.ece(pd.DataFrame(P, columns=["2", "0", "1", "3"]), Y)
-    assert cal.ece(pd.DataFrame(P, columns=["0", "1", "2", "3"]), Y) == cal.ece(P, Y)
+        cal.ece(pd.DataFrame(P, columns=[*map(kind, [2, 0, 1, 3])]), Y)
+    assert cal.ece(pd.DataFrame(P, columns=[*map(kind, range(4))]), Y) == cal.ece(P, Y)
+
+
+def test_columns_of_several_levels_are_refused():
+    levels = pd.DataFrame(P, columns=pd.MultiIndex.from_product([["model"], NAMES]))
+    with pytest.raises(ValueError, match=r"several levels; leave one, such as p\.droplevel"):
+        cal.evaluate(levels, Y, NAMES)
+    one = cal.evaluate(levels.droplevel(0, axis=1), Y, NAMES)
+    pd.testing.assert_frame_equal(one, cal.evaluate(P, Y, NAMES))
 
 
 def test_one_metric_may_be_named_alone_and_what_names_none_is_told():
