@@ -66,7 +66,7 @@ def holm(p_values):
     """
     try:
         result = np.array(np.ma.array(p_values, float).filled(np.nan))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"p_values must be numbers between 0 and 1: {error}") from None
     known = result[~np.isnan(result)]
     if ((known < 0) | (known > 1)).any():

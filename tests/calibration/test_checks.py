@@ -308,6 +308,8 @@ def test_a_tensor_that_gives_no_array_is_named(error):
         cal.ece(Tensor(), Y)
     with pytest.raises(ValueError, match="^logits is no array of numbers: call detach"):
         cal.TemperatureScaling().fit(Tensor(), Y)
+    with pytest.raises(ValueError, match="^p_values must be numbers .*: call detach"):
+        cal.holm(Tensor())
 
 
 OF_SEED = {
