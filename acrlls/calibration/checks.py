@@ -170,6 +170,9 @@ def _matrix(given, name) -> np.ndarray:
         shape = "(n, classes) with n >= 1 and classes >= 2"
         raise ValueError(f"{name} has shape {values.shape}; it must be {shape}")
     columns, order = _columns(given), list(map(str, range(values.shape[1])))
+    if any(isinstance(column, tuple) for column in columns):
+        one = f"leave one, such as {name}.droplevel(0, axis=1)"
+        raise ValueError(f"the columns of {name} have several levels; {one}")
     if (said := list(map(str, columns))) != order and set(said) == set(order):
         raise ValueError(f"the columns of {name} are {columns}; labels count them in order from 0")
     return values.astype(np.float64, copy=False)
@@ -205,9 +208,10 @@ def _same_index(one, other, name, other_name) -> None:
 
 
 def _columns(given) -> list:
-    """Names of the columns of a DataFrame, or of what keeps them; none of an array."""
+    """Names of the columns of a DataFrame, or of what keeps them; none of an array. 2.0 is 2."""
     columns = getattr(given, "columns", None)
-    return [] if columns is None else list(columns)
+    whole = [] if columns is None else list(columns)
+    return [int(c) if isinstance(c, float) and c.is_integer() else c for c in whole]
 
 
 def _same_columns(given, names, name, others) -> None:

@@ -52,7 +52,7 @@ def holm(p_values):
     """
     try:
         result = np.array(np.ma.array(p_values, float).filled(np.nan))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"p_values must be numbers between 0 and 1: {error}") from None
     known = result[~np.isnan(result)]
     if ((known < 0) | (known > 1)).any():
@@ -61,7 +61,7 @@ def holm(p_values):
     times = np.arange(len(known), 0, -1)
     known[order] = np.maximum.accumulate(known[order] * times).clip(max=1)
     result[~np.isnan(result)] = known
-    if hasattr(p_values, "to_numpy"):
+    if hasattr(p_values, "iloc"):
         like = p_values.astype(float)
         like[:] = result
         return like
@@ -80,7 +80,8 @@ def mcnemar(won, differ):
     except ValueError:
         shapes = f"won has shape {won.shape} and differ {differ.shape}"
         raise ValueError(f"{shapes}; they must be equal, or one a number") from None
-    if not ((won >= 0) & (won <= differ) & (won % 1 == 0) & (differ % 1 == 0)).all():
-        raise ValueError("won and differ must be whole numbers, won between 0 and differ")
+    whole = (won % 1 == 0) & (differ % 1 == 0) & (differ < 2**31)  # of which SciPy's bdtr is NaN
+    if not (whole & (won >= 0) & (won <= differ)).all():
+        raise ValueError("won and differ must be whole numbers, won between 0 and differ < 2**31")
     p = np.minimum(2 * bdtr(np.minimum(won, differ - won), differ, 0.5), 1)
     return float(p) if p.ndim == 0 else p

@@ -30,7 +30,7 @@ class Recalibrator:
         here, the fit is for that class mix. Predictions of the test part, or bad input (the message
         names the row), are a ``ValueError``; logits that look like probabilities raise a warning.
         """
-        if hasattr(logits, "logits"):
+        if hasattr(logits, "logits") and not hasattr(logits, "columns"):  # of a DataFrame, a column
             if logits.part == "test":
                 raise ValueError("predictions for the test part; fit on the validation part")
             logits, labels = logits.logits, logits.labels
@@ -46,7 +46,8 @@ class Recalibrator:
         DataFrame that stood in another order at the fit are a ``ValueError``."""
         if self.classes is None:
             raise ValueError("not fitted: call fit(logits, labels) on the validation part first")
-        z = check_logits(getattr(logits, "logits", logits), method=self)
+        given = logits if hasattr(logits, "columns") else getattr(logits, "logits", logits)
+        z = check_logits(given, method=self)
         if z.shape[1] != self.classes:
             raise ValueError(f"logits have {z.shape[1]} classes; the method has {self.classes}")
         return self._transform(z)
@@ -144,15 +145,11 @@ class EntropyTemperatureScaling(Recalibrator):
         b = start + np.log(-np.expm1(-start))  # the inverse of softplus: T = log(1 + e^b)
         self.w, self.b = minimize(loss, [0.0, b], method="Nelder-Mead", tol=1e-9).x.tolist()
 
-    def temperatures(self, logits) -> np.ndarray:
-        """The temperature of each image, ``(n,)``."""
-        log_p = log_softmax(logits, axis=1)
+    def _transform(self, z):
+        log_p = log_softmax(z, axis=1)
         entropy = -(np.exp(log_p) * log_p).sum(axis=1)
         x = np.log(entropy.clip(np.finfo(float).tiny) / np.log(log_p.shape[1]))
-        return np.logaddexp(0, self.w * x + self.b).clip(*LIMITS)
-
-    def _transform(self, z):
-        return z / self.temperatures(z)[:, None]
+        return z / np.logaddexp(0, self.w * x + self.b).clip(*LIMITS)[:, None]
 
 
 class MatrixScaling(Recalibrator):

@@ -229,6 +229,12 @@ def test_columns_in_another_order_than_at_the_fit_are_refused(name):
     method.fit(z.to_numpy(), Y).transform(z[NAMES[::-1]])  # nothing is known of the columns now
 
 
+def test_classes_may_have_the_names_of_what_predictions_hold():
+    z = pd.DataFrame(np.log(P), columns=["logits", "labels", "part", "columns"])
+    method = cal.TemperatureScaling().fit(z, Y)
+    np.testing.assert_array_equal(method.transform(z), method.transform(np.log(P)))
+
+
 def test_what_looks_like_the_wrong_thing_is_warned_of():
     with pytest.warns(UserWarning, match="pass logits"):
         cal.TemperatureScaling().fit(P, Y)
@@ -268,10 +274,19 @@ def test_columns_that_share_only_some_of_the_class_names_are_refused(columns):
         say(pd.DataFrame(P, columns=["p0", "p1", "p2", "p3"]), Y, NAMES)  # other names
 
 
-def test_columns_numbered_in_text_as_a_csv_gives_them_stand_in_order():
+@pytest.mark.parametrize("kind", [str, float])
+def test_columns_numbered_in_text_as_a_csv_gives_them_or_in_floats_stand_in_order(kind):
     with pytest.raises(ValueError, match="in order from 0"):
-        cal.ece(pd.DataFrame(P, columns=["2", "0", "1", "3"]), Y)
-    assert cal.ece(pd.DataFrame(P, columns=["0", "1", "2", "3"]), Y) == cal.ece(P, Y)
+        cal.ece(pd.DataFrame(P, columns=[*map(kind, [2, 0, 1, 3])]), Y)
+    assert cal.ece(pd.DataFrame(P, columns=[*map(kind, range(4))]), Y) == cal.ece(P, Y)
+
+
+def test_columns_of_several_levels_are_refused():
+    levels = pd.DataFrame(P, columns=pd.MultiIndex.from_product([["model"], NAMES]))
+    with pytest.raises(ValueError, match=r"several levels; leave one, such as p\.droplevel"):
+        cal.evaluate(levels, Y, NAMES)
+    one = cal.evaluate(levels.droplevel(0, axis=1), Y, NAMES)
+    pd.testing.assert_frame_equal(one, cal.evaluate(P, Y, NAMES))
 
 
 def test_one_metric_may_be_named_alone_and_what_names_none_is_told():
@@ -305,6 +320,8 @@ def test_a_tensor_that_gives_no_array_is_named(error):
         cal.ece(Tensor(), Y)
     with pytest.raises(ValueError, match="^logits is no array of numbers: call detach"):
         cal.TemperatureScaling().fit(Tensor(), Y)
+    with pytest.raises(ValueError, match="^p_values must be numbers .*: call detach"):
+        cal.holm(Tensor())
 
 
 OF_SEED = {
@@ -423,7 +440,9 @@ def test_images_of_no_known_label_are_not_resampled(y):
 
 
 @pytest.mark.parametrize(
-    "won, differ", [(1.5, 2), (np.nan, 1), (None, 1), (True, True), ("1", 2), ([1, 2], [3, 4, 5])]
+    "won, differ",
+    [(1.5, 2), (np.nan, 1), (None, 1), (True, True), ("1", 2), ([1, 2], [3, 4, 5])]
+    + [(10**6, 2**31)],
 )
 def test_counts_of_mcnemar_that_cannot_be_are_named(won, differ):
     with pytest.raises(ValueError, match="^won"):
@@ -432,6 +451,7 @@ def test_counts_of_mcnemar_that_cannot_be_are_named(won, differ):
 
 def test_p_values_that_are_masked_do_not_count_and_others_are_named():
     np.testing.assert_array_equal(cal.holm(np.ma.array([0.1, 0.2], mask=[0, 1])), [0.1, np.nan])
+    np.testing.assert_array_equal(cal.holm(pd.Index([0.01, 0.5])), [0.02, 0.5])
     for wrong in ({"a": 0.1}, [0.1 + 1j], pd.Series(["x"])):
         with pytest.raises(ValueError, match="^p_values must be numbers"):
             cal.holm(wrong)

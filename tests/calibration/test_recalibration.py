@@ -149,7 +149,8 @@ def test_the_temperature_is_softplus_of_a_line_in_the_logarithm_of_the_normalise
     method.w, method.b = 0.5, 2.0
     # all alike: H = log K, so T = softplus(b).  Two classes at one half: H / log 4 = 1/2.
     expected = np.log1p(np.exp([2.0, 2.0 + 0.5 * np.log(0.5)]))
-    np.testing.assert_allclose(method.temperatures([[1.0] * 4, [0.0, 0.0, -800, -800]]), expected)
+    scaled = method.transform([[1.0] * 4, [1.0, 1.0, -800, -800]])
+    np.testing.assert_allclose(1 / scaled[:, 0], expected)
 
 
 def doubtful_logits(n):
