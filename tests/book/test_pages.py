@@ -6,6 +6,7 @@ import re
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag
 
 import pytest
@@ -18,7 +19,9 @@ from acrlls.config import PROJECT
 
 HTML = PROJECT / "book" / "_build" / "html"
 # Sphinx writes the listings of the package's source itself; no reader's page.
-PAGES = [p for p in sorted(HTML.rglob("*.html")) if not {"_modules", "_static"} & {*p.parts}]
+# The slides are built apart from the pages, and have a test of their own.
+APART = {"_modules", "_static", "slides"}
+PAGES = [p for p in sorted(HTML.rglob("*.html")) if not APART & {*p.parts}]
 # Besides the rules that axe takes by itself. It need not fetch style sheets, which it may not.
 AXE = {
     "rules": {"label-content-name-mismatch": {"enabled": True}},
@@ -54,6 +57,17 @@ def test_a_percent_sign_stays_with_its_number_and_code_as_it_is():
     words, code = nodes.paragraph("", text), nodes.literal(text, text)
     pages._keep_percents(None, nodes.section("", words, nodes.paragraph("", "", code)), "")
     assert words.astext() == "95\u00a0% of 3\u00a0% are" and code.astext() == text
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_slides_are_linked_where_they_were_built_and_named_elsewhere(there):
+    link = re.search(r"<a .*?</a>", (PROJECT / "book" / "teaching.md").read_text("utf-8")).group()
+    assert 'href="slides/index.html"' in link
+    app = SimpleNamespace(config=SimpleNamespace(acrlls_slides=there))
+    context = {"body": f"<p>Open {link} now.</p>"}
+    pages._complete(app, "teaching", "page.html", context, None)
+    name = BeautifulSoup(link, "html.parser").text
+    assert context["body"] == f"<p>Open {link if there else name} now.</p>"
 
 
 @pytest.mark.parametrize(
