@@ -1,5 +1,5 @@
-# make book    the book, from nothing: environment, sections, pages
-# make slides  the lecture's slides, in a minute; they need no network
+# make book    the book, from nothing: environment, slides, sections, pages
+# make slides  the lecture's slides alone; they need no network
 # make pdf     the book as one PDF, by Chromium
 # make test    the tests, in some minutes
 # make style   ruff: what is wrong, and what is not formatted
@@ -17,6 +17,7 @@ PYTHON   ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do
 CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome | head -1)
 BIN      := $(VENV)/bin
 LOCKED   := constraints.txt pyproject.toml
+SLIDES   := book/_build/html/slides/index.html
 
 # Where this is set, as in many containers, every process compiles TensorFlow anew: 10 s of CPU in place of 4.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,14 +26,16 @@ unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 
 # Sphinx warns about a page only when it reads it: after a failure, the next build reads all of them again.
-book: $(VENV)/.book
-	@mkdir -p book/_build/html
+# The slides come first, since a page of the book links to them where they are.
+book: $(VENV)/.book $(SLIDES)
 	@$(BIN)/jupyter-book build book $(WARNINGS) || { rm -rf book/_build/.doctrees; exit 1; }
 	@echo "The book: $(CURDIR)/book/_build/html/index.html"
 
-slides: $(VENV)/.book
-	@$(BIN)/sphinx-build -q -b revealjs -d book/_build/.slides book/slides book/_build/slides
-	@echo "The slides: $(CURDIR)/book/_build/slides/index.html"
+slides: $(SLIDES)
+	@echo "The slides: $(CURDIR)/$(SLIDES)"
+
+$(SLIDES): $(VENV)/.book $(shell find acrlls results book/slides book/exercises -type f ! -name '*.pyc')
+	@$(BIN)/sphinx-build -q -E $(WARNINGS) -b revealjs -d book/_build/.slides book/slides $(@D)
 
 # One page of all pages, printed by Chromium; equations need a moment before they are there.
 pdf: book

@@ -46,6 +46,7 @@ def setup(app) -> None:
     files = sorted(file for folder in static for file in folder.glob("*") if file.is_file())
     app.add_config_value("acrlls_scripts", digest([(f.name, digest(f)) for f in files]), "html")
     app.add_config_value("acrlls_opened_at", _opened_at(), "html")
+    app.add_config_value("acrlls_slides", Path(app.outdir, "slides").is_dir(), "html")
     app.connect("config-inited", _configure)
     app.connect("doctree-resolved", _keep_together)
     app.connect("html-page-context", _complete)
@@ -115,6 +116,8 @@ def _complete(app, pagename, templatename, context, doctree) -> None:
         if line not in body:
             body = body.replace("</h1>", f'</h1>\n<p class="open">{line}', 1)
         context["body"] = body
+    elif pagename == "teaching" and not app.config.acrlls_slides:  # nothing to link to
+        context["body"] = re.sub(r'<a href="slides/.*?>(.*?)</a>', r"\1", body)
 
 
 def _mend_all(app, exception) -> None:

@@ -15,7 +15,10 @@ from acrlls.config import PROJECT
 
 EXERCISES = all_exercises()
 COPIES = PROJECT / "exercises"
-PAGE = (PROJECT / "book" / "exercises.md").read_text("utf-8")
+PAGE, TEACHING, SLIDES = (
+    (PROJECT / "book" / name).read_text("utf-8")
+    for name in ("exercises.md", "teaching.md", "slides/index.md")
+)
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 LINE = re.compile(
     r"\*\*Section (\d+) · (\d+) minutes\.\*\* \*Aim:\* (.+?)\. \*Prerequisites:\* (.+?)\.$"
@@ -49,6 +52,20 @@ def test_the_solution_passes_its_check(exercise, capsys):
     start = time.monotonic()
     run(cells)
     assert time.monotonic() - start < 60  # what the teacher's page says
+
+
+def test_no_exercise_needs_more_than_the_small_installation():
+    """The extra ``exercises``, which has neither Keras nor what comes with it."""
+    solutions = ["\n".join(source for _, source in code(e, "wrong")) for e in EXERCISES]
+    lines = (
+        "import sys",
+        "for name in ('keras', 'tensorflow', 'matplotlib', 'kagglehub'):",
+        "    sys.modules[name] = None",
+        f"for source in {solutions!r}:",
+        "    exec(source, {})",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @each_exercise
@@ -93,6 +110,19 @@ def test_an_exercise_says_its_aim_minutes_and_prerequisites_and_is_listed(exerci
         assert len(source.splitlines()) <= 10 and max(map(len, source.splitlines())) <= 100
 
 
+def test_the_lecture_gives_each_exercise_its_minutes_and_its_slides_keep_to_the_plan():
+    plan = re.findall(r"^\| (\d+)–(\d+) \| (.+?) \|", TEACHING, re.M)
+    notes = re.findall(r"^Minutes (\d+) to (\d+)\.", SLIDES, re.M)
+    for times in (plan, notes):
+        starts, ends = ([int(row[k]) for row in times] for k in (0, 1))
+        assert [*starts, 90] == [0, *ends]
+    assert {end for _, end, _ in plan} <= {end for _, end in notes}
+    done = [(row, k) for row in plan for k in re.findall(r"\[Exercise (\d+)\]", row[2])]
+    assert done
+    for (start, end, _), k in done:
+        assert int(end) - int(start) >= int(about(EXERCISES[int(k) - 1]).group(2))
+
+
 def test_every_section_has_an_exercise():
     sections = {about(exercise).group(1) for exercise in EXERCISES}
     assert sections == set("12345678")
@@ -121,7 +151,7 @@ def test_the_slides_need_no_network_and_the_words_of_their_figures_are_large(tmp
     page = (tmp_path / "html" / "index.html").read_text("utf-8")
     loaded = re.findall(r"<(?:script|link|img)\b[^>]*?(?:src|href)=\"([^\"]+)", page)
     figures = [tmp_path / "html" / name for name in loaded if name.endswith(".png")]
-    assert len(figures) == 5
+    assert len(figures) == 7
     for file in figures:  # on a screen of 1280 x 720, where reveal.js shows 96 % of its 800 lines
         image = Image.open(file)
         inches = [size / image.info["dpi"][0] for size in image.size]

@@ -6,6 +6,7 @@ import re
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag
 
 import pytest
@@ -19,7 +20,9 @@ from acrlls.config import PROJECT
 
 HTML = PROJECT / "book" / "_build" / "html"
 # Sphinx writes the listings of the package's source itself; no reader's page.
-PAGES = [p for p in sorted(HTML.rglob("*.html")) if not {"_modules", "_static"} & {*p.parts}]
+# The slides are built apart from the pages, and have a test of their own.
+APART = {"_modules", "_static", "slides"}
+PAGES = [p for p in sorted(HTML.rglob("*.html")) if not APART & {*p.parts}]
 # Besides the rules that axe takes by itself. It need not fetch style sheets, which it may not.
 AXE = {
     "rules": {"label-content-name-mismatch": {"enabled": True}},
@@ -56,6 +59,17 @@ def test_a_number_stays_with_what_belongs_to_it_and_code_as_it_is():
     pages._keep_together(None, nodes.section("", words, nodes.paragraph("", "", code)), "")
     together = "95\u00a0% of 3\u00a0% are in Fig.\u00a01, Section IV\u2011B"
     assert words.astext() == together and code.astext() == text
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_slides_are_linked_where_they_were_built_and_named_elsewhere(there):
+    link = re.search(r"<a .*?</a>", (PROJECT / "book" / "teaching.md").read_text("utf-8")).group()
+    assert 'href="slides/index.html"' in link
+    app = SimpleNamespace(config=SimpleNamespace(acrlls_slides=there))
+    context = {"body": f"<p>Open {link} now.</p>"}
+    pages._complete(app, "teaching", "page.html", context, None)
+    name = BeautifulSoup(link, "html.parser").text
+    assert context["body"] == f"<p>Open {link if there else name} now.</p>"
 
 
 @pytest.mark.parametrize(
