@@ -1,5 +1,5 @@
-# make book    the book, from nothing: environment, slides, sections, pages
-# make slides  the lecture's slides alone; they need no network
+# make book    the book, from nothing: environment, sections, pages
+# make slides  the lecture's slides, and the book with a link to them; they need no network
 # make pdf     the book as one PDF, by Chromium
 # make test    the tests, in some minutes
 # make style   ruff: what is wrong, and what is not formatted
@@ -26,12 +26,13 @@ unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 
 # Sphinx warns about a page only when it reads it: after a failure, the next build reads all of them again.
-# The slides come first, since a page of the book links to them where they are.
-book: $(VENV)/.book $(SLIDES)
+book: $(VENV)/.book
 	@$(BIN)/jupyter-book build book $(WARNINGS) || { rm -rf book/_build/.doctrees; exit 1; }
 	@echo "The book: $(CURDIR)/book/_build/html/index.html"
 
+# The slides come first, since a page of the book links to them where they are.
 slides: $(SLIDES)
+	@$(MAKE) --no-print-directory book
 	@echo "The slides: $(CURDIR)/$(SLIDES)"
 
 $(SLIDES): $(VENV)/.book $(shell find acrlls results book/slides book/exercises -type f ! -name '*.pyc')
