@@ -26,11 +26,17 @@ class Damaged(UserError):
 def store() -> Path:
     """Folder of runs, drawn phantoms and stored features: ``ACRLLS_STORE``, or ``runs/`` here."""
     folder = Path(environment_path("ACRLLS_STORE") or PROJECT / "runs")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"ACRLLS_STORE is {str(folder)!r}, which is no folder")
+    if not (there := _nearest(folder)).is_dir():
+        which = "which is" if there == folder else f"but {there} is"
+        raise UserError(f"ACRLLS_STORE is {str(folder)!r}, {which} no folder")
     if (data := environment_path("ACRLLS_DATA")) and Path(data) in folder.parents:
         raise UserError(f"the store {folder} lies in ACRLLS_DATA, where it would be a class")
     return folder
+
+
+def _nearest(folder: Path) -> Path:
+    """What there is of a folder's path."""
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place))
 
 
 @contextlib.contextmanager
@@ -66,8 +72,7 @@ def disk_told(what: Path) -> Iterator[None]:
 def require_writable(folder: Path) -> None:
     """A ``UserError`` where no file could be written into a folder, or into one made there."""
     folder = folder.absolute()
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not there.is_dir():
+    if not (there := _nearest(folder)).is_dir():
         raise UserError(f"{folder} cannot be a folder: {there} is a file")
     if not os.access(there, os.W_OK):
         raise UserError(f"{folder} cannot be written: {there} is read-only")

@@ -303,10 +303,10 @@ def test_what_takes_long_is_told_first(monkeypatch, capsys):
     assert re.match(r"checking \d+ claims against the recorded runs", capsys.readouterr().err)
 
 
-def test_a_request_to_end_leaves_nothing_half_written(monkeypatch, capsys):
+def test_a_request_to_end_is_taken_as_an_interruption(notebooks, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("acrlls.book.all_sections", lambda: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("acrlls.book.execute", lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
-        assert cli.main(["sections"]) == 130
+        assert cli.main(["run", "calibration"]) == 130
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -107,7 +107,7 @@ def _grey(source: Path | BytesIO) -> np.ndarray:
 def _is_cut(image: Image.Image) -> bool:
     """Whether Pillow keeps the high bytes alone, so that 12 bits in 16 would be nearly black."""
     bits = getattr(image, "tag_v2", {}).get(258, ())  # of a TIFF
-    deep = re.search(r";16[BLN]|SGI16|'RGB', 65535", str(image.tile))  # PNG, SGI, PPM
+    deep = re.search(r";16[BLN]|SGI16|'RGB', \d{5}", str(image.tile))  # PNG, SGI, PPM
     return image.mode[0] not in "IF" and (max((8, *bits)) > 8 or deep is not None)
 
 

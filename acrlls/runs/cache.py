@@ -30,7 +30,7 @@ class Entry:
 
     @property
     def changed(self) -> datetime:
-        return datetime.fromtimestamp(self.path.stat().st_mtime)
+        return datetime.fromtimestamp(self.path.lstat().st_mtime)  # also of a dead link
 
     @property
     def what(self) -> str:
@@ -71,7 +71,7 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
     ``UserError`` where a choice fits nothing, or several things.
     """
     found = [Entry("features", f"{p.parent.name}/{p.name}", p) for p in bank_folder().glob("*/*/")]
-    for path in store().glob("*/"):
+    for path in store().glob("*"):
         if re.fullmatch(r"[0-9a-f]{10,}(\.partial)?", path.name):
             found.append(Entry("unfinished" if path.suffix else "runs", path.name, path))
     drawn = [p for kind in ("npz", "files") for p in (store() / "phantom").glob(f"*.{kind}")]

@@ -164,7 +164,7 @@ def _no_record(folder: Path) -> str:
     near = next(place for place in (folder, *folder.parents) if os.path.isdir(place))
     below = [near.glob(f"{way}/{_RECORDED[-1]}") for way in ("*", "*/*")]
     known = sorted(str(file.parent) for files in below for file in files)
-    meant = hint(folder, known, known[:3]) if known else f"give the folder of a {MANIFEST}"
+    meant = hint(folder, known, known[:3]) if known else f"give one that holds {_RECORDED[-1]}"
     wrong = "holds no record of a run" if near == folder else "is no folder"
     return f"{str(folder)!r} {wrong}; {meant}"
 

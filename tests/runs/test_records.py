@@ -105,8 +105,8 @@ def test_a_damaged_record_is_named_and_what_to_do(recorded, tmp_path, name, cont
         ("laptop", "holds no record of a run; did you mean '{0}/laptop/baseline'?"),
         ("laptop/basline", "is no folder; did you mean '{0}/laptop/baseline'?"),
         ("laptpo/baseline", "is no folder; did you mean '{0}/laptop/baseline'?"),
-        ("laptop/baseline/config.json", "is no folder; give the folder of a manifest.json"),
-        ("other", "holds no record of a run; give the folder of a manifest.json"),
+        ("laptop/baseline/config.json", "is no folder; give one that holds predictions.csv.gz"),
+        ("other", "holds no record of a run; give one that holds predictions.csv.gz"),
         (400 * "x", "is no folder; known: {0}/laptop/baseline"),
     ],
 )

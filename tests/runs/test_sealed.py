@@ -138,6 +138,17 @@ def test_a_run_is_listed_whatever_is_wrong_with_it(short):
     assert [entry.name for entry in cache.entries(["runs"])] == [folder.name]
 
 
+def test_a_link_that_leads_nowhere_is_listed_and_deleted(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path))
+    (tmp_path / "phantom").mkdir()
+    links = [tmp_path / "phantom" / "0123.npz", tmp_path / "abcdef0123"]
+    for link in links:
+        link.symlink_to(tmp_path / "gone")
+    assert [entry.path for entry in cache.entries()] == links
+    assert cli.main(["cache", "phantom", "runs", "--clear"]) == 0
+    assert "2 entries, 0.0 MB, deleted" in capsys.readouterr().out and not cache.entries()
+
+
 def test_a_run_in_training_is_not_deleted(short, capsys):
     folder = store() / "abcdef0123.partial"
     write_text(folder / "config.json", "{}")
@@ -198,6 +209,10 @@ def test_a_store_that_is_a_file_is_refused(tmp_path, monkeypatch):
         store()
     with pytest.raises(UserError, match="which is no folder"), locked(tmp_path / "file" / "lock"):
         pass
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "file" / "below"))
+    assert cli.main(["cache"]) == 2
+    with pytest.raises(UserError, match="ACRLLS_STORE is '.*below', but .*file is no folder"):
+        store()
 
 
 def test_a_run_that_is_kept_is_taken_from_a_store_that_cannot_be_written_to(short, monkeypatch):
