@@ -116,7 +116,6 @@ def test_acr_refuses_impossible_settings(bad):
         *([1.0, 2.0], 2.0, np.float32(2), np.ones(4), np.array(["a"]), ops.ones(4)),
         *("twos", "", {}, {"class_name": "Twos"}, keras.layers.Dense, lambda shape, dtype: 1),
     ],
-    ids=str,
 )
 def test_lls_refuses_what_is_no_initializer_of_finite_scales(given):
     with pytest.raises(ValueError, match=r"`scale_initializer` must be .*Constant\(2.0\)"):
