@@ -144,9 +144,11 @@ def test_records_that_are_no_study_of_rivals_are_told_apart():
 
 def test_runs_through_both_phases_are_those_of_the_methods_compared():
     runs = rivals.recorded("nothing", "laptop-seed", both=True)
-    assert {(r.config.variant, r.config.seed) for r in runs} == {
-        (variant, seed) for variant in ("baseline", "proposed") for seed in range(3)
+    of = {
+        v: {r.config.seed for r in runs if r.config.variant == v} for v in ("baseline", "proposed")
     }
+    assert of["baseline"] == of["proposed"] >= {0, 1, 2}
+    assert {r.config.variant for r in runs} == set(of)
     assert all(r.config.phase2_epochs for r in runs) and not rivals.recorded("laptop-seed")
     said = rivals.answer(rivals.scores(runs).replace("Proposed", "MbLS"), where="After both phases")
     assert said.startswith("**After both phases, the mean ECE lies above")

@@ -377,7 +377,7 @@ def test_statistics_are_compared_on_the_same_runs_and_images(published, monkeypa
     assert list(changes) == ["Baseline", "Single Dense", "Proposed"]
     assert list(after) == ["Baseline", "Single Dense"]
     assert all((c.table.difference == 0).all() for c in changes.values())  # a run with itself
-    assert {layers.seeds} == {found.seeds for found in after.values()}
+    assert layers.seeds == after["Baseline"].seeds >= after["Single Dense"].seeds >= 3
     assert ("proposed", recorded.STEP, "0.9") in asked and ("proposed", "", "") in asked
     assert ("proposed", recorded.STEP, "") not in asked
 
