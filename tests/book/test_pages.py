@@ -219,9 +219,9 @@ def test_on_a_phone_what_scrolls_says_so_and_rows_become_cards(tab, width, phone
     assert ("Swipe the figure" in figure.evaluate(hint)) == phone == figure.evaluate(wider)
     assert (figure.evaluate("b => b.tabIndex") == 0) == phone  # the keyboard reaches what scrolls
     tab.goto((HTML / "sections" / "11_ledger.html").as_uri())
-    for rows, shown in (("table.cards", "grid"), (".ledger", "block")):
+    for rows, narrow, wide in (("table.cards", "grid", "table-row"), (".ledger", "block", "grid")):
         row = tab.locator(f"{rows} tbody tr").first
-        assert row.evaluate("r => getComputedStyle(r).display") == (shown if phone else "table-row")
+        assert row.evaluate("r => getComputedStyle(r).display") == (narrow if phone else wide)
     assert tab.locator("table.cards thead").is_visible() != phone
 
 
