@@ -16,7 +16,7 @@ from conftest import CONTRADICTIONS
 from acrlls import cli, ledger, paper
 from acrlls import figures as plots
 from acrlls.config import PROJECT
-from acrlls.ledger import CLAIMS, MAIN, Facts, Ledger, page
+from acrlls.ledger import CLAIMS, MAIN, page
 from acrlls.ledger.ledger import CHECKS, question
 from acrlls.ledger.verdicts import RULES
 from acrlls.paper import NUMBERS, PUBLISHED
@@ -184,9 +184,9 @@ def test_the_sentence_of_a_main_claim_is_the_first_of_its_check(entries):
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch, entries):
     """The command with few resamples."""
-    monkeypatch.setattr(ledger, "Ledger", lambda: Ledger(Facts(resamples=20)))
+    monkeypatch.setattr(ledger, "Ledger", lambda: entries)
 
 
 def test_the_command_prints_the_ledger_within_a_hundred_columns(quick, capsys):
@@ -196,7 +196,7 @@ def test_the_command_prints_the_ledger_within_a_hundred_columns(quick, capsys):
     assert max(map(len, out.splitlines())) <= 100
 
 
-def test_an_unknown_verdict_is_a_mistake_in_the_command(capsys):
+def test_an_unknown_verdict_is_a_mistake_in_the_command(quick, capsys):
     assert cli.main(["claims", "xyzzy"]) == 0
     assert capsys.readouterr().out == "there is no such claim\n"
     assert cli.main(["claims", "--verdict", "true"]) == 2
