@@ -139,8 +139,9 @@ def configure(profile: str | None = None, **overrides: Any) -> Config:
     """
     if profile is None or str(profile) == "quick":
         profile = environment_path("ACRLLS_PROFILE") or "quick"
-    profile, data = _absolute("profile", profile), environment_path("ACRLLS_DATA")
-    settings = _profile_settings(profile) | ({"data": data} if data else {})
+    settings = _profile_settings(profile := _absolute("profile", profile))
+    if overrides.get("data") is None and (data := environment_path("ACRLLS_DATA")):
+        settings["data"] = data
     settings |= {k: v for k, v in _entered(overrides).items() if v is not None}
     return Config(profile=profile, **settings)
 
