@@ -379,7 +379,14 @@ def test_statistics_are_compared_on_the_same_runs_and_images(published, monkeypa
     assert all((c.table.difference == 0).all() for c in changes.values())  # a run with itself
     assert layers.seeds == after["Baseline"].seeds >= after["Single Dense"].seeds >= 3
     assert ("proposed", recorded.STEP, "0.9") in asked and ("proposed", "", "") in asked
-    assert ("proposed", recorded.STEP, "") not in asked
+    assert {reading for _, step, reading in asked if step} == {"0.9"}
+
+
+def test_the_published_setting_comes_first_and_then_those_with_most_runs():
+    first, *others = recorded.settings(records("laptop").values())
+    assert first.title == recorded.AS_PUBLISHED
+    counts = [sum(map(len, setting.runs.values())) for setting in others]
+    assert counts == sorted(counts, reverse=True) and len(set(counts)) > 1
 
 
 def test_a_step_is_fitted_on_validation_images_read_in_the_same_way(published):
