@@ -184,3 +184,11 @@ def test_the_others_are_weighted_to_the_classes_of_the_near_copies():
     expected = sum(accuracy * share for accuracy, share in shares)
     table = shift.twins([run]).droplevel(0)
     assert table.accuracy[shift.LIKE] == pytest.approx(expected)
+
+
+def test_the_heat_of_the_middle_is_told_beside_its_area():
+    classes = pd.DataFrame({"middle": [0.5, 0.2], "border": 0.3, "corners": 0.1}, index=["a", "b"])
+    even = pd.DataFrame(shift.AREAS, index=["spread evenly"])
+    text = shift.heat_sentence(pd.concat([even, classes]), 3)
+    assert "middle of the image, 30 % of its area, holds 35 % of the heat" in text
+    assert "holds 20 % to 50 %, more than its area in 1 of 2 classes (3 runs" in text

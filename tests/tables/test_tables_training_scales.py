@@ -16,7 +16,11 @@ from acrlls.tables import recorded, scales, training
 def test_the_finding_of_training_follows_the_interval(second, verdict):
     said = training.finding([finished(second=second)], 100, "real images")
     assert said.startswith(f"**On the real images, {verdict}") and "over 1 run and" in said
-    assert "-" not in said
+    assert "-" not in said and said.endswith(
+        "the test images."
+    )  # of other classes than the paper's
+    real = training.finding(recorded.setting().of("proposed"), 20, "real images")
+    assert real.endswith("the test images, weighted to the paper's class mix.")
 
 
 def test_the_scales_of_the_records_stand_beside_the_published_ones():
