@@ -9,7 +9,7 @@ import pandas as pd
 from acrlls.calibration import Reliability
 from acrlls.figures import style as theme
 
-_FLOOR = "grey: 90 % of a perfectly calibrated model (white: mean)"
+_FLOOR = "grey: 90 % of a perfectly calibrated model (line: mean)"
 
 
 @theme.style()

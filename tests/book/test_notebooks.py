@@ -14,6 +14,7 @@ from acrlls.book import extension as book
 from acrlls.book import sections
 from acrlls.config import PROJECT, configure
 from acrlls.data import load_data, write_folder
+from acrlls.figures import images
 from acrlls.paper import CLASSES
 
 SECTIONS = sorted((PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -62,6 +63,14 @@ def test_a_code_cell_is_at_most_ten_lines_of_a_hundred_columns(path):
             lines = cell.source.splitlines()
             assert len(lines) <= 10, cell.source
             assert max(map(len, lines), default=0) <= 100, cell.source
+
+
+@each_section
+def test_cells_that_show_radiographs_are_tagged_so_that_the_dark_theme_inverts_none(path):
+    shows = re.compile(rf"\b({'|'.join(name for name in vars(images) if name[:5] == 'plot_')})\(")
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and shows.search(cell.source):
+            assert "pictures" in cell.metadata.tags, cell.source
 
 
 @each_section
