@@ -54,6 +54,13 @@ def chosen() -> str:
     return os.environ.get("KERAS_BACKEND") or settings.get("backend", "tensorflow")
 
 
+def precision() -> str:
+    """Keras's dtype policy; before Keras is loaded, the one that it will start with."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"].config.dtype_policy().name
+    return read_json(keras_home() / "keras.json").get("floatx", "float32")
+
+
 def lazy_door(room: str, **modules: str) -> tuple[Callable[[str], Any], list[str]]:
     """``__getattr__`` and ``__all__`` of a room that needs Keras, which is imported when a name is
     first asked for; ``modules`` have the names that each exports.

@@ -21,6 +21,7 @@ from acrlls import store
 from acrlls.backend import versions
 from acrlls.config import PROJECT, Config, UserError
 from acrlls.data import Dataset, load_data
+from acrlls.method import weights_digest
 from acrlls.runs.recorded import Run
 
 _TRAINING = "algorithm bank batches batchnorm engines folding objective phase stored"
@@ -76,8 +77,6 @@ def tune(config: Config) -> pd.DataFrame:
 
 def run_digest(config: Config, dataset: Dataset) -> str:
     """Digest of everything that determines the result of a run."""
-    from acrlls.method import weights_digest
-
     settings, weights = config.training_settings(), weights_digest(config)
     return store.digest(settings, dataset.fingerprint, weights, store.source_digest(*_SOURCES))
 
@@ -114,7 +113,6 @@ def _make(folder: Path, config: Config, fingerprint: str, wait: bool) -> bool:
 
 
 def _train(folder: Path, config: Config, dataset: Dataset) -> None:
-    from acrlls.method import weights_digest
     from acrlls.training import train
 
     start, aside = time.perf_counter(), folder.with_suffix(".partial")
