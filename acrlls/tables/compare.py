@@ -61,10 +61,15 @@ def measures(p, labels, weights=None, bins: int = 15) -> np.ndarray:
     """The ``MEASURES`` of probabilities ``(n, classes)``, each image by its weight: ``(4,)`` for
     weights ``(n,)``, ``(sets, 4)`` for several sets of them, ``(sets, n)``."""
     weights = np.ones(len(p)) if weights is None else weights
+    ece = classwise_ece(p, labels, weights, bins).mean(axis=-1, keepdims=True)
+    return np.concatenate([weighted_mean(each_image(p, labels), weights), ece], axis=-1)
+
+
+def each_image(p, labels) -> np.ndarray:
+    """What the first three ``MEASURES`` are means of, ``(n, 3)``."""
     truth = np.eye(p.shape[1])[labels]
     each = p.argmax(axis=1) == labels, -np.log(p[truth > 0].clip(1e-15)), ((p - truth) ** 2).sum(1)
-    ece = classwise_ece(p, labels, weights, bins).mean(axis=-1, keepdims=True)
-    return np.concatenate([weighted_mean(np.transpose(each), weights), ece], axis=-1)
+    return np.stack(each, axis=1)
 
 
 def weighted_mean(values, weights) -> np.ndarray:
@@ -165,16 +170,15 @@ def compare(
     p = np.array([[probabilities(run, *h) for run, h in zip(r, how, strict=True)] for r in runs])
 
     def gain(models, labels, weights):
-        before, after = (measures(q, labels, weights, bins) for q in models)
-        return after - before
+        before, after = (each_image(q, labels) for q in models)
+        return weighted_mean(after - before, weights)
 
     seeds = [two[0].config.seed for two in runs]
     found = interval(gain, p, test.labels, weights, seeds, resamples)
-    rows = pd.DataFrame(np.transpose(found), list(MEASURES), ["difference", "low", "high"])
-    rows["p"] = np.nan
     images = {"bins": bins, "sample_weight": weights, "resamples": resamples}
     ece = calibration.calibration_difference(p[:, 1], test.labels, p[:, 0], **images)
-    rows.loc[ECE, ["low", "high", "p"]] = np.nan, np.nan, ece.p_values[-1]
+    rows = pd.DataFrame(np.transpose(found), list(MEASURES[:3]), ["difference", "low", "high"])
+    rows.loc[ECE, ["difference", "p"]] = ece.gaps[:, -1].mean(), ece.p_values[-1]
     beyond = bool(abs(ece.gaps[:, -1].mean()) > reach_of_seeds(ece.gaps[:, -1], seeds))
     return Difference(rows, len(set(seeds)), len(groups), ece.least, beyond)
 
