@@ -91,7 +91,7 @@ def plot_estimators(studies: Mapping, titles: Mapping[str, str]):
     """Estimates of a calibration error beside what they estimate, over the number of images: a
     panel an estimator of the ``titles``, a theme.colour a population of the ``studies``.
     """
-    axes = theme.panels(len(titles), 3, 2.3, sharex=True)
+    axes = theme.panels(len(titles), 3, 2.3, sharex=True, sharey=True)
     theme.note(axes[0], "images in the test set")
     for (name, title), ax in zip(titles.items(), axes, strict=True):
         for k, (population, study) in enumerate(studies.items()):
@@ -101,7 +101,7 @@ def plot_estimators(studies: Mapping, titles: Mapping[str, str]):
             ax.plot(x, rows["mean"], "o-", color=shade, markersize=3, label=population)
             ax.plot(x, rows.truth, color=shade, linewidth=1.3, linestyle=theme.DASHES)
         ax.set_title(title, size=9)
-        ax.set(ylim=(0, None), xscale="log")
+    axes[0].set(ylim=(0, None), xscale="log")  # of all panels, when all are drawn
     handles, labels = axes[0].get_legend_handles_labels()
     axes[0].figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
     return axes

@@ -8,10 +8,10 @@ import pandas as pd
 from acrlls import VARIANTS, paper, run_all
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
-from acrlls.tables import beside
+from acrlls.tables import beside, verdict
 from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of, reach_of_seeds
-from acrlls.tables.recorded import UNWEIGHTED, Setting
-from acrlls.tables.words import error, plural
+from acrlls.tables.recorded import AS_PUBLISHED, UNWEIGHTED, Setting
+from acrlls.tables.words import error, plural, runs_of
 
 WEIGHTED = ("baseline", "single_dense", "proposed", "acr_only", "lls_only", "single_dense_acr_lls")
 WAYS = {"with class weights": (0, ""), "prior corrected": (0, "prior"), UNWEIGHTED: (1, "")}
@@ -59,6 +59,18 @@ def against_baseline(
     }
 
 
+def each_layer(found: Mapping[tuple[str, str], Difference]) -> str:
+    """Whether ACR alone and LLS alone change the NLL on the real images, in both class mixes, from
+    :func:`against_baseline`."""
+    words = "lowers the NLL", "is not shown to change the NLL", "raises the NLL"
+    told = []
+    for title in (VARIANTS[network].title for network in ("acr_only", "lls_only")):
+        both = tuple(found[AS_PUBLISHED + ending, title] for ending in ENDINGS.values())
+        said = verdict.in_mixes(both, words, f"with {title}")
+        told.append(f"**{title} {said}** ({runs_of(both[0].pairs, both[0].seeds)})")
+    return f"On the real images, {' and '.join(told)}."
+
+
 def three_ways(pairs: Mapping[str, Pair], bins: int) -> pd.DataFrame:
     """Accuracy, NLL and mean class-wise ECE of each network with class weights, prior corrected,
     and trained without weights; a row a pair's title, network and way; means over the runs."""
@@ -77,8 +89,9 @@ def correction_count(runs: Iterable[Run]) -> str:
     lower = sum(mean_of([run], "prior")[1] < mean_of([run])[1] for run in weighted)
     counted = plural(len(weighted), "recorded run")
     return (
-        f"Of {counted} on the real images with class weights, those of Phase 1 alone included, "
-        f"prior correction lowers the NLL of {lower} and raises that of {len(weighted) - lower}."
+        f"Of {counted} on the real images with class weights, those of other settings and of Phase "
+        f"1 alone included, prior correction lowers the NLL of {lower} and raises that of "
+        f"{len(weighted) - lower}."
     )
 
 

@@ -67,6 +67,7 @@ def on_average(runs: Sequence[Run], title: str) -> str:
     much = "more often" if mean[worst] > share[worst] else "less often"
     return (
         f"**Averaged over the test images, {title} expects {names[worst]} {much} than it occurs**: "
-        f"{span(given[:, worst])} by run ({plural(len(runs), 'run')}). The mean probability of a "
-        f"class, and in parentheses the share of the images that are of it: {', '.join(told)}."
+        f"its mean probability is {span(given[:, worst])} by run ({plural(len(runs), 'run')}), its "
+        f"share of the images {number(share[worst])}. By class, the mean probability and in "
+        f"parentheses the share of the images: {', '.join(told)}."
     )

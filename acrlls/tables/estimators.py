@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binom
 
 from acrlls import calibration
 from acrlls.calibration import debiased_ece, ece, populations, smooth_ece
@@ -15,6 +16,7 @@ from acrlls.tables import words
 SLIGHT, CALIBRATED = "slightly overconfident", "perfectly calibrated"
 KNOWN = {"strong": "strongly overconfident", "slight": SLIGHT, "none": CALIBRATED}
 INTERVALS = {"ece_interval": "inverted test", "percentile": "percentile bootstrap"}
+COVERAGE = PROJECT / "results" / "coverage" / "coverage.csv"
 
 
 def _minus_floor(p, y, bins):
@@ -65,7 +67,7 @@ def bias_table(tables: Mapping[str, pd.DataFrame], n: int) -> pd.DataFrame:
     return pd.concat(at, axis=1).rename(index=TITLES).rename_axis(None)
 
 
-def coverage(file: Path = PROJECT / "results" / "coverage" / "coverage.csv") -> pd.DataFrame:
+def coverage(file: Path = COVERAGE) -> pd.DataFrame:
     """How often the 95 % intervals held the truth, by kind of interval: cells (a quantity, a
     population, a number of images and of bins), their test sets and their coverage."""
     record = pd.read_csv(file).query("interval in @INTERVALS").replace({"interval": INTERVALS})
@@ -76,12 +78,25 @@ def coverage(file: Path = PROJECT / "results" / "coverage" / "coverage.csv") -> 
     return record.groupby(["interval", "for"], sort=False).agg(**columns, **ends)
 
 
+def coverage_sentence(file: Path = COVERAGE) -> str:
+    """How many cells of the inverted test have another coverage than chance explains."""
+    cells = pd.read_csv(file).query("interval == 'ece_interval'")
+    sets = int(cells.repetitions.iloc[0])
+    held, ends = (cells.coverage * sets).round(), binom.ppf([0.025, 0.975], sets, 0.95)
+    below, above = (held < ends[0]).sum(), (held > ends[1]).sum()
+    return (
+        f"**The level of the inverted test is approximate.** Where it is 0.95, a cell of {sets} "
+        f"test sets shows {words.span(ends / sets)} in 95 % of cases; of {len(cells)} cells, "
+        f"{below} lie below and {above} above."
+    )
+
+
 def finding(tables: Mapping[str, pd.DataFrame], n: int) -> str:
     """The finding of the section, from :func:`study` of each population."""
     calm, slight = (tables[title].loc[("uniform", n)] for title in (CALIBRATED, SLIGHT))
     shown, truth, seen = (words.error(x) for x in (calm["mean"], slight.truth, slight["mean"]))
     return (
         f"**An ECE says little without its noise floor**: on {n:,} images a perfectly calibrated "
-        f"model shows a mean class-wise ECE of {shown}, one with a true error of {truth} shows "
-        f"{seen}."
+        f"model shows a mean class-wise ECE of {shown} on average, one with a true error of "
+        f"{truth} shows {seen}."
     )

@@ -24,6 +24,7 @@ HEADINGS = {
 ENDS = {"low": "from", "high": "to"}  # of the 95 % interval, in a table that is shown
 MEASURES = ["ece", "ece_quantile", "overconfidence", "underconfidence", "mce", "debiased_ece"]
 SLOW = ("smooth_ece", "brier_reliability")  # fitted anew to every drawing of the labels
+SLOW_DRAWS = 200
 
 
 def near(runs, low: float = 0.96, high: float = 0.98) -> str:
@@ -69,10 +70,10 @@ def floors(run, several_bins, resamples: int) -> dict[int, pd.DataFrame]:
 
 def measures(run, bins: int, resamples: int) -> pd.DataFrame:
     """P-value of a value at least as large of each measure of calibration, a row a measure, a
-    column a class and the top label; the slow measures get at most 200 drawings."""
+    column a class and the top label; the slow measures get at most ``SLOW_DRAWS``."""
     test, rows = run.predictions("test"), {}
     for name in (*MEASURES, *SLOW):
-        draws = min(resamples, 200) if name in SLOW else resamples
+        draws = min(resamples, SLOW_DRAWS) if name in SLOW else resamples
         floor = calibration.noise_floor(test.probabilities, test.labels, bins, draws, metric=name)
         title = calibration.METRICS[name].title.removeprefix("Top-label ")
         rows[title[0].upper() + title[1:]] = floor.table(run.class_names).p_above
@@ -133,7 +134,9 @@ def finding(table: pd.DataFrame, floor: pd.DataFrame, title: str) -> str:
     """The section's finding on a network of this title, from :func:`scores` of each way and one
     table of :func:`floors`."""
     ece, best, p_above = table.ECE, table.ECE.idxmin(), floor.p_above.drop("Top label")
-    lowest = f"{best[0].upper()}{best[1:]} gives the lowest, {error(ece[best])}."
+    lowest, floor_of = f"Of the post-hoc methods, {best} gives the lowest", table["floor, 95 %"]
+    lowest += f", {error(ece[best])}, where perfect calibration would stay below "
+    lowest += f"{error(floor_of[best])} in 95 % of test sets."
     return (
         f"{title} has a mean class-wise ECE of {error(ece['as trained'])}, where perfect "
         f"calibration would show {error(table.loc['as trained', 'floor, mean'])} on average; "

@@ -199,14 +199,15 @@ def twins_sentence(table: pd.DataFrame) -> str:
     names = "all", "others", LIKE, "near copies"
     every, rest, like, copies = (table.xs(name, level=1) for name in names)
     count, images = int(copies.images.iloc[0]), int(every.images.iloc[0])
-    change = 100 * (rest.accuracy - every.accuracy)
+    change, share = 100 * (rest.accuracy - every.accuracy), copies.accuracy.mean()
+    chance = norm.ppf(0.975) * (share * (1 - share) / count) ** 0.5
     said = ", ".join(f"{name} {number(v, 2, signed=True)}" for name, v in change.items())
     return (
         f"**{count} of {images:,} test images ({percent(count / images, 1)}) have a near copy "
         f"among the training images.** Without them the accuracy changes by so many percentage "
         f"points: {said}. The copies are of other classes than most images: on the others in the "
         f"class mix of the copies the accuracy is {span(like.accuracy)}, and on the copies "
-        f"{span(copies.accuracy)}."
+        f"{span(copies.accuracy)} (± {number(chance, 2)} by chance, with so few images)."
     )
 
 

@@ -38,7 +38,7 @@
   }
 
   function say({ sd, wrong }, { gap, images, seeds }) {
-    const which = gap ? `The better method, by ${gap.toFixed(1)} points,`
+    const which = gap ? `A method that is better by ${gap.toFixed(1)} points`
       : "Each of two equal methods";
     return `${which} looks worse in ${(100 * wrong).toFixed(0)} % of the studies. With ` +
       `${written(images)} test images and ${seeds} seed${seeds > 1 ? "s" : ""} the difference ` +

@@ -64,13 +64,22 @@ def test_recorded_coverage_is_summed_up_by_kind_of_interval(tmp_path):
     assert len(estimators.coverage()) == 6  # as shipped
 
 
+def test_cells_whose_coverage_chance_does_not_explain_are_counted(tmp_path):
+    rows = ["interval,coverage,repetitions", "percentile,0.1,100"]
+    rows += [f"ece_interval,{held},100" for held in (0.89, 0.9, 0.95, 0.99, 1.0)]
+    (tmp_path / "coverage.csv").write_text("\n".join(rows))
+    text = estimators.coverage_sentence(tmp_path / "coverage.csv")
+    assert "0.900 to 0.990 in" in text  # at most 2.5 % lie beyond each end
+    assert "of 5 cells, 1 lie below and 1 above" in text
+
+
 def test_the_section_says_which_bias_there_is(bent):
     p, eta = bent
     known = {estimators.SLIGHT: (p, eta), estimators.CALIBRATED: (p, p)}
     tables = {title: study(*both, [300], 10, repetitions=4) for title, both in known.items()}
     calm = tables[estimators.CALIBRATED].loc[("uniform", 300)]
     assert estimators.bias_table(tables, 300).iloc[0, -2] == calm.bias
-    assert f"mean class-wise ECE of {words.error(calm['mean'])}," in estimators.finding(tables, 300)
+    assert f"ECE of {words.error(calm['mean'])} on average," in estimators.finding(tables, 300)
 
 
 def test_the_recorded_coverage_is_of_every_population():

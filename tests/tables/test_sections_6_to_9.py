@@ -33,12 +33,12 @@ def test_a_change_of_nll_is_scikit_learns():
 
 
 def test_the_finding_of_calibration_holds_its_numbers():
-    rows = {"as trained": [0.05, 0.03], "temperature": [0.04, 0.03]}
-    scores = pd.DataFrame(rows, ["ECE", "floor, mean"]).T
+    rows = {"as trained": [0.05, 0.03, 0.038], "temperature": [0.04, 0.03, 0.037]}
+    scores = pd.DataFrame(rows, ["ECE", "floor, mean", "floor, 95 %"]).T
     floor = pd.DataFrame({"p_above": [0.01, 0.01, 0.5, 0.5, 0.01]}, [*CLASSES, "Top label"])
     text = reliability.finding(scores, floor, "Proposed")
     assert "0.050" in text and "0.030" in text and "2 of 4 classes" in text
-    assert "Temperature gives the lowest, 0.040." in text
+    assert "methods, temperature gives the lowest, 0.040, where" in text and "below 0.037" in text
     assert "No post-hoc method" in reliability.finding(scores.iloc[:1], floor, "Proposed")
 
 
@@ -89,6 +89,22 @@ def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
     moved.pop(recorded.UNWEIGHTED)
     text = ablation.finding(0.05, "phantom", worse, moved)
     assert "raise the NLL on the phantom**" in text and "training without" not in text
+
+
+def test_each_layer_is_judged_in_both_mixes():
+    def nll(low, high):
+        rows = {"difference": (low + high) / 2, "low": low, "high": high, "p": 0.5}
+        return compare.Difference(pd.DataFrame(rows, list(compare.MEASURES)), 2, 3)
+
+    title, mix = recorded.AS_PUBLISHED, ablation.ENDINGS["paper"]
+    found = {(title, "ACR alone"): nll(-0.1, 0.1), (title + mix, "ACR alone"): nll(-0.2, 0.1)}
+    found |= {(title, "LLS alone"): nll(-0.2, -0.1), (title + mix, "LLS alone"): nll(0.1, 0.2)}
+    text = ablation.each_layer(found)
+    assert "ACR alone is not shown to change the NLL in either class mix** (3 runs of 2" in text
+    assert (
+        "**LLS alone lowers the NLL in our class mix; in the paper's class mix the NLL is hi"
+        in text
+    )
 
 
 # Section 8

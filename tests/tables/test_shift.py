@@ -150,6 +150,10 @@ def test_accuracy_without_near_copies_is_that_of_the_other_images():
     text = shift.twins_sentence(table)
     gap = f"{100 * (rest.accuracy - every.accuracy):+.2f}".replace("-", "−")
     assert f"**{copies.images:.0f} of 2,437" in text and f"Baseline {gap}" in text
+    drawn = np.random.default_rng(0).binomial(int(copies.images), copies.accuracy, 20_000)
+    assert text.endswith(
+        f"(± {1.96 * drawn.std() / copies.images:.2f} by chance, with so few images)."
+    )
 
 
 def test_the_page_on_shift_has_the_published_setting_alone():

@@ -143,6 +143,7 @@ def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, seeds, said):
     text = verdict.repeated({"Baseline": [0.02, 0.03], "Proposed": proposed}, seeds)
     assert text.startswith(f"**Repeated?** {said}")
     assert f"0.010, {proposed[1]:.3f} for Proposed and 0.020, 0.030 for Baseline (2 runs" in text
+    assert f"ECE in {1 + (proposed[1] < 0.03)} of 2 pairs of runs: 0.010" in text
 
 
 @pytest.mark.parametrize(
@@ -357,11 +358,11 @@ def test_another_run_is_tested_on_images_of_its_own_number():
 )
 def test_what_other_statistics_change_is_told_by_the_intervals(row, said, count, than):
     found = difference(row)
-    two = {"Baseline": found, "Proposed": found}
+    two = {"Baseline": difference(row, 3), "Proposed": found}
     text = verdict.statistics(two, found, {"Single Dense": found}, "made anew")
     assert text.startswith("**Statistics made anew, on the same training, are shown to give")
     assert f"for {count} of 2 networks**" in text and f"so that {said}" in text
-    assert than in text and "1 seed and images" in text
+    assert than in text and "over seeds (1 to 3 a network) and images" in text
     assert text.count(f"{row[0]:+.3f}".replace("-", "−")) == 4
 
 
