@@ -42,6 +42,8 @@ def runs_of(runs: int, seeds: int) -> str:
 
 
 def signed(estimate: float, low: float, high: float) -> str:
-    """A difference with its interval: ``+0.015 (0.000 to +0.032)``."""
-    middle, *ends = (number(x, signed=True) for x in (estimate, low, high))
+    """A difference with its interval: ``+0.015 (0.000 to +0.032)``; four decimals where the
+    interval is narrower than 0.01."""
+    places = 4 if high - low < 0.01 else 3
+    middle, *ends = (number(x, places, signed=True) for x in (estimate, low, high))
     return f"{middle} ({' to '.join(ends)})"

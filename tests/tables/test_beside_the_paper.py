@@ -151,3 +151,8 @@ def test_the_class_that_is_expected_too_often_or_too_rarely_is_named(case, facto
         f"{c} {m:.3f} ({s:.3f})" in text for c, m, s in zip(CLASSES, mean, share, strict=True)
     )
     assert f"images {share[1]:.3f}. By" in text and text.index(f"images: {CLASSES[1]}") > 0
+
+
+def test_a_narrow_interval_is_written_with_the_decimals_that_tell_it_from_zero():
+    assert words.signed(0.0004, -0.0017, 0.0003) == "+0.0004 (−0.0017 to +0.0003)"
+    assert words.signed(0.0149, -0.0004, 0.0321) == "+0.015 (0.000 to +0.032)"
