@@ -25,7 +25,7 @@ FIELDS = Config.__dataclass_fields__
 SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
 _VARIANTS, _LOSSES = (FIELDS[name].metadata["choices"] for name in ("variant", "loss"))
 _OPTIONS = {"reproduce": ("--profile", "--variants"), "bench": ("--profile",)}  # by no -p
-_TEXTS = ("profile", "data", "backbone", "gradcam_layer")
+_TEXTS = ("profile", "data", "backbone", "gradcam_layer", "recorded", "search")
 
 
 class UsageError(UserError):
@@ -143,8 +143,9 @@ def _for_a_report(options, given) -> None:
         raise UsageError(f"{what}; leave out --variants and -p data")
     if options.data.strip().lower() == "phantom":
         raise UsageError("--data takes a folder (./phantom); leave it out and give -p data phantom")
-    if any(len(values or ()) > 1 for values in (options.seeds, options.losses)):
-        raise UsageError("a report is of one seed and one loss; give one, and -o a folder for each")
+    lists = [v for n, v in given.items() if not isinstance(FIELDS[n].default, tuple)]
+    if any(isinstance(v, list) and len(v) > 1 for v in (options.seeds, options.losses, *lists)):
+        raise UsageError("a report is of one value a setting; give one, and -o a folder for each")
 
 
 def cache(options) -> int:
@@ -182,12 +183,11 @@ def bench(options) -> None:
     """
     from acrlls.tables import speed
 
-    given = {"phase1_epochs": 2, "phase2_epochs": 2, "views": None}
+    given = {"phase1_epochs": 2, "phase2_epochs": 2, "views": None}  # a fresh view every epoch
     profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
     if options.images < 120:
         raise UsageError(f"{options.images} images; it takes 120 at least")
     given |= _values(options.parameters, SETTINGS, "bench")
-    # None asks for a fresh view every epoch here
     config = _usage(configure, profile, **given).replace(views=given["views"])
     folder = (options.output or speed.RECORDS / Path(profile).stem).absolute()
     _usage(require_writable, folder)

@@ -58,13 +58,15 @@ def study(
         else:
             try:
                 folder = Path(str(output).format_map(config.as_dict()))
-            except (KeyError, ValueError, IndexError, AttributeError) as error:
+            except (LookupError, ValueError, AttributeError, TypeError) as error:
                 what = f"{output} names a setting that there is not: {error}"
                 raise UserError(what) from None
         folder = folder / config.variant
         require_writable(folder)
         if folder in jobs:
-            how = "one is given twice" if jobs[folder] == config else "name them, as with {seed}"
+            several = [n for n, v in lists.items() if n != "variant" and len(v) > 1]
+            name = "".join(f"-{{{n}}}" for n in several)
+            how = "one is given twice" if jobs[folder] == config else f"give -o '{output}{name}'"
             raise UserError(f"two runs would be recorded in {folder}; {how}")
         jobs[folder] = config
     return jobs
