@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     values = {k + 2 for k, a in enumerate(given) if a == "-p"}
     given = [f" {a}" if k in values and a.startswith("-") else a for k, a in enumerate(given)]
     options = _parser().parse_args(given)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no half file stays
     try:
         return options.command(options) or 0
     except BrokenPipeError:  # the reader of our output went away, as `head` does
@@ -71,7 +72,6 @@ def run(options) -> int:
 
 def _shown(options, output: Path, work, *about) -> int:
     """Print the output of a section's execution, or what failed in it; the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no half notebook stays beside it
     try:
         work(*about)
     except book.SectionFailed as failure:

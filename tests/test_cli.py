@@ -308,10 +308,14 @@ def test_what_takes_long_is_told_first(monkeypatch, capsys):
     assert re.match(r"checking \d+ claims against the recorded runs", capsys.readouterr().err)
 
 
-def test_a_request_to_end_is_taken_as_an_interruption(notebooks, monkeypatch):
+@pytest.mark.parametrize(
+    ("given", "work"),
+    [(["run", "calibration"], "execute"), (["student", "noise_floor"], "write_student")],
+)
+def test_a_request_to_end_is_taken_as_an_interruption(notebooks, monkeypatch, given, work):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("acrlls.book.execute", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(f"acrlls.book.{work}", lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
-        assert cli.main(["run", "calibration"]) == 130
+        assert cli.main(given) == 130
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -189,7 +189,9 @@ def test_a_full_disk_is_a_message_and_leaves_nothing_behind(tmp_path, monkeypatc
 def test_what_is_no_part_of_the_store_is_not_mended_by_clearing_it(tmp_path, monkeypatch):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="File exists; name another place$"):
+    with pytest.raises(
+        UserError, match="page.html cannot be written: .*file is no folder; name another place$"
+    ):
         write_text(tmp_path / "file" / "page.html", "text")
 
 
