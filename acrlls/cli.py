@@ -39,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     values = {k + 2 for k, a in enumerate(given) if a == "-p"}
     given = [f" {a}" if k in values and a.startswith("-") else a for k, a in enumerate(given)]
     options = _parser().parse_args(given)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no half file stays
+    with contextlib.suppress(ValueError):  # in a thread; so that no half file stays
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return options.command(options) or 0
     except BrokenPipeError:  # the reader of our output went away, as `head` does
@@ -117,7 +118,6 @@ def reproduce(options) -> int:
         name = _path(options.data).resolve().name.replace("{", "{{").replace("}", "}}")
         folder = folder or Path(f"report-{name}")  # such braces stand for no setting
     lists = {"seed": options.seeds, "loss": options.losses, "variant": variants}
-    lists = {name: values for name, values in lists.items() if values}
     from acrlls import runs
 
     jobs = _usage(runs.study, options.profile, given, lists, folder)

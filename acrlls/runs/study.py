@@ -46,7 +46,7 @@ def study(
         raise UserError(f"{twice} is given twice: for all runs, and as a list")
     several = {n: v for n, v in changes.items() if isinstance(v, list) and v}
     several = {n: v for n, v in several.items() if not isinstance(getattr(Config, n, 0), tuple)}
-    lists = {**several, **lists}
+    lists = {n: values for n, values in {**several, **lists}.items() if values}
     for values in itertools.product(*lists.values()):
         given = {**changes, **dict(zip(lists, values, strict=True))}
         config = configure(profile, **given)
