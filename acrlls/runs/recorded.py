@@ -172,12 +172,12 @@ def _no_record(folder: Path) -> str:
 
 
 def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple[str, str], Run]:
-    """Every record of a profile, or of a path's beginning up to a dash, by (change, variant),
-    ``""`` for the profile as it stands; a ``UserError`` if there is none.
+    """Every record of a profile by (change, variant), ``""`` for the profile as it stands; a
+    ``UserError`` if there is none.
     """
-    found, (place, _, name) = {}, str(profile).rpartition("/")
-    start = Path(folder).expanduser() / Path(place).expanduser()
-    for manifest in sorted(start.glob(f"{glob.escape(name)}*/*/manifest.json")):
+    found, name = {}, str(profile)
+    every = Path(folder).expanduser().glob(f"./{glob.escape(name)}*/*/manifest.json")
+    for manifest in sorted(every):
         group, variant = manifest.parts[-3:-1]
         change = group.removeprefix(name)
         if change[:1] in ("", "-"):  # else another profile's, whose name begins so

@@ -19,13 +19,12 @@ JOB = {"grid": (16, GRID_EPOCHS), "Phase 1": (3, 30), "Phase 2": (3, 50)}
 def load(name: str) -> tuple[dict, pd.DataFrame]:
     """What ``bench.json`` of a recorded benchmark, a folder or a name in ``results/bench``, says,
     and its epochs.  Raises ``UserError`` for a name that is not there."""
-    both = [RECORDS / str(name), Path(str(name)).expanduser()]
-    found = [folder for folder in both if (folder / "bench.json").is_file()]
-    if not found:
+    folder = RECORDS / Path(str(name)).expanduser()
+    if not (folder / "bench.json").is_file():
         known = ", ".join(sorted(path.name for path in RECORDS.iterdir()))
         raise UserError(f"recorded is {name!r}; the recorded benchmarks are: {known}")
-    result = json.loads((found[0] / "bench.json").read_text())
-    return result, pd.read_csv(found[0] / "epochs.csv")
+    result = json.loads((folder / "bench.json").read_text())
+    return result, pd.read_csv(folder / "epochs.csv")
 
 
 def hours(result: dict, epochs: pd.DataFrame) -> pd.DataFrame:
