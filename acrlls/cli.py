@@ -25,7 +25,7 @@ FIELDS = Config.__dataclass_fields__
 SETTINGS = [name for name in FIELDS if name not in ("profile", "variant")]
 _VARIANTS, _LOSSES = (FIELDS[name].metadata["choices"] for name in ("variant", "loss"))
 _OPTIONS = {"reproduce": ("--profile", "--variants"), "bench": ("--profile",)}  # by no -p
-_TEXTS = ("profile", "data", "backbone", "gradcam_layer")
+_TEXTS = ("profile", "data", "backbone", "gradcam_layer", "recorded", "search")
 
 
 class UsageError(UserError):
@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     values = {k + 2 for k, a in enumerate(given) if a == "-p"}
     given = [f" {a}" if k in values and a.startswith("-") else a for k, a in enumerate(given)]
     options = _parser().parse_args(given)
+    with contextlib.suppress(ValueError):  # in a thread; so that no half file stays
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return options.command(options) or 0
     except BrokenPipeError:  # the reader of our output went away, as `head` does
@@ -71,7 +73,6 @@ def run(options) -> int:
 
 def _shown(options, output: Path, work, *about) -> int:
     """Print the output of a section's execution, or what failed in it; the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no half notebook stays beside it
     try:
         work(*about)
     except book.SectionFailed as failure:
@@ -117,7 +118,6 @@ def reproduce(options) -> int:
         name = _path(options.data).resolve().name.replace("{", "{{").replace("}", "}}")
         folder = folder or Path(f"report-{name}")  # such braces stand for no setting
     lists = {"seed": options.seeds, "loss": options.losses, "variant": variants}
-    lists = {name: values for name, values in lists.items() if values}
     from acrlls import runs
 
     jobs = _usage(runs.study, options.profile, given, lists, folder)
@@ -143,8 +143,9 @@ def _for_a_report(options, given) -> None:
         raise UsageError(f"{what}; leave out --variants and -p data")
     if options.data.strip().lower() == "phantom":
         raise UsageError("--data takes a folder (./phantom); leave it out and give -p data phantom")
-    if any(len(values or ()) > 1 for values in (options.seeds, options.losses)):
-        raise UsageError("a report is of one seed and one loss; give one, and -o a folder for each")
+    lists = [v for n, v in given.items() if not isinstance(FIELDS[n].default, tuple)]
+    if any(isinstance(v, list) and len(v) > 1 for v in (options.seeds, options.losses, *lists)):
+        raise UsageError("a report is of one value a setting; give one, and -o a folder for each")
 
 
 def cache(options) -> int:
@@ -182,12 +183,11 @@ def bench(options) -> None:
     """
     from acrlls.tables import speed
 
-    given = {"phase1_epochs": 2, "phase2_epochs": 2, "views": None}
+    given = {"phase1_epochs": 2, "phase2_epochs": 2, "views": None}  # a fresh view every epoch
     profile = options.profile or ("paper" if os.environ.get("ACRLLS_DATA") else "quick")
     if options.images < 120:
         raise UsageError(f"{options.images} images; it takes 120 at least")
     given |= _values(options.parameters, SETTINGS, "bench")
-    # None asks for a fresh view every epoch here
     config = _usage(configure, profile, **given).replace(views=given["views"])
     folder = (options.output or speed.RECORDS / Path(profile).stem).absolute()
     _usage(require_writable, folder)

@@ -24,9 +24,9 @@ _YAML = (".yml", ".yaml")
 # settings that do not reach training, or reach it by the digests of images and weights
 _UNTRAINED = "profile data phantom_images phantom_seed backbone grid_alpha grid_tau grid_epochs "
 _UNTRAINED += "grid_patience bins resamples gradcam_layer"
-# Least and largest value of what sections take beside settings: whole numbers, or lists of them.
+# Least and largest value, and by it the kind, of numbers, or lists, that sections take besides.
 _LISTS = {"several_bins": (1, 1000), "sizes": (10, 10**7)}
-_OF_SECTIONS = {**_LISTS, "size": (10, 10**7), "fresh_images": (40, 10**7)}
+_OF_SECTIONS = {**_LISTS, "size": (10, 10**7), "fresh_images": (40, 10**7), "price": (0.0, 1e6)}
 _OF_SECTIONS |= {"repetitions": (1, 10**6), "per_class": (1, 10**6), "choice_seed": (0, 2**31 - 1)}
 
 
@@ -150,12 +150,12 @@ def configure_from(namespace: Mapping[str, Any]) -> Config:
     """The config that a notebook's parameters describe: ``configure_from(globals())``.
 
     Numbers that sections take beside settings are checked; other names are the notebook's own."""
-    for name in _OF_SECTIONS.keys() & namespace.keys():
+    for name, ends in ((n, ends) for n, ends in _OF_SECTIONS.items() if n in namespace):
         value, checked = namespace[name], _numbers if name in _LISTS else _number
         # a cell run a second time may find another kind of thing by this name
         plain = isinstance(value, (Real, str, list, tuple, dict))
         if plain or (value is None and name != "fresh_images"):
-            checked(name, value, _within(None, *_OF_SECTIONS[name]).metadata, "int")
+            checked(name, value, _within(None, *ends).metadata, type(ends[0]).__name__)
     return configure(**{n: namespace[n] for n in Config.__dataclass_fields__ if n in namespace})
 
 

@@ -66,7 +66,9 @@ def disk_told(what: Path) -> Iterator[None]:
         if store() in (what, *what.parents):
             ways = ["free space with `acrlls cache`", "set ACRLLS_STORE to another folder"]
         how = ", or ".join(ways[error.errno != errno.ENOSPC :])
-        raise UserError(f"{what} cannot be written: {error.strerror or error}; {how}") from error
+        file = isinstance(error, FileExistsError)  # where there should be a folder
+        why = f"{error.filename} is no folder" if file else error.strerror or error
+        raise UserError(f"{what} cannot be written: {why}; {how}") from error
 
 
 def require_writable(folder: Path) -> None:

@@ -103,13 +103,16 @@ def test_an_error_of_the_users_inside_a_section_is_its_message_alone(
         (["bench", "--profile", "quick", "-o", cli.__file__], "cannot be a folder"),
         (["reproduce", "--data", "x", "--variants", "baseline"], "leave out --variants"),
         (["reproduce", "--data", "x", "-p", "data", "y"], "leave out --variants and -p data"),
-        (["reproduce", "--data", "x", "--seeds", "1", "2"], "one seed and one loss"),
+        (["reproduce", "--data", "x", "--seeds", "1", "2"], "one value a setting"),
+        (["reproduce", "--data", "x", "-p", "alpha", "[0.1, 0.2]"], "one value a setting"),
         (["reproduce", "--data", ""], "data is ''"),
         (["reproduce", "--data", "phantom", "-o", "x"], "leave it out and give -p data phantom"),
         (["reproduce", "-p", "variant", "baseline"], "did you mean '--variants'?"),
         (["reproduce", "-p", "profile", "paper"], "did you mean '--profile'?"),
         (["bench", "-p", "profile", "paper"], "did you mean '--profile'?"),
         (["reproduce", "-o", "r-{seed.x}"], "names a setting that there is not"),
+        (["reproduce", "-o", "r-{seed[0]}"], "names a setting that there is not"),
+        (["reproduce", "-o", "r", "-p", "alpha", "[0.1, 0.2]"], "give -o 'r-{alpha}'"),
     ],
 )
 def test_wrong_usage_is_refused_with_status_2_before_anything_runs(
@@ -148,6 +151,8 @@ def test_a_notebook_elsewhere_is_not_taken_for_the_section_of_its_name(notebooks
 def test_what_a_folder_is_called_is_text(notebooks):
     values = cli._values([("data", "1.10"), ("seed", "1"), ("backbone", "None")], cli.SETTINGS, "")
     assert values == {"data": "1.10", "seed": 1, "backbone": None}
+    texts = {"recorded": "2024", "search": "7"}
+    assert cli._values([*texts.items()], texts, "section ledger") == texts
 
 
 @pytest.mark.parametrize(
@@ -303,10 +308,14 @@ def test_what_takes_long_is_told_first(monkeypatch, capsys):
     assert re.match(r"checking \d+ claims against the recorded runs", capsys.readouterr().err)
 
 
-def test_a_request_to_end_is_taken_as_an_interruption(notebooks, monkeypatch):
+@pytest.mark.parametrize(
+    ("given", "work"),
+    [(["run", "calibration"], "execute"), (["student", "noise_floor"], "write_student")],
+)
+def test_a_request_to_end_is_taken_as_an_interruption(notebooks, monkeypatch, given, work):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("acrlls.book.execute", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(f"acrlls.book.{work}", lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
-        assert cli.main(["run", "calibration"]) == 130
+        assert cli.main(given) == 130
     finally:
         signal.signal(signal.SIGTERM, before)

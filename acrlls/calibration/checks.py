@@ -52,8 +52,8 @@ def check_logits(z, *labels, method=None):
     return (z, _labels(*labels, given, z, "logits", "labels")) if labels else z
 
 
-def check_weights(given, n: int, rows=None) -> np.ndarray:
-    """Weights of images as float64, ``(n,)``, at least one above 0; of None, ones.  ``rows`` is
+def check_weights(given, n: int, *rows) -> np.ndarray:
+    """Weights of images as float64, ``(n,)``, at least one above 0; of None, ones.  ``rows`` are
     what the caller had for the images."""
     weight = np.ones(n) if given is None else numbers(given, "sample_weight").astype(float)
     with np.errstate(over="ignore"):
@@ -62,17 +62,21 @@ def check_weights(given, n: int, rows=None) -> np.ndarray:
         held = np.array2string(weight, precision=6, threshold=6, edgeitems=2)
         must = f"it must be ({n},) numbers from 0, not all of them 0, with a finite sum"
         raise ValueError(f"sample_weight, of shape {weight.shape}, is {held}; {must}")
-    _same_index(rows, given, "the images", "sample_weight")
+    for one in rows:
+        same_index(one, given, "the images", "sample_weight")
     return weight
 
 
-def check_pair(given, other, name: str = "p2") -> tuple[np.ndarray, np.ndarray]:
-    """Checked probabilities of two models for the same images and classes."""
+def check_pair(given, other, name: str = "p2", *y) -> tuple[np.ndarray, np.ndarray]:
+    """Checked probabilities of two models for the same images and classes; the labels ``y``, where
+    given, are theirs."""
     p, checked = check(given), check(other, name=name)
+    for labels in y:
+        same_index(other, labels, name, "y")
     if checked.shape != p.shape:
         shapes = f"p has shape {p.shape} and {name} {checked.shape}"
         raise ValueError(f"{shapes}; they must be equal")
-    _same_index(given, other, "p", name)
+    same_index(given, other, "p", name)
     _same_columns(given, _columns(other), "p", f"those of {name}")
     return p, checked
 
@@ -186,7 +190,7 @@ def _labels(y, given, p, name, own="y") -> np.ndarray:
     if y.shape != (len(p),):
         shape = f"{own} has shape {y.shape}; it must be ({len(p)},)"
         raise ValueError(f"{shape}, one a row of {name}{hint}")
-    _same_index(given, rows, name, own)
+    same_index(given, rows, name, own)
     low, high = y.min(), y.max()
     if low == 1 and high == last + 1:
         raise ValueError(f"{own} runs from 1 to {high:g}; labels run from 0 to {last}: {own} - 1")
@@ -199,7 +203,7 @@ def _labels(y, given, p, name, own="y") -> np.ndarray:
     return y.astype(np.intp, copy=False)
 
 
-def _same_index(one, other, name, other_name) -> None:
+def same_index(one, other, name, other_name) -> None:
     """Refuse two pandas objects whose rows are named differently."""
     both = hasattr(one, "iloc") and hasattr(other, "iloc")
     if both and not one.index.equals(other.index):

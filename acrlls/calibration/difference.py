@@ -48,7 +48,7 @@ def calibration_difference(
     pairs = zip(p, p2, strict=True) if len(shape) == 3 else [(p, p2)]
     pairs = [_residuals(*pair, y, bins, strategy) for pair in pairs]
     (n, *_), rng = pairs[0][0].shape, random(seed)
-    weight = check_weights(sample_weight, n, y)
+    weight = check_weights(sample_weight, n, y, p, p2)
     weight = weight / weight.sum()
     gaps = np.array([_gap(a, b, weight[None], 0 * weight[None])[0] for a, b in pairs])
     drawn = []
@@ -62,7 +62,7 @@ def calibration_difference(
 
 def _residuals(p, p2, y, bins, strategy):
     """Label minus score where the class and bin of an image are, ``(n, classes, bins)`` a model."""
-    (p, p2), (_, y) = check_pair(p, p2), check(p, y)
+    (p, p2), (_, y) = check_pair(p, p2, "p2", y), check(p, y)
     found, targets = [], one_hot(y, p.shape[1])
     for scores in (p, p2):
         held = binned(scores, targets, bins, strategy)

@@ -102,7 +102,7 @@ def bootstrap(
     calibration error, an unknown name, no class with two images, too few ``resamples`` for the
     level, or bad input is a ``ValueError``.
     """
-    p2 = None if p2 is None else check_pair(p, p2)[1]
+    p2 = None if p2 is None else check_pair(p, p2, "p2", y)[1]
     p, y = check(p, y)
     level = check_level(level, resamples)
     function = metric if callable(metric) else _metric(metric)

@@ -33,5 +33,6 @@ def synthetic(images: int = 100_000, seed: int = 0) -> dict[str, tuple[np.ndarra
 
 def draw(p, eta, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
     """A test set: probabilities ``(n, classes)``, and labels ``(n,)`` drawn from their ``eta``."""
+    p, eta, rng = np.asarray(p), np.asarray(eta), random(rng)
     rows = rng.integers(len(p), size=whole_number("n", n))
     return p[rows], labels_from(eta[rows], rng.random(len(rows)))

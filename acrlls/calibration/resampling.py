@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import bdtr
 
 from acrlls.calibration.binning import pieces
-from acrlls.calibration.checks import numbers, random
+from acrlls.calibration.checks import numbers, random, same_index
 
 
 class Interval(NamedTuple):
@@ -74,6 +74,7 @@ def mcnemar(won, differ):
     ``won`` images only the one model gets right, ``differ`` images exactly one of the two; numbers
     or arrays, as is the result, in (0, 1]; it is 1 where the models differ nowhere.
     """
+    same_index(won, differ, "won", "differ")
     won, differ = numbers(won, "won"), numbers(differ, "differ")
     try:
         won, differ = np.broadcast_arrays(won, differ)

@@ -35,7 +35,7 @@ class Recalibrator:
                 raise ValueError("predictions for the test part; fit on the validation part")
             logits, labels = logits.logits, logits.labels
         z, y = check_logits(logits, labels)
-        weight = check_weights(sample_weight, len(y), logits)
+        weight = check_weights(sample_weight, len(y), logits, labels)
         seen = weight > 0
         self._fit(z[seen], y[seen], weight[seen])
         self.classes, self.columns = z.shape[1], getattr(logits, "columns", None)
@@ -69,10 +69,15 @@ class PriorCorrection(Recalibrator):
     Cross-entropy weighted by w is least at q_k proportional to w_k · p_k, with p the true
     probability; so the logits become z_k - log w_k. Nothing is estimated: ``fit`` may be left out.
     The ``weights`` of the training, ``(classes,)``, are all above 0, on any scale; they are not the
-    numbers of images, of which whole numbers from 10 raise a warning.
+    numbers of images, of which whole numbers from 10 raise a warning. The index of a Series
+    must count the classes from 0, as that of ``value_counts`` does only once it is sorted.
     """
 
     def __init__(self, weights):
+        index = list(weights.index) if hasattr(weights, "iloc") else None
+        if index not in (None, list(range(len(weights)))):
+            how = "sort_index() orders classes by number, an array goes by position"
+            raise ValueError(f"weights have the index {index}; {how}")
         self.weights = numbers(weights, "weights").astype(float)
         if self.weights.ndim != 1 or not (np.isfinite(self.weights) & (self.weights > 0)).all():
             raise ValueError(f"weights are {weights!r}; they must be (classes,) positive numbers")

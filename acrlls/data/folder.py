@@ -8,6 +8,7 @@ import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -108,7 +109,16 @@ def _is_cut(image: Image.Image) -> bool:
     """Whether Pillow keeps the high bytes alone, so that 12 bits in 16 would be nearly black."""
     bits = getattr(image, "tag_v2", {}).get(258, ())  # of a TIFF
     deep = re.search(r";16[BLN]|SGI16|'RGB', \d{5}", str(image.tile))  # PNG, SGI, PPM
-    return image.mode[0] not in "IF" and (max((8, *bits)) > 8 or deep is not None)
+    deep = deep or (image.format == "JPEG2000" and 16 in _jpeg2000_bits(image.fp))
+    return image.mode[0] not in "IF" and (max((8, *bits)) > 8 or bool(deep))
+
+
+def _jpeg2000_bits(file: BinaryIO) -> list[int]:
+    """The bits of each component, by the marker with which a JPEG 2000 codestream begins."""
+    file.seek(0)
+    sizes = file.read().partition(b"\xff\x4f\xff\x51")[2][36:]
+    components = int.from_bytes(sizes[:2])
+    return [1 + (bits & 127) for bits in sizes[2 : 2 + 3 * components : 3]]
 
 
 def _reason(error: Exception) -> str:

@@ -108,6 +108,12 @@ def _minus_chosen(chosen, scores):
 
 
 def _check(model, images, layer) -> None:
+    if not hasattr(getattr(model, "input", None), "shape"):  # none, or a list
+        how = "of another, keras.Model(model.inputs[0], model.outputs[0])"
+        raise UserError(f"Grad-CAM takes a functional model of one input; {how}")
+    if not {each.name for each in model.layers} & {*SCORES}:
+        named = " or ".join(map(repr, SCORES))
+        raise UserError(f"no layer of the model is called {named}; call so what enters the softmax")
     expected = tuple(model.input.shape[1:])
     if images.shape[1:] != expected or not len(images):
         shape = ", ".join(["n", *map(str, expected)])

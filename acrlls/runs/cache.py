@@ -70,7 +70,10 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
     """Everything in the store, by kind and time, or what kinds and beginnings of names choose; a
     ``UserError`` where a choice fits nothing, or several things.
     """
-    found = [Entry("features", f"{p.parent.name}/{p.name}", p) for p in bank_folder().glob("*/*/")]
+    bank = bank_folder()
+    stored = [*bank.glob("*/*"), *(path for path in bank.glob("*") if not path.is_dir())]
+    stored = [path for path in stored if path.name != "lock"]
+    found = [Entry("features", path.relative_to(bank).as_posix(), path) for path in stored]
     for path in store().glob("*"):
         if re.fullmatch(r"[0-9a-f]{10,}(\.partial)?", path.name):
             found.append(Entry("unfinished" if path.suffix else "runs", path.name, path))

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import glob
 import json
 import os.path
 from collections.abc import Callable
@@ -91,8 +92,9 @@ class Run:
     @functools.cached_property
     def _tables(self) -> pd.DataFrame:
         # a name such as 007 or NA is text
-        read = functools.partial(pd.read_csv, converters={"name": str})
-        return self._read("predictions.csv.gz", read)
+        empty = {f"logit_{c}": [""] for c in self.class_names}
+        how = {"dtype": {"name": str}, "keep_default_na": False, "na_values": empty}
+        return self._read("predictions.csv.gz", functools.partial(pd.read_csv, **how))
 
     def predictions(self, part: str = "test", phase: int | None = None) -> Predictions:
         """Predictions for ``"validation"`` or ``"test"``, by the best model of Phase 1 or, with 2
@@ -173,10 +175,13 @@ def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple
     """Every record of a profile by (change, variant), ``""`` for the profile as it stands; a
     ``UserError`` if there is none.
     """
-    found = {}
-    for manifest in sorted(Path(folder).expanduser().glob(f"{profile}*/*/manifest.json")):
+    found, name = {}, str(profile)
+    every = Path(folder).expanduser().glob(f"./{glob.escape(name)}*/*/manifest.json")
+    for manifest in sorted(every):
         group, variant = manifest.parts[-3:-1]
-        found[(group.removeprefix(profile).lstrip("-"), variant)] = load_run(manifest.parent)
+        change = group.removeprefix(name)
+        if change[:1] in ("", "-"):  # else another profile's, whose name begins so
+            found[(change.lstrip("-"), variant)] = load_run(manifest.parent)
     if not found:
         raise UserError(
             f"no run of profile {profile!r} is recorded in {folder}; `acrlls reproduce` records one"

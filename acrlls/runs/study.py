@@ -46,7 +46,7 @@ def study(
         raise UserError(f"{twice} is given twice: for all runs, and as a list")
     several = {n: v for n, v in changes.items() if isinstance(v, list) and v}
     several = {n: v for n, v in several.items() if not isinstance(getattr(Config, n, 0), tuple)}
-    lists = {**several, **lists}
+    lists = {n: values for n, values in {**several, **lists}.items() if values}
     for values in itertools.product(*lists.values()):
         given = {**changes, **dict(zip(lists, values, strict=True))}
         config = configure(profile, **given)
@@ -58,13 +58,15 @@ def study(
         else:
             try:
                 folder = Path(str(output).format_map(config.as_dict()))
-            except (KeyError, ValueError, IndexError, AttributeError) as error:
+            except (LookupError, ValueError, AttributeError, TypeError) as error:
                 what = f"{output} names a setting that there is not: {error}"
                 raise UserError(what) from None
         folder = folder / config.variant
         require_writable(folder)
         if folder in jobs:
-            how = "one is given twice" if jobs[folder] == config else "name them, as with {seed}"
+            several = [n for n, v in lists.items() if n != "variant" and len(v) > 1]
+            name = "".join(f"-{{{n}}}" for n in several)
+            how = "one is given twice" if jobs[folder] == config else f"give -o '{output}{name}'"
             raise UserError(f"two runs would be recorded in {folder}; {how}")
         jobs[folder] = config
     return jobs

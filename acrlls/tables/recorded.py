@@ -22,6 +22,7 @@ NETWORKS = ("baseline", "single_dense", "proposed")
 Side = tuple[str, str] | tuple[str, str, str]
 AS_PUBLISHED = "as published"
 UNWEIGHTED = "without class weights"
+_TOLD = ("class_weights", "batchnorm", "input_range", "augment")  # by the title of a setting
 # where seeds of Phase 1 alone are recorded as well, by profile
 MORE_SEEDS = {"laptop": "rivals-cross_entropy"}
 
@@ -51,10 +52,13 @@ class Setting:
 def settings(runs: Iterable[Run]) -> list[Setting]:
     """Runs through both phases by setting: the published reading, then those with most runs."""
     found: dict[str, dict] = {}
-    for run in runs:
-        if run.config.phase2_epochs:
-            group = found.setdefault(_title(run.config), {})
-            group.setdefault(run.config.variant, {})[run.folder.parent.name] = run
+    every = [run for run in runs if run.config.phase2_epochs]
+    usual = _others(min(every, key=_changes)) if every else {}
+    for run in every:
+        changed = {n: v for n, v in _others(run).items() if v != usual[n]}
+        title = ", ".join([_title(run.config), *(f"{n} {v}" for n, v in changed.items())])
+        group = found.setdefault(title, {})
+        group.setdefault(run.config.variant, {})[run.folder.parent.name] = run
     count = {title: sum(map(len, groups.values())) for title, groups in found.items()}
     order = sorted(found, key=lambda t: (t != AS_PUBLISHED, -count[t], t))
     return [Setting(title, found[title]) for title in order]
@@ -80,9 +84,11 @@ def heads(profile: str = "laptop") -> list[Run]:
     class weights and without, and seed; where a seed was recorded again, the later one."""
     found = {}
     names = [name for name in (profile, MORE_SEEDS.get(profile)) if name]
-    for run in (run for name in names for run in records(name).values()):
+    every = [run for name in names for run in records(name).values()]
+    usual = _others(min(every, key=_changes)) | {"phase2_epochs": 0}
+    for run in every:
         c = run.config
-        if c.augment and not c.phase2_epochs:
+        if c.augment and _others(run) == usual:
             found[c.variant, c.class_weights, c.seed] = run
     return list(found.values())
 
@@ -120,6 +126,17 @@ def middle(runs: list[Run]) -> Run:
         return calibration.ece(test.probabilities, test.labels, of="mean")
 
     return sorted(runs, key=error)[(len(runs) - 1) // 2]
+
+
+def _changes(run: Run) -> int:
+    """How much the name of a run's record says: least of the profile as it stands."""
+    return len(run.folder.parent.name)
+
+
+def _others(run: Run) -> dict:
+    """The settings of a training that :func:`_title` does not tell, without network and seed."""
+    told = ("variant", "seed", "batchnorm_statistics", *_TOLD)
+    return {n: v for n, v in run.config.training_settings().items() if n not in told}
 
 
 def _title(config: Config) -> str:

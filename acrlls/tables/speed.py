@@ -1,6 +1,7 @@
 """The section *How fast*: what the feature bank saves at the paper's size."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 
@@ -18,11 +19,12 @@ JOB = {"grid": (16, GRID_EPOCHS), "Phase 1": (3, 30), "Phase 2": (3, 50)}
 def load(name: str) -> tuple[dict, pd.DataFrame]:
     """What ``bench.json`` of a recorded benchmark, a folder or a name in ``results/bench``, says,
     and its epochs.  Raises ``UserError`` for a name that is not there."""
-    if not (RECORDS / name / "bench.json").is_file():
+    folder = RECORDS / Path(str(name)).expanduser()
+    if not (folder / "bench.json").is_file():
         known = ", ".join(sorted(path.name for path in RECORDS.iterdir()))
         raise UserError(f"recorded is {name!r}; the recorded benchmarks are: {known}")
-    result = json.loads((RECORDS / name / "bench.json").read_text())
-    return result, pd.read_csv(RECORDS / name / "epochs.csv")
+    result = json.loads((folder / "bench.json").read_text())
+    return result, pd.read_csv(folder / "epochs.csv")
 
 
 def hours(result: dict, epochs: pd.DataFrame) -> pd.DataFrame:

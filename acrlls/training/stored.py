@@ -100,8 +100,7 @@ def room() -> int:
 
 def require_room(needed: int, what: str) -> None:
     """Delete the oldest views until there is room; a ``UserError`` says what else would help."""
-    views = {f: f.stat().st_mtime for f in bank_folder().glob("*/*/train-view-*.npy")}
-    for file in sorted(views, key=views.get):
+    for file in sorted(bank_folder().glob("*/*/train-view-*.npy"), key=_age):
         if needed > room():
             delete(file)
     if needed > room():
@@ -112,6 +111,12 @@ def require_room(needed: int, what: str) -> None:
             f"{LIMIT_VARIABLE}, put ACRLLS_STORE on another disk, or ask for less: bank_dtype "
             "float16 halves it, and fewer views take less"
         )
+
+
+def _age(file: Path) -> float:
+    with contextlib.suppress(OSError):  # another process has deleted it
+        return file.lstat().st_mtime  # also of a link that leads nowhere
+    return 0.0
 
 
 def _free() -> int:

@@ -1,5 +1,6 @@
 """The sections in notebooks/: equal to their text pairs, without outputs, readable, able to run."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from conftest import TINY
 
 from acrlls.book import extension as book
 from acrlls.book import sections
-from acrlls.config import PROJECT, configure
+from acrlls.config import PROJECT, Config, configure
 from acrlls.data import load_data, write_folder
 from acrlls.figures import images
 from acrlls.paper import CLASSES
@@ -99,6 +100,17 @@ def test_a_notebook_has_one_parameters_cell_and_it_begins_with_the_profile(path)
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells) == 1
     parameters = sections.Section(path).parameters
     assert next(iter(parameters.items())) == ("profile", "'quick'")
+
+
+@each_section
+def test_settings_are_read_from_the_config_where_none_stands_for_the_profiles(path):
+    section = sections.Section(path)
+    code = [
+        c for c in section.cells if c.cell_type == "code" and "parameters" not in str(c.metadata)
+    ]
+    nodes = [node for c in code for node in ast.walk(ast.parse(c.source.replace("%", "#")))]
+    read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    assert not read & (section.parameters.keys() & Config.__dataclass_fields__.keys())
 
 
 @pytest.fixture(scope="module")

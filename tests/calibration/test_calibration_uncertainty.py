@@ -300,6 +300,15 @@ def test_bad_settings_of_the_interval_are_errors_that_name_them(given, says):
         cal.ece_interval(*case(50), **given)
 
 
+def test_a_population_may_be_of_any_kind_and_its_seed_a_number():
+    p, eta = populations.synthetic(50)["slight"]
+    given = populations.draw(p.tolist(), pd.DataFrame(eta), 20, 1)
+    for one, other in zip(
+        given, populations.draw(p, eta, 20, np.random.default_rng(1)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_samples_of_a_population_have_its_true_probabilities():
     p, eta = populations.synthetic(1000)["strong"]
     drawn_p, y = populations.draw(p, eta, 60_000, np.random.default_rng(0))

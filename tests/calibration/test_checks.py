@@ -108,6 +108,9 @@ def test_rows_of_other_images_are_refused():
         lambda: cal.bootstrap(p, Y, "nll", 9, p2=other),
         lambda: cal.true_calibration_error(p, other),
         lambda: cal.TemperatureScaling().fit(np.log(p), pd.Series(Y)),
+        lambda: cal.bootstrap(P, pd.Series(Y), "nll", 19, p2=p),
+        lambda: cal.calibration_difference(P, pd.Series(Y), p, resamples=9),
+        lambda: cal.mcnemar(pd.Series([1, 2]), pd.Series([4, 3], index=[1, 0])),
     ):
         with pytest.raises(ValueError, match="different indexes"):
             use()
@@ -414,6 +417,21 @@ def test_weights_of_other_images_are_refused():
         cal.calibration_difference(P, pd.Series(Y), P, sample_weight=weight)
     with pytest.raises(ValueError, match="the images and sample_weight have different indexes"):
         cal.TemperatureScaling().fit(pd.DataFrame(np.log(P)), Y, weight)
+    with pytest.raises(ValueError, match="the images and sample_weight have different indexes"):
+        cal.calibration_difference(pd.DataFrame(P), Y, P, sample_weight=weight)
+    with pytest.raises(ValueError, match="the images and sample_weight have different indexes"):
+        cal.TemperatureScaling().fit(np.log(P), pd.Series(Y), weight)
+
+
+def test_class_weights_in_another_order_than_the_classes_are_refused():
+    weights = 1 / pd.Series([0, 1, 2, 2, 2, 1]).value_counts()  # the most frequent class first
+    with pytest.raises(ValueError, match=r"weights have the index \[2, 1, 0\]; sort_index"):
+        cal.PriorCorrection(weights)
+    with pytest.raises(ValueError, match=r"the index \['a', 'b', 'c'\]"):
+        cal.METHODS["prior_temperature"].make(weights.set_axis(list("abc")))
+    np.testing.assert_array_equal(
+        cal.PriorCorrection(weights.sort_index()).weights, [1, 1 / 2, 1 / 3]
+    )
 
 
 def test_logits_too_large_for_products_are_refused():

@@ -329,6 +329,16 @@ def deep(top):
     return b"P6\n40 40\n%d\n" % top + np.repeat(GREY16, 3).tobytes()
 
 
+def jpeg2000(mode, bits):
+    """A JPEG 2000 file of a mode, whose header tells of so many bits a component."""
+    file = BytesIO()
+    Image.fromarray(GREY).convert(mode).save(file, "JPEG2000")
+    content = bytearray(file.getvalue())
+    at = content.index(b"\xff\x4f\xff\x51") + 42
+    content[at : at + 3 * len(mode) : 3] = [bits - 1] * len(mode)
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     "name, content",
     [
@@ -337,6 +347,8 @@ def deep(top):
         ("rgba.png", deep_png(6, 4)),
         ("x.ppm", deep(65535)),
         ("x.tiff", deep_tiff()),
+        ("x.jp2", jpeg2000("RGB", 16)),
+        ("la.j2k", jpeg2000("LA", 16)),
         ("x.sgi", struct.pack(">6H", 474, 2, 3, 40, 40, 3).ljust(512, b"\0") + bytes(9600)),
     ],
 )
@@ -352,6 +364,8 @@ def test_twelve_bits_that_a_file_tells_of_are_kept(tmp_path):
     (tmp_path / "x.ppm").write_bytes(deep(4080))
     for name in ("grey.png", "x.ppm"):
         assert np.abs(decode(tmp_path / name).astype(int) - GREY).max() <= 1
+    (tmp_path / "x.jp2").write_bytes(jpeg2000("RGB", 12))
+    assert decode(tmp_path / "x.jp2").shape == GREY.shape
 
 
 def test_a_photograph_is_turned_upright(tmp_path):

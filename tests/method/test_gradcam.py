@@ -165,6 +165,20 @@ def test_a_mistake_is_a_clear_error(model, images, wrong, says):
         gradcam.gradcam(model, **{"images": images, **wrong})
 
 
+def test_a_model_of_another_kind_is_refused_and_the_advice_holds(images):
+    layers = keras.layers
+    stack = [layers.Input((64, 64, 3)), layers.Conv2D(2, 3, name="maps")]
+    stack += [layers.GlobalAveragePooling2D(), layers.Dense(3, name="logits"), layers.Softmax()]
+    model = keras.Sequential(stack)
+    with pytest.raises(UserError, match=r"functional model of one input; .*keras.Model"):
+        gradcam.gradcam(model, images, "maps")
+    functional = keras.Model(model.inputs[0], model.outputs[0])
+    assert gradcam.gradcam(functional, images, "maps").shape == images.shape[:3]
+    other = keras.Sequential([*stack[:3], layers.Dense(3, name="scores")])
+    with pytest.raises(UserError, match="no layer of the model is called 'lls' or 'logits'"):
+        gradcam.gradcam(keras.Model(other.inputs[0], other.outputs[0]), images, "maps")
+
+
 def test_the_share_inside_the_lungs_is_that_of_the_heat():
     heat = np.zeros((3, 2, 2))
     heat[0] = [[1, 0], [0.5, 0.5]]

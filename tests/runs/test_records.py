@@ -5,11 +5,13 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from acrlls import runs
 from acrlls.config import UserError
 from acrlls.paper import NUMBERS
+from acrlls.store import seal
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,28 @@ def recorded(tiny, tmp_path_factory):
 
 def test_records_are_found_by_change_and_variant(recorded):
     assert sorted(recorded) == [("", "baseline"), ("", "proposed"), ("unweighted", "baseline")]
+
+
+def test_records_are_never_found_by_half_a_name(recorded, tmp_path):
+    done = recorded["", "baseline"]
+    runs.record(done, tmp_path / "laptop" / "baseline")
+    runs.record(done, tmp_path / "laptop2" / "baseline")  # of a profile of this name
+    assert list(runs.records("laptop", tmp_path)) == [("", "baseline")]
+    for name in ("lap", "", "*", 7, str(tmp_path / "laptop")):
+        with pytest.raises(UserError, match=f"no run of profile {re.escape(repr(name))}"):
+            runs.records(name, tmp_path)
+
+
+def test_an_image_may_be_called_as_a_missing_value(recorded, tmp_path):
+    names = ["NA", "nan", "None", "007", "1e5"]
+    table = pd.DataFrame({"part": "test", "phase": 1, "name": names, "label": range(5)})
+    logits = [f"logit_{c}" for c in recorded["", "baseline"].class_names]
+    table[logits] = [[0.5, np.nan, 1.0, np.inf]] * 5
+    table.to_csv(tmp_path / "predictions.csv.gz", index=False)
+    seal(tmp_path, {"class_names": recorded["", "baseline"].class_names})
+    test = runs.Run(tmp_path, recorded["", "baseline"].config).predictions()
+    assert list(test.names) == names
+    np.testing.assert_array_equal(test.logits, [[0.5, np.nan, 1.0, np.inf]] * 5)
 
 
 def test_no_record_is_an_error_that_says_how_to_make_one(tmp_path):

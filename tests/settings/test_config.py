@@ -239,6 +239,12 @@ def test_what_sections_take_beside_settings_is_checked_where_it_enters(name, val
         configure_from({"profile": "quick", name: value})
 
 
+@pytest.mark.parametrize("price", ["cheap", -1, float("nan"), [1]])
+def test_the_price_of_an_hour_is_a_number(price):
+    with pytest.raises(UserError, match=r"price is .*; it must be a number from 0"):
+        configure_from({"profile": "quick", "price": price})
+
+
 def test_the_defaults_of_all_sections_are_allowed():
     for section in all_sections():
         given = {name: ast.literal_eval(text) for name, text in section.parameters.items()}

@@ -1,6 +1,7 @@
 """What the section on speed says, and costs projected from measured epochs."""
 
 import itertools
+import shutil
 
 import pandas as pd
 import pytest
@@ -51,6 +52,14 @@ def test_the_job_is_the_papers():
 def test_a_record_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(UserError, match="recorded is 'mine'; .*paper, .*quick"):
         speed.load("mine")
+
+
+def test_a_record_elsewhere_is_found_by_its_folder(tmp_path, monkeypatch):
+    for name in ("bench.json", "epochs.csv"):
+        shutil.copy(speed.RECORDS / "quick" / name, tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    for folder in (str(tmp_path), f"~/{tmp_path.name}"):
+        assert speed.load(folder)[0] == speed.load("quick")[0]
 
 
 def test_the_set_up_names_images_and_machine(paper):

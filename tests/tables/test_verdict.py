@@ -1,5 +1,6 @@
 """The verdict's sentences follow from the tables beside them, whatever these say."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -388,6 +389,23 @@ def test_the_published_setting_comes_first_and_then_those_with_most_runs():
     assert first.title == recorded.AS_PUBLISHED
     counts = [sum(map(len, setting.runs.values())) for setting in others]
     assert counts == sorted(counts, reverse=True) and len(set(counts)) > 1
+
+
+def test_runs_of_other_settings_are_not_taken_for_those_as_published(monkeypatch):
+    known, folder = records("laptop"), PROJECT / "results" / "laptop-alpha-0.2" / "proposed"
+    both, head = known["", "proposed"], known["phase1-seed-0", "proposed"]
+    other = replace(both, folder=folder, config=both.config.replace(alpha=0.2))
+    found = recorded.settings([*known.values(), other])
+    assert found[0].of("proposed") == recorded.setting().of("proposed")
+    assert {s.title: s.of("proposed") for s in found}["as published, alpha 0.2"] == [other]
+    focal = replace(head, config=head.config.replace(loss="focal", seed=9))
+    own = focal.folder.parents[1] / "laptop-phase1-focal" / "proposed"
+    more = {**known, ("phase1-focal", "proposed"): replace(focal, folder=own)}
+    before = recorded.heads()
+    monkeypatch.setattr(
+        recorded, "records", lambda name: more if name == "laptop" else records(name)
+    )
+    assert [run.folder for run in recorded.heads()] == [run.folder for run in before]
 
 
 def test_a_step_is_fitted_on_validation_images_read_in_the_same_way(published):

@@ -114,6 +114,16 @@ def test_room_is_the_limit_less_what_is_stored_and_never_more_than_the_disk_has(
     assert stored.limit() == (stored.used(stored.bank_folder()) + 17) // 2
 
 
+def test_a_link_that_leads_nowhere_makes_room_as_a_view_does(own_store, monkeypatch):
+    link = stored.bank_folder() / "key" / "pool" / "train-view-0.npy"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("nowhere")
+    monkeypatch.setenv("ACRLLS_BANK_GB", "1e-6")
+    with pytest.raises(UserError, match="views would take 0.0 MB"):
+        stored.require_room(2000, "views")
+    assert not link.is_symlink()
+
+
 @pytest.mark.parametrize("value", ["much", "0", "-1", "nan", "inf"])
 def test_a_limit_that_is_no_number_is_refused(monkeypatch, value):
     monkeypatch.setenv("ACRLLS_BANK_GB", value)
