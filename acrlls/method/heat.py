@@ -12,7 +12,6 @@ from acrlls.config import UserError, hint
 from acrlls.data import render
 from acrlls.method.model import between
 
-SCORES = ("lls", "logits")  # the first of these that the model has is what enters the softmax
 _STEP = 32  # images at a time
 
 
@@ -40,9 +39,7 @@ def gradcam(model: keras.Model, images, layer: str = "out_relu", classes=None) -
 def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.ndarray, ...]:
     """Activations of a layer, and the gradient there of the logit of each image's class."""
     images = np.asarray(images, "float32")
-    _check(model, images, layer)
-    names = [each.name for each in model.layers]
-    score = next(name for name in SCORES if name in names)
+    score = _score(model, images, layer)
     front, head = between(model, None, layer), between(model, layer, score)
     maps = front.predict(images, batch_size=_STEP, verbose=0)
     outputs = head.predict(maps, batch_size=_STEP, verbose=0)
@@ -107,7 +104,9 @@ def _minus_chosen(chosen, scores):
     return -keras.ops.sum(chosen * scores, axis=-1)
 
 
-def _check(model, images, layer) -> None:
+def _score(model, images, layer) -> str:
+    """Name of the layer that gives what enters the softmax; a ``UserError`` if anything does not
+    fit."""
     expected = tuple(model.input.shape[1:])
     if images.shape[1:] != expected or not len(images):
         shape = ", ".join(["n", *map(str, expected)])
@@ -116,3 +115,7 @@ def _check(model, images, layer) -> None:
     if layer not in maps:
         known = hint(layer, maps, maps[-3:])
         raise UserError(f"gradcam layer {layer!r} is not a layer with rows and columns; {known}")
+    names = [each.name for each in model.layers]
+    if not (scores := [name for name in ("lls", "logits") if name in names]):
+        raise UserError("the model has no layer 'lls' or 'logits', which gives its logits")
+    return scores[0]

@@ -165,6 +165,13 @@ def test_a_mistake_is_a_clear_error(model, images, wrong, says):
         gradcam.gradcam(model, **{"images": images, **wrong})
 
 
+def test_a_model_without_layers_that_give_logits_is_refused(images):
+    model = small_model(acr=False, lls=False)
+    headless = keras.Model(model.input, model.get_layer("dense_1").output)
+    with pytest.raises(UserError, match="no layer 'lls' or 'logits'"):
+        gradcam.gradcam(headless, images)
+
+
 def test_the_share_inside_the_lungs_is_that_of_the_heat():
     heat = np.zeros((3, 2, 2))
     heat[0] = [[1, 0], [0.5, 0.5]]
