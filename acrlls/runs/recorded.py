@@ -174,9 +174,10 @@ def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple
     ``UserError`` if there is none.
     """
     found = {}
-    for manifest in sorted(Path(folder).expanduser().glob(f"{profile}*/*/manifest.json")):
+    for manifest in sorted(Path(folder).expanduser().glob("*/*/manifest.json")):
         group, variant = manifest.parts[-3:-1]
-        found[(group.removeprefix(profile).lstrip("-"), variant)] = load_run(manifest.parent)
+        if f"{group}-".startswith(f"{profile}-"):  # another profile's name may begin with its own
+            found[group[len(profile) + 1 :], variant] = load_run(manifest.parent)
     if not found:
         raise UserError(
             f"no run of profile {profile!r} is recorded in {folder}; `acrlls reproduce` records one"

@@ -30,6 +30,12 @@ def test_records_are_found_by_change_and_variant(recorded):
     assert sorted(recorded) == [("", "baseline"), ("", "proposed"), ("unweighted", "baseline")]
 
 
+def test_a_profile_whose_name_begins_with_anothers_is_another(recorded, tmp_path):
+    for group in ("laptop", "laptop-phase1", "laptop2", "laptop2-phase1"):
+        runs.record(recorded["", "baseline"], tmp_path / group / "baseline")
+    assert list(runs.records("laptop", tmp_path)) == [("", "baseline"), ("phase1", "baseline")]
+
+
 def test_no_record_is_an_error_that_says_how_to_make_one(tmp_path):
     with pytest.raises(UserError, match="no run of profile 'paper' is recorded.*acrlls reproduce"):
         runs.records("paper", tmp_path)
