@@ -26,7 +26,7 @@ class Damaged(UserError):
 def store() -> Path:
     """Folder of runs, drawn phantoms and stored features: ``ACRLLS_STORE``, or ``runs/`` here."""
     folder = Path(environment_path("ACRLLS_STORE") or PROJECT / "runs")
-    if not (there := _nearest(folder)).is_dir():
+    if not (there := nearest(folder)).is_dir():
         which = "which is" if there == folder else f"but {there} is"
         raise UserError(f"ACRLLS_STORE is {str(folder)!r}, {which} no folder")
     if (data := environment_path("ACRLLS_DATA")) and Path(data) in folder.parents:
@@ -34,8 +34,8 @@ def store() -> Path:
     return folder
 
 
-def _nearest(folder: Path) -> Path:
-    """What there is of a folder's path."""
+def nearest(folder: Path) -> Path:
+    """The folder, or else the nearest one above it that is there."""
     return next(place for place in (folder, *folder.parents) if os.path.exists(place))
 
 
@@ -72,7 +72,7 @@ def disk_told(what: Path) -> Iterator[None]:
 def require_writable(folder: Path) -> None:
     """A ``UserError`` where no file could be written into a folder, or into one made there."""
     folder = folder.absolute()
-    if not (there := _nearest(folder)).is_dir():
+    if not (there := nearest(folder)).is_dir():
         raise UserError(f"{folder} cannot be a folder: {there} is a file")
     if not os.access(there, os.W_OK):
         raise UserError(f"{folder} cannot be written: {there} is read-only")
