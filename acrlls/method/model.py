@@ -3,13 +3,12 @@
 import functools
 import math
 import warnings
-from importlib import resources
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from acrlls.config import Config, UserError
+from acrlls.config import PROJECT, Config, UserError
 from acrlls.method.layers import AdaptiveConfidenceRegularizer, LearnableLogitScaler
 from acrlls.method.variants import VARIANTS
 from acrlls.store import digest
@@ -89,7 +88,7 @@ def weights_file(config: Config) -> Path | None:
     if config.backbone == "random":
         return None
     if config.backbone == "phantom":
-        path = Path(str(resources.files("acrlls") / "weights" / SHIPPED_WEIGHTS))
+        path = PROJECT / "acrlls" / "weights" / SHIPPED_WEIGHTS
     elif config.backbone == "imagenet":
         return _imagenet_file(config)
     else:

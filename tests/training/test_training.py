@@ -95,13 +95,12 @@ def test_half_precision_rounds_views_but_never_the_plain_images(tiny, phantom_da
 
 def test_as_many_views_as_epochs_by_default_and_recycled_on_request(tiny):
     first, second = phases(tiny)
-    fresh = [first.view(e, tiny) for e in range(first.epochs)] + [
-        second.view(e, tiny) for e in range(second.epochs)
-    ]
-    assert fresh == list(range(tiny.phase1_epochs + tiny.phase2_epochs))
-    recycled = tiny.replace(views=2)
-    assert [second.view(e, recycled) for e in range(4)] == [0, 1, 0, 1]
-    assert first.view(0, tiny.replace(augment=False)) is None
+    assert [*first.views, *second.views] == list(range(tiny.phase1_epochs + tiny.phase2_epochs))
+    assert (len(first.views), len(second.views)) == (tiny.phase1_epochs, tiny.phase2_epochs)
+    recycled = tiny.replace(views=2, phase1_epochs=3, phase2_epochs=4)
+    assert [plan.views for plan in phases(recycled)] == [(0, 1, 0), (1, 0, 1, 0)]
+    assert phases(tiny.replace(augment=False))[0].views == (None, None)
+    assert len(phases(tiny.replace(phase2_epochs=0))) == 1
 
 
 @pytest.mark.thorough
