@@ -24,9 +24,8 @@ from acrlls.config import PROJECT, Config, UserError
 from acrlls.data import Dataset, load_data
 from acrlls.runs.recorded import Run
 
-_TRAINING = "algorithm bank batches batchnorm engines folding objective phase stored"
-_SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py", "data")
-_SOURCES += tuple(f"training/{name}.py" for name in _TRAINING.split())
+_SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py")
+_SOURCES += ("data", "training")
 _log = logging.getLogger(__name__)
 
 
