@@ -86,10 +86,10 @@ def write_text(file: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def damage_told(file: Path, then: str = "") -> Iterator[None]:
-    """Turn whatever a missing or damaged file makes its reader meet into :class:`Damaged`, which
-    names the file and may say what to do ``then``.
+    """Turn any error from reading a file that is missing or damaged into :class:`Damaged`, whose
+    message names the file and ends with ``then``, what to do.
 
-    A disk that refuses is no damage, but a ``UserError``: what it holds is not to be made again.
+    A disk that cannot be read is a plain ``UserError``: what it holds is not to be made again.
     """
     try:
         yield

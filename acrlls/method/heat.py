@@ -26,10 +26,9 @@ def gradcam(model: keras.Model, images, layer: str = "out_relu", classes=None) -
     are what it takes, `(n, h, w, 3)`, ``layer`` has an output `(n, rows, columns, channels)` and
     ``classes`` are `(n,)`, None for the predicted ones.  A ``UserError`` names what does not fit.
     """
-    images = np.asarray(images, "float32")
     maps, slopes = gradients(model, images, layer, classes)
     heat = np.maximum((maps * slopes.mean(axis=(1, 2), keepdims=True)).sum(axis=3), 0)
-    size = images.shape[1:3]
+    size = model.input.shape[1:3]
     heat = keras.ops.image.resize(heat[..., None], size, data_format="channels_last")
     heat = keras.ops.convert_to_numpy(heat)[..., 0].clip(0)
     most = heat.max(axis=(1, 2), keepdims=True)
@@ -37,7 +36,9 @@ def gradcam(model: keras.Model, images, layer: str = "out_relu", classes=None) -
 
 
 def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.ndarray, ...]:
-    """Activations of a layer, and the gradient there of the logit of each image's class."""
+    """Activations of a layer, and the gradient there of the logit of each image's class, both
+    `(n, rows, columns, channels)`; arguments and errors as of :func:`gradcam`.
+    """
     images = np.asarray(images, "float32")
     score = _score(model, images, layer)
     front, head = between(model, None, layer), between(model, layer, score)
@@ -59,10 +60,10 @@ def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.
 
 
 def lung_share(heat, masks) -> np.ndarray:
-    """Share of the heat, not negative, inside the masks, both `(n, h, w)`: `(n,)` in [0, 1]; NaN
-    for an image without heat.
+    """Share of the heat of each image that lies inside its mask, `(n,)` in [0, 1]; NaN for an image
+    without heat.  ``heat``, of no negative value, and ``masks``, boolean, are `(n, h, w)`.
 
-    Compare it with the share of the image that the mask covers: that of heat spread evenly.
+    Heat that is spread evenly has the share of the image that the mask covers.
     """
     heat, masks = np.asarray(heat, float), np.asarray(masks, bool)
     inside, total = (heat * masks).sum(axis=(1, 2)), heat.sum(axis=(1, 2))
@@ -70,7 +71,9 @@ def lung_share(heat, masks) -> np.ndarray:
 
 
 def at_input_size(masks, size: int) -> np.ndarray:
-    """Boolean masks of any shape resampled as images are, `(n, size, size)`; ``None``: false."""
+    """Boolean masks of any shapes, resampled as images are, `(n, size, size)`; where a mask is
+    ``None``, the result is false everywhere.
+    """
     empty = np.zeros((size, size), np.uint8)
     grey = [empty if mask is None else render(np.uint8(255) * mask, size) for mask in masks]
     return np.stack(grey) > 127

@@ -54,8 +54,8 @@ def entropy_penalty(loss, log_p, z, strength):
 
 
 def mbls(loss, log_p, z, strength, margin=MARGIN):
-    """Cross-entropy plus ``strength`` times the mean over the classes of what the distance of a
-    logit from the largest exceeds ``margin`` by."""
+    """Cross-entropy plus ``strength`` times the mean over the classes c of
+    ``max(0, max(z) - z_c - margin)``."""
     excess = ops.relu(ops.max(z, axis=-1, keepdims=True) - z - margin)
     return loss, strength * ops.mean(excess, axis=-1)
 

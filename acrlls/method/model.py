@@ -84,7 +84,9 @@ def _network(size: int, width: float) -> keras.Model:
 
 
 def weights_file(config: Config) -> Path | None:
-    """The file of the backbone's weights, fetched if it is ImageNet's; ``None`` for random ones."""
+    """The file of the backbone's weights, fetched if it is ImageNet's; ``None`` for random weights.
+    A ``UserError`` says if there is no such file, or if it cannot be fetched.
+    """
     if config.backbone == "random":
         return None
     if config.backbone == "phantom":
@@ -133,10 +135,11 @@ def backbone_layers(model: keras.Model) -> list[keras.Layer]:
 
 
 def unfreeze_top(model: keras.Model, n: int, batchnorm: str = "update") -> None:
-    """Let the head and the last ``n`` backbone layers learn: none in Phase 1.
+    """Let the last ``n`` backbone layers learn and freeze those before; the head stays as it is.
 
-    With ``batchnorm="update"`` their BatchNormalization learns and follows the batches (the literal
-    reading), with ``"frozen"`` it stays as it is.  A frozen one runs in inference mode.
+    With ``batchnorm="update"`` the BatchNormalization layers among them learn and normalize by the
+    batch (the literal reading); with ``"frozen"`` every one of the backbone is frozen, and so runs
+    in inference mode.
     """
     still = keras.layers.BatchNormalization if batchnorm == "frozen" else ()
     for left, layer in enumerate(reversed(backbone_layers(model))):
@@ -159,8 +162,8 @@ def consumers(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:
 
 
 def frozen_cut(model: keras.Model) -> str | None:
-    """Name of the layer at which the frozen part is stored: it alone feeds everything that learns;
-    ``None`` if the first layers learn.
+    """Name of the layer whose output is stored, because all that learns is computed from it alone;
+    ``None`` if there is no such layer.
 
     A layer qualifies if it and all before it are frozen and no connection jumps over it.  The
     pooled vector is taken where it qualifies.  Of maps the last is taken that is at most twice as

@@ -48,7 +48,11 @@ def phases(config: Config) -> list[PhasePlan]:
 
 
 class Phase:
-    """The layers of the bank's model after all that is frozen and stored in it, in training."""
+    """The training of a phase: ``stage``, the part of the bank's model behind the layer ``cut``
+    whose outputs are stored, on these outputs, with tables and checkpoints in ``folder``.
+
+    Where ``cut`` is ``None``, ``stage`` is the whole network and is trained on images.
+    """
 
     def __init__(self, plan: PhasePlan, bank: FeatureBank, folder: Path):
         self.plan, self.bank, self.folder = plan, bank, folder
