@@ -46,7 +46,11 @@ def build_model(config: Config, classes: int, base: keras.Model | None = None) -
 
 
 def build_backbone(config: Config) -> keras.Model:
-    """MobileNetV2 without its top, with the weights that ``config.backbone`` names."""
+    """MobileNetV2 without its top, with the weights that ``config.backbone`` names.
+
+    Random ones are drawn after :func:`keras.utils.set_random_seed` by ``config.seed``, which sets
+    the generators of Python, NumPy and the backend for all that follows.
+    """
     base = _network(config.image_size, config.backbone_width)  # under the dtype policy of now
     base.set_weights(frozen_backbone(config).get_weights())
     return base

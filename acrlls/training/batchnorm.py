@@ -24,7 +24,8 @@ class Readings:
 
     Attributes:
         stage: the network in its lean form, which is to be trained.
-        own: the first name, the run's reading: it decides which epoch is kept.
+        own: the first name, the run's reading: it decides which epoch is kept; a momentum becomes
+            that of the network's own layers.
         others: the other names; none if no BatchNormalization of the network follows its batches.
     """
 
