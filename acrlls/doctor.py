@@ -46,9 +46,9 @@ def _versions(config: Config) -> str:
 def _backend(config: Config) -> str:
     keras = import_keras()
     keras.ops.convert_to_numpy(keras.ops.softmax(np.ones((1, 4), "float32")))
-    from acrlls.training import engine, engine_version
+    from acrlls.training import engine_version
 
-    backend, by = keras.backend.backend(), engine_version(engine())
+    backend, by = keras.backend.backend(), engine_version()
     return f"Keras {keras.__version__} computes on {backend}, the frozen part by {by}"
 
 
@@ -140,5 +140,5 @@ def _minutes(config: Config) -> float:
     forward(noise)
     rate = len(noise) / (time.perf_counter() - start)
     n = int(by_class("images").sum()) if config.data in (None, "kaggle") else len(load_data(config))
-    views = len(set().union(*(plan.views(config) for plan in phases(config))))
+    views = len(set().union(*(plan.views for plan in phases(config))))
     return n * (config.train_fraction * views + 1) / rate / 60

@@ -26,7 +26,7 @@ class Damaged(UserError):
 def store() -> Path:
     """Folder of runs, drawn phantoms and stored features: ``ACRLLS_STORE``, or ``runs/`` here."""
     folder = Path(environment_path("ACRLLS_STORE") or PROJECT / "runs")
-    if not (there := _nearest(folder)).is_dir():
+    if not (there := nearest(folder)).is_dir():
         which = "which is" if there == folder else f"but {there} is"
         raise UserError(f"ACRLLS_STORE is {str(folder)!r}, {which} no folder")
     if (data := environment_path("ACRLLS_DATA")) and Path(data) in folder.parents:
@@ -34,8 +34,8 @@ def store() -> Path:
     return folder
 
 
-def _nearest(folder: Path) -> Path:
-    """What there is of a folder's path."""
+def nearest(folder: Path) -> Path:
+    """The folder, or else the nearest one above it that is there."""
     return next(place for place in (folder, *folder.parents) if os.path.exists(place))
 
 
@@ -74,7 +74,7 @@ def disk_told(what: Path) -> Iterator[None]:
 def require_writable(folder: Path) -> None:
     """A ``UserError`` where no file could be written into a folder, or into one made there."""
     folder = folder.absolute()
-    if not (there := _nearest(folder)).is_dir():
+    if not (there := nearest(folder)).is_dir():
         raise UserError(f"{folder} cannot be a folder: {there} is a file")
     if not os.access(there, os.W_OK):
         raise UserError(f"{folder} cannot be written: {there} is read-only")
@@ -88,10 +88,10 @@ def write_text(file: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def damage_told(file: Path, then: str = "") -> Iterator[None]:
-    """Turn whatever a missing or damaged file makes its reader meet into :class:`Damaged`, which
-    names the file and may say what to do ``then``.
+    """Turn any error from reading a file that is missing or damaged into :class:`Damaged`, whose
+    message names the file and ends with ``then``, what to do.
 
-    A disk that refuses is no damage, but a ``UserError``: what it holds is not to be made again.
+    A disk that cannot be read is a plain ``UserError``: what it holds is not to be made again.
     """
     try:
         yield

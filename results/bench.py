@@ -163,11 +163,11 @@ def plain(config: Config, dataset: Dataset, part: str, run: Path) -> list[dict]:
         _images(config, dataset, rows) for rows in (split.train, split.validation, split.test)
     )
     history, best, least = [], None, np.inf
-    for epoch in range(plan.epochs):
+    for epoch, train.view in enumerate(plan.views):
         start = time.perf_counter()
         rng = np.random.default_rng((config.seed, number, epoch))  # as the bank's side does
         seed_dropout(model, rng)
-        train.order, train.view = rng.permutation(len(split.train)), plan.view(epoch, config)
+        train.order = rng.permutation(len(split.train))
         how = {"validation_data": others[0], "class_weight": weights, "shuffle": False}
         row = {k: v[-1] for k, v in logits.fit(train, verbose=0, **how).history.items()}
         seconds = time.perf_counter() - start
@@ -211,7 +211,7 @@ def machine(config: Config, n: int = 10_000) -> dict:
     features: on random vectors, as among few images an epoch of the head is all overhead."""
     from acrlls.method import POOL, between, build_model, unfreeze_top
     from acrlls.runs import environment
-    from acrlls.training import engine, engine_version, jit_compile, steps_per_execution
+    from acrlls.training import engine_version, jit_compile, steps_per_execution
 
     model = build_model(config.replace(variant="proposed"), 4)
     unfreeze_top(model, 0)
@@ -233,7 +233,7 @@ def machine(config: Config, n: int = 10_000) -> dict:
         "cpu": named[0] if named else platform.processor(),
         "vnni": "avx512_vnni" in cpu if cpu else None,
         "cores": os.cpu_count(),
-        "engine": engine_version(engine()),
+        "engine": engine_version(),
         **environment(),
         "head_seconds": min(seconds[1:]) / n,
     }

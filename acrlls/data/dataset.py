@@ -143,8 +143,9 @@ def load_data(config: Config) -> Dataset:
 
 
 def write_folder(dataset: Dataset, folder: Path, count: int, names: Mapping[str, str]) -> Path:
-    """Write the first ``count`` images as PNG files, ``folder/<name of the class>/<image>.png``, as
-    a reader's own; two classes may share a name.  Files that are there already are left alone.
+    """Write the first ``count`` images as PNG files, ``folder/<title>/<name of the image>.png``,
+    and return the folder.  ``names`` gives the title of each class; two classes may share one.
+    Files that are there already are left alone.
     """
     for i in range(min(count, len(dataset))):
         title = names[dataset.class_names[dataset.labels[i]]]

@@ -194,9 +194,7 @@ def _titles(folders: list[Path]) -> list[str]:
     would take for its own, and for what nobody sees.
     """
     names = [unicodedata.normalize("NFC", f.name) for f in folders]  # else two may look alike
-    names = [
-        "".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in n) for n in names
-    ]
+    names = ["".join(c if c.isprintable() else " " for c in name) for name in names]
     titles = [" ".join(re.sub(r'[_*$<>|\\`\[\]{}#~^&"]', " ", name).split()) for name in names]
     shapes = [unicodedata.normalize("NFKC", t).casefold().translate(_ALIKE) for t in titles]
     shapes = ["".join(shape.split()) for shape in shapes]

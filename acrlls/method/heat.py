@@ -12,7 +12,6 @@ from acrlls.config import UserError, hint
 from acrlls.data import render
 from acrlls.method.model import between
 
-SCORES = ("lls", "logits")  # the first of these that the model has is what enters the softmax
 _STEP = 32  # images at a time
 
 
@@ -27,10 +26,9 @@ def gradcam(model: keras.Model, images, layer: str = "out_relu", classes=None) -
     are what it takes, `(n, h, w, 3)`, ``layer`` has an output `(n, rows, columns, channels)` and
     ``classes`` are `(n,)`, None for the predicted ones.  A ``UserError`` names what does not fit.
     """
-    images = np.asarray(images, "float32")
     maps, slopes = gradients(model, images, layer, classes)
     heat = np.maximum((maps * slopes.mean(axis=(1, 2), keepdims=True)).sum(axis=3), 0)
-    size = images.shape[1:3]
+    size = model.input.shape[1:3]
     heat = keras.ops.image.resize(heat[..., None], size, data_format="channels_last")
     heat = keras.ops.convert_to_numpy(heat)[..., 0].clip(0)
     most = heat.max(axis=(1, 2), keepdims=True)
@@ -38,11 +36,11 @@ def gradcam(model: keras.Model, images, layer: str = "out_relu", classes=None) -
 
 
 def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.ndarray, ...]:
-    """Activations of a layer, and the gradient there of the logit of each image's class."""
+    """Activations of a layer, and the gradient there of the logit of each image's class, both
+    `(n, rows, columns, channels)`; arguments and errors as of :func:`gradcam`.
+    """
     images = np.asarray(images, "float32")
-    _check(model, images, layer)
-    names = [each.name for each in model.layers]
-    score = next(name for name in SCORES if name in names)
+    score = _score(model, images, layer)
     front, head = between(model, None, layer), between(model, layer, score)
     maps = front.predict(images, batch_size=_STEP, verbose=0)
     outputs = head.predict(maps, batch_size=_STEP, verbose=0)
@@ -62,10 +60,10 @@ def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.
 
 
 def lung_share(heat, masks) -> np.ndarray:
-    """Share of the heat, not negative, inside the masks, both `(n, h, w)`: `(n,)` in [0, 1]; NaN
-    for an image without heat.
+    """Share of the heat of each image that lies inside its mask, `(n,)` in [0, 1]; NaN for an image
+    without heat.  ``heat``, of no negative value, and ``masks``, boolean, are `(n, h, w)`.
 
-    Compare it with the share of the image that the mask covers: that of heat spread evenly.
+    Heat that is spread evenly has the share of the image that the mask covers.
     """
     heat, masks = np.asarray(heat, float), np.asarray(masks, bool)
     inside, total = (heat * masks).sum(axis=(1, 2)), heat.sum(axis=(1, 2))
@@ -73,7 +71,9 @@ def lung_share(heat, masks) -> np.ndarray:
 
 
 def at_input_size(masks, size: int) -> np.ndarray:
-    """Boolean masks of any shape resampled as images are, `(n, size, size)`; ``None``: false."""
+    """Boolean masks of any shapes, resampled as images are, `(n, size, size)`; where a mask is
+    ``None``, the result is false everywhere.
+    """
     empty = np.zeros((size, size), np.uint8)
     grey = [empty if mask is None else render(np.uint8(255) * mask, size) for mask in masks]
     return np.stack(grey) > 127
@@ -107,13 +107,12 @@ def _minus_chosen(chosen, scores):
     return -keras.ops.sum(chosen * scores, axis=-1)
 
 
-def _check(model, images, layer) -> None:
+def _score(model, images, layer) -> str:
+    """Name of the layer that gives what enters the softmax; a ``UserError`` if anything does not
+    fit."""
     if not hasattr(getattr(model, "input", None), "shape"):  # none, or a list
         how = "of another, keras.Model(model.inputs[0], model.outputs[0])"
         raise UserError(f"Grad-CAM takes a functional model of one input; {how}")
-    if not {each.name for each in model.layers} & {*SCORES}:
-        named = " or ".join(map(repr, SCORES))
-        raise UserError(f"no layer of the model is called {named}; call so what enters the softmax")
     expected = tuple(model.input.shape[1:])
     if images.shape[1:] != expected or not len(images):
         shape = ", ".join(["n", *map(str, expected)])
@@ -122,3 +121,7 @@ def _check(model, images, layer) -> None:
     if layer not in maps:
         known = hint(layer, maps, maps[-3:])
         raise UserError(f"gradcam layer {layer!r} is not a layer with rows and columns; {known}")
+    names = [each.name for each in model.layers]
+    if not (scores := [name for name in ("lls", "logits") if name in names]):
+        raise UserError("the model has no layer 'lls' or 'logits', which gives its logits")
+    return scores[0]

@@ -21,9 +21,9 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         margin = p_1 - p_2
         loss += alpha * mean(max(0, tau - margin) + 0.5 * max(0, margin - tau))
 
-    The penalty is a mean over the batch, 0 for an empty one, which ignores sample weights and class
-    weights.  It is computed in float32 at least, whatever the dtype of the layer, and added in
-    `keras.config.floatx()`, the dtype of losses.
+    The penalty is a mean over the batch, and 0 for an empty batch.  It ignores sample weights and
+    class weights.  It is computed in float32 at least, whatever the dtype of the layer, and added
+    in `keras.config.floatx()`, the dtype of losses.
 
     >>> layer = AdaptiveConfidenceRegularizer(alpha=1.0, tau=0.25)
     >>> logits = keras.ops.zeros((1, 4))  # two equal probabilities: a margin of 0

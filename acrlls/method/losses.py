@@ -45,7 +45,7 @@ def focal(loss, log_p, z, strength):
 def flsd53(loss, log_p, z, strength):
     """Focal loss with an exponent of 5 where the true class has less than 0.2, and else of 3."""
     exponent = ops.stop_gradient(ops.where(ops.exp(-loss) < SWITCH, 5.0, 3.0))
-    return focal(loss, log_p, z, exponent)
+    return focal(loss, log_p, z, ops.cast(exponent, loss.dtype))
 
 
 def entropy_penalty(loss, log_p, z, strength):
@@ -54,8 +54,8 @@ def entropy_penalty(loss, log_p, z, strength):
 
 
 def mbls(loss, log_p, z, strength, margin=MARGIN):
-    """Cross-entropy plus ``strength`` times the mean over the classes of what the distance of a
-    logit from the largest exceeds ``margin`` by."""
+    """Cross-entropy plus ``strength`` times the mean over the classes c of
+    ``max(0, max(z) - z_c - margin)``."""
     excess = ops.relu(ops.max(z, axis=-1, keepdims=True) - z - margin)
     return loss, strength * ops.mean(excess, axis=-1)
 
@@ -86,11 +86,21 @@ LOSSES = {
 
 @keras.saving.register_keras_serializable(package="acrlls")
 class TrainingLoss(keras.losses.Loss):
-    """``mean(weight of the class · loss + penalty)`` of one of the ``LOSSES`` with its published
-    strength or another, of logits ``(n, classes)``.
+    """One of the ``LOSSES``: ``weight of the true class · loss + penalty``, of logits.
 
-    ``y_true`` is ``(n, classes)``, 1 for the true class and else 0, with mixup shares of the
-    classes, each weighted by its own weight; correctness ranking has ``correctness`` behind them.
+    It is computed in float32 at least, whatever the dtype of the loss.
+
+    Args:
+        name: Name of the loss, a key of ``LOSSES``; also the name of the object.
+        strength: Float, its strength; `None` for the published one.
+        class_weights: The weights of the classes, `(classes,)`.
+        **kwargs: Base loss keyword arguments, `reduction` and `dtype`.
+
+    Call arguments:
+        y_true: Tensor of shape `(batch_size, classes)`, 1 for the true class and 0 elsewhere; with
+            `"mixup"` the shares of the classes, each of which has its own weight. With
+            `"correctness_ranking"` a further column holds ``correctness``.
+        y_pred: Tensor of shape `(batch_size, classes)`, the logits.
     """
 
     def __init__(self, name: str, strength: float | None, class_weights, **kwargs):
@@ -102,8 +112,10 @@ class TrainingLoss(keras.losses.Loss):
         self.class_weights = np.asarray(class_weights, "float32")
 
     def call(self, y_true, y_pred):
-        z, classes = ops.cast(y_pred, "float32"), len(self.class_weights)
-        log_p, truth = ops.log_softmax(z, axis=-1), y_true[:, :classes]
+        precise = keras.backend.result_type(y_pred.dtype, "float32")
+        z, y_true = ops.cast(y_pred, precise), ops.cast(y_true, precise)
+        log_p, classes = ops.log_softmax(z, axis=-1), len(self.class_weights)
+        truth = y_true[:, :classes]
         weighted = ops.multiply(self.class_weights, truth)
         if self.name == "mixup":
             return -ops.sum(weighted * log_p, axis=-1)

@@ -45,7 +45,11 @@ def build_model(config: Config, classes: int, base: keras.Model | None = None) -
 
 
 def build_backbone(config: Config) -> keras.Model:
-    """MobileNetV2 without its top, with the weights that ``config.backbone`` names."""
+    """MobileNetV2 without its top, with the weights that ``config.backbone`` names.
+
+    Random ones are drawn after :func:`keras.utils.set_random_seed` by ``config.seed``, which sets
+    the generators of Python, NumPy and the backend for all that follows.
+    """
     base = _network(config.image_size, config.backbone_width)  # under the dtype policy of now
     base.set_weights(frozen_backbone(config).get_weights())
     return base
@@ -88,10 +92,11 @@ def backbone_layers(model: keras.Model) -> list[keras.Layer]:
 
 
 def unfreeze_top(model: keras.Model, n: int, batchnorm: str = "update") -> None:
-    """Let the head and the last ``n`` backbone layers learn: none in Phase 1.
+    """Let the last ``n`` backbone layers learn and freeze those before; the head stays as it is.
 
-    With ``batchnorm="update"`` their BatchNormalization learns and follows the batches (the literal
-    reading), with ``"frozen"`` it stays as it is.  A frozen one runs in inference mode.
+    With ``batchnorm="update"`` the BatchNormalization layers among them learn and normalize by the
+    batch (the literal reading); with ``"frozen"`` every one of the backbone is frozen, and so runs
+    in inference mode.
     """
     still = keras.layers.BatchNormalization if batchnorm == "frozen" else ()
     for left, layer in enumerate(reversed(backbone_layers(model))):
@@ -114,8 +119,8 @@ def consumers(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:
 
 
 def frozen_cut(model: keras.Model) -> str | None:
-    """Name of the layer at which the frozen part is stored: it alone feeds everything that learns;
-    ``None`` if the first layers learn.
+    """Name of the layer whose output is stored, because all that learns is computed from it alone;
+    ``None`` if there is no such layer.
 
     A layer qualifies if it and all before it are frozen and no connection jumps over it.  The
     pooled vector is taken where it qualifies.  Of maps the last is taken that is at most twice as

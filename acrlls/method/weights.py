@@ -1,21 +1,22 @@
 """Where a backbone's weights come from; without Keras, so that a kept run is found at once."""
 
-from importlib import resources
 from pathlib import Path
 
 from acrlls.backend import chosen, import_keras, precision
-from acrlls.config import Config, UserError
+from acrlls.config import PROJECT, Config, UserError
 from acrlls.store import digest
 
 SHIPPED_WEIGHTS = "phantom_mobilenet_v2_0.35_96.weights.h5"
 
 
 def weights_file(config: Config) -> Path | None:
-    """The file of the backbone's weights, fetched if it is ImageNet's; ``None`` for random ones."""
+    """The file of the backbone's weights, fetched if it is ImageNet's; ``None`` for random weights.
+    A ``UserError`` says if there is no such file, or if it cannot be fetched.
+    """
     if config.backbone == "random":
         return None
     if config.backbone == "phantom":
-        path = Path(str(resources.files("acrlls") / "weights" / SHIPPED_WEIGHTS))
+        path = PROJECT / "acrlls" / "weights" / SHIPPED_WEIGHTS
     elif config.backbone == "imagenet":
         return _imagenet_file(config)
     else:

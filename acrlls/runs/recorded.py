@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import glob
 import json
 import os.path
 from collections.abc import Callable
@@ -175,13 +174,11 @@ def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple
     """Every record of a profile by (change, variant), ``""`` for the profile as it stands; a
     ``UserError`` if there is none.
     """
-    found, name = {}, str(profile)
-    every = Path(folder).expanduser().glob(f"./{glob.escape(name)}*/*/manifest.json")
-    for manifest in sorted(every):
+    found = {}
+    for manifest in sorted(Path(folder).expanduser().glob("*/*/manifest.json")):
         group, variant = manifest.parts[-3:-1]
-        change = group.removeprefix(name)
-        if change[:1] in ("", "-"):  # else another profile's, whose name begins so
-            found[(change.lstrip("-"), variant)] = load_run(manifest.parent)
+        if f"{group}-".startswith(f"{profile}-"):  # another profile's name may begin with its own
+            found[group[len(str(profile)) + 1 :], variant] = load_run(manifest.parent)
     if not found:
         raise UserError(
             f"no run of profile {profile!r} is recorded in {folder}; `acrlls reproduce` records one"

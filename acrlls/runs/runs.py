@@ -4,6 +4,7 @@ The digest that names its folder covers what determines the result: the settings
 training, the data, the initial weights and the code that trains.  Versions and device are noted.
 """
 
+import contextlib
 import itertools
 import json
 import logging
@@ -24,9 +25,8 @@ from acrlls.data import Dataset, load_data
 from acrlls.method import weights_digest
 from acrlls.runs.recorded import Run
 
-_TRAINING = "algorithm bank batches batchnorm engines folding objective phase stored"
-_SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py", "data")
-_SOURCES += tuple(f"training/{name}.py" for name in _TRAINING.split())
+_SOURCES = ("method/layers.py", "method/losses.py", "method/model.py", "method/variants.py")
+_SOURCES += ("data", "training")
 _log = logging.getLogger(__name__)
 
 
@@ -127,8 +127,8 @@ def _train(folder: Path, config: Config, dataset: Dataset) -> None:
     best, classes = store.read_json(aside / "best.json"), list(dataset.class_names)
     history = pd.read_csv(aside / "history.csv")
     if diverged := int((~np.isfinite(history.val_loss)).sum()):
-        said = "the validation loss is no number in %d of %d epochs: the training diverged"
-        _log.warning(f"run %s: {said}", folder.name, diverged, len(history))
+        which = f"{diverged} of {len(history)} epochs: the training diverged"
+        _log.warning("run %s: the validation loss is no number in %s", folder.name, which)
     manifest = {
         "digest": folder.name,
         "class_names": classes,
@@ -152,12 +152,13 @@ def environment() -> dict:
     import keras
 
     device = keras.ops.zeros(1).device  # each backend names it in its own way
-    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False)
+    command, commit = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"], ""
+    with contextlib.suppress(OSError):  # where git is not installed
+        commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     return {
         "versions": versions(),
         "backend": keras.backend.backend(),
         "machine": f"{platform.system()} {platform.machine()}",
         "device": getattr(device, "device_kind", str(device).rsplit("device:")[-1]),
-        "commit": commit.stdout.strip() or None,
+        "commit": commit.strip() or None,
     }

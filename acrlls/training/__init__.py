@@ -9,6 +9,6 @@ __getattr__, __all__ = lazy_door(
     phase="phases seed_dropout",
     batches="Batches",
     bank="FeatureBank",
-    engines="engine engine_version frozen_forward jit_compile steps_per_execution",
+    engines="engine_version frozen_forward jit_compile steps_per_execution",
 )
 __all__ += ["LIMIT_VARIABLE", "bank_folder", "limit", "readable", "used"]

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import keras
-import numpy as np
 import pandas as pd
 
 from acrlls.config import Config
@@ -11,7 +10,7 @@ from acrlls.data import Dataset
 from acrlls.method import build_model, frozen_backbone
 from acrlls.store import Damaged, damage, seal
 from acrlls.training.bank import FeatureBank
-from acrlls.training.phase import Phase, load_variables, phases
+from acrlls.training.phase import Phase, better, load_variables, phases
 
 _DONE = "best.json"  # written when all else is, with its digests
 
@@ -49,8 +48,7 @@ def _train_phases(config: Config, dataset: Dataset, model: keras.Model, folder: 
         own.append(table)
         others += [found.assign(statistics=name) for name, found in further]
         files[plan.phase] = phase.best_file(reading)
-    losses = {phase: np.nan_to_num(best["val_loss"], nan=np.inf) for phase, best in bests.items()}
-    selected = min(losses, key=losses.get)
+    selected = plan.phase if better(bests[plan.phase], bests[1]) else 1
     if selected != plan.phase:
         load_variables(files[selected], model.weights)
         # the returned model is Phase 1's, so what Phase 2 stands for in the tables is too

@@ -8,13 +8,14 @@ seeds of the head share what is stored.  It is exact but for rounding, by float1
 import contextlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from acrlls.config import Config
-from acrlls.data import Dataset, batch, split_of
+from acrlls.data import Augmentation, Dataset, batch, split_of
 from acrlls.method import weights_digest
 from acrlls.store import digest, locked, source_digest
 from acrlls.training import engines
@@ -24,7 +25,6 @@ from acrlls.training.stored import StoredArray, bank_folder, delete, require_roo
 _SOURCES = ("data", "training/engines.py", "training/folding.py", "method/model.py")
 # images read at a time: of 224 px they take 39 MB, three times as much while the next are read
 _PIECE = 64
-_AUGMENTATION = ("augment_seed", "rotation", "flip", "shift", "shear", "zoom")
 _TOLD = ("profile", "image_size", "backbone", "backbone_width", "input_range")
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class FeatureBank:
     def _key(self, view: int | None) -> str:
         c = self.config
         augmented = view is not None and c.augment
-        seen = [getattr(c, name) for name in _AUGMENTATION] if augmented else None
+        seen = [c.augment_seed, astuple(Augmentation.from_config(c))] if augmented else None
         parts = [getattr(self.split, part).tobytes() for part in ("train", "validation", "test")]
         images = (self.dataset.fingerprint, c.image_size, c.input_range, seen)
         settings = (self._weights, c.backbone_width, *images, self._dtype(view).name)
@@ -103,7 +103,7 @@ class FeatureBank:
         _log.info("%s: %d images by %s", what, len(rows), engines.engine())
         forward = engines.frozen_forward(self.config, layers)
         told = {name: Path(str(getattr(self.config, name))).name for name in ("data", *_TOLD)}
-        note = {"engine": engines.engine_version(engines.engine()), "settings": told}
+        note = {"engine": engines.engine_version(), "settings": told}
         pieces = [rows[start : start + _PIECE] for start in range(0, len(rows), _PIECE)]
         with ThreadPoolExecutor(1) as reader, contextlib.ExitStack() as files:
             append = [files.enter_context(array.filling(note)) for array in arrays]

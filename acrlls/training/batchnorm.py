@@ -13,24 +13,26 @@ import keras
 import numpy as np
 from keras import ops
 
-from acrlls.training.folding import FusedBatchNormalization, normalized
+from acrlls.training.folding import FusedBatchNormalization, lean, normalized
 
 REESTIMATED = "reestimated"
 _IMAGES = 4096  # from which statistics are re-estimated; Wu & Johnson need a thousand
 
 
 class Readings:
-    """The readings of the statistics that a network trains with, each a momentum or
-    ``"reestimated"``: the run's ``own``, which decides which epoch is kept and is part of the
-    model, and ``others``, none where no BatchNormalization of the network follows its batches.
+    """Several readings of the statistics of one training, each a momentum or ``"reestimated"``.
 
-    ``stage`` is made by ``lean`` with the ``momenta`` of :func:`tracked`.
+    Attributes:
+        stage: the network in its lean form, which is to be trained.
+        own: the first name, the run's reading: it decides which epoch is kept; a momentum becomes
+            that of the network's own layers.
+        others: the other names; none if no BatchNormalization of the network follows its batches.
     """
 
-    def __init__(self, stage: keras.Model, names: tuple[float | str, ...]):
-        self._stage = stage
-        self._layers = [n for n in stage.layers if isinstance(n, FusedBatchNormalization)]
-        self._tracked = tracked(names)
+    def __init__(self, network: keras.Model, names: tuple[float | str, ...]):
+        self._tracked = tuple(name for name in names[1:] if name != REESTIMATED)
+        self.stage = lean(network, self._tracked)
+        self._layers = [n for n in self.stage.layers if isinstance(n, FusedBatchNormalization)]
         self.own, self.others = names[0], names[1:] if self._layers else ()
         if self.own != REESTIMATED:
             for layer in self._layers:
@@ -92,15 +94,10 @@ class Readings:
             moments.extend(outputs[1:])
             return outputs[0]
 
-        twin = keras.models.clone_model(self._stage, clone_function=replace, call_function=call)
+        twin = keras.models.clone_model(self.stage, clone_function=replace, call_function=call)
         exposed = keras.Model(twin.input, moments)
-        exposed.compile(jit_compile=self._stage.jit_compile)
+        exposed.compile(jit_compile=self.stage.jit_compile)
         return exposed
-
-
-def tracked(names: tuple[float | str, ...]) -> tuple[float, ...]:
-    """The momenta of the moving averages that are kept beside a layer's own."""
-    return tuple(name for name in names[1:] if name != REESTIMATED)
 
 
 class _ByBatch(keras.layers.Layer):

@@ -41,8 +41,9 @@ def engine() -> str:
     return asked or ("openvino" if installed and backend == "tensorflow" and on_cpu else "keras")
 
 
-def engine_version(name: str) -> str:
-    """Name and version of an engine as it is noted beside what it computed."""
+def engine_version() -> str:
+    """Name and version of the engine in use, as noted beside what it computed."""
+    name = engine()
     backend = f" ({keras.backend.backend()})" if name == "keras" else ""
     return f"{name} {importlib.metadata.version(name)}{backend}"
 

@@ -17,10 +17,12 @@ from acrlls.method import consumers
 
 def lean(network: keras.Model, momenta: tuple[float, ...] = ()) -> keras.Model:
     """A model equal to ``network``, a flat functional one, that shares its variables; ``network``
-    itself if nothing can be saved.
+    itself if nothing can be saved.  As in MobileNetV2, maps have their channels last, and every
+    BatchNormalization is one of maps, with scale and centre.
 
     Uses the layers' current ``trainable`` flags.  Beside each updating BatchNormalization's own
-    moving averages, those of further ``momenta`` are kept.
+    moving averages, those of further ``momenta`` are kept.  The model is for training here: its
+    layers have no config of their own, so that it can be neither saved nor cloned.
     """
     norms = _foldable(network)
     folded = {norm.name for norm in norms.values()}

@@ -13,8 +13,9 @@ class Objective:
     """Loss and metrics of a network that gives logits, and the targets that these take, for
     training images with ``labels`` `(n,)`.
 
-    ``loss`` and ``metrics`` are for ``compile``.  ``class_weight`` is for ``fit``; a rival loss
-    weighs by itself.  ``hits`` is there where the loss asks for it.
+    ``loss`` and ``metrics`` are for ``compile`` and ``class_weight`` for ``fit``, ``None`` without
+    class weights and for a rival loss, which applies them itself.  A rival also has its
+    ``strength``, and correctness ranking its ``hits``, which is else ``None``.
     """
 
     def __init__(self, config: Config, labels: np.ndarray, classes: int):

@@ -17,9 +17,8 @@ from acrlls.method import between, frozen_cut, unfreeze_top
 from acrlls.store import damage_told, writing
 from acrlls.training.bank import FeatureBank
 from acrlls.training.batches import Batches
-from acrlls.training.batchnorm import Readings, tracked
+from acrlls.training.batchnorm import Readings
 from acrlls.training.engines import jit_compile, steps_per_execution
-from acrlls.training.folding import lean
 from acrlls.training.objective import Objective
 
 _IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
@@ -28,35 +27,32 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PhasePlan:
-    """A phase: its number (1 or 2), epochs, learning rate, and the augmented view of each epoch."""
+    """A phase: its number (1 or 2), its learning rate, and for each epoch the augmented view that
+    it trains on, ``None`` without augmentation.
+    """
 
     phase: int
-    epochs: int
     learning_rate: float
-    first_epoch: int
-
-    def view(self, epoch: int, config: Config) -> int | None:
-        """The view that epoch ``epoch`` (from 0) trains on; ``None`` without augmentation."""
-        if not config.augment:
-            return None
-        number = self.first_epoch + epoch
-        return number if config.views is None else number % config.views
-
-    def views(self, config: Config) -> set[int | None]:
-        return {self.view(epoch, config) for epoch in range(self.epochs)}
+    views: tuple[int | None, ...]
 
 
 def phases(config: Config) -> list[PhasePlan]:
     """The phases of Algorithm 1 by a config: two, or the first alone if the second has no epoch."""
+    first, total = config.phase1_epochs, config.phase1_epochs + config.phase2_epochs
+    views = [k % (config.views or total) if config.augment else None for k in range(total)]
     plans = [
-        PhasePlan(1, config.phase1_epochs, config.phase1_learning_rate, 0),
-        PhasePlan(2, config.phase2_epochs, config.phase2_learning_rate, config.phase1_epochs),
+        PhasePlan(1, config.phase1_learning_rate, tuple(views[:first])),
+        PhasePlan(2, config.phase2_learning_rate, tuple(views[first:])),
     ]
-    return [plan for plan in plans if plan.epochs]
+    return [plan for plan in plans if plan.views]
 
 
 class Phase:
-    """The layers of the bank's model after all that is frozen and stored in it, in training."""
+    """The training of a phase: ``stage``, the part of the bank's model behind the layer ``cut``
+    whose outputs are stored, on these outputs, with tables and checkpoints in ``folder``.
+
+    Where ``cut`` is ``None``, ``stage`` is the whole network and is trained on images.
+    """
 
     def __init__(self, plan: PhasePlan, bank: FeatureBank, folder: Path):
         self.plan, self.bank, self.folder = plan, bank, folder
@@ -66,12 +62,12 @@ class Phase:
         # Phase 1 has Phase 2's features stored in passing, of views that both see and of all plain
         cut = self._free(2) if plan.phase == 1 != later.phase else None
         self._also = (cut,) if cut else ()
-        self._also_views = plan.views(config) & later.views(config) | {None}
+        self._also_views = {*plan.views} & {*later.views} | {None}
         self.cut = self._free(plan.phase)
         # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
         plain = between(self.model, self.cut, self.model.layers[-2].name)
-        self.stage = lean(plain, tracked(config.batchnorm_statistics))
-        self.readings = Readings(self.stage, config.batchnorm_statistics)
+        self.readings = Readings(plain, config.batchnorm_statistics)
+        self.stage = self.readings.stage
         rows = bank.split.train
         labels, classes = self.dataset.labels[rows], len(self.dataset.class_names)
         self.objective = Objective(config, labels, classes)
@@ -91,7 +87,7 @@ class Phase:
         """Train from the last checkpoint on and restore the best epoch; returns its row."""
         self.stage.optimizer.build(self.stage.trainable_variables)
         state, own = self._resume(), str(self.readings.own)
-        for epoch in range(state["epoch"], self.plan.epochs):
+        for epoch in range(state["epoch"], len(self.plan.views)):
             best, patience = state["best"].get(own), self.config.patience
             if patience and best and epoch - best["epoch"] >= patience:
                 break
@@ -179,7 +175,7 @@ class Phase:
     def _batches(self, part: str, order, epoch: int | None = None) -> Batches:
         """A part of the images; of the training images, the view of an epoch."""
         rows = getattr(self.bank.split, part)
-        view = None if epoch is None else self.plan.view(epoch, self.config)
+        view = None if epoch is None else self.plan.views[epoch]
         if self.cut is None:
 
             def fetch(chosen):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from acrlls.config import UserError
-from acrlls.store import damage, read_json, remove, seal, store, writing
+from acrlls.store import damage, nearest, read_json, remove, seal, store, writing
 
 LIMIT_VARIABLE = "ACRLLS_BANK_GB"
 _DEFAULT_LIMIT = 20e9  # bytes
@@ -120,7 +120,4 @@ def _age(file: Path) -> float:
 
 
 def _free() -> int:
-    folder = store()
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(nearest(store())).free

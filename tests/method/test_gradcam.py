@@ -175,7 +175,7 @@ def test_a_model_of_another_kind_is_refused_and_the_advice_holds(images):
     functional = keras.Model(model.inputs[0], model.outputs[0])
     assert gradcam.gradcam(functional, images, "maps").shape == images.shape[:3]
     other = keras.Sequential([*stack[:3], layers.Dense(3, name="scores")])
-    with pytest.raises(UserError, match="no layer of the model is called 'lls' or 'logits'"):
+    with pytest.raises(UserError, match="no layer 'lls' or 'logits'"):
         gradcam.gradcam(keras.Model(other.inputs[0], other.outputs[0]), images, "maps")
 
 

@@ -118,6 +118,16 @@ def test_a_model_compiled_with_a_rival_survives_saving(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_a_loss_of_another_dtype_is_computed_in_float32_at_least(name, dtype):
+    z = ops.cast(Z, dtype)  # exact: the logits are halves
+    loss = TrainingLoss(name, None, WEIGHTS, dtype=dtype)(target(name), z)
+    assert loss.dtype == z.dtype  # JAX has float64 only if it is told so
+    expected = of(name, weights=WEIGHTS)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-2 if "16" in dtype else 1e-6)
+
+
 def test_a_loss_that_there_is_not_is_named():
     with pytest.raises(ValueError, match="must be one of cross_entropy.* Received: name='focl'"):
         TrainingLoss("focl", None, WEIGHTS)

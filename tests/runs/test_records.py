@@ -35,8 +35,9 @@ def test_records_are_found_by_change_and_variant(recorded):
 def test_records_are_never_found_by_half_a_name(recorded, tmp_path):
     done = recorded["", "baseline"]
     runs.record(done, tmp_path / "laptop" / "baseline")
+    runs.record(done, tmp_path / "laptop-phase1" / "baseline")
     runs.record(done, tmp_path / "laptop2" / "baseline")  # of a profile of this name
-    assert list(runs.records("laptop", tmp_path)) == [("", "baseline")]
+    assert list(runs.records("laptop", tmp_path)) == [("", "baseline"), ("phase1", "baseline")]
     for name in ("lap", "", "*", 7, str(tmp_path / "laptop")):
         with pytest.raises(UserError, match=f"no run of profile {re.escape(repr(name))}"):
             runs.records(name, tmp_path)

@@ -69,6 +69,11 @@ def test_a_damaged_run_is_named_and_trained_again(short, caplog, name):
     assert len(trained) == 2
 
 
+def test_a_run_is_sealed_where_git_is_not_installed(short, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert runs.run(short[0]).manifest["commit"] is None
+
+
 @pytest.mark.parametrize("as_file", [False, True])
 def test_what_the_training_finds_damaged_is_named_and_made_from_nothing(
     short, caplog, monkeypatch, as_file

@@ -8,8 +8,8 @@ from keras import ops
 from acrlls.config import UserError
 from acrlls.method import model as m
 from acrlls.training import algorithm as training
-from acrlls.training.batchnorm import Readings, tracked
-from acrlls.training.folding import FusedBatchNormalization, lean
+from acrlls.training.batchnorm import Readings
+from acrlls.training.folding import FusedBatchNormalization
 from acrlls.training.phase import Phase, better
 
 PARTS = ["part", "name", "label"]
@@ -74,11 +74,10 @@ def test_statistics_computed_afresh_are_the_moments_of_what_enters(tiny, phantom
     model = m.build_model(tiny, 4)
     m.unfreeze_top(model, tiny.unfrozen_layers, "update")
     cut = m.frozen_cut(model)
-    names = (0.999, "reestimated")
-    stage = lean(m.between(model, cut, model.layers[-2].name), tracked(names))
+    readings = Readings(m.between(model, cut, model.layers[-2].name), (0.999, "reestimated"))
+    stage = readings.stage
     stage.compile("adam", "sparse_categorical_crossentropy")
     x = np.random.default_rng(0).normal(size=(40, *stage.input_shape[1:])).astype("float32")
-    readings = Readings(stage, names)
     readings.end_epoch([(x, None)])
     first = next(layer for layer in stage.layers if isinstance(layer, FusedBatchNormalization))
     before = ops.convert_to_numpy(first.norm.moving_mean)
