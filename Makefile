@@ -50,7 +50,7 @@ test: $(VENV)/.test
 
 # The built book is looked at as well.
 thorough: $(VENV)/.test book
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m thorough
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m thorough -rs
 
 style: $(VENV)/.test
 	@$(BIN)/ruff check

@@ -15,7 +15,6 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parent.parent
 _PROFILES = PROJECT / "acrlls" / "profiles"
-
 # Values of a setting or an environment variable that are words; any other is a path.
 _WORDS = {"data": ("phantom", "kaggle"), "backbone": ("imagenet", "phantom", "random")}
 _VARIANTS = "baseline single_dense proposed acr_only lls_only single_dense_acr_lls"
@@ -107,9 +106,7 @@ class Config:
         for f in dataclasses.fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
         if sum(both := (self.train_fraction, self.validation_fraction)) >= 1:
-            what = (
-                "train_fraction {} and validation_fraction {} leave nothing to test on: their sum"
-            )
+            what = "train_fraction {} and validation_fraction {} leave no test images: their sum"
             raise UserError(f"{what.format(*both)} must stay below 1 (profile {self.profile})")
 
     def replace(self, **changes: Any) -> Config:
@@ -245,7 +242,10 @@ class _Loader(yaml.SafeLoader):  # plain values alone, and no name twice
 
 def _settings_in(file) -> dict[str, Any]:
     try:
-        settings = yaml.load(file.read_text("utf-8"), _Loader) or {}
+        text = file.read_text("utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise yaml.YAMLError("an alias (*name) is not read; write out what it stands for")
+        settings = yaml.load(text, _Loader) or {}
     except OSError as error:
         raise UserError(f"profile {file} cannot be read: {error.strerror}") from error
     # a ValueError: not UTF-8, or a huge number; a RecursionError: lists in lists without end

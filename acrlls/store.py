@@ -51,6 +51,8 @@ def writing(file: Path) -> Iterator[BinaryIO]:
         try:
             with aside.open("wb") as handle:
                 yield handle
+                handle.flush()
+                os.fsync(handle.fileno())  # a name is not to outlive what it names, at a power cut
             aside.replace(file)
         finally:
             aside.unlink(missing_ok=True)

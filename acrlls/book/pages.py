@@ -43,7 +43,7 @@ def setup(app) -> None:
     """Connect all that to the build; called by the extension's own ``setup``."""
     # As a value of the configuration an edited script puts every page out of date, and is copied.
     static = [Path(app.srcdir, "_static"), SCRIPTS]
-    files = sorted(file for folder in static for file in folder.glob("*") if file.is_file())
+    files = sorted(file for folder in static for file in folder.rglob("*") if file.is_file())
     app.add_config_value("acrlls_scripts", digest([(f.name, digest(f)) for f in files]), "html")
     app.add_config_value("acrlls_opened_at", _opened_at(), "html")
     app.add_config_value("acrlls_slides", Path(app.outdir, "slides").is_dir(), "html")

@@ -192,8 +192,11 @@ def test_the_simplex_finds_a_loss_as_small_as_scipys(page):
         (0, 0.08, 1), (0, 0.25, 0.8), (0.2, 0.34, 0.7), (0.3, 0.5)
     ):
         check_simplex(set_to(page, "simplex", alpha=alpha, tau=tau, first=first, share=share))
-    check_simplex(drag(page, "simplex", "alpha", 0.5))
-    check_simplex(press(page, "simplex", "tau", "ArrowRight"))
+    for slider, to in (("alpha", 0.5), ("tau", 0.6), ("first", 0.5), ("share", 0.7)):
+        before, _ = state(page, "simplex")
+        check_simplex(moved := drag(page, "simplex", slider, to))
+        check_simplex(pressed := press(page, "simplex", slider, "ArrowRight"))
+        assert before[slider] != moved[0][slider] != pressed[0][slider]
 
 
 @pytest.mark.parametrize("name", ["simplex", "scaling"])
@@ -231,9 +234,9 @@ def check_scaling(found):
 
 def test_scales_shift_and_temperature_are_the_packages(page):
     check_scaling(state(page, "scaling"))
-    for slider, to in (("a", -2), ("b", 3), ("scaleA", 1.8), ("shift", 2), ("temperature", 0.5)):
+    moves = {"a": -2, "b": 3, "scaleA": 1.8, "scaleB": 0.5, "shift": 2, "temperature": 0.5}
+    for slider, to in moves.items():
         check_scaling(drag(page, "scaling", slider, to))
-    for slider in ("a", "b", "scaleA", "scaleB", "shift", "temperature"):
         check_scaling(press(page, "scaling", slider, "ArrowRight"))
 
 

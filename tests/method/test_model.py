@@ -1,6 +1,7 @@
 """The architecture of Section II-A, its variants, and what is frozen when."""
 
 import os
+import re
 import shutil
 
 import keras
@@ -134,6 +135,13 @@ def test_weights_of_another_width_are_one_message(recwarn):
     with pytest.raises(UserError, match="do not fit MobileNetV2 of width 1"):
         m.build_backbone(configure("quick", backbone_width=1.0))
     assert not [w for w in recwarn if "Skipping" in str(w.message)]
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.weights.h5", "a.npz"])
+def test_a_file_that_holds_no_weights_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(b"no weights")
+    with pytest.raises(UserError, match=f"weights .*{re.escape(name)} do not fit MobileNetV2"):
+        m.build_backbone(configure("quick", backbone=str(tmp_path / name)))
 
 
 def test_imagenet_weights_without_a_network(monkeypatch):

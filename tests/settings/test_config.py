@@ -67,7 +67,7 @@ def test_the_environment_turns_the_default_profile_alone(monkeypatch):
         ({"batchnorm_statistics": ["reestimated"] * 2}, "give at least one value, and none twice"),
         ({"grid_tau": [0.1, 7]}, "grid_tau is 7"),
         ({"alhpa": 1}, "there is no parameter 'alhpa'; did you mean 'alpha'?"),
-        ({"train_fraction": 0.9, "validation_fraction": 0.1}, "leave nothing to test on"),
+        ({"train_fraction": 0.9, "validation_fraction": 0.1}, "leave no test images"),
         ({"data": 7}, "data is 7; it must be a name or a path, as text"),
         ({"backbone": " "}, "backbone is ' '; it must be a name or a path"),
         ({"data": "a\0b"}, "data 'a\\x00b' is no path: embedded null byte"),
@@ -173,6 +173,7 @@ def test_the_doors_load_no_keras_before_it_is_needed_and_a_kept_run_is_found_wit
     "content, said",
     [
         ("profile: 5", "profile '5' does not exist"),
+        ("zoom: [&a [1, 2], *a]", "own.yml is not YAML: an alias (*name) is not read"),
         ("profile: [quick]", "profile is ['quick']; it must be a name"),
         ("profile: own.yml", "own.yml starts from itself"),
         ("profile: other.yml", "/other.yml: profile "),
