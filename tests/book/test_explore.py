@@ -13,11 +13,11 @@ from conftest import watched_page
 from scipy.special import softmax
 from scipy.stats import norm
 
-from acrlls import calibration
+from acrlls import VARIANTS, calibration
 from acrlls.config import PROJECT
 from acrlls.figures.explore import acr_optimum, acr_penalty, shares_won, study_spread
-from acrlls.runs import load_run
-from acrlls.runs.recorded import training_weights
+from acrlls.runs import training_weights
+from acrlls.tables import recorded as read
 
 FIGURES = ("reliability", "simplex", "scaling", "seeds", "tuning")
 pytestmark = pytest.mark.thorough
@@ -112,8 +112,8 @@ def press(page, name, slider, key):
 
 @pytest.fixture(scope="module")
 def recorded():
-    folders = {"Baseline": "baseline", "Proposed": "proposed", "Single Dense": "single_dense"}
-    return {title: load_run(PROJECT / "results/laptop" / f) for title, f in folders.items()}
+    published = read.setting()
+    return {VARIANTS[n].title: read.middle(published.of(n)) for n in read.NETWORKS}
 
 
 def of_the_package(recorded, values):
