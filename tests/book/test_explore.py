@@ -243,8 +243,9 @@ def test_scales_shift_and_temperature_are_the_packages(page):
 def check_seeds(found):
     values, result = found
     sd = study_spread(**values)
-    assert result["sd"] == pytest.approx(sd, rel=1e-9)
-    assert result["wrong"] == pytest.approx(norm.cdf(0, values["gap"], sd), abs=0.015)
+    # of 4,000 studies: a standard error of 1.1 % of the deviation, and of at most 0.008
+    assert result["sd"] == pytest.approx(sd, rel=0.05), values
+    assert result["wrong"] == pytest.approx(norm.cdf(0, values["gap"], sd), abs=0.03), values
 
 
 def test_the_better_method_looks_worse_as_often_as_the_normal_distribution_says(page):
@@ -253,7 +254,8 @@ def test_the_better_method_looks_worse_as_often_as_the_normal_distribution_says(
     for control, to in moves.items():
         check_seeds(drag(page, "seeds", control, to))
         check_seeds(press(page, "seeds", control, "ArrowLeft"))
-    assert set_to(page, "seeds", gap=0)[1]["wrong"] == 0.5
+    check_seeds(set_to(page, "seeds", gap=0, spread=0))
+    check_seeds(set_to(page, "seeds", gap=1, spread=0, images=179, disagree=5))
 
 
 def check_tuning(page, found):
