@@ -339,6 +339,23 @@ def test_what_is_unchanged_is_not_executed_and_an_edit_of_the_package_executes_a
 
 
 @pytest.mark.thorough
+def test_an_edited_script_reaches_every_page_though_no_page_is_out_of_date(copy):
+    script, pages = copy / "book" / "_static" / "sort.js", copy / "book" / "_build" / "html"
+    named = re.compile(r"_static/sort\.js\?v=\w+")
+    before = {
+        page: named.search(page.read_text("utf-8")).group() for page in pages.rglob("0*.html")
+    }
+    assert len(before) == 2
+    with script.open("a", encoding="utf-8") as file:
+        file.write("// edited\n")
+    outcome = build(copy)
+    assert outcome.returncode == 0 and "0 to execute, 2 unchanged" in outcome.text, outcome.text
+    assert (pages / "_static" / "sort.js").read_text("utf-8").endswith("// edited\n")
+    for page, was in before.items():  # the name changes, so no browser keeps the old script
+        assert named.search(page.read_text("utf-8")).group() != was
+
+
+@pytest.mark.thorough
 def test_sections_are_executed_at_once_and_those_that_take_longest_begin(copy):
     meet = """import pathlib, time
 here, there = (pathlib.Path({folder!r}) / name for name in {names})
