@@ -50,7 +50,8 @@ def finding(table: pd.DataFrame, each: pd.DataFrame, real: Sequence[Run], title:
         f"{number(table.published[recall.idxmin(), 'Recall'])}), over {plural(len(real), 'run')}. "
         f"The ECEs of the classes are {span(ece[beside.REAL], error)}; the paper reports "
         f"{span(ece.published, error)}. [The next section](06_calibration.ipynb) says what "
-        "sampling noise alone would show."
+        "sampling noise alone would show, and [Section 7](07_ablation.ipynb) in how many runs the "
+        "ECE is larger in this class mix."
     )
 
 

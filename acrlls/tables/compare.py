@@ -183,21 +183,14 @@ def compare(
     return Difference(rows, len(set(seeds)), len(groups), ece.least, beyond)
 
 
-def differences(
-    found: Sequence[Setting], first: Side, second: Side, mix: str = "own", resamples: int = 1000
-) -> dict[str, Difference]:
-    """:func:`compare` in every setting that has both sides."""
-    having = [s for s in found if s.common(first, second)]
-    return {s.title: compare(s, first, second, mix, resamples=resamples) for s in having}
-
-
 def in_each_mix(
     found: Sequence[Setting], first: Side, second: Side, bins: int = 15, resamples: int = 1000
 ) -> dict[tuple[str, str], Difference]:
-    """:func:`compare` in every setting and class mix, by their titles."""
+    """:func:`compare` in every class mix and setting that has both sides, by their titles."""
     return {
         (setting.title, title): compare(setting, first, second, mix, bins, resamples)
         for setting in found
+        if setting.common(first, second)
         for mix, title in MIXES.items()
     }
 
