@@ -36,6 +36,8 @@ for v in baseline proposed; do one laptop-range-seed-0 $v 0 -p input_range -1..1
 # Listed after the runs above, to narrow the intervals of the comparison that decides; all are kept, whatever they say.
 for s in 3 4; do for v in baseline proposed; do one laptop-seed-$s $v $s; done; done
 for s in 3 4; do one laptop-seed-$s single_dense $s; done
+# A tenth of the learning rate in Phase 2, as guides to fine-tuning advise: does the validation loss still swing?
+for v in baseline proposed; do one laptop-rate-seed-0 $v 0 -p phase2_learning_rate 1e-5; done
 if [ -n "${PAPER:-}" ]; then
   PROFILE=paper
   for v in $networks; do one paper-seed-0 $v 0; done

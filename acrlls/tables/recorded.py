@@ -23,6 +23,7 @@ Side = tuple[str, str] | tuple[str, str, str]
 AS_PUBLISHED = "as published"
 UNWEIGHTED = "without class weights"
 _TOLD = ("class_weights", "batchnorm", "input_range", "augment")  # by the title of a setting
+_PLAIN = {"phase2_learning_rate": "learning rate of Phase 2"}
 # where seeds of Phase 1 alone are recorded as well, by profile
 MORE_SEEDS = {"laptop": "rivals-cross_entropy"}
 
@@ -56,7 +57,7 @@ def settings(runs: Iterable[Run]) -> list[Setting]:
     usual = _others(min(every, key=_changes)) if every else {}
     for run in every:
         changed = {n: v for n, v in _others(run).items() if v != usual[n]}
-        title = ", ".join([_title(run.config), *(f"{n} {v}" for n, v in changed.items())])
+        title = _title(run.config, changed)
         group = found.setdefault(title, {})
         group.setdefault(run.config.variant, {})[run.folder.parent.name] = run
     count = {title: sum(map(len, groups.values())) for title, groups in found.items()}
@@ -139,14 +140,17 @@ def _others(run: Run) -> dict:
     return {n: v for n, v in run.config.training_settings().items() if n not in told}
 
 
-def _title(config: Config) -> str:
+def _title(config: Config, others: dict | None = None) -> str:
+    """What differs from the published setting, ``others`` included, by name and value."""
     changes = {
         UNWEIGHTED: not config.class_weights,
         "BatchNorm frozen": config.batchnorm == "frozen",
         "input −1 to 1": config.input_range == "-1..1",
         "without augmentation": not config.augment,
     }
-    return ", ".join(name for name, changed in changes.items() if changed) or AS_PUBLISHED
+    named = [name for name, changed in changes.items() if changed]
+    named += [f"{_PLAIN.get(name, name)} {value}" for name, value in (others or {}).items()]
+    return ", ".join(named) or AS_PUBLISHED
 
 
 def probabilities(run: Run, step: str = "", mix: str = "own", reading: str = "") -> np.ndarray:

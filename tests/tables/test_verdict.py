@@ -411,7 +411,7 @@ def test_runs_of_other_settings_are_not_taken_for_those_as_published(monkeypatch
     other = replace(both, folder=folder, config=both.config.replace(alpha=0.2))
     found = recorded.settings([*known.values(), other])
     assert found[0].of("proposed") == recorded.setting().of("proposed")
-    assert {s.title: s.of("proposed") for s in found}["as published, alpha 0.2"] == [other]
+    assert {s.title: s.of("proposed") for s in found}["alpha 0.2"] == [other]
     focal = replace(head, config=head.config.replace(loss="focal", seed=9))
     own = focal.folder.parents[1] / "laptop-phase1-focal" / "proposed"
     more = {**known, ("phase1-focal", "proposed"): replace(focal, folder=own)}
