@@ -14,12 +14,10 @@ LIMITS = (0.01, 100.0)  # of a temperature
 
 
 class Recalibrator:
-    """What every method has; ``classes`` is None before ``fit``, ``columns`` are those of a
-    DataFrame that it was fitted on. A method itself has ``_fit(z, y, weight)`` and
-    ``_transform(z)``, of checked logits."""
+    """What every method has; its own are ``_fit(z, y, weight)`` and ``_transform(z)``."""
 
-    classes: int | None = None
-    columns: Sequence[str] | None = None
+    classes: int | None = None  # before fit
+    columns: Sequence[str] | None = None  # of a DataFrame that it was fitted on
 
     def fit(self, logits, labels=None, sample_weight=None) -> Self:
         """Fit on images that the model was not trained on.
