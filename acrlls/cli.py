@@ -1,7 +1,7 @@
 """The command line, ``acrlls <command>``.
 
 Exit status: 0 done, 1 failed (a cell raised, data or weights are missing), 2 wrong usage, 130
-interrupted. A mistake that the user can mend is a message without a traceback.
+interrupted.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def run(options) -> int:
 
 
 def _shown(options, output: Path, work, *about) -> int:
-    """Print the output of a section's execution, or what failed in it; the exit status."""
+    """Print the output of a section, or what failed in it; the exit status."""
     try:
         work(*about)
     except book.SectionFailed as failure:

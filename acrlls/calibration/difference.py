@@ -19,15 +19,7 @@ class Difference(NamedTuple):
 
 
 def calibration_difference(
-    p,
-    y,
-    p2,
-    bins: int = 15,
-    strategy: str = "uniform",
-    *,
-    sample_weight=None,
-    resamples=1000,
-    seed=0,
+    p, y, p2, bins=15, strategy="uniform", *, sample_weight=None, resamples=1000, seed=0
 ) -> Difference:
     """Difference in class-wise ECE of two models on the same images, with two-sided p-values.
 

@@ -52,13 +52,7 @@ class NoiseFloor:
 
 
 def noise_floor(
-    p,
-    y=None,
-    bins: int = 15,
-    resamples: int = 1000,
-    seed: int = 0,
-    strategy: str = "uniform",
-    metric: str = "ece",
+    p, y=None, bins=15, resamples=1000, seed=0, strategy="uniform", metric="ece"
 ) -> NoiseFloor:
     """A calibration error when labels are drawn from the probabilities themselves [Bröcker 2007].
 

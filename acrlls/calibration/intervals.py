@@ -28,15 +28,7 @@ EVEN = 0.1
 
 
 def ece_interval(
-    p,
-    y,
-    bins: int = 15,
-    strategy: str = "uniform",
-    *,
-    of: str = "classes",
-    level: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
+    p, y, bins=15, strategy="uniform", *, of="classes", level=0.95, resamples=1000, seed=0
 ) -> Interval:
     """Interval for the true calibration error of scores ``(n, classes)`` and labels ``(n,)``.
 
