@@ -33,10 +33,9 @@ def import_keras():
         try:
             return importlib.import_module("keras")
         except (ImportError, ValueError) as error:
-            raise UserError(
-                f"Keras cannot be loaded with the backend {chosen()!r}: {error}; install it, or "
-                "set KERAS_BACKEND to another"
-            ) from error
+            what = f"Keras cannot be loaded with the backend {chosen()!r}: {error}"
+            how = "install it, or set KERAS_BACKEND to another"
+            raise UserError(f"{what}; {how}") from error
 
 
 def keras_home() -> Path:

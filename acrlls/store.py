@@ -179,14 +179,17 @@ def digest(*parts: Any) -> str:
     return h.hexdigest()
 
 
+def stamp(file: Path) -> tuple[int, ...]:
+    """What changes with a file, also when one of its size and time takes its place."""
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
 def file_digest(file: Path) -> str:
     """SHA-256 of a file, which this process reads again only after it has changed on the disk."""
-    stat = file.stat()
-    # ctime: a copy that keeps the time of its source has changed too
-    state = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
-    if file not in _read or _read[file][0] != state:
+    if file not in _read or _read[file][0] != stamp(file):
         with file.open("rb") as handle:
-            _read[file] = state, hashlib.file_digest(handle, "sha256").hexdigest()
+            _read[file] = stamp(file), hashlib.file_digest(handle, "sha256").hexdigest()
     return _read[file][1]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from acrlls.backend import chosen, versions
 from acrlls.config import PROJECT, UserError, configure, environment_path, hint
-from acrlls.store import digest, disk_told, file_digest, files_below, read_json, write_text
+from acrlls.store import digest, disk_told, file_digest, files_below, read_json, stamp, write_text
 
 NOTEBOOKS = PROJECT / "notebooks"
 _SHARP = "--InlineBackend.figure_formats={'svg'}"  # on every screen and in print
@@ -231,9 +231,7 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
     @cache
     def images(folder):  # size and time stand in for the content: a dataset may have gigabytes
         files = [path for path in files_below(Path(folder).expanduser()) if path.is_file()]
-        stats = [path.stat() for path in files]
-        about = [(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in stats]
-        return [(str(path), *known) for path, known in zip(files, about, strict=True)]
+        return [(str(path), *stamp(path)) for path in files]
 
     def state(section, parameters):
         default = ast.literal_eval(section.parameters.get("profile", "None"))

@@ -32,11 +32,9 @@ def ece_interval(
 ) -> Interval:
     """Interval for the true calibration error of scores ``(n, classes)`` and labels ``(n,)``.
 
-    The true value is :func:`true_calibration_error`: with these bins, the sum over bins of
-    ``P(bin) · |E[frequency - probability | bin]|``. With ``strategy="quantile"``, the bins are
-    those of the population's quantiles. Copies of an image count as more images than there are and
-    make the interval too narrow. Scores of exactly 0 or 1, such as one-hot ones, are covered as
-    others are: a perfect record of n images leaves errors of some 3/n possible.
+    The true value is :func:`true_calibration_error` with these bins, or with
+    ``strategy="quantile"`` those of the population's quantiles. Copies of an image count as more
+    images than there are and make the interval too narrow. Scores may be exactly 0 or 1.
 
     ``of`` is ``"classes"`` for each class against the rest, ``"mean"`` for the mean of these
     errors, ``"top_label"`` for the predicted class; ``level`` the coverage aimed at, in (0, 1);
@@ -44,10 +42,9 @@ def ece_interval(
     are ``(classes,)`` for the classes and floats otherwise. Bad probabilities or labels (the
     message names the row), settings, or too few ``resamples`` for the level are a ``ValueError``.
 
-    The estimate is the ECE without its bias: the true error whose expected ECE is the observed one,
-    or 0 where the observed one lies below the mean of the noise floor. So it is *below* the ECE,
-    which may lie above ``high``. A ``low`` of 0 says that the images do not show any miscalibration
-    at this level.
+    The estimate is the true error whose expected ECE is the observed one, or 0 where that lies
+    below the mean of the noise floor; so it is *below* the ECE, which may lie above ``high``. A
+    ``low`` of 0 says that the images do not show any miscalibration at this level.
     """
     p, y = check(p, y)
     resamples = whole_number("resamples", resamples)

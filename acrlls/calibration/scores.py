@@ -85,10 +85,8 @@ def f1(p, y) -> float:
 
 
 def report(p, y, class_names: Sequence[str]):
-    """Table III of a model: scikit-learn's classification report as a DataFrame.
-
-    Columns precision, recall, f1-score and support; a row a class, which needs a name each, then
-    ``"accuracy"``, ``"macro avg"`` and ``"weighted avg"``.
+    """Table III of a model: scikit-learn's classification report as a DataFrame, a row a class,
+    then ``"accuracy"``, ``"macro avg"`` and ``"weighted avg"``.
     """
     import pandas as pd
     from sklearn.metrics import classification_report  # not above: both load slowly
