@@ -89,12 +89,7 @@ def environment_as_found() -> dict[str, str]:
 def _native_stderr_off() -> Iterator[None]:
     """Send file descriptor 2 to nowhere: TensorFlow writes there before any log level counts."""
     sys.stderr.flush()  # of a notebook, it is another stream and stays on
-    try:
-        kept = os.dup(2)
-    except OSError:  # a process without standard error
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         yield
