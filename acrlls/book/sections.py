@@ -111,9 +111,15 @@ def write_student(exercise: Section, path: Path) -> Path:
 def find(name: str, known: list[Section] | None = None, kind: str = "section") -> Section:
     """The section, or the ``known`` of another ``kind``, by name, number or path."""
     known = known or all_sections()
-    wanted = Path(name).stem if name.endswith((".ipynb", ".md")) else name
-    if kind == "section" and (other := _elsewhere(name, known[0].path.parent)):
-        raise UserError(f"{other} is no section; run a notebook of your own by papermill")
+    path, home, wanted = Path(name), known[0].path.parent, name
+    if path.suffix in (".ipynb", ".md"):
+        wanted = path.stem
+        # "notebooks/06_calibration.ipynb" may be said from anywhere, and a name alone
+        here = str(path.parent) in (".", home.name)
+        if path.exists():
+            here = path.resolve().parent == home.resolve()
+        if kind == "section" and not here:
+            raise UserError(f"{name} is no section; run a notebook of your own by papermill")
     for section in known:
         number = section.name.split("_")[0]
         if wanted in (section.name, section.slug, number, str(int(number))):
@@ -121,17 +127,6 @@ def find(name: str, known: list[Section] | None = None, kind: str = "section") -
     slugs = [section.slug for section in known]
     names = slugs + [section.name for section in known]
     raise UserError(f"there is no {kind} {name!r}; {hint(wanted, names, slugs)}")
-
-
-def _elsewhere(name: str, notebooks: Path) -> str | None:
-    """The path that a name is, if it leads to another folder than that of the sections."""
-    path = Path(name)
-    if path.suffix not in (".ipynb", ".md"):
-        return None
-    here = path.exists() and path.resolve().parent == notebooks.resolve()
-    # "notebooks/06_calibration.ipynb" may be said from anywhere, and a name alone
-    told = not path.exists() and str(path.parent) in (".", notebooks.name)
-    return None if here or told else name
 
 
 def is_executed(path: Path) -> bool:
