@@ -20,12 +20,8 @@ _set_here: set[str] = set()
 
 
 def import_keras():
-    """Import Keras and return it, keeping what TensorFlow prints at its start off the terminal.
-
-    TensorFlow 2.21 writes two lines on standard error for each of its libraries before any log
-    level counts, so the file descriptor itself is redirected.  By default it uses the kernels of
-    oneDNN only on CPUs with AVX-512 VNNI or later; they are faster on older CPUs too, so they are
-    switched on unless ``TF_ENABLE_ONEDNN_OPTS`` says otherwise.
+    """Import Keras and return it, without what TensorFlow prints at its start, and with the kernels
+    of oneDNN, which TensorFlow uses by default on CPUs with AVX-512 VNNI alone.
     """
     if "keras" in sys.modules:
         return sys.modules["keras"]
@@ -37,10 +33,9 @@ def import_keras():
         try:
             return importlib.import_module("keras")
         except (ImportError, ValueError) as error:
-            raise UserError(
-                f"Keras cannot be loaded with the backend {chosen()!r}: {error}; install it, or "
-                "set KERAS_BACKEND to another"
-            ) from error
+            what = f"Keras cannot be loaded with the backend {chosen()!r}: {error}"
+            how = "install it, or set KERAS_BACKEND to another"
+            raise UserError(f"{what}; {how}") from error
 
 
 def keras_home() -> Path:
@@ -92,16 +87,11 @@ def environment_as_found() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _native_stderr_off() -> Iterator[None]:
-    """Send file descriptor 2 to nowhere; ``sys.stderr`` of a notebook is none and stays on."""
-    sys.stderr.flush()
+    """Send file descriptor 2 to nowhere: TensorFlow writes there before any log level counts."""
+    sys.stderr.flush()  # of a notebook, it is another stream and stays on
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
     try:
-        kept = os.dup(2)
-    except OSError:  # a process without standard error
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
         yield
     finally:
         os.dup2(kept, 2)

@@ -1,7 +1,7 @@
 """The command line, ``acrlls <command>``.
 
 Exit status: 0 done, 1 failed (a cell raised, data or weights are missing), 2 wrong usage, 130
-interrupted. A mistake that the user can mend is a message without a traceback.
+interrupted.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def run(options) -> int:
 
 
 def _shown(options, output: Path, work, *about) -> int:
-    """Print the output of a section's execution, or what failed in it; the exit status."""
+    """Print the output of a section, or what failed in it; the exit status."""
     try:
         work(*about)
     except book.SectionFailed as failure:
@@ -191,9 +191,8 @@ def bench(options) -> None:
     config = _usage(configure, profile, **given).replace(views=given["views"])
     folder = (options.output or speed.RECORDS / Path(profile).stem).absolute()
     _usage(require_writable, folder)
-    if not (script := PROJECT / "results" / "bench.py").exists():
-        raise UserError("the benchmark needs a checkout of the project")
-    runpy.run_path(str(script))["bench"](config, options.images, folder)
+    # of the checkout; without one, the message names the missing file
+    runpy.run_path(str(PROJECT / "results" / "bench.py"))["bench"](config, options.images, folder)
     hours = speed.hours(*speed.load(folder))
     print(speed.shown(hours).to_string(), speed.finding(hours), sep="\n")
 

@@ -195,8 +195,7 @@ def _absolute(name: str, path: str | Path, start: Path = Path()) -> str:
 
 
 def _entered(settings: Mapping[str, Any], start: Path = Path()) -> dict[str, Any]:
-    """Settings as a user gives them: unknown names refused, paths made absolute, None as a word
-    read as none."""
+    """Settings as a user gives them: unknown names refused, paths absolute, "None" read as none."""
     known = Config.__dataclass_fields__
     for name in (name for name in settings if name not in known):
         raise UserError(f"there is no parameter {name!r}; {hint(name, known)}")
@@ -224,15 +223,8 @@ def _profile_settings(profile: str, above: tuple[str, ...] = ()) -> dict[str, An
         raise UserError(f"{file}: {error}") from None
 
 
-class _Loader(yaml.SafeLoader):  # plain values alone, and no name twice
-    # by what a value is, whatever tag such as !!bool stands before it
-    yaml_constructors = {"tag:yaml.org,2002:null": yaml.SafeLoader.construct_yaml_null}
-    # text until something else is asked for: YAML takes 1e-3 for text, 010 for 8, No for false
-    yaml_implicit_resolvers = {
-        first: [(tag, p) for tag, p in found if tag[-4:] in ("null", "erge")]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
+# text until something else is asked for: YAML takes 1e-3 for text, 010 for 8, No for false
+class _Loader(yaml.BaseLoader):
     def construct_mapping(self, node, deep=False):
         names = [key.value for key, _ in node.value]
         if twice := {str(name) for name in names if names.count(name) > 1}:
@@ -253,7 +245,7 @@ def _settings_in(file) -> dict[str, Any]:
         raise UserError(f"profile {file} is not YAML: {error}") from error
     if not isinstance(settings, dict):
         raise UserError(f"profile {file} must hold one `name: value` a line")
-    return settings
+    return {n: None if str(v).lower() in ("null", "~", "") else v for n, v in settings.items()}
 
 
 def _checked(setting: dataclasses.Field, value: Any) -> Any:

@@ -9,12 +9,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from acrlls.config import PROJECT, UserError, environment_path
 
 MANIFEST = "manifest.json"
-_T = TypeVar("_T")
+
 _log = logging.getLogger(__name__)
 _read: dict[Path, tuple] = {}  # files that this process has read: as they were then, their digest
 
@@ -41,10 +41,7 @@ def nearest(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def writing(file: Path) -> Iterator[BinaryIO]:
-    """A handle to write ``file`` by: written aside and renamed, so that no reader sees half of it.
-
-    If the block fails, the file stays as it was; an error of the disk becomes a ``UserError``.
-    """
+    """A handle to write ``file`` by: aside and renamed, so that no reader sees half of it."""
     aside = file.with_name(f"{file.name}.{os.getpid()}.aside")
     with disk_told(file):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -90,11 +87,7 @@ def write_text(file: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def damage_told(file: Path, then: str = "") -> Iterator[None]:
-    """Turn any error from reading a file that is missing or damaged into :class:`Damaged`, whose
-    message names the file and ends with ``then``, what to do.
-
-    A disk that cannot be read is a plain ``UserError``: what it holds is not to be made again.
-    """
+    """Turn an error from reading a file into :class:`Damaged`, whose message ends with ``then``."""
     try:
         yield
     except MemoryError:
@@ -102,12 +95,13 @@ def damage_told(file: Path, then: str = "") -> Iterator[None]:
     except Exception as error:  # NumPy, pandas, gzip and JSON each pass on their own
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             raise Damaged(f"{file} is missing{then}") from error
+        # a disk that cannot be read: what it holds is not to be made again
         if getattr(error, "errno", None) and not isinstance(error, IsADirectoryError):
             raise UserError(f"{file} cannot be read: {error.strerror}") from error
         raise Damaged(f"{file} is damaged ({type(error).__name__}: {error}){then}") from error
 
 
-def kept(file: Path, read: Callable[[], _T], make: Callable[[], _T]) -> _T:
+def kept(file: Path, read: Callable[[], Any], make: Callable[[], Any]) -> Any:
     """What ``read`` gives of a file, or ``make``, which writes it, if it is missing or damaged."""
     with contextlib.suppress(Damaged), damage_told(file):
         return read()
@@ -141,10 +135,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked(file: Path, wait: bool = True) -> Iterator[bool]:
-    """Let one process at a time make what belongs to ``file``.  Freed when a process dies.
-
-    Gives whether the lock was had: always, if a second process is to ``wait`` for the first.
-    """
+    """Let one living process at a time make what belongs to ``file``; gives whether it is ours."""
     try:
         import fcntl
     except ImportError:  # Windows: two processes at once may do the same work twice
@@ -163,9 +154,7 @@ def locked(file: Path, wait: bool = True) -> Iterator[bool]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All that is no folder below a folder, dead links among them and linked folders followed,
-    without caches and hidden files.
-    """
+    """All that is no folder below a folder, by links too, without caches and hidden files."""
     found, seen = [], set()
     for top, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [n for n in folders if n != "__pycache__" and not n.startswith(".")]
@@ -190,14 +179,17 @@ def digest(*parts: Any) -> str:
     return h.hexdigest()
 
 
+def stamp(file: Path) -> tuple[int, ...]:
+    """What changes with a file, also when one of its size and time takes its place."""
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
 def file_digest(file: Path) -> str:
     """SHA-256 of a file, which this process reads again only after it has changed on the disk."""
-    stat = file.stat()
-    # ctime: a copy that keeps the time of its source has changed too
-    state = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
-    if file not in _read or _read[file][0] != state:
+    if file not in _read or _read[file][0] != stamp(file):
         with file.open("rb") as handle:
-            _read[file] = state, hashlib.file_digest(handle, "sha256").hexdigest()
+            _read[file] = stamp(file), hashlib.file_digest(handle, "sha256").hexdigest()
     return _read[file][1]
 
 

@@ -1,9 +1,7 @@
-"""The Sphinx extension that brings executed sections into the book.
+"""The Sphinx extension that executes every stale section before Jupyter Book reads its sources.
 
-Named under ``extra_extensions`` in ``_config.yml``, it executes every stale section before Jupyter
-Book reads its sources, several at once. An executed section is written to one side and takes its
-place in ``book/sections/`` only after its last cell succeeded, so a failed one is never taken for
-fresh.
+A section takes its place in ``book/sections/`` only after its last cell succeeded, so that a failed
+one is never taken for fresh.
 """
 
 import contextlib
@@ -49,11 +47,10 @@ def setup(app) -> dict[str, Any]:
 
 
 def bring_sections(app, config) -> None:
-    """Execute every stale section, those under ``acrlls_first`` first, and write the pages on them.
+    """Execute every stale section and write the pages on them.
 
-    A failing section ends the build, at once or, with ``--keep-going``, after the other sections
-    had their turn. What a cell wrote to standard error is shown in the page and is a warning of the
-    build, so an error with ``-W``.
+    A failing section ends the build, at once or, with ``--keep-going``, after the others had their
+    turn. What a cell wrote to standard error is a warning of the build, so an error with ``-W``.
     """
     try:
         _bring_sections(app, config, Path(app.srcdir))
@@ -104,10 +101,8 @@ def _wait_for_others(app, file: Path) -> None:
 
 
 def _begin_pages(app, begun: Path) -> None:
-    """Have all pages written anew after a build that was killed, or ended by an error, while it
-    wrote them: Sphinx takes a page that was cut short for written, MyST-NB such a picture.
-    """
-    if begun.exists():
+    """Have all pages written anew after a build that did not end well while it wrote them."""
+    if begun.exists():  # Sphinx takes a page that was cut short for written, MyST-NB a picture
         Path(app.doctreedir, "environment.pickle").unlink(missing_ok=True)
         shutil.rmtree(Path(app.outdir).parent / "jupyter_execute", ignore_errors=True)
     begun.parent.mkdir(parents=True, exist_ok=True)
@@ -157,8 +152,7 @@ def _listed(toc: Path, notebooks: Path) -> list[Section]:
 
 
 def _parameters(configured: Any, listed: list[Section]) -> dict[Section, dict[str, Any]]:
-    """Each section's parameters from ``acrlls_parameters``, common ones only where it has them;
-    what would reach no section is refused."""
+    """Each section's parameters from ``acrlls_parameters``, common ones only where it has them."""
     about, shape = "acrlls_parameters", "sections, each with `parameter: value` lines below it"
     values = configured.values() if isinstance(configured, dict) else [configured]
     if not all(isinstance(value, dict) for value in values):

@@ -18,12 +18,10 @@ _CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<verdict>.+?[.])( (?P<more>.+
 
 def front(notebook, folder: Path) -> str:
     """Markdown of what the cells tagged ``front`` say and show, in their order; their figures are
-    written into ``folder``, those that recompute stay HTML.
+    written into ``folder``.
 
-    Neighbouring sentences that begin with a question in bold become a grid of cards, of which the
-    first sentence after the question heads the others. The line before the grid, ``% answers``,
-    lets a page include the parts separately. A figure's alternative text and caption are those of
-    its cell.
+    Neighbouring sentences that begin with a question in bold become a grid of cards, headed by the
+    sentence after it; by the line ``% answers`` a page can include the parts separately.
     """
     said = []
     for cell, data in _shown(notebook, "front"):
@@ -60,10 +58,10 @@ def renew(file: Path, text: str) -> None:
 
 
 def found(notebook):
-    """The first cell tagged ``finding`` that says something, and what it says, on one line; None
-    and nothing where the front page shows the section's cells already."""
+    """The first cell tagged ``finding`` that says something, and what it says, on one line."""
     shown = _shown(notebook, "finding")
     said = [(cell, data["text/markdown"]) for cell, data in shown if "text/markdown" in data]
+    # the front page may show the section's cells already
     if not said or any("front" in cell.metadata.get("tags", []) for cell in notebook.cells):
         return None, ""
     first = said[0][0]
@@ -71,8 +69,7 @@ def found(notebook):
 
 
 def findings(executed: dict) -> str:
-    """Markdown table of what each section found: the sentence in bold, whose numbers the section
-    itself gives."""
+    """Markdown table of what each section found: the sentence in bold."""
     rows = ["| Section | What it finds |", "|---|---|"]
     for section, notebook in executed.items():
         if said := found(notebook)[1]:

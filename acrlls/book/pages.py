@@ -1,6 +1,4 @@
-"""The pages as HTML: their scripts, what the theme's markup leaves to mend, and links that open a
-section elsewhere.
-"""
+"""The pages as HTML: scripts, mends of the theme's markup, links that open a section elsewhere."""
 
 import os
 import re
@@ -61,9 +59,7 @@ def mended(html: str) -> str:
 
 
 def links(page: str, opened_at: Sequence[str]) -> str:
-    """HTML that names the notebook of a section, or the student's of an exercise, and opens it on
-    Binder and Colab where a repository (as ``owner/name``) and a tag are given.
-    """
+    """HTML that names a page's notebook, and opens it elsewhere by ``(owner/name, tag)``."""
     folder, name = page.split("/")
     file = f"{folder.replace('sections', 'notebooks')}/{name}"
     how = '<a href="../rerun.html">Run it again</a> says how to run it.'

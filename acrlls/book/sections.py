@@ -1,8 +1,4 @@
-"""Sections and exercises: found, run through papermill, written for students, told fresh or stale.
-
-A section is *fresh* when its executed notebook carries the digest of everything that it was made
-from (:func:`states`).
-"""
+"""Sections and exercises: found, run by papermill, written for students, told fresh or stale."""
 
 import ast
 import os
@@ -12,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 from acrlls.backend import chosen, versions
 from acrlls.config import PROJECT, UserError, configure, environment_path, hint
-from acrlls.store import digest, disk_told, file_digest, files_below, read_json, write_text
+from acrlls.store import digest, disk_told, file_digest, files_below, read_json, stamp, write_text
 
 NOTEBOOKS = PROJECT / "notebooks"
 _SHARP = "--InlineBackend.figure_formats={'svg'}"  # on every screen and in print
@@ -24,9 +19,7 @@ ENVIRONMENT = ("ACRLLS_PROFILE", "ACRLLS_DATA", "ACRLLS_ENGINE", "KERAS_BACKEND"
 
 
 class SectionFailed(Exception):
-    """A cell raised, perhaps a :class:`~acrlls.config.UserError`. ``str`` says where and what;
-    :meth:`report` adds the cell and the traceback.
-    """
+    """A cell raised; ``str`` says where and what, ``report()`` adds the cell and the traceback."""
 
     def __init__(self, section: str, cell: int, source: str, name: str, value: str, traceback):
         self.cell, self.source, self.is_user_error = cell, source, name == "UserError"
@@ -80,9 +73,7 @@ class Section:
 
 
 def all_sections(folder: Path | None = None, suffix: str = ".ipynb") -> list[Section]:
-    """All sections of a folder (default: the project's notebooks) in the order of their names; a
-    :class:`UserError` where there are none, as in a package installed without its project.
-    """
+    """All sections of a folder, by default the project's notebooks; a ``UserError`` if none."""
     folder = folder or NOTEBOOKS
     found = [Section(path) for path in sorted(folder.glob(f"[0-9][0-9]_*{suffix}"))]
     if not found:
@@ -92,15 +83,13 @@ def all_sections(folder: Path | None = None, suffix: str = ".ipynb") -> list[Sec
 
 
 def all_exercises() -> list[Section]:
-    """All exercises in the order of their numbers; a :class:`UserError` where there are none."""
+    """All exercises in the order of their numbers; a ``UserError`` if there are none."""
     return all_sections(PROJECT / "book" / "exercises", ".md")
 
 
 def write_student(exercise: Section, path: Path) -> Path:
-    """Write the student's notebook; equal sources give equal files.
-
-    Cells tagged ``solution`` become empty ones, and those tagged ``wrong``, mistakes that the check
-    must refuse, are left out. Another file, which may hold a student's work, is a `UserError`.
+    """Write the student's notebook: cells tagged ``solution`` become empty ones, and those tagged
+    ``wrong`` are left out. Another file, which may hold a student's work, is a ``UserError``.
     """
     from nbformat import v4
 
@@ -120,14 +109,17 @@ def write_student(exercise: Section, path: Path) -> Path:
 
 
 def find(name: str, known: list[Section] | None = None, kind: str = "section") -> Section:
-    """The section of a name, with or without its number, of a number alone, or of its path, among
-    those that are ``known`` (None: all sections). The :class:`UserError` where there is none calls
-    them by their ``kind``.
-    """
+    """The section, or the ``known`` of another ``kind``, by name, number or path."""
     known = known or all_sections()
-    wanted = Path(name).stem if name.endswith((".ipynb", ".md")) else name
-    if kind == "section" and (other := _elsewhere(name, known[0].path.parent)):
-        raise UserError(f"{other} is no section; run a notebook of your own by papermill")
+    path, home, wanted = Path(name), known[0].path.parent, name
+    if path.suffix in (".ipynb", ".md"):
+        wanted = path.stem
+        # "notebooks/06_calibration.ipynb" may be said from anywhere, and a name alone
+        here = str(path.parent) in (".", home.name)
+        if path.exists():
+            here = path.resolve().parent == home.resolve()
+        if kind == "section" and not here:
+            raise UserError(f"{name} is no section; run a notebook of your own by papermill")
     for section in known:
         number = section.name.split("_")[0]
         if wanted in (section.name, section.slug, number, str(int(number))):
@@ -137,36 +129,19 @@ def find(name: str, known: list[Section] | None = None, kind: str = "section") -
     raise UserError(f"there is no {kind} {name!r}; {hint(wanted, names, slugs)}")
 
 
-def _elsewhere(name: str, notebooks: Path) -> str | None:
-    """The path that a name is, if it leads to another folder than that of the sections."""
-    path = Path(name)
-    if path.suffix not in (".ipynb", ".md"):
-        return None
-    here = path.exists() and path.resolve().parent == notebooks.resolve()
-    # "notebooks/06_calibration.ipynb" may be said from anywhere, and a name alone
-    told = not path.exists() and str(path.parent) in (".", notebooks.name)
-    return None if here or told else name
-
-
 def is_executed(path: Path) -> bool:
     """Whether a file is a notebook that papermill wrote, so that another may take its place."""
     return "papermill" in (read_json(path).get("metadata") or ())
 
 
 def execute(
-    section: Section,
-    output: Path,
-    parameters: dict[str, Any] | None = None,
-    *,
-    cwd: Path | None = None,
-    progress: bool = True,
+    section: Section, output: Path, parameters=None, *, cwd: Path | None = None, progress=True
 ):
-    """Run a section through papermill in this Python, whichever kernels the machine has registered.
+    """Run a section through papermill in this Python, by a kernel that starts in ``cwd``.
 
     The executed notebook, which is returned as a ``nbformat`` node, grows beside ``output`` and
-    takes its place at the end, also if a cell fails, a :class:`SectionFailed`, but not if the disk
-    refuses. The kernel imports the same ``acrlls`` as the caller, reads no IPython profile, and
-    starts in ``cwd`` (default: here); relative paths in ``ACRLLS_*`` variables mean the same there.
+    takes its place at the end, also if a cell fails, a ``SectionFailed``, but not if the disk
+    refuses.
     """
     import nbformat
     import papermill
@@ -206,12 +181,8 @@ def execute(
 
 
 def _kernel_manager(log: Path):
-    """A class that starts ``sys.executable`` and keeps native code's output out of the pages.
-
-    By name alone, ``python3`` may mean another Python: ``JUPYTER_PATH`` and kernels that a user
-    registered can go before those of the environment. TensorFlow's libraries greet on standard
-    error whatever their log level; only Python's own ``sys.stdout`` and ``sys.stderr`` reach a
-    cell.
+    """A class that starts this Python, whatever ``python3`` means to Jupyter, with this ``acrlls``
+    and no IPython profile, and keeps what native code prints out of the pages.
     """
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client import AsyncKernelManager
@@ -240,11 +211,8 @@ def _kernel_manager(log: Path):
 
 
 def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> list[str]:
-    """Digests of everything that each section with its parameters depends on.
-
-    These are the notebook and its parameters, the settings of the profile in force, every file of
-    the package and of the recorded results, the images' sizes and times, the environment's choices
-    and the installed versions. A profile that does not exist or is wrong is a :class:`UserError`.
+    """Digests of everything that each section with its parameters depends on; a section is fresh
+    when its executed notebook carries that digest.
     """
     parts = (project / part for part in ("acrlls", "results"))
     files = [path for folder in parts for path in files_below(folder) if path.is_file()]
@@ -258,9 +226,7 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
     @cache
     def images(folder):  # size and time stand in for the content: a dataset may have gigabytes
         files = [path for path in files_below(Path(folder).expanduser()) if path.is_file()]
-        stats = [path.stat() for path in files]
-        about = [(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in stats]
-        return [(str(path), *known) for path, known in zip(files, about, strict=True)]
+        return [(str(path), *stamp(path)) for path in files]
 
     def state(section, parameters):
         default = ast.literal_eval(section.parameters.get("profile", "None"))

@@ -1,8 +1,4 @@
-"""Execute the stale sections of the book, several at once, each in a kernel of its own.
-
-A section mostly waits for small steps of training that keep one core busy, so two sections on two
-cores take little more than one. What one trains the other takes from the store.
-"""
+"""Execute the stale sections of the book, several at once, each in a kernel of its own."""
 
 import datetime
 import os
@@ -65,11 +61,8 @@ def fresh(path: Path, state: str):
 
 
 def _bring(task: Task, at_once: int):
-    """The section as the book has it, brought there if need be.
-
-    A worker outlives a build that is killed and ends its section: it is waited for, so that what it
-    leaves is taken if it is fresh, and does not take the place of something newer if it is not.
-    """
+    """The section as the book has it, brought there if need be."""
+    # a worker outlives a build that is killed: what it leaves is waited for, and taken if fresh
     with locked(task.aside.with_suffix(".lock")):
         done = fresh(task.folder / task.section.path.name, task.state)
         return (task, done) if done else _execute(task, at_once)

@@ -23,10 +23,7 @@ def with_top_label(p, y):
 
 
 def bin_edges(scores, bins, strategy):
-    """Edges of the bins of each column of scores, ``(columns, bins + 1)``.
-
-    Bins of equal width run from 0 to 1, bins of equal count from the least to the greatest score.
-    """
+    """Edges of the bins of each column of scores, ``(columns, bins + 1)``."""
     check_choice("strategy", strategy, ("uniform", "quantile"))
     bins = whole_number("bins", bins)
     if strategy == "quantile":  # whole numbers: a rounded quantile would move images
@@ -49,18 +46,13 @@ def bin_sums(values, where, bins):
 
 @dataclass(frozen=True)
 class Binned:
-    """What the bins hold; arrays ``(columns, bins)``, ``hits`` with any axes before these.
+    """What the bins hold; arrays ``(columns, bins)`` unless another shape is given."""
 
-    ``edges`` of the bins, ``(columns, bins + 1)``, and ``where`` each score lies, ``(n, columns)``;
-    ``count`` images are in each bin, ``total`` is the sum of their scores, and ``hits`` that of the
-    targets: how many labels came true, or the sum of true probabilities.
-    """
-
-    edges: np.ndarray
-    where: np.ndarray
-    count: np.ndarray
-    total: np.ndarray
-    hits: np.ndarray
+    edges: np.ndarray  # (columns, bins + 1)
+    where: np.ndarray  # (n, columns): the bin of each score
+    count: np.ndarray  # of images
+    total: np.ndarray  # sum of their scores
+    hits: np.ndarray  # sum of their targets; may have further axes before these
 
     @property
     def gaps(self):
@@ -97,8 +89,7 @@ def drawn_labels(p, resamples, seed):
 
 
 def drawn_hits(p, held: Binned, resamples, seed):
-    """Hits for labels drawn from ``p``, ``(resamples, classes + 1, bins)``, in the bins that
-    :func:`with_top_label` gives."""
+    """Hits of drawn labels, ``(resamples, classes + 1, bins)``, in bins of ``with_top_label``."""
     where, (columns, bins) = held.where, held.count.shape
     drawn = []
     for labels in drawn_labels(p, resamples, seed):

@@ -13,15 +13,10 @@ MOST = 10**7  # resamples, images that are drawn
 
 
 def check(p, *y, name: str = "p"):
-    """Probabilities as float64 and, where given, labels as integers; all public functions call it.
+    """``p`` as float64 ``(n, classes)``, or ``(p, y)`` with the labels as integers ``(n,)``.
 
-    ``p``, ``(n, classes)``, and ``y``, ``(n,)``, whole numbers from 0 to classes - 1, may be
-    arrays, lists, DataFrames and Series of any kind of number but booleans. The sum of a row may
-    differ from one by 0.001, or by 0.0005 for each class if that is more, so that ``p.round(3)`` is
-    accepted; where a sum differs by more than 0.000001, the rows are normalised.
-
-    Returns ``p``, or ``(p, y)``. Bad input raises a ``ValueError`` that calls ``p`` by its ``name``
-    and says which row is at fault, or that a DataFrame's index or columns contradict the labels.
+    The sum of a row may differ from one by 0.001, or by 0.0005 for each class if that is more, so
+    that ``p.round(3)`` is accepted; where it differs by more than 0.000001, rows are normalised.
     """
     given, p = p, _matrix(p, name)
     slack = max(1e-3, 5e-4 * p.shape[1]) + 1e-9
@@ -41,8 +36,7 @@ def check(p, *y, name: str = "p"):
 
 
 def check_logits(z, *labels, method=None):
-    """The same for logits ``(n, classes)``, any finite numbers, whose columns are those that a
-    ``method`` was fitted on; warns where they sum to one."""
+    """The same for logits, whose columns are those that a ``method`` was fitted on."""
     given, z = z, _matrix(z, "logits")
     _refuse_rows(~np.isfinite(z).all(axis=1), z, "logits", "is not finite")
     _refuse_rows((np.abs(z) > LARGEST).any(axis=1), z, "logits", f"is beyond {LARGEST:g}")
@@ -53,8 +47,7 @@ def check_logits(z, *labels, method=None):
 
 
 def check_weights(given, n: int, *rows) -> np.ndarray:
-    """Weights of images as float64, ``(n,)``, at least one above 0; of None, ones.  ``rows`` are
-    what the caller had for the images."""
+    """Weights of images, ``(n,)``; of None, ones.  ``rows`` are what the caller had for these."""
     weight = np.ones(n) if given is None else numbers(given, "sample_weight").astype(float)
     with np.errstate(over="ignore"):
         good = weight.shape == (n,) and (weight >= 0).all() and 0 < weight.sum() < np.inf
@@ -68,8 +61,7 @@ def check_weights(given, n: int, *rows) -> np.ndarray:
 
 
 def check_pair(given, other, name: str = "p2", *y) -> tuple[np.ndarray, np.ndarray]:
-    """Checked probabilities of two models for the same images and classes; the labels ``y``, where
-    given, are theirs."""
+    """Checked probabilities of two models for the same images and classes, with labels ``y``."""
     p, checked = check(given), check(other, name=name)
     for labels in y:
         same_index(other, labels, name, "y")
@@ -82,13 +74,7 @@ def check_pair(given, other, name: str = "p2", *y) -> tuple[np.ndarray, np.ndarr
 
 
 def check_names(class_names, classes: int, given=None, last: str | None = None) -> list:
-    """Class names as a list, one a class; ``given`` is what the caller had for ``p``, ``last`` the
-    name of a row that the caller's table has below the classes.
-
-    A single text, a set, which has no order, too few or too many names, a name that is missing,
-    twice or equal to ``last``, and a DataFrame whose columns share names with them but are not the
-    same in this order are a ``ValueError``.
-    """
+    """Class names as a list; ``given`` is what the caller had for ``p``, ``last`` a further row."""
     if isinstance(class_names, (str, bytes, Set)) or not isinstance(class_names, Iterable):
         raise ValueError(f"class_names is {class_names!r}; it must be a list, one name a class")
     names = getattr(class_names, "tolist", lambda: list(class_names))()

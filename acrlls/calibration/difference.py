@@ -19,15 +19,7 @@ class Difference(NamedTuple):
 
 
 def calibration_difference(
-    p,
-    y,
-    p2,
-    bins: int = 15,
-    strategy: str = "uniform",
-    *,
-    sample_weight=None,
-    resamples=1000,
-    seed=0,
+    p, y, p2, bins=15, strategy="uniform", *, sample_weight=None, resamples=1000, seed=0
 ) -> Difference:
     """Difference in class-wise ECE of two models on the same images, with two-sided p-values.
 
@@ -37,7 +29,6 @@ def calibration_difference(
     random exchanges, image by image and the same in every run, after which the mean difference is
     as large. It is over images alone: other runs may differ by more. Models that are not alike,
     such as an overconfident and an underconfident one, get a small p too often for equal errors.
-    An interval is not given, because near zero those that were tried missed the truth.
 
     Bad probabilities, labels or settings, and models of different shapes, are a ``ValueError``.
     """

@@ -128,11 +128,10 @@ OF_BINS = {  # error of each column, from what its bins hold
 
 
 def smooth_error(scores, targets):
-    """Smooth ECE of each column of scores and targets ``(n, columns)``.
-
-    A Gaussian reflected at both ends is diagonal in the cosine basis: one transform for any width.
-    """
+    """Smooth ECE of each column of scores and targets ``(n, columns)``."""
     from scipy.fft import dct, idct  # not above: SciPy's larger parts load slowly
+
+    # a Gaussian reflected at both ends is diagonal in the cosine basis: one transform for any width
 
     pairs = zip(scores.T, (targets - scores).T, strict=True)
     spectra = dct(np.array([_on_mesh(*pair) for pair in pairs]), type=1)

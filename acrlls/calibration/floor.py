@@ -16,14 +16,13 @@ class NoiseFloor:
 
     ``classwise`` is the class-wise ECE (or another metric) of each drawing, ``(resamples,
     classes)``, ``top_label`` that of the top label, ``(resamples,)``; ``observed`` that with the
-    real labels, ``(classes + 1,)`` with the top label last, or None; ``columns`` the names of the
-    columns of the probabilities if they came as a DataFrame.
+    real labels, ``(classes + 1,)`` with the top label last, or None.
     """
 
     classwise: np.ndarray
     top_label: np.ndarray
     observed: np.ndarray | None = None
-    columns: Sequence[str] | None = None
+    columns: Sequence[str] | None = None  # of the probabilities, if a DataFrame
 
     @property
     def mean(self) -> np.ndarray:
@@ -53,13 +52,7 @@ class NoiseFloor:
 
 
 def noise_floor(
-    p,
-    y=None,
-    bins: int = 15,
-    resamples: int = 1000,
-    seed: int = 0,
-    strategy: str = "uniform",
-    metric: str = "ece",
+    p, y=None, bins=15, resamples=1000, seed=0, strategy="uniform", metric="ece"
 ) -> NoiseFloor:
     """A calibration error when labels are drawn from the probabilities themselves [Bröcker 2007].
 

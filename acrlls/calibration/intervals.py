@@ -1,19 +1,15 @@
 """An interval for the calibration error that holds the true value as often as it says.
 
-The ECE of a sample is biased upwards, most of all where the true error is small. Resampling the
-images adds the same bias once more, so that a percentile bootstrap misses the truth. Instead, for
-each possible true error t, ask whether a population with the error t would show the observed ECE;
-the interval is the set of all t where it would. Of the many populations with the error t, the one
+A percentile bootstrap adds the bias of the ECE once more and misses the truth. Instead, for each
+possible true error t, ask whether a population with the error t would show the observed ECE; the
+interval is the set of all t where it would. Of the many populations with the error t, the one
 that follows from the data is taken, as in hybrid resampling [Chuang 2000]. Two thirds of t are the
 observed gaps of the bins, shrunk as the adaptive lasso does [Zou 2006] or widened, which suits
 errors that sit in few bins; one third is what the best non-decreasing recalibration of the bins
 would mend, scaled, which suits errors that run through all of them. For the mean over the classes
 the bins of all classes are taken together, with the sampling noise that they share. Which ECEs are
-"shown" by t is decided by the likelihood-ratio order of Feldman and Cousins [Feldman 1998]: near
-zero the interval becomes an upper limit, it is never empty, and at zero the test is that of the
-noise floor.
-
-Its coverage is measured by ``results/coverage/coverage.py`` and recorded beside that script.
+"shown" by t is decided by the likelihood-ratio order of Feldman and Cousins [Feldman 1998].
+``results/coverage/coverage.py`` measures the coverage, which is recorded beside it.
 """
 
 import numpy as np
@@ -26,27 +22,19 @@ GRID = 33  # candidate true errors
 SPARSE = 2 / 3  # share of a possible error that sits where the images show one
 CERTAIN = 1e-6  # distance from 0 or 1 within which a mean score counts as that
 SOFT = 1e-13  # what a score of 0 counts as where bins are compared
-EVEN = 0.1  # share of a possible error of several columns that is spread over all bins
+# share of a possible error of several columns that is spread over all bins by their standard
+# errors; without it the interval for the mean held small errors too seldom
+EVEN = 0.1
 
 
 def ece_interval(
-    p,
-    y,
-    bins: int = 15,
-    strategy: str = "uniform",
-    *,
-    of: str = "classes",
-    level: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
+    p, y, bins=15, strategy="uniform", *, of="classes", level=0.95, resamples=1000, seed=0
 ) -> Interval:
     """Interval for the true calibration error of scores ``(n, classes)`` and labels ``(n,)``.
 
-    The true value is :func:`true_calibration_error`: with these bins, the sum over bins of
-    ``P(bin) · |E[frequency - probability | bin]|``. With ``strategy="quantile"``, the bins are
-    those of the population's quantiles. Copies of an image count as more images than there are and
-    make the interval too narrow. Scores of exactly 0 or 1, such as one-hot ones, are covered as
-    others are: a perfect record of n images leaves errors of some 3/n possible.
+    The true value is :func:`true_calibration_error` with these bins, or with
+    ``strategy="quantile"`` those of the population's quantiles. Copies of an image count as more
+    images than there are and make the interval too narrow. Scores may be exactly 0 or 1.
 
     ``of`` is ``"classes"`` for each class against the rest, ``"mean"`` for the mean of these
     errors, ``"top_label"`` for the predicted class; ``level`` the coverage aimed at, in (0, 1);
@@ -54,10 +42,9 @@ def ece_interval(
     are ``(classes,)`` for the classes and floats otherwise. Bad probabilities or labels (the
     message names the row), settings, or too few ``resamples`` for the level are a ``ValueError``.
 
-    The estimate is the ECE without its bias: the true error whose expected ECE is the observed one,
-    or 0 where the observed one lies below the mean of the noise floor. So it is *below* the ECE,
-    which may lie above ``high``. A ``low`` of 0 says that the images do not show any miscalibration
-    at this level.
+    The estimate is the true error whose expected ECE is the observed one, or 0 where that lies
+    below the mean of the noise floor; so it is *below* the ECE, which may lie above ``high``. A
+    ``low`` of 0 says that the images do not show any miscalibration at this level.
     """
     p, y = check(p, y)
     resamples = whole_number("resamples", resamples)
@@ -80,20 +67,10 @@ def _columns(p, of) -> list[np.ndarray]:
 
 
 class Bins:
-    """What the full bins of one or several ``columns`` of scores hold; arrays ``(bins,)``.
-
-    The bins of the columns follow one another; ``kept`` says which of all hold anything. ``share``
-    of the ``n`` images in each bin, their ``mean`` score, and ``gap``, share · (frequency - mean
-    score), whose absolute values sum to the ECE. ``spread`` is the factor by which the spread of
-    the scores in a bin lowers the frequency's variance; ``certain`` says that the mean score is 0
-    or 1, so that the gap has one direction only; ``frequency`` is shrunk by one image's weight
-    towards the mean score, or a half where certain, so that none is 0 or 1. ``labels`` is the
-    correlation of the gaps as sampled labels move them, ``counts`` the covariance of the counts,
-    each over the root of its mean, both ``(bins, bins)``.
-    """
+    """What the full bins of one or several ``columns`` of scores, one after another, hold; arrays
+    ``(bins,)``, of which the absolute values of ``gap`` sum to the ECE."""
 
     def __init__(self, p, y, about, bins, strategy):
-        """From checked input and the class that each column is about, ``(n, columns)``."""
         scores, n = np.take_along_axis(p, about, axis=1), len(y)
         held = binned(scores, about == y[:, None], bins, strategy)
         self.n, self.columns, self.kept = n, about.shape[1], held.count.ravel() > 0
@@ -103,14 +80,17 @@ class Bins:
         variance = bin_sums(scores * (1 - scores), held.where, held.count.shape[1])
         most = self.mean * (1 - self.mean)
         spread = variance.ravel()[self.kept] / count
+        # the factor by which the spread of the scores in a bin lowers the frequency's variance
         self.spread = np.divide(spread, most, out=np.ones_like(most), where=spread > 0).clip(0, 1)
-        self.certain = most < CERTAIN
+        self.certain = most < CERTAIN  # a gap has one direction only
+        # shrunk by one image's weight, so that none is 0 or 1
         self.frequency = (hits + np.where(self.certain, 0.5, self.mean)) / (count + 1)
         # scores of 0 and 1 would leave no noise between bins: all a little towards each class alike
         soft = scores * (1 - SOFT * p.shape[1]) + SOFT
         both = np.ix_(self.kept, self.kept)
         together = _together(soft, about, held.where, held.count.shape[1])
         labels, counts = (m[both] for m in together)
+        # correlation of the gaps as sampled labels move them; covariance of the counts, scaled
         self.labels = _scaled(labels, labels.diagonal())
         self.counts = _scaled(counts - n * np.outer(self.share, self.share), count)
 
@@ -136,16 +116,12 @@ class Bins:
 
 
 def _together(scores, about, where, bins):
-    """Covariance of the hits of any two bins if the scores are right, and the images in both, each
-    ``(columns x bins, columns x bins)``.
-
-    Of one image with the scores p, the labels of the classes k and l have the covariance -p_k p_l,
-    and the label of k has the variance p_k - p_k².
-    """
+    """Covariance of the hits of any two bins if the scores are right, and the images in both."""
     columns = about.shape[1]
     found = np.zeros((2, columns, bins, columns, bins))
     for a, b in np.ndindex(columns, columns):
         both = where[:, a] * bins + where[:, b]
+        # labels of one image have the covariance -p_k p_l, and that of k the variance p_k - p_k²
         same = np.where(about[:, a] == about[:, b], scores[:, a], 0)
         for k, weight in enumerate((same - scores[:, a] * scores[:, b], None)):
             sums = np.bincount(both, weight, minlength=bins * bins)
@@ -205,13 +181,9 @@ def _accepted(errors, p_value, alpha):
 
 
 def populations(held, noise, errors):
-    """Gaps of the bins whose sizes sum to each error, ``(errors, bins)``.
-
-    Below the observed ECE the adaptive lasso [Zou 2006] makes of a gap d with variance v the gap
-    |d| - c v / |d|^(1/2), or 0. Of several columns, a tenth of the error is spread over all bins by
-    their standard errors; without it the interval for the mean held small errors too seldom.
-    """
+    """Gaps of the bins whose sizes sum to each error, ``(errors, bins)``."""
     observed, mended = np.abs(held.gap), held.recalibration()
+    # [Zou 2006] makes of a gap d with variance v the gap |d| - c v / |d|^(1/2), or 0
     ratio = np.where(observed > 0, noise / np.sqrt(np.maximum(observed, 1e-300)), 0)
     low = np.zeros(len(errors))
     high = np.full(len(errors), (observed / np.maximum(ratio, 1e-300)).max())
@@ -236,10 +208,8 @@ def populations(held, noise, errors):
 
 
 def _ece_under(held, gaps, label, count):
-    """ECEs of samples from each population, ``(populations, resamples)``.
-
-    The gap of a bin is drawn from a normal distribution with the first Cornish-Fisher term for its
-    skewness [Hall 1983], for hits are few where a class is rare. The counts of bins vary as well.
+    """ECEs of samples from each population, ``(populations, resamples)``: gaps from a normal
+    distribution with the first Cornish-Fisher term for its skewness [Hall 1983]; hits may be few.
     """
     moved = np.sqrt(held.share / held.n) * count
     step = gaps / held.share

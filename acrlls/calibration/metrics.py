@@ -15,9 +15,8 @@ from acrlls.calibration.resampling import Interval, image_counts
 class Metric:
     """One metric of the registry; call it as ``metric(p, y, bins)``.
 
-    ``title`` heads its column; ``function(p, y)`` gives one number or ``(classes,)``. A ``biased``
-    one, ``function(p, y, bins)``, measures calibration by itself: sampling noise alone moves it
-    away from perfection, so that a bootstrap misleads.
+    Its ``function(p, y)``, or of a ``biased`` one, a calibration error, ``function(p, y, bins)``,
+    gives one number or ``(classes,)``.
     """
 
     title: str

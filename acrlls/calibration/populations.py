@@ -1,8 +1,5 @@
-"""Populations whose true calibration error is known, and test sets drawn from them.
-
-A population is a table of probabilities ``p`` and true probabilities ``eta``, both
-``(images, classes)``. Test sets are drawn from it with replacement and labels from ``eta``, so that
-:func:`acrlls.calibration.true_calibration_error` of the whole table is the true value exactly.
+"""Populations: tables of probabilities ``p`` and true probabilities ``eta``, both
+``(images, classes)``, so that their :func:`acrlls.calibration.true_calibration_error` is exact.
 """
 
 import numpy as np

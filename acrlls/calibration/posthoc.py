@@ -1,8 +1,5 @@
 """Post-hoc recalibration: maps of the logits that leave the network alone.
 
-A method is fitted on the validation part, ``fit(predictions)`` or ``fit(logits, labels)``, and then
-gives ``predict_proba(logits)``. Logits are what enters the softmax, ``(n, classes)``.
-
 In the order of freedom, the methods fit nothing (prior correction), 1 number (temperature), 2
 (entropy-based temperature), 2 a class (vector), classes² + classes (matrix), or a step function a
 class (histogram, isotonic). More freedom follows the sampling noise of the validation images too.
@@ -15,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from acrlls.calibration.checks import one_hot, whole_number
+from acrlls.calibration.checks import one_hot
 from acrlls.calibration.scaling import (
     EntropyTemperatureScaling,
     MatrixScaling,
@@ -28,10 +25,7 @@ from acrlls.calibration.scaling import (
 
 class OneVersusRest(Recalibrator):
     """A function of each class's own probability, fitted by ``_map``, then rows normalised
-    [Zadrozny 2002].
-
-    A row in which every class gets 0 keeps the model's probabilities. A probability may become
-    exactly 0; a single such label then makes the log-likelihood as bad as it can be.
+    [Zadrozny 2002]. A row in which every class gets 0 keeps the model's probabilities.
     """
 
     def _fit(self, z, y, weight):
@@ -61,8 +55,7 @@ class HistogramBinning(OneVersusRest):
     equal count; ties stay together [Zadrozny 2001].
     """
 
-    def __init__(self, bins: int = 15):
-        self.bins = whole_number("bins", bins)
+    bins = 15
 
     def _map(self, scores, hits, weight):
         order = scores.argsort(kind="stable")
@@ -72,8 +65,7 @@ class HistogramBinning(OneVersusRest):
         where = np.searchsorted(edges, scores)
         hit, whole = (np.bincount(where, w, self.bins) for w in (hits * weight, weight))
         # a bin without images lies between equal edges, where no score falls
-        share = np.divide(hit, whole, out=np.zeros(self.bins), where=whole > 0)
-        return partial(_share, edges, share)
+        return partial(_share, edges, hit / np.where(whole > 0, whole, 1))
 
 
 def _share(edges, share, scores):  # of the module: a fitted method can be pickled
@@ -97,12 +89,10 @@ class Chain(Recalibrator):
 
 
 class Method(NamedTuple):
-    """A method of the registry: the ``title`` of its row, and ``make``, a function of the class
-    weights ``(classes,)`` of the training that gives the method, not fitted.
-    """
+    """A method of the registry."""
 
-    title: str
-    make: Callable[[np.ndarray], Recalibrator]
+    title: str  # of its row
+    make: Callable[[np.ndarray], Recalibrator]  # not fitted, from class weights (classes,)
 
 
 ODIR = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)

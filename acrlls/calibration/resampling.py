@@ -47,8 +47,8 @@ def image_counts(y, resamples: int = 1000, seed: int = 0, sizes=None) -> Iterato
 def holm(p_values):
     """Holm's adjusted p-values [Holm 1979], valid however the tests depend on each other.
 
-    Takes an array, Series or DataFrame of any shape, all of it one family, and gives the same kind.
-    Those at most a are rejected at family-wise level a. NaN stays NaN and does not count.
+    Takes numbers of any shape, all of them one family, and gives an array of it. Those at most a
+    are rejected at family-wise level a. NaN stays NaN and does not count.
     """
     try:
         result = np.array(np.ma.array(p_values, float).filled(np.nan))
@@ -61,10 +61,6 @@ def holm(p_values):
     times = np.arange(len(known), 0, -1)
     known[order] = np.maximum.accumulate(known[order] * times).clip(max=1)
     result[~np.isnan(result)] = known
-    if hasattr(p_values, "iloc"):
-        like = p_values.astype(float)
-        like[:] = result
-        return like
     return result
 
 

@@ -14,12 +14,10 @@ LIMITS = (0.01, 100.0)  # of a temperature
 
 
 class Recalibrator:
-    """What every method has; ``classes`` is None before ``fit``, ``columns`` are those of a
-    DataFrame that it was fitted on. A method itself has ``_fit(z, y, weight)`` and
-    ``_transform(z)``, of checked logits."""
+    """What every method has; its own are ``_fit(z, y, weight)`` and ``_transform(z)``."""
 
-    classes: int | None = None
-    columns: Sequence[str] | None = None
+    classes: int | None = None  # before fit
+    columns: Sequence[str] | None = None  # of a DataFrame that it was fitted on
 
     def fit(self, logits, labels=None, sample_weight=None) -> Self:
         """Fit on images that the model was not trained on.
@@ -68,9 +66,8 @@ class PriorCorrection(Recalibrator):
 
     Cross-entropy weighted by w is least at q_k proportional to w_k · p_k, with p the true
     probability; so the logits become z_k - log w_k. Nothing is estimated: ``fit`` may be left out.
-    The ``weights`` of the training, ``(classes,)``, are all above 0, on any scale; they are not the
-    numbers of images, of which whole numbers from 10 raise a warning. The index of a Series
-    must count the classes from 0, as that of ``value_counts`` does only once it is sorted.
+    The ``weights`` of the training, ``(classes,)``, are all above 0, on any scale; what looks like
+    numbers of images raises a warning. The index of a Series must count the classes from 0.
     """
 
     def __init__(self, weights):
@@ -96,11 +93,10 @@ class PriorCorrection(Recalibrator):
 class TemperatureScaling(Recalibrator):
     """Divides all logits by the temperature of least negative log-likelihood [Guo 2017].
 
-    The loss is convex in 1/T, and its slope there, mean(sum_k p_k z_k - z_label), is monotone: the
-    root is bracketed and found. Where it lies outside 0.01 to 100 (labels separated without error,
-    or unrelated to the logits) the nearer limit is taken, with a warning unless the labels are
-    separated. The predicted classes do not change.
-    ``temperature``, None before ``fit``, is above 1 where the model was overconfident.
+    Where it lies outside 0.01 to 100 (labels separated without error, or unrelated to the logits)
+    the nearer limit is taken, with a warning unless the labels are separated. The predicted classes
+    do not change. ``temperature``, None before ``fit``, is above 1 where the model was
+    overconfident.
     """
 
     temperature: float | None = None
@@ -110,7 +106,7 @@ class TemperatureScaling(Recalibrator):
 
         aim = z[np.arange(len(y)), y]
 
-        def slope(log_inverse):
+        def slope(log_inverse):  # monotone, since the loss is convex in 1/T
             mean = (softmax(z * np.exp(log_inverse), axis=1) * z).sum(axis=1)
             return float(np.average(mean - aim, weights=weight))
 

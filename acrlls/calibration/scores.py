@@ -21,14 +21,9 @@ def classwise_brier(p, y) -> np.ndarray:
 
 def isotonic_parts(scores, targets) -> np.ndarray:
     """Reliability and resolution [Murphy 1973] of the Brier score of each column, ``(2, columns)``,
-    as in CORP [Dimitriadis 2021], from scores and targets ``(n, columns)``.
+    by isotonic regression as in CORP [Dimitriadis 2021], from scores and targets ``(n, columns)``.
 
-    Reliability is what recalibration would gain (0 is best), resolution how much better the
-    recalibrated scores are than the frequency of the targets (more is better); with share × (1 -
-    share) of that frequency, the uncertainty, ``brier = reliability - resolution + uncertainty``.
-    The recalibrated scores come from isotonic regression. So there are no bins to choose, the
-    identity is exact, and no part is negative. Fitted to the images that it is measured on, the
-    reliability is above zero for perfectly calibrated scores too.
+    ``brier = reliability - resolution + share * (1 - share)`` exactly, with the targets' share.
     """
     from scipy.optimize import isotonic_regression  # not above: it loads slowly
 
@@ -90,10 +85,8 @@ def f1(p, y) -> float:
 
 
 def report(p, y, class_names: Sequence[str]):
-    """Table III of a model: scikit-learn's classification report as a DataFrame.
-
-    Columns precision, recall, f1-score and support; a row a class, which needs a name each, then
-    ``"accuracy"``, ``"macro avg"`` and ``"weighted avg"``.
+    """Table III of a model: scikit-learn's classification report as a DataFrame, a row a class,
+    then ``"accuracy"``, ``"macro avg"`` and ``"weighted avg"``.
     """
     import pandas as pd
     from sklearn.metrics import classification_report  # not above: both load slowly

@@ -132,10 +132,8 @@ def counts_behind(number: Number, n: int) -> list[int]:
 
 def confusion_margins(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
     """The whole numbers behind Table III, a row a class: ``support``, ``correct``, ``missed`` (of
-    that class, called another), ``predicted``, ``false_alarms`` (called that class, of another).
-
-    Recall and support give the correct predictions of a class; these and the precision give how
-    often it was predicted.  ``Inconsistent`` if the digits leave none or several whole numbers.
+    that class, called another), ``predicted``, ``false_alarms`` (called that class, of another);
+    ``Inconsistent`` if recall and precision leave none or several.
     """
     rows = {}
     for c in CLASSES:
@@ -152,11 +150,8 @@ def confusion_margins(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
 def confusion_bounds(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
     """The least and the most (``low``, ``high``) that each cell ``(true, predicted)`` off the
     diagonal of the unpublished confusion matrix can hold, given Table III.
-
-    These cells fill a transport problem whose margins are known, so that the extremes of a cell are
-    two linear programmes with whole-number solutions.
     """
-    margins = confusion_margins(numbers)
+    margins = confusion_margins(numbers)  # of a transport problem, so that solutions are whole
     cells = [(t, p) for t in CLASSES for p in CLASSES if t != p]
     equations = [[float(cell[side] == c) for cell in cells] for side in (0, 1) for c in CLASSES]
     totals = [*margins["missed"], *margins["false_alarms"]]
@@ -172,7 +167,6 @@ def confusion_bounds(numbers: Mapping[str, Number] = NUMBERS) -> pd.DataFrame:
 
 def _only(options: list[int], what: str) -> int:
     if len(options) != 1:
-        raise Inconsistent(
-            f"the published digits leave {len(options)} whole numbers for the {what}: {options}"
-        )
+        left = f"the published digits leave {len(options)} whole numbers"
+        raise Inconsistent(f"{left} for the {what}: {options}")
     return options[0]

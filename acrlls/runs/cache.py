@@ -85,10 +85,8 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
         fitting = [e for e in found if e.kind == choice or (choice and e.name.startswith(choice))]
         if choice not in KINDS and len({e.name.split("/")[0] for e in fitting}) != 1:
             problem = f"begins {len(fitting)} names" if fitting else "is nothing"
-            raise UserError(
-                f"{choice!r} {problem} in {store()}; `acrlls cache` lists what is there; kinds: "
-                f"{', '.join(KINDS)}"
-            )
+            how = f"`acrlls cache` lists what is there; kinds: {', '.join(KINDS)}"
+            raise UserError(f"{choice!r} {problem} in {store()}; {how}")
         picked.update(fitting)
     return [e for e in found if not chosen or e in picked]
 

@@ -180,9 +180,8 @@ def records(profile: str = "laptop", folder: str | Path = RESULTS) -> dict[tuple
         if f"{group}-".startswith(f"{profile}-"):  # another profile's name may begin with its own
             found[group[len(str(profile)) + 1 :], variant] = load_run(manifest.parent)
     if not found:
-        raise UserError(
-            f"no run of profile {profile!r} is recorded in {folder}; `acrlls reproduce` records one"
-        )
+        none = f"no run of profile {profile!r} is recorded in {folder}"
+        raise UserError(f"{none}; `acrlls reproduce` records one")
     return found
 
 

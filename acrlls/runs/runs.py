@@ -1,8 +1,4 @@
-"""Ask for a run: kept, resumed or trained.
-
-The digest that names its folder covers what determines the result: the settings that reach
-training, the data, the initial weights and the code that trains.  Versions and device are noted.
-"""
+"""Ask for a run: kept, resumed or trained."""
 
 import contextlib
 import itertools

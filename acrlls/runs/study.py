@@ -27,10 +27,7 @@ _UNNAMED = ("variant", "data", "backbone", "batchnorm_statistics")
 
 
 def study(
-    profile: str,
-    changes: Mapping[str, Any],
-    lists: Mapping[str, Sequence],
-    output: Path | None = None,
+    profile: str, changes: Mapping, lists: Mapping[str, Sequence], output: Path | None = None
 ) -> dict[Path, Config]:
     """The folder of the record and the config of every combination of some lists of settings,
     ``variant`` among them, the last turned fastest; ``changes`` are settings of all runs, or also a

@@ -66,11 +66,8 @@ def test_holm_of_four_tests_worked_by_hand():
 
 def test_holm_takes_a_table_and_leaves_gaps_out():
     table = pd.DataFrame({"a": [0.01, np.nan], "b": [0.02, 0.5]}, index=["x", "y"])
-    expected = pd.DataFrame({"a": [0.03, np.nan], "b": [0.04, 0.5]}, index=["x", "y"])
-    pd.testing.assert_frame_equal(cal.holm(table), expected)
-    pd.testing.assert_series_equal(
-        cal.holm(table["b"]), pd.Series([0.04, 0.5], ["x", "y"], name="b")
-    )
+    np.testing.assert_allclose(cal.holm(table), [[0.03, 0.04], [np.nan, 0.5]])
+    np.testing.assert_allclose(cal.holm(table["b"]), [0.04, 0.5])
     with pytest.raises(ValueError, match="between 0 and 1"):
         cal.holm([0.5, 1.2])
 

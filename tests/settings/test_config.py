@@ -333,7 +333,6 @@ def test_a_store_among_the_images_would_be_a_class_and_is_refused(tmp_path, monk
         ("data: 2020-01-01", "2020-01-01"),
         ("backbone: 1e3", "1e3"),
         ("gradcam_layer: 12", "12"),
-        ("<<: {bins: 3}\nseed: 4", 4),
         ("seed: 2147483648", "from 0 to 2147483647"),
     ],
 )
