@@ -64,9 +64,7 @@ def settings(runs: Iterable[Run]) -> list[Setting]:
     return [Setting(title, found[title]) for title in order]
 
 
-def setting(
-    title: str = AS_PUBLISHED, profile: str = "laptop", config: Config | None = None
-) -> Setting:
+def setting(title=AS_PUBLISHED, profile="laptop", config: Config | None = None) -> Setting:
     """One setting of a profile's records; without runs where it was not recorded, or where the
     images of ``config`` have other classes."""
     known = config is None or has_paper_classes(config)
@@ -195,11 +193,3 @@ def name_of(side: Side) -> str:
     """Such as "Baseline after vector scaling", or "Proposed"."""
     network, step = side[:2]
     return VARIANTS[network].title + (f" {step_title(step)}" if step else "")
-
-
-def averaged(rows: Iterable[tuple[tuple, dict]]) -> pd.DataFrame:
-    """The mean of the rows that have the same key, in the order of the keys' first appearance."""
-    keys, values = zip(*rows, strict=True)
-    index = pd.MultiIndex.from_tuples(keys)
-    levels = list(range(index.nlevels))
-    return pd.DataFrame(values, index).groupby(level=levels, sort=False).mean()
