@@ -19,7 +19,7 @@ from acrlls.tables.words import runs_of
 
 # How much hangs on a claim: the thesis, a result, a choice of the authors, a turn of phrase.
 WEIGHTS = ("main", "result", "set-up", "wording")
-recorded_setting = cache(setting)  # every record is read once
+read = cache(setting)  # every record is read once
 NETWORK = {variant.title: name for name, variant in VARIANTS.items()}
 
 
@@ -104,7 +104,7 @@ class Facts:
     def runs_of(self, *models: str, setting: str = AS_PUBLISHED) -> list[tuple[Run, ...]]:
         """Recorded runs of some models, such as ``"Single Dense"``; one of each from every group of
         runs that has all of them.  Raises :class:`NotRecorded` where no group has."""
-        names, found = [NETWORK[m] for m in models], recorded_setting(setting, self.recorded)
+        names, found = [NETWORK[m] for m in models], read(setting, self.recorded)
         if groups := found.common(*[(n, "") for n in names]):
             return [tuple(found.runs[n][g] for n in names) for g in groups]
         raise NotRecorded(

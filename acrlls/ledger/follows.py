@@ -97,8 +97,7 @@ def equals(facts, claim, formula: str, says: str = ""):
 def holds(facts, claim, condition: str, says: str, open_if: str = "False"):
     """Do the paper's other numbers say so?
 
-    ``open_if`` is the condition under which a statement that they do not give is left open.
-    """
+    ``open_if`` is the condition under which a statement that they do not give is left open."""
     missed = V.UNCHECKABLE if value(facts, open_if) else V.CONTRARY
     return V.FOLLOWS if value(facts, condition) else missed, f"{sentence(facts, says)}."
 

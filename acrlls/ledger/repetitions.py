@@ -19,7 +19,6 @@ import pandas as pd
 from acrlls.ledger.facts import Facts
 from acrlls.paper import CLASSES
 from acrlls.tables import beside, compare
-from acrlls.tables.recorded import AS_PUBLISHED
 
 
 @cache
@@ -55,17 +54,12 @@ def statistics(p, y, times) -> dict[str, np.ndarray]:
 
 
 @cache
-def repetitions(
-    facts: Facts, model: str, beside: str = "", phase: int | None = None, setting=AS_PUBLISHED
-) -> pd.DataFrame:
-    """What repetitions of the recorded runs of a model would observe, a row each.
-
-    Every repetition takes one of the runs, of a group that has the model ``beside`` too, and the
-    same images for both, so that two models may be compared row by row. The AUC of each class, such
-    as ``"AUC COVID"``, takes long and is published of Proposed alone; so it is there without
-    ``beside``.
-    """
-    runs = [run for run, _ in facts.runs_of(model, beside or model, setting=setting)]
+def repetitions(facts: Facts, model: str, beside="", phase: int | None = None) -> pd.DataFrame:
+    """What repetitions of the recorded runs of a model would observe, a row each. Every repetition
+    takes one of the runs, of a group that has the model ``beside`` too, and the same images for
+    both, so that two models may be compared row by row. The AUC of each class, such as ``"AUC
+    COVID"``, takes long and is published of Proposed alone; so it is there without ``beside``."""
+    runs = [run for run, _ in facts.runs_of(model, beside or model)]
     y, found = runs[0].predictions("test").labels, []
     drawn = drawn_images(facts, tuple(y))
     for k, run in enumerate(runs):
@@ -86,10 +80,8 @@ def repetitions(
 def of_another_seed(drawn: pd.Series, seeds: Sequence[int]) -> np.ndarray:
     """Where a repetition with another seed would lie in 95 % of cases, ``(2,)``: endless where one
     seed is recorded. Of ``drawn``, row k is of run k modulo the runs, which have these ``seeds``.
-
     The reach of another seed, Student's, and how far repetitions of a run lie from their mean are
-    independent, so that the root of their squares is taken, on either side.
-    """
+    independent, so that the root of their squares is taken, on either side."""
     run = drawn.index.to_numpy() % len(seeds)
     means = drawn.groupby(run).mean().to_numpy()
     ends = np.quantile(drawn - means[run], [0.025, 0.975])
