@@ -1,8 +1,7 @@
 """Figures that recompute in the page: the data and the still picture of each come from here.
 
 The page's scripts (``book/explore``) draw the same figure over the still picture, with controls.
-Where there is no JavaScript, and in print, the still picture stands.
-"""
+Where there is no JavaScript, and in print, the still picture stands."""
 
 import base64
 import html

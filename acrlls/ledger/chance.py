@@ -1,10 +1,9 @@
 """What sampling noise alone would show, for published numbers whose scores nobody has.
 
 Would perfect calibration show such an ECE, and would two calibrated models differ by as much on the
-same images (:func:`simulate`)?  Would two equally good models (:func:`mcnemar_curve`)?  The first
-two are asked of several *shapes*: arrays of :data:`POOL` scores of a class in ascending order, each
-as likely as the next.
-"""
+same images (:func:`simulate`)? Would two equally good models (:func:`mcnemar_curve`)? The first two
+are asked of several *shapes*: arrays of :data:`POOL` scores of a class in ascending order, each as
+likely as the next."""
 
 from collections.abc import Mapping
 from itertools import product

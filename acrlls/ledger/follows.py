@@ -1,11 +1,10 @@
 """Does a claim follow from the paper's own other numbers?
 
-``claims.yml`` spells the arithmetic out.  A *formula* is a Python expression in which
-``[images.Normal]`` is a number of :class:`Facts` and ``[images.*]`` an array of several.  In a
+``claims.yml`` spells the arithmetic out. A *formula* is a Python expression in which
+``[images.Normal]`` is a number of :class:`Facts` and ``[images.*]`` an array of several. In a
 *sentence* a formula stands in braces, with a format if one is wanted: ``It leads by
-{[table_I.2.val_loss] - [table_I.1.val_loss]:.4f}``.  Rounding is interval arithmetic: a number
-follows where some numbers that round to the printed ones give it.
-"""
+{[table_I.2.val_loss] - [table_I.1.val_loss]:.4f}``. Rounding is interval arithmetic: a number
+follows where some numbers that round to the printed ones give it."""
 
 import itertools
 import re

@@ -1,9 +1,8 @@
-"""Is it more than noise?  The simulations are those of ``chance``.
+"""Is it more than noise? The simulations are those of ``chance``.
 
 What the paper leaves open, the kind and number of its bins and the shape of its scores, is a
-*reading*; there are 24.  The evidence counts those under which a value is more than noise.  Holm's
-correction runs over all classes and models, both tails, within each reading.
-"""
+*reading*; there are 24. The evidence counts those under which a value is more than noise. Holm's
+correction runs over all classes and models, both tails, within each reading."""
 
 from functools import cache
 

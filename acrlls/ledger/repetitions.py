@@ -5,10 +5,9 @@ our runs, on images drawn from its test images within each class to the publishe
 class. So every number is compared in the paper's class mix. Our images are first drawn again
 themselves, because they are a sample too. An ECE is biased by sampling noise, which our images
 already hold and which a second drawing would add once more: its repetitions spread as those of our
-images drawn again, around the mean of those that are not. The
-middle 95 % of repetitions say what these runs would give. A run with another seed lies there less
-often, the more so the more runs differ; :func:`of_another_seed` says where it would lie.
-"""
+images drawn again, around the mean of those that are not. The middle 95 % of repetitions say what
+these runs would give. A run with another seed lies there less often, the more so the more runs
+differ; :func:`of_another_seed` says where it would lie."""
 
 from collections.abc import Sequence
 from functools import cache

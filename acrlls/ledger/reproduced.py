@@ -1,8 +1,7 @@
 """Do the recorded runs on the real images show what the paper says?
 
-A number is compared with what ``repetitions`` would observe.  For a statement, two models are
-compared as they were trained, in the class mix of our images and in the paper's.
-"""
+A number is compared with what ``repetitions`` would observe. For a statement, two models are
+compared as they were trained, in the class mix of our images and in the paper's."""
 
 from functools import cache
 
