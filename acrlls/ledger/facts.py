@@ -14,7 +14,7 @@ from acrlls.data import split_counts
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES, MODELS, NUMBERS, Inconsistent, Number
 from acrlls.runs import Run
-from acrlls.tables.recorded import AS_PUBLISHED, heads, setting
+from acrlls.tables.recorded import AS_PUBLISHED, first_phase, setting
 from acrlls.tables.words import runs_of
 
 # How much hangs on a claim: the thesis, a result, a choice of the authors, a turn of phrase.
@@ -116,8 +116,7 @@ class Facts:
     def heads(self) -> list[tuple[Run]]:
         """Recorded runs of Proposed as published, of Phase 1 alone, one a seed.  Raises
         :class:`NotRecorded` where there are fewer than two."""
-        ours = [run for run in heads(self.recorded) if run.config.variant == "proposed"]
-        found = [(run,) for run in ours if run.config.class_weights]
+        found = [(run,) for run in first_phase(self.recorded).of("proposed")]
         if len(found) < 2:
             raise NotRecorded("fewer than two seeds are recorded")
         return found

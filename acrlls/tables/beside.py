@@ -100,9 +100,7 @@ def estimate(statistic, runs, phases=(None,), resamples=1000, another=False) -> 
     return interval(statistic, p, labels, weights, seeds, resamples, other)
 
 
-# --- statistics and the index of what they give -------------------------------------------------
-
-
+# --- Statistics and the index of what they give ---------------------------------------------------
 # Each takes probabilities, labels and weights as :func:`acrlls.tables.compare.measures` does.
 
 

@@ -24,7 +24,7 @@ AS_PUBLISHED = "as published"
 UNWEIGHTED = "without class weights"
 _TOLD = ("class_weights", "batchnorm", "input_range", "augment")  # by the title of a setting
 # where seeds of Phase 1 alone are recorded as well, by profile
-MORE_SEEDS = {"laptop": "rivals-cross_entropy"}
+MORE_SEEDS = {"laptop": ["rivals-cross_entropy"]}
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,12 @@ def like(config: Config, profile: str = "laptop") -> list[Run]:
 def heads(profile: str = "laptop") -> list[Run]:
     """The recorded runs of a profile of Phase 1 alone, with augmentation: one of each network, with
     class weights and without, and seed; where a seed was recorded again, the later one."""
-    found = {}
-    names = [name for name in (profile, MORE_SEEDS.get(profile)) if name]
+    names = [profile, *MORE_SEEDS.get(profile, [])]
     every = [run for name in names for run in records(name).values()]
     usual = _others(min(every, key=_changes)) | {"phase2_epochs": 0}
-    for run in every:
-        c = run.config
-        if c.augment and _others(run) == usual:
-            found[c.variant, c.class_weights, c.seed] = run
-    return list(found.values())
+    same = [run for run in every if run.config.augment and _others(run) == usual]
+    keys = [(run.config.variant, run.config.class_weights, run.config.seed) for run in same]
+    return list(dict(zip(keys, same, strict=True)).values())
 
 
 def first_phase(profile: str = "laptop", weighted: bool = True) -> Setting:
