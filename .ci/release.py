@@ -4,6 +4,7 @@ Colab, and the description of the recorded runs as an RO-Crate.
     python .ci/release.py pages TAG      manifest.json among the pages; archive and digest in dist/
     python .ci/release.py colab TAG      the notebooks, each with a cell that fetches the project
     python .ci/release.py crate          results/ro-crate-metadata.json
+    python .ci/release.py reproduce      the table in REPRODUCE.md, from the recorded runs
 """
 
 import gzip
@@ -11,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tarfile
@@ -22,6 +24,8 @@ import yaml
 
 from acrlls.backend import versions
 from acrlls.config import PROJECT
+from acrlls.runs import tuning
+from acrlls.tables import repeat
 
 HTML = PROJECT / "book" / "_build" / "html"
 
@@ -113,6 +117,12 @@ def crate(results: Path) -> dict:
     return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
 
 
+def reproduce(text: str) -> str:
+    """REPRODUCE.md with the table of Section 17 as the recorded runs have it now."""
+    table = repeat.commands(repeat.recorded_twice(), tuning())
+    return re.sub(r"^\| Item.*\|$", lambda _: table, text, flags=re.DOTALL | re.MULTILINE)
+
+
 def _sealed(folder: Path) -> set[str]:
     """The files of which a run's manifest has the digest; none where the folder holds no run."""
     file = folder / "manifest.json"
@@ -131,6 +141,9 @@ def main(what: str, tag: str = "") -> None:
     dist = PROJECT / "dist"
     if what == "crate":
         _write(PROJECT / "results" / "ro-crate-metadata.json", crate(PROJECT / "results"))
+    elif what == "reproduce":
+        file = PROJECT / "REPRODUCE.md"
+        file.write_text(reproduce(file.read_text("utf-8")), "utf-8")
     elif what == "colab":
         server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
         url = f"{server}/{os.environ['GITHUB_REPOSITORY']}.git"

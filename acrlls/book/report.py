@@ -1,5 +1,6 @@
 """The page on a reader's own images as one HTML file that needs nothing else."""
 
+import html
 import re
 from pathlib import Path
 
@@ -34,18 +35,30 @@ def write_report(folder: Path, config: Config) -> Path:
 
 
 def html_of(notebook) -> str:
-    """Text and outputs of an executed notebook; links to other pages become plain words."""
+    """Text and outputs of an executed notebook, without the cells tagged ``book``; links to other
+    pages become plain words, and a picture keeps its text alternative and its caption.
+    """
     from markdown_it import MarkdownIt
 
     render, parts = MarkdownIt("commonmark").enable("table").render, []
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
+        if cell.cell_type == "markdown" and "book" not in cell.metadata.get("tags", ()):
             parts.append(render(re.sub(r"\[([^]]*)\]\([^)]*\.(?:md|ipynb)\)", r"\1", cell.source)))
         for data in (output.get("data", {}) for output in cell.get("outputs", [])):
-            if "text/html" in data or "image/svg+xml" in data:
-                parts.append(data.get("text/html") or data["image/svg+xml"])
-            elif "image/png" in data:
-                parts.append(f'<img alt="" src="data:image/png;base64,{data["image/png"]}">')
+            if "text/html" in data:
+                parts.append(data["text/html"])
+            elif "image/svg+xml" in data or "image/png" in data:
+                parts.append(_figure(data, cell.metadata.get("mystnb", {})))
             elif "text/markdown" in data:
                 parts.append(render(data["text/markdown"]))
     return "\n".join(parts)
+
+
+def _figure(data, about) -> str:
+    alt = html.escape(about.get("image", {}).get("alt", ""))
+    caption = html.escape(about.get("figure", {}).get("caption", ""), quote=False)
+    picture = data.get("image/svg+xml")
+    if picture is None:
+        picture = f'<img alt="" src="data:image/png;base64,{data["image/png"]}">'
+    shown = f'<div role="img" aria-label="{alt}">{picture}</div>'
+    return f"<figure>{shown}<figcaption>{caption}</figcaption></figure>"

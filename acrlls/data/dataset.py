@@ -52,9 +52,9 @@ class Dataset(abc.ABC):
         listed = ", ".join(f"`{on_one_line(name)}`" for name in self.ignored[:most])
         listed += f" and {more} more" if more > 0 else ""
         return (
-            f"{len(self.ignored)} of the folder's files are not read: they are no images by their "
-            "suffix, masks without an image, links that lead nowhere or no files at all, or lie "
-            f"neither in `images` nor, without one, directly in a class folder: {listed}."
+            f"Files of the folder that are not read: {len(self.ignored)} ({listed}). A file is "
+            "read where its suffix is an image's and it lies in `images` or, without that folder, "
+            "directly in a class folder; a mask needs its image, and a link must lead to a file."
         )
 
     @abc.abstractmethod

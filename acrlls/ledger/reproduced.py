@@ -16,6 +16,7 @@ from acrlls.paper import CLASSES
 from acrlls.tables import beside, compare, recorded, shift, verdict
 from acrlls.tables.recorded import AS_PUBLISHED
 from acrlls.tables.seeds import spread
+from acrlls.tables.words import number
 
 TAILS = (0.025, 0.975)
 
@@ -193,9 +194,10 @@ def tell_gaps(table: pd.DataFrame, first: str, second: str, count: str) -> str:
     mean, each = table.loc["mean"], table.drop("mean")
     up, down = (", ".join(each.index[each.shown == sign]) or "no class" for sign in (1, -1))
     several = mean.least < mean.greatest
-    ends = f"; single runs {mean.least:+.4f} to {mean.greatest:+.4f}" if several else ""
+    gap, least, greatest = (number(mean[end], 4, True) for end in ("gap", "least", "greatest"))
+    ends = f"; single runs {least} to {greatest}" if several else ""
     return (
-        f"the mean class-wise ECE of {first} minus that of {second} is {mean.gap:+.4f} (p = "
+        f"the mean class-wise ECE of {first} minus that of {second} is {gap} (p = "
         f"{mean.p:.3f}{ends}; {count}), shown to be higher in {up} and lower in {down}"
     )
 

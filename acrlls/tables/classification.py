@@ -49,7 +49,8 @@ def finding(table: pd.DataFrame, each: pd.DataFrame, real: Sequence[Run], title:
         f"(published: {number(table.published[recall.idxmin(), 'Recall'])}), over "
         f"{plural(len(real), 'run')}. The ECEs of the classes are {span(ece[beside.REAL], error)}; "
         f"the paper reports {span(ece.published, error)}. [The next section](06_calibration.ipynb) "
-        "says what sampling noise alone would show."
+        "says what sampling noise alone would show, and [Section 7](07_ablation.ipynb) in how many "
+        "runs the ECE is larger in this class mix."
     )
 
 

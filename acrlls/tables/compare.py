@@ -168,17 +168,12 @@ def compare(
     return Difference(rows, len(set(seeds)), len(groups), ece.least, beyond)
 
 
-def differences(found: Sequence[Setting], first, second, mix="own", resamples=1000) -> dict:
-    """The :func:`compare` of every setting that has both sides, by its title."""
-    having = [s for s in found if s.common(first, second)]
-    return {s.title: compare(s, first, second, mix, resamples=resamples) for s in having}
-
-
 def in_each_mix(found: Sequence[Setting], first, second, bins=15, resamples=1000) -> dict:
-    """:func:`compare` in every setting and class mix, by their titles."""
+    """:func:`compare` in every class mix and setting that has both sides, by their titles."""
     return {
         (setting.title, title): compare(setting, first, second, mix, bins, resamples)
         for setting in found
+        if setting.common(first, second)
         for mix, title in MIXES.items()
     }
 

@@ -14,8 +14,8 @@ from acrlls.calibration import holm
 from acrlls.config import UserError
 from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
-from acrlls.tables.compare import ECE, interval, measures, weighted_mean
-from acrlls.tables.recorded import STEP, UNWEIGHTED, probabilities
+from acrlls.tables.compare import ECE, MIXES, interval, measures, weighted_mean
+from acrlls.tables.recorded import STEP, UNWEIGHTED, mix_weights, probabilities
 from acrlls.tables.words import error, number, plural, signed
 
 STEPS = ("", "temperature", STEP)
@@ -132,20 +132,21 @@ def paired(table: pd.DataFrame, weighted: bool, step: str, measure: str) -> pd.D
     return found.assign(**{"p (Holm)": holm(found.p)})
 
 
-def gaps_in_nll(runs: Iterable[Run], weighted: bool, resamples: int = 1000) -> pd.DataFrame:
-    """NLL after vector scaling of each method minus that of cross-entropy, with a 95 % interval
-    over seeds and images of :func:`acrlls.tables.compare.interval`; a row a method."""
+def gaps_in_nll(runs: Iterable[Run], weighted, resamples=1000, mix="own") -> pd.DataFrame:
+    """NLL after vector scaling, in a class mix, of each method minus that of cross-entropy, with a
+    95 % interval over seeds and images of :func:`acrlls.tables.compare.interval`; a row a method.
+    """
     losses, rows = {}, {}
     for run in (r for r in runs if r.config.class_weights == weighted):
-        y = run.predictions("test").labels
-        nll = -np.log(probabilities(run, STEP)[np.arange(len(y)), y].clip(1e-15))
+        y, weights = run.predictions("test").labels, mix_weights(run, mix)
+        nll = -np.log(probabilities(run, STEP, mix)[np.arange(len(y)), y].clip(1e-15))
         losses.setdefault(_method(run), {})[run.config.seed] = nll
     usual = losses.pop(USUAL, {})
     for method in [m for m in METHODS if losses.get(m, {}).keys() & usual]:
         both = sorted(losses[method].keys() & usual)
         gaps = np.array([losses[method][s] - usual[s] for s in both])[:, :, None]
-        mean, once = lambda gaps, _, weights: weighted_mean(gaps, weights), np.ones(len(y))
-        rows[method] = np.ravel(interval(mean, gaps, y, once, both, resamples))
+        about = lambda gaps, _, weights: weighted_mean(gaps, weights), gaps, y, weights
+        rows[method] = np.ravel(interval(*about, both, resamples))
     return pd.DataFrame(rows, index=["difference", "low", "high"]).T
 
 
@@ -202,8 +203,8 @@ def answer(table: pd.DataFrame, weighted=True, where="In runs of Phase 1 only") 
     )
 
 
-def after_scaling(gaps: pd.DataFrame) -> str:
-    """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL."""
+def after_scaling(gaps: pd.DataFrame, mix="own") -> str:
+    """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL in a class mix."""
 
     def are(methods) -> str:
         """Such as "A, B and C are"."""
@@ -213,12 +214,13 @@ def after_scaling(gaps: pd.DataFrame) -> str:
     better, worse = gaps.index[gaps.high < 0], gaps.index[gaps.low > 0]
     if not len(better) + len(worse):
         return (
-            f"After vector scaling, no method (of {len(gaps)}) is shown to have another NLL than "
-            "cross-entropy: each 95 % interval, over seeds and images, contains zero."
+            f"After vector scaling, {MIXES[mix]}, no method (of {len(gaps)}) is shown to have "
+            "another NLL than cross-entropy: each 95 % interval, over seeds and images, contains "
+            "zero."
         )
     return (
-        f"After vector scaling, {are(better)} shown to have a lower NLL than cross-entropy, and "
-        f"{are(worse)} shown to have a higher one. For the other "
+        f"After vector scaling, {MIXES[mix]}, {are(better)} shown to have a lower NLL than "
+        f"cross-entropy, and {are(worse)} shown to have a higher one. For the other "
         f"{len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} no difference "
         "could be shown: the interval over seeds and images, each at 95 %, contains zero."
     )

@@ -14,8 +14,8 @@ from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables.compare import MEASURES, classwise_ece, mean_of
-from acrlls.tables.recorded import NETWORKS, Setting, mix_weights
-from acrlls.tables.words import number, plural
+from acrlls.tables.recorded import NETWORKS, Setting, mix_weights, readings
+from acrlls.tables.words import number, plural, span
 
 WAYS = {"": "as trained", "prior": "prior corrected"}
 ALL = "mean of the classes"
@@ -59,6 +59,25 @@ def plot_validation(found: Sequence[Setting]):
     axes[0].minorticks_off()
     axes[0].set_ylabel("validation loss")
     return axes
+
+
+def swings(found: Setting, reading: str = "reestimated") -> str:
+    """By what factor the validation loss changes from one epoch of Phase 2 to the next, on average
+    by run, with BatchNorm's statistics as they are and, on the same trainings, by another reading.
+    """
+    factors = []
+    for run in (r for runs in found.runs.values() for r in runs.values() if len(readings(r)) > 1):
+        every = pd.read_csv(run.folder / "statistics.csv")
+        losses = run.history[run.history.phase == 2], every[every.statistics == reading]
+        each = (np.log(loss.sort_values("epoch").val_loss.to_numpy()) for loss in losses)
+        factors.append([np.exp(np.abs(np.diff(one)).mean()) for one in each])
+    own, other = (span(each, lambda x: number(x, 2)) for each in np.transpose(factors))
+    return (
+        "From one epoch of Phase 2 to the next the validation loss changes by a factor of "
+        f"{own} on average, by run ({plural(len(factors), 'run')} {found.title}); read with "
+        "statistics recomputed from training images before each validation, on the same trainings, "
+        f"by {other}."
+    )
 
 
 def repeats_sentence(networks: Iterable[Sequence[Run]], level: float = 0.05) -> str:

@@ -1,5 +1,7 @@
 """The verdict in sentences, each computed from :mod:`acrlls.tables.compare`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from acrlls.method import VARIANTS
@@ -7,7 +9,10 @@ from acrlls.tables.compare import ECE, Difference
 from acrlls.tables.recorded import Side, name_of
 from acrlls.tables.words import error, number, plural, runs_of, signed, span
 
-Mixes = tuple[Difference, Difference]  # in our class mix, and in the paper's
+# Of our class mix, and of the paper's
+Mixes = tuple[Difference, Difference]
+# Mean class-wise ECEs of runs, and what each stays below in 95 % of test sets if it is calibrated
+Errors = tuple[tuple[Sequence[float], Sequence[float]], tuple[Sequence[float], Sequence[float]]]
 
 
 def tell(found: Difference, first: Side, second: Side) -> str:
@@ -34,13 +39,11 @@ def _change(found: Difference, measure: str) -> str:
     return f"{name} {value}{unit} (95 % interval {low} to {high})"
 
 
-def headline(layers: Mixes, step: Mixes, errors, floors) -> str:
+def headline(layers: Mixes, step: Mixes, errors: Errors) -> str:
     """The verdict in short. ``layers`` is Proposed minus Baseline as trained, ``step`` Baseline
-    with a post-hoc step minus Proposed as trained; ``errors`` are the mean class-wise ECEs of
-    Proposed's runs, each of which would lie below its one of ``floors`` in 95 % of test sets if the
-    run were calibrated."""
+    with a post-hoc step minus Proposed as trained; ``errors`` are of Proposed."""
     every, none = "do not calibrate every class", "leave no visible miscalibration"
-    trained = _above(errors, floors, every, none, "leave miscalibration in {}")
+    trained = _miscalibrated(errors, every, none, "leave miscalibration in {}")
     gain = (
         "they make the network's probabilities better",
         "they could not be shown to make the network's probabilities better or worse",
@@ -58,9 +61,14 @@ def headline(layers: Mixes, step: Mixes, errors, floors) -> str:
     )
 
 
-def _above(errors, floors, every: str, none: str, some: str) -> str:
+def _above(errors, floors, every="every run", none="no run", some="{}") -> str:
     above, runs = int(np.greater(errors, floors).sum()), len(errors)
     return {runs: every, 0: none}.get(above, some.format(f"{above} of {runs} runs"))
+
+
+def _miscalibrated(errors: Errors, *words: str) -> str:
+    own, paper = (_above(*each, *words) for each in errors)
+    return f"{own} in {'either' if own == paper else 'our'} class mix"
 
 
 def in_mixes(found: Mixes, words: tuple[str, str, str], how: str) -> str:
@@ -87,26 +95,27 @@ def statistics(changes: dict[str, Difference], layers: Difference, reading: str)
     each = ", ".join(f"{name} {nll(change)}" for name, change in changes.items())
     return (
         f"**Statistics {reading}, on the same training, are shown to give a lower NLL for {lower} "
-        f"of {plural(len(changes), 'network')}**. The changes, with 95 % intervals over "
-        f"seeds ({seeds} a network) and images, are: {each}. Read in this way, Proposed minus "
-        f"Baseline is {nll(layers)}, so that {shown} is shown for the two layers."
+        f"of {plural(len(changes), 'network')}**. The changes in our class mix, with 95 % "
+        f"intervals over seeds ({seeds} a network) and images, are: {each}. Read in this way, "
+        f"Proposed minus Baseline is {nll(layers)}, so that {shown} is shown for the two layers."
     )
 
 
 # --- Four answers for the front page
 
 
-def calibrated(errors, floors, top) -> str:
-    """Does Proposed, as trained, show miscalibration? ``errors`` and ``floors`` as in
-    :func:`headline`; ``top`` are both for the predicted class alone."""
-    every = "No, not in the probabilities of all classes."
-    none, some = "Our images show no miscalibration.", "Not always: {} show miscalibration."
+def calibrated(found: Errors, top) -> str:
+    """Does Proposed, as trained, show miscalibration? ``top`` are the errors of the predicted class
+    alone and their floors, in our class mix."""
+    words = "No, not in the probabilities of all classes", "No miscalibration is shown"
+    (errors, floors), (there, limits) = found
     return (
-        f"**Calibrated?** {_above(errors, floors, every, none, some)} The mean class-wise ECE of "
-        f"Proposed as trained is {span(errors, error)}; a calibrated run would stay below "
-        f"{span(floors, error)}, the 95 % quantile of its noise floor "
-        f"({plural(len(errors), 'run')}). Of the predicted class alone, the ECE lies above that "
-        f"quantile in {_above(*top, 'every run', 'no run', '{}')}."
+        f"**Calibrated?** {_miscalibrated(found, *words, 'Not always: {} show miscalibration')}. "
+        f"In ours the mean class-wise ECE of Proposed as trained is {span(errors, error)}; a "
+        f"calibrated run would stay below {span(floors, error)}, the 95 % quantile of its noise "
+        f"floor ({plural(len(errors), 'run')}). In the paper's it is {span(there, error)}, above "
+        f"that quantile, {span(limits, error)} there, in {_above(there, limits)}. Of the predicted "
+        f"class alone, in our class mix, the ECE lies above it in {_above(*top)}."
     )
 
 
@@ -116,17 +125,17 @@ def better(found: Mixes, early: Difference) -> str:
     return f"**Better?** {_both(found, early, 'Proposed', 'Baseline')}"
 
 
-def needed(step: Mixes, early: Difference, errors, floors) -> str:
-    """Is a step after training still needed beside Proposed? As in :func:`headline`, but ``errors``
-    are those of Baseline after the step; ``early`` as in :func:`better`."""
+def needed(step: Mixes, early: Difference, errors: Errors) -> str:
+    """Is a step after training still needed beside Proposed? ``step`` as in :func:`headline`,
+    ``errors`` of Baseline after it; ``early`` as in :func:`better`."""
     own, paper = (mix.shows("NLL") for mix in step)
     answer = ("Yes", "Not settled", "No")[own + 1] + ", in our class mix" * (own not in (0, paper))
     sides = "Baseline after vector scaling", "Proposed as trained"
-    left = _above(errors, floors, "every run", "no run", "{}")
+    left, there = (_above(*each) for each in errors)
     return (
         f"**Is a step after training still needed?** {answer}. {_both(step, early, *sides)} After "
         "both phases and that step, the mean class-wise ECE lies above the 95 % quantile of its "
-        f"noise floor in {left}."
+        f"noise floor in {left} in our class mix, and in {there} in the paper's."
     )
 
 
@@ -145,18 +154,19 @@ def _both(found: Mixes, early: Difference, a: str, b: str) -> str:
     return f"{said}alone, in our class mix: {_change(early, 'NLL')}, from {seeds}."
 
 
-def repeated(errors, seeds: int) -> str:
-    """Does another run give the same? ``errors``: by network, the mean class-wise ECE of runs with
-    so many seeds, run by run."""
-    ours = {VARIANTS[n].title: errors[VARIANTS[n].title] for n in ("proposed", "baseline")}
-    lower = [a < b for a, b in zip(*ours.values(), strict=False)]
+def repeated(errors, there, seeds: int) -> str:
+    """Does another run give the same? ``errors`` and, in the paper's class mix, ``there``: by
+    network, the mean class-wise ECE of runs with so many seeds, run by run."""
+    names = [VARIANTS[n].title for n in ("proposed", "baseline")]
+    own, paper = (np.less(*(each[n] for n in names)).tolist() for each in (errors, there))
     verdict = "No: which network has the lower ECE differs by run."
-    if len(set(lower)) == 1:
+    if len({*own, *paper}) == 1:
         verdict = "Yes: the same network has the lower ECE in every run."
-    values = " and ".join(f"{', '.join(map(error, each))} for {n}" for n, each in ours.items())
-    how_many = f"{plural(min(map(len, ours.values())), 'run')} of each, {plural(seeds, 'seed')}"
+    values = " and ".join(f"{', '.join(map(error, errors[n]))} for {n}" for n in names)
+    how_many = f"{plural(len(own), 'run')} of each, {plural(seeds, 'seed')}"
     return (
         f"**Repeated?** {verdict if seeds > 2 else 'Not settled.'} Proposed has the lower mean "
-        f"class-wise ECE in {sum(lower)} of {plural(len(lower), 'pair')} of runs: {values} "
-        f"({how_many}). The paper has one run."
+        f"class-wise ECE in {sum(own)} of {plural(len(own), 'pair')} of runs in our class mix: "
+        f"{values} ({how_many}); in the paper's in {sum(paper)} of {len(paper)}. The paper has one "
+        "run."
     )

@@ -1,6 +1,8 @@
 """A section is executed when what it depends on changed; only success reaches the book."""
 
+import contextlib
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -8,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -289,10 +292,12 @@ def built(tmp_path_factory):
     return root, outcome.text
 
 
+BUILD = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", "book"]
+
+
 def build(root, *flags, strict=True, **environment):
     """`jupyter-book build book`, with warnings as errors if ``strict``."""
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    command += ["build", "book", *(["-W"] if strict else []), *flags]
+    command = [*BUILD, *(["-W"] if strict else []), *flags]
     environment = {**os.environ, "PYTHONPATH": str(root), **environment}
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 300}
     outcome = subprocess.run(command, cwd=root, env=environment, **how)
@@ -336,6 +341,23 @@ def test_what_is_unchanged_is_not_executed_and_an_edit_of_the_package_executes_a
     outcome = build(copy)
     assert outcome.returncode == 0, outcome.text
     assert "2 to execute, 0 unchanged" in outcome.text
+
+
+@pytest.mark.thorough
+def test_an_edited_script_reaches_every_page_though_no_page_is_out_of_date(copy):
+    script, pages = copy / "book" / "_static" / "sort.js", copy / "book" / "_build" / "html"
+    named = re.compile(r"_static/sort\.js\?v=\w+")
+    before = {
+        page: named.search(page.read_text("utf-8")).group() for page in pages.rglob("0*.html")
+    }
+    assert len(before) == 2
+    with script.open("a", encoding="utf-8") as file:
+        file.write("// edited\n")
+    outcome = build(copy)
+    assert outcome.returncode == 0 and "0 to execute, 2 unchanged" in outcome.text, outcome.text
+    assert (pages / "_static" / "sort.js").read_text("utf-8").endswith("// edited\n")
+    for page, was in before.items():  # the name changes, so no browser keeps the old script
+        assert named.search(page.read_text("utf-8")).group() != was
 
 
 @pytest.mark.thorough
@@ -400,6 +422,27 @@ def test_a_build_after_one_that_was_killed_while_it_wrote_pages_writes_all(copy)
     assert "sections/01_a.html" in (html / "index.html").read_text()
     assert all("</svg>" in picture.read_text() for picture in html.glob("_images/*.svg"))
     assert "0 added, 0 changed" in build(copy).text
+
+
+@pytest.mark.thorough
+def test_a_build_after_some_that_were_killed_at_random_moments_gives_the_same_pages(copy, built):
+    moments, html = random.Random(0), Path("book", "_build", "html")
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    shutil.rmtree(copy / "book" / "_build")
+    shutil.rmtree(copy / "book" / "sections")
+    for k in range(8):  # a build takes about ten seconds or longer, and the first ones import alone
+        running = subprocess.Popen(
+            BUILD, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(moments.uniform(1, 4 + 2 * k))
+        running.kill()
+        running.wait()
+    outcome = build(copy)
+    assert outcome.returncode == 0, outcome.text
+    for page in ("index.html", "sections/01_a.html", "sections/02_b.html"):
+        assert (copy / html / page).read_text() == (built[0] / html / page).read_text(), page
+    assert "0 to execute, 2 unchanged" in build(copy).text
 
 
 @pytest.mark.thorough

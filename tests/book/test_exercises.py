@@ -117,6 +117,12 @@ def test_the_lecture_gives_each_exercise_its_minutes_and_its_slides_keep_to_the_
         starts, ends = ([int(row[k]) for row in times] for k in (0, 1))
         assert [*starts, 90] == [0, *ends]
     assert {end for _, end, _ in plan} <= {end for _, end in notes}
+    steps = re.findall(r"^\| \d+–\d+ \| .+? \| (.*) \| (.*) \|$", TEACHING, re.M)
+    assert len(steps) == len(plan)
+    for section, picture in steps:  # each with its section, and a picture: a page's, or a slide's
+        assert re.search(r"\]\(sections/|\{ref\}", section), section
+        slide = re.search(r"the slide \*(.+?)\*", picture)
+        assert f"## {slide[1]}\n" in SLIDES if slide else "](" in picture, picture
     done = [(row, k) for row in plan for k in re.findall(r"\[Exercise (\d+)\]", row[2])]
     assert done
     for (start, end, _), k in done:

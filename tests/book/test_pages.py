@@ -4,8 +4,10 @@ import functools
 import inspect
 import re
 import threading
+from collections import Counter
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag
 
@@ -120,15 +122,13 @@ def served():
         server.shutdown()
 
 
-@pytest.mark.thorough
-@built
-@each_page
-def test_a_page_fits_its_window_and_every_reader(path, tab):
+def check_looks(path, tab, *looks):
+    """Nothing overflows and axe finds no fault, for each theme and width."""
     axe = resources.files(pytest.importorskip("axe_playwright_python")) / "axe.min.js"
     tab.goto(path.as_uri())
     tab.evaluate(axe.read_text("utf-8"))
     tab.add_style_tag(content="* { transition: none !important }")  # of colours, of the sidebar
-    for theme, width in (("light", 1300), ("dark", 1300), ("light", 400), ("dark", 320)):
+    for theme, width in looks:
         tab.set_viewport_size({"width": width, "height": 900})
         tab.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
         tab.wait_for_timeout(500)  # the theme measures what scrolls a little after a resize
@@ -136,6 +136,35 @@ def test_a_page_fits_its_window_and_every_reader(path, tab):
         found = tab.evaluate("how => axe.run(document, how)", AXE)["violations"]
         said = [(v["id"], v["nodes"][0]["html"][:200]) for v in found]
         assert not said, (theme, width)
+
+
+@pytest.mark.thorough
+@built
+@each_page
+def test_a_page_fits_its_window_and_every_reader(path, tab):
+    check_looks(path, tab, ("light", 1300), ("dark", 320))
+
+
+@pytest.mark.thorough
+@built
+@each_page
+def test_a_page_fits_other_windows_too(path, tab):
+    check_looks(path, tab, ("dark", 1300), ("light", 400), ("dark", 400), ("light", 320))
+
+
+@pytest.mark.thorough
+@built
+@each_page
+def test_a_page_with_figures_that_recompute_is_small_and_no_other_gets_their_script(path):
+    page = parsed(path)
+    names = {figure["data-figure"] for figure in page.select("figure.explore")}
+    own = {file.stem for file in pages.SCRIPTS.glob("*.js")}
+    linked = [urldefrag(s["src"].split("?")[0])[0] for s in page.select("script[src]")]
+    scripts = {Path(src).stem: path.parent / src for src in linked if Path(src).stem in own}
+    assert scripts.keys() == (names | {"explore"} if names else set())
+    if names:
+        needed = path, HTML / "_static" / "explore.css", *scripts.values()
+        assert sum(file.stat().st_size for file in needed) < 500_000
 
 
 @pytest.mark.thorough
@@ -283,6 +312,18 @@ def test_print_shows_a_still_picture_in_place_of_each_slider(page, tab):
     for figure in figures:
         assert figure.locator(".still").is_visible()
         assert not any(c.is_visible() for c in figure.locator("input, select, .picture").all())
+
+
+@pytest.mark.thorough
+@built
+def test_a_page_as_pdf_holds_the_still_pictures(tab):
+    tab.goto((HTML / "sections" / "14_touch.html").as_uri())
+    tab.wait_for_selector("figure.explore.live")
+    size = "i => [i.naturalWidth, i.naturalHeight].join(' ')"
+    shown = [still.evaluate(size) for still in tab.locator("figure.explore .still").all()]
+    found = re.findall(rb"/Subtype /Image\s*/Width (\d+)\s*/Height (\d+)", tab.pdf())
+    assert len(shown) == 5
+    assert not Counter(shown) - Counter(f"{int(w)} {int(h)}" for w, h in found)
 
 
 @pytest.mark.thorough

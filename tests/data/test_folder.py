@@ -241,8 +241,7 @@ def test_every_file_is_read_or_listed(tmp_path):
     listed = ["A/beside.png", *(f"A/images/{name}" for name in listed)]
     listed += ["A/masks/orphan.png", "loose.png"]
     assert len(d) == 20 and sorted(d.ignored) == sorted(listed)
-    assert d.unread(2).startswith("10 of the folder's files are not read")
-    assert d.unread(2).endswith("`A/beside.png`, `A/images/bare` and 8 more.")
+    assert "10 (`A/beside.png`, `A/images/bare` and 8 more). " in d.unread(2)
 
 
 def test_files_around_the_folder_of_the_classes_are_listed_each_on_one_line(tmp_path):
@@ -252,8 +251,7 @@ def test_files_around_the_folder_of_the_classes_are_listed_each_on_one_line(tmp_
     (tmp_path / "set" / "A" / "deep").mkdir()
     (tmp_path / "set" / "A" / "deep" / os.fsdecode(b"\xfc.txt")).write_text("")
     said = FolderDataset(tmp_path).unread()
-    assert said.startswith("3 of the folder's files")
-    assert said.endswith(r"`more.png`, `set/A/deep/\udcfc.txt`, `set/A/images/a\nb.txt`.")
+    assert r"3 (`more.png`, `set/A/deep/\udcfc.txt`, `set/A/images/a\nb.txt`)." in said
 
 
 def test_files_that_are_equal_are_counted_and_those_in_two_parts(tmp_path):

@@ -138,6 +138,8 @@ def test_the_counts_add_up_and_every_outcome_has_a_verdict_and_evidence(entries)
         for outcome in entry.outcomes.values():
             assert outcome.verdict in ledger.VERDICTS
             assert outcome.evidence.endswith(".") and "nan" not in outcome.evidence
+            assert outcome.evidence.strip() == outcome.evidence and "()" not in outcome.evidence
+            assert not re.search(r"[+−]0\.0+\b(?![.\d])", outcome.evidence), outcome.evidence
 
 
 def test_the_table_has_a_row_a_claim_with_its_verdict_and_its_evidence(entries):

@@ -313,7 +313,8 @@ def test_the_sentence_on_two_models_names_the_classes_of_its_table(shown, verdic
         named = [] if text == "no class" else text.split(", ")
         assert named == [c for c, s in zip(paper.CLASSES, shown, strict=True) if s == sign]
     assert _reproduced.verdict_of(table.shown.drop("mean")) == verdict
-    assert f"{table.gap['mean']:+.4f}" in told
+    assert f"{table.gap['mean']:+.4f}".replace("-", "−") in told
+    assert " is 0.0000 (p" in _reproduced.tell_gaps(table.assign(gap=-1e-9), "A", "B", "one seed")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from conftest import fake_run, random_case
 from PIL import Image
+from scipy.special import softmax
 from sklearn.metrics import (
     accuracy_score,
     brier_score_loss,
@@ -156,3 +157,28 @@ def test_the_class_that_is_expected_too_often_or_too_rarely_is_named(case, facto
 def test_a_narrow_interval_is_written_with_the_decimals_that_tell_it_from_zero():
     assert words.signed(0.0004, -0.0017, 0.0003) == "+0.0004 (−0.0017 to +0.0003)"
     assert words.signed(0.0149, -0.0004, 0.0321) == "+0.015 (0.000 to +0.032)"
+
+
+def test_where_all_classes_weigh_the_same_the_floor_is_that_of_the_probabilities(monkeypatch):
+    p, y = random_case(400)
+    monkeypatch.setattr(beside, "mix_weights", lambda run, mix: np.ones(400))
+    (errors,), (limits,) = beside.errors_and_floors([fake_run(np.log(p), y)], bins=10)
+    own = calibration.classwise_ece(p, y, 10)
+    np.testing.assert_allclose(errors, [*own, own.mean()])
+    draws = calibration.noise_floor(p, bins=10).classwise
+    both = np.column_stack([draws, draws.mean(axis=1)])
+    np.testing.assert_allclose(limits, np.quantile(both, 0.95, axis=0), rtol=0.06)
+
+
+def test_a_network_that_is_right_in_the_papers_mix_lies_above_its_floor_in_one_test_set_of_20():
+    """Images as the paper's, of which most of one class are left out."""
+    rng, shares = np.random.default_rng(5), table("III").loc[list(CLASSES), "Support"].to_numpy()
+    y, above = np.repeat(range(4), [500, 150, 1400, 190]), []
+    for _ in range(100):
+        z = 1.2 * np.eye(4)[y] + rng.normal(size=(len(y), 4))  # two normals differ by 1.2 z
+        run = fake_run(1.2 * z + np.log(shares), y)
+        (errors,), (limits,) = beside.errors_and_floors([run], resamples=200)
+        above.append(errors > limits)
+    assert (np.mean(above, axis=0) < 0.12).all() and np.mean(above) > 0.02
+    plain = calibration.noise_floor(softmax(run.predictions().logits, axis=1), resamples=200)
+    assert limits[1] > np.quantile(plain.classwise, 0.95, axis=0)[1]  # few images, so more noise

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from conftest import fake_run, labels_of
 from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from acrlls.config import UserError
 from acrlls.tables import rivals, words
 from acrlls.tables.compare import ECE
+from acrlls.tables.recorded import STEP, mix_weights, probabilities
 
 
 def confident(confidence):
@@ -112,8 +114,22 @@ def test_intervals_over_seeds_and_images_of_the_nll_after_vector_scaling():
     assert (
         "A and B are shown to have a lower NLL than cross-entropy, and no method is shown" in text
     )
-    text = rivals.after_scaling(pd.DataFrame({"low": [-2, -2], "high": 1}, index=["A", "B"]))
-    assert "no method (of 2) is shown to have another NLL than cross-entropy: each" in text
+    pair = pd.DataFrame({"low": [-2, -2], "high": 1}, index=["A", "B"])
+    text = rivals.after_scaling(pair, "paper")
+    assert "paper's class mix, no method (of 2) is shown to have another NLL than cross-" in text
+
+
+def test_in_the_papers_mix_each_image_counts_by_its_weight():
+    runs = rivals.recorded("rivals-mbls-seed-0", "rivals-cross_entropy-seed-0")
+    runs = [r for r in runs if r.config.variant == "baseline"]
+    test, weights = runs[0].predictions("test"), mix_weights(runs[0], "paper")
+    nll = {
+        r.config.loss: log_loss(test.labels, probabilities(r, STEP, "paper"), sample_weight=weights)
+        for r in runs
+    }
+    gap = rivals.gaps_in_nll(runs, True, 20, "paper").difference["MbLS"]
+    assert gap == pytest.approx(nll["mbls"] - nll["cross_entropy"])
+    assert abs(gap - rivals.gaps_in_nll(runs, True, 20).difference["MbLS"]) > 1e-4
 
 
 def test_without_records_the_page_says_how_to_make_them():

@@ -216,6 +216,35 @@ def test_runs_are_counted_in_which_prior_correction_lowers_the_nll():
     assert f"lowers the NLL of {lower} and raises that of {total - lower}." in said
 
 
+def test_the_swings_are_those_of_the_validation_losses_by_both_readings(tmp_path):
+    def run(name, own, other):
+        (folder := tmp_path / name).mkdir()
+        rows = {"phase": 2, "epoch": [2, 1, 3], "val_loss": other, "statistics": "reestimated"}
+        more = pd.DataFrame(rows).assign(statistics="0.9", val_loss=9.0)
+        pd.concat([more, pd.DataFrame(rows)]).to_csv(folder / "statistics.csv")
+        history = {"phase": [1, 2, 2, 2], "epoch": [1, 1, 2, 3], "val_loss": [7, *own]}
+        about = {"folder": folder, "history": pd.DataFrame(history)}
+        how = {"batchnorm_statistics": [0.999, 0.9, "reestimated"]}
+        return fake_run(np.zeros((1, 4)), np.zeros(1, int), about=about, **how)
+
+    runs = {"a": run("a", [1, 2, 1], [1.1, 1, 1.21]), "b": run("b", [1, 2, 16], [1, 1, 1])}
+    runs["c"] = fake_run(np.zeros((1, 4)), np.zeros(1, int))  # one reading alone
+    text = seeds.swings(recorded.Setting("as published", {"baseline": runs}))
+    assert "by a factor of 2.00 to 4.00 on average, by run (2 runs as published)" in text
+    assert text.endswith("on the same trainings, by 1.00 to 1.10.")
+
+
+def test_where_perfect_calibration_is_exceeded_is_counted_by_class_and_network(monkeypatch):
+    runs = {"a": run_of(*random_case(20)), "b": run_of(*random_case(20))}
+    both = np.array(
+        [[[0.2] * 5, [0.2, 0.1, 0.1, 0.1, 0.2]], [[0.15] * 5, [0.1, 0.2, 0.2, 0.2, 0.3]]]
+    )
+    monkeypatch.setattr(ablation.beside, "errors_and_floors", lambda *_: both)
+    table = ablation.above_floors(recorded.Setting("as published", {"proposed": runs}), 15, 9)
+    told = ["2 of 2", "1 of 2", "1 of 2", "1 of 2", "1 of 2"]
+    assert list(table.loc["Proposed"]) == told and list(table) == [*CLASSES, compare.ECE]
+
+
 def test_every_run_has_a_row_however_often_its_seed_was_trained():
     run = recorded.setting().of("baseline")[0]
     found = recorded.Setting("as published", {"baseline": {str(k): run for k in range(3)}})

@@ -13,7 +13,7 @@ from acrlls import calibration
 from acrlls.config import PROJECT
 from acrlls.paper import CLASSES
 from acrlls.runs import records
-from acrlls.tables import compare, recorded, verdict
+from acrlls.tables import beside, compare, recorded, verdict
 
 
 def difference(nll, seeds=1):
@@ -44,6 +44,7 @@ def test_the_sentence_says_what_the_interval_of_the_nll_says(row, said):
     assert "-" not in text.replace("class-wise", "")
 
 
+MISSED = (([0.02], [0.01]),) * 2  # one run, above its floor in both mixes
 THEM = "the network's probabilities better or worse"
 BOTH, HERE = "in either class mix", "in our class mix; in the paper's class mix"
 
@@ -71,26 +72,28 @@ BOTH, HERE = "in either class mix", "in our class mix; in the paper's class mix"
 )
 def test_headline_and_cards_say_what_the_intervals_of_both_mixes_say(own, paper, layers, step):
     both = difference(own), difference(paper, 2)
-    text = verdict.headline(both, both, [0.02], [0.01])
+    text = verdict.headline(both, both, MISSED)
     assert layers in text.split("Vector")[0] and step in text.split("Vector")[1]
     assert "cannot be told" not in text and "no differently" not in text
-    for card in (verdict.better(both, both[0]), verdict.needed(both, both[0], [0.02], [0.01])):
+    for card in (verdict.better(both, both[0]), verdict.needed(both, both[0], MISSED)):
         unshown = "could be shown" in card or "could not be shown" in card
         assert unshown == (NEITHER in (own, paper)) and "one seed" in card
         assert (" brier score " in card.lower()) == any(d.shows("Brier score") for d in both)
 
 
 @pytest.mark.parametrize(
-    "errors, said",
+    "errors, there, said",
     [
-        ([0.02], "do not calibrate every class,"),
-        ([0.001], "leave no"),
-        ([0.02, 0.005], "leave miscalibration in 1 of 2"),
+        ([0.02], [0.02], "do not calibrate every class in either class mix,"),
+        ([0.02], [0.001], "do not calibrate every class in our class mix,"),
+        ([0.001], [0.001], "leave no visible miscalibration in either class mix,"),
+        ([0.02, 0.005], [0.02, 0.02], "leave miscalibration in 1 of 2 runs in our class mix,"),
     ],
 )
-def test_the_headline_says_how_many_runs_are_calibrated(errors, said):
-    both = (difference(NEITHER),) * 2
-    assert f"The two layers {said}" in verdict.headline(both, both, errors, [0.01] * len(errors))
+def test_the_headline_says_how_many_runs_are_calibrated(errors, there, said):
+    both, floors = (difference(NEITHER),) * 2, [0.01] * len(errors)
+    text = verdict.headline(both, both, ((errors, floors), (there, floors)))
+    assert f"The two layers {said}" in text
 
 
 @pytest.mark.parametrize(
@@ -107,17 +110,17 @@ def test_a_p_at_its_least_value_is_a_bound(least, said, short):
 @pytest.mark.parametrize(
     "errors, said",
     [
-        ([0.02, 0.03], "No, not in"),
-        ([0.02, 0.011], "1 of 2 runs"),
-        ([0.001, 0.002], "no miscalibration"),
+        ([0.02, 0.03], "No, not in the probabilities of all classes in our class mix."),
+        ([0.02, 0.011], "1 of 2 runs show miscalibration in either class mix."),
+        ([0.001, 0.002], "No miscalibration is shown in our class mix."),
     ],
 )
 def test_the_card_on_calibration_counts_runs_above_their_own_floors(errors, said):
-    text = verdict.calibrated(errors, [0.01, 0.012], ([0.02, 0.01], [0.01, 0.01]))
-    assert text.endswith(
-        "Of the predicted class alone, the ECE lies above that quantile in 1 of 2 runs."
-    )
+    there = [0.03, 0.04], [0.05, 0.02]
+    text = verdict.calibrated(((errors, [0.01, 0.012]), there), ([0.02, 0.01], [0.01, 0.01]))
     assert said in text and "0.010 to 0.012, the 95 % quantile of its noise floor (" in text
+    assert "it is 0.030 to 0.040, above that quantile, 0.020 to 0.050 there, in 1 of 2" in text
+    assert text.endswith("in our class mix, the ECE lies above it in 1 of 2 runs.")
 
 
 def test_the_floor_of_a_run_is_that_of_its_own_scores(published):
@@ -137,14 +140,21 @@ def test_the_floor_of_a_run_is_that_of_its_own_scores(published):
 
 
 @pytest.mark.parametrize(
-    "proposed, seeds, said",
-    [([0.01, 0.02], 1, "Not settled."), ([0.01, 0.02], 3, "Yes"), ([0.01, 0.04], 3, "No:")],
+    "proposed, there, seeds, said",
+    [
+        ([0.01, 0.02], 0.01, 1, "Not settled."),
+        ([0.01, 0.02], 0.01, 3, "Yes"),
+        ([0.01, 0.04], 0.01, 3, "No:"),
+        ([0.01, 0.02], 0.04, 3, "No:"),
+    ],
 )
-def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, seeds, said):
-    text = verdict.repeated({"Baseline": [0.02, 0.03], "Proposed": proposed}, seeds)
+def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, there, seeds, said):
+    base = {"Baseline": [0.02, 0.03]}
+    text = verdict.repeated(base | {"Proposed": proposed}, base | {"Proposed": [there] * 2}, seeds)
     assert text.startswith(f"**Repeated?** {said}")
     assert f"0.010, {proposed[1]:.3f} for Proposed and 0.020, 0.030 for Baseline (2 runs" in text
-    assert f"ECE in {1 + (proposed[1] < 0.03)} of 2 pairs of runs: 0.010" in text
+    assert f"ECE in {1 + (proposed[1] < 0.03)} of 2 pairs of runs in our class mix: 0.010" in text
+    assert f"in the paper's in {2 * (there < 0.02)} of 2. " in text
 
 
 @pytest.mark.parametrize(
@@ -161,9 +171,11 @@ def test_the_card_on_the_step_begins_with_an_answer(own, paper, answer):
     step = difference(own), difference(paper)
     said = {"1 of 2 runs": [0.02, 0.005], "every run": [0.02], "no run": [0.005]}
     for runs, errors in said.items():
-        text = verdict.needed(step, step[0], errors, [0.01] * len(errors))
+        floors = [0.01] * len(errors)
+        text = verdict.needed(step, step[0], ((errors, floors), ([0.005], [0.01])))
         assert text.startswith(f"**Is a step after training still needed?** {answer}")
-        assert text.endswith(f"above the 95 % quantile of its noise floor in {runs}.")
+        assert f"above the 95 % quantile of its noise floor in {runs} in our class mix" in text
+        assert text.endswith(", and in no run in the paper's.")
 
 
 def test_a_weight_of_two_is_an_image_twice():
@@ -276,9 +288,10 @@ def test_the_readme_gives_the_headline_that_the_records_give():
         [compare.compare(published, *sides, mix, **how) for mix in compare.MIXES]
         for sides in ((bare, trained), (trained, scaled))
     )
-    errors, floors = compare.errors_of_each([published], **how)
-    ours = (each[published.title][recorded.name_of(trained)] for each in (errors, floors))
-    said = verdict.headline(layers, step, *ours).split("**")[1]
+    found = compare.errors_of_each([published], **how)
+    ours = tuple(each[published.title][recorded.name_of(trained)] for each in found)
+    there = beside.errors_and_floors(published.of("proposed"), **how)[..., -1]
+    said = verdict.headline(layers, step, (ours, there)).split("**")[1]
     readme = " ".join((PROJECT / "README.md").read_text("utf-8").replace("> ", "").split())
     assert said in readme
 
