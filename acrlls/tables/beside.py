@@ -108,8 +108,7 @@ def errors_and_floors(runs: Sequence[Run], step="", bins=15, resamples=1000) -> 
     An image of class k counts there by its weight w_k. Where the probabilities are right in that
     mix, an image of ours is of class k with a probability in proportion to p_k / w_k: so labels
     are drawn, and each counts by its weight. Class counts that are fixed, as by our split, vary
-    less, so that somewhat more than 95 % stay below.
-    """
+    less, so that somewhat more than 95 % stay below."""
     found = []
     for run in runs:
         p, labels = probabilities(run, step, "paper"), run.predictions("test").labels
