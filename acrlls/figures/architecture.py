@@ -1,7 +1,7 @@
 """Fig. 1 from the model object itself; needs no Keras of its own."""
 
+from collections import namedtuple
 from functools import partial
-from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
@@ -18,22 +18,13 @@ _KINDS = {
 _EDGE = "#8A8A8A"
 
 
-class Block(NamedTuple):
-    """One box, with the shape of its output; moving statistics of BatchNormalization count as
-    ``parameters`` too.
-    """
-
-    title: str
-    detail: str
-    shape: tuple[int, ...]
-    parameters: int
-    kind: str
+# One box, with the shape of its output; the moving statistics of BatchNorm are parameters too.
+Block = namedtuple("Block", "title detail shape parameters kind")
 
 
 def prepare_architecture(model, unfrozen: int) -> list[Block]:
     """Boxes of Fig. 1, from the layers of :func:`acrlls.build_model`'s model; the last ``unfrozen``
-    of its backbone learn in Phase 2.
-    """
+    of its backbone learn in Phase 2."""
     pool = [layer.name for layer in model.layers].index("pool")
     image, base, head = model.layers[0], model.layers[1:pool], model.layers[pool:]
     cut = max(0, len(base) - unfrozen)

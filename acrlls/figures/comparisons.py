@@ -19,8 +19,7 @@ def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None
     ``high``.
 
     A row whose interval holds the vertical ``line`` is drawn hollow and grey. Each column of
-    ``marks``, with the same index, is a reference value; the legend calls the points ``label``.
-    """
+    ``marks``, with the same index, is a reference value; the legend calls the points ``label``."""
     ax = plt.subplots(figsize=(theme.WIDTH, 0.9 + 0.26 * len(table)))[1]
     alike = np.zeros(len(table), bool)
     if line is not None:
@@ -44,17 +43,12 @@ def plot_intervals(table, marks=None, line=None, title="", xlabel="", label=None
 
 
 @theme.style()
-def plot_networks(
-    groups: Mapping[str, Mapping[str, Sequence[float]]],
-    floors: Mapping[str, Mapping[str, Sequence[float]]] | None,
-    xlabel: str,
-    published: Mapping[str, Mapping[str, float]] | None = None,
-):
-    """A row a network, its name above, grouped by setting, with a dot for each of its runs. Each
-    run has a floor, if given, such as what perfect calibration stays below in 95 % of test sets: a
-    dot that is not above its own is hollow, and a grey band ends at the lowest of a row, a lighter
-    one at the highest. A diamond is a ``published`` value. Narrow, so that it fits a phone.
-    """
+def plot_networks(groups: Mapping, floors: Mapping | None, xlabel: str, published=None):
+    """A row a network, its name above, grouped by setting, with a dot for each of its runs: all
+    arguments are by setting and network, ``groups`` and ``floors`` with a value a run. A floor is
+    what perfect calibration stays below in 95 % of test sets: a dot that is not above its own is
+    hollow, and a grey band ends at the lowest of a row, a lighter one at the highest. A diamond is
+    a ``published`` value. Narrow, so that it fits a phone."""
     height = 0.32 * sum(map(len, groups.values())) + 0.33 * len(groups) + 0.9
     ax, y = plt.subplots(figsize=(theme.NARROW, height))[1], 0
     beside = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
@@ -82,8 +76,7 @@ def plot_networks(
 @theme.style()
 def plot_confusion(counts, class_names: Sequence[str]):
     """Confusion matrix ``(classes, classes)``, a row a label and a column a predicted class: counts
-    over their share of the row, which sets the shade; of many classes, the shade alone.
-    """
+    over their share of the row, which sets the shade; of many classes, the shade alone."""
     from sklearn.metrics import ConfusionMatrixDisplay  # not above: it loads slowly
 
     many, share = len(counts) > theme.MOST, counts / np.sum(counts, axis=1, keepdims=True).clip(1)
@@ -108,10 +101,9 @@ def plot_confusion(counts, class_names: Sequence[str]):
 def plot_tuning(table, published: tuple[float, float]):
     """The grid of Section III-B, a table of :func:`acrlls.tune`: validation loss, darker where
     lower, over the accuracy, with a full frame at the lowest loss and a dashed one at the
-    ``published`` alpha and tau.
-    """
+    ``published`` alpha and tau."""
     pivot = table.pivot(index="alpha", columns="tau")
-    loss, accuracy = pivot["val_loss"].to_numpy(), pivot["val_accuracy"].to_numpy()
+    loss, accuracy = (pivot[name].to_numpy() for name in ("val_loss", "val_accuracy"))
     alphas, taus = pivot.index, pivot["val_loss"].columns
     ax = plt.subplots(figsize=(theme.WIDTH, 0.75 + 0.62 * len(loss)))[1]
     shades = ax.imshow(loss, cmap=theme.SEQUENTIAL.reversed(), aspect="auto")
@@ -121,9 +113,7 @@ def plot_tuning(table, published: tuple[float, float]):
         ax.text(j, i, f"{100 * accuracy[i, j]:.1f} %", va="top", size=8, **how)
     pairs = [(alpha, tau) for alpha in alphas for tau in taus]
     theirs = pairs.index(published) if published in pairs else -1
-    theme.frame_pairs(ax, loss.shape, loss.argmin(), theirs)
-    ax.set_xticks(range(len(taus)), [f"{tau:.2f}" for tau in taus])
-    ax.set_yticks(range(len(alphas)), [f"{alpha:.2f}" for alpha in alphas])
+    theme.frame_pairs(ax, alphas, taus, loss.argmin(), theirs)
     theme.bare(ax)
     ax.set(xlabel="target margin τ", ylabel="strength α")
     ax.set_title("Validation loss, and accuracy below it")
@@ -134,8 +124,7 @@ def plot_tuning(table, published: tuple[float, float]):
 def plot_ece_floors(table):
     """Published ECEs and the noise floor by class (columns), kind (rows) and number of bins, from
     the table of :func:`acrlls.ledger.ece_tests`: a filled band for the first shape of the scores,
-    an outlined one for the second.
-    """
+    an outlined one for the second."""
     models, classes, shapes = (sorted(set(table.index.get_level_values(i))) for i in range(3))
     models.sort(key=lambda m: m != "Proposed")  # the first is drawn with a full line
     bins = sorted(set(table.index.get_level_values("bins")))
@@ -168,8 +157,7 @@ def plot_ece_floors(table):
 @theme.style()
 def plot_mcnemar(curve, ours: Mapping[str, int]):
     """McNemar's p over the images that exactly one model gets right, with the disagreement of
-    recorded runs, from :func:`acrlls.ledger.accuracy_curve`.
-    """
+    recorded runs, from :func:`acrlls.ledger.accuracy_curve`."""
     ax = plt.subplots(figsize=(theme.WIDTH, 2.6))[1]
     ax.axhline(0.05, color=theme.MUTED, linewidth=0.8)
     ax.axvspan(curve.index.min(), curve.index[curve < 0.05].max(), color=theme.FAINT, zorder=0)

@@ -12,8 +12,7 @@ def plot_learning(history):
     """Loss and accuracy of a run's ``history``, training and validation, the kept epochs ringed.
 
     The training loss is the weighted cross-entropy plus ACR; the validation loss is plain, and
-    comparable across phases.
-    """
+    comparable across phases."""
     axes, table = panels(2, 2, 2.9), history.set_axis(range(1, len(history) + 1))
     kept = table.loc[table.groupby("phase")["val_loss"].idxmin()]
     for ax, what in zip(axes, ("loss", "accuracy"), strict=True):
@@ -32,8 +31,7 @@ def plot_lls(scales, published: Mapping[str, Sequence[float]]):
     """Path of the LLS scale of each class from its start at 1, from the ``scales`` of a run.
 
     The ``published`` values of a class, after Phase 1 and after Phase 2 (Table II), are dashed over
-    the end of each phase.
-    """
+    the end of each phase."""
     ax, table = plt.subplots(figsize=(WIDTH, 3.4))[1], scales.set_axis(range(1, len(scales) + 1))
     ax.axhline(1, color=MUTED, linewidth=0.8, zorder=1)
     names = table.columns.drop(["phase", "epoch"])

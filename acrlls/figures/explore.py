@@ -1,8 +1,7 @@
 """Figures that recompute in the page: the data and the still picture of each come from here.
 
 The page's scripts (``book/explore``) draw the same figure over the still picture, with controls.
-Where there is no JavaScript, and in print, the still picture stands.
-"""
+Where there is no JavaScript, and in print, the still picture stands."""
 
 import base64
 import html
@@ -54,9 +53,7 @@ class Explorable:
         return {"text/html": page, "image/png": png, "text/plain": self.alt}
 
 
-def explore_reliability(
-    predictions: Mapping, weights: Sequence[float], bins: int, of: str = "Top label"
-):
+def explore_reliability(predictions: Mapping, weights: Sequence[float], bins, of="Top label"):
     """Reliability diagram of recorded ``predictions``, by the title of the network and all of the
     same images, with the noise floor of its ECE, at first that of the first, and ``of`` the top
     label or a class; the class ``weights`` of the training are for the prior correction."""
@@ -194,8 +191,7 @@ def explore_scaling():
 def study_spread(gap: float, images: int, spread: float, seeds: int, disagree: float) -> float:
     """Standard deviation of a study's difference in accuracy, in percentage points like the true
     ``gap`` and the ``spread`` of a method's accuracy over seeds; the accuracies of ``seeds`` are
-    averaged for each method, and on ``disagree`` percent of the images only one method is right.
-    """
+    averaged for each method, and on ``disagree`` percent of the images only one method is right."""
     sampling = max(disagree / 100 - (gap / 100) ** 2, 0) / images
     return 100 * float(np.sqrt(sampling + 2 * (spread / 100) ** 2 / seeds))
 
@@ -245,8 +241,7 @@ def explore_tuning(grid, published: tuple[float, float], per_image: float, sprea
     """How often each pair of a ``grid`` of :func:`acrlls.tune` would come out best, if the noise
     were drawn again: ``per_image`` is the standard deviation over images of the difference of two
     pairs' losses, ``spread`` that of a pair's loss over seeds. In full frame is the pair that
-    would win most often, in dashes the ``published`` one.
-    """
+    would win most often, in dashes the ``published`` one."""
     loss = grid.pivot(index="alpha", columns="tau", values="val_loss")
     alphas, taus, pairs = loss.index.tolist(), loss.columns.tolist(), loss.stack().index.to_list()
     losses, images = loss.to_numpy().ravel(), 3172
@@ -258,9 +253,7 @@ def explore_tuning(grid, published: tuple[float, float], per_image: float, sprea
         ax.imshow(table, cmap="Blues", vmin=0, vmax=1.3 * won.max())
         for (i, j), share in np.ndenumerate(table):
             ax.text(j, i, f"{100 * share:.0f} %", ha="center", va="center")
-        frame_pairs(ax, loss.shape, won.argmax(), theirs)
-        ax.set_xticks(range(len(taus)), [f"{tau:.2f}" for tau in taus])
-        ax.set_yticks(range(len(alphas)), [f"{alpha:.2f}" for alpha in alphas])
+        frame_pairs(ax, alphas, taus, won.argmax(), theirs)
         ax.set(xlabel="τ", ylabel="α", title="Share of repetitions won")
 
     return Explorable(

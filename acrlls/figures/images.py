@@ -77,8 +77,7 @@ def plot_truth(pictures, masks, eta, labels, class_names: Sequence[str]):
 
 def choose_examples(labels, predicted, classes: int, seed: int = 0) -> np.ndarray:
     """Positions ``(classes, 2)`` of a random image of each true class predicted rightly and of one
-    predicted wrongly, -1 where there is none; of no more than 12 classes.
-    """
+    predicted wrongly, -1 where there is none; of no more than 12 classes."""
     labels, rng = np.asarray(labels), np.random.default_rng(seed)
     chosen = np.full((min(classes, MOST), 2), -1)
     for k, column in np.ndindex(chosen.shape):
@@ -96,8 +95,7 @@ def plot_gradcam(grid, images, heat, predicted, confidence, class_names, masks, 
     ``images``, grey ``(n, h, w)`` from 0 to 255, ``heat``, ``(n, h, w)`` in [0, 1], of
     :func:`acrlls.method.gradcam`; ``masks`` of the lungs, ``(n, h, w)`` or None, are outlined. Of
     each image ``(n,)`` the class that is ``predicted``, its probability ``confidence``, and the
-    ``share`` of the heat inside the lungs, NaN where it is not known.
-    """
+    ``share`` of the heat inside the lungs, NaN where it is not known."""
     height = (WIDTH - 0.9) / grid.shape[1] / 2 + 0.22
     axes = np.reshape(panels(grid.size, grid.shape[1], height, True), grid.shape)
     note(axes[0, 0], classes=len(class_names))

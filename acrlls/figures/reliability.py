@@ -15,8 +15,7 @@ _FLOOR = "grey: 90 % of a perfectly calibrated model (line: mean)"
 @theme.style()
 def plot_reliability(data: Reliability):
     """Reliability diagram of each panel over the counts of its bins: a point is a bin with its
-    Wilson interval, a grey block is where the point of a perfectly calibrated model would lie.
-    """
+    Wilson interval, a grey block is where the point of a perfectly calibrated model would lie."""
     axes = _diagrams(min(len(data.titles), theme.MOST))
     for k, (ax, under) in enumerate(axes):
         shade = theme.ACCENT if len(axes) == 1 else theme.colour(k)
@@ -63,8 +62,7 @@ def _diagrams(count):
 def plot_floor(tables: Mapping[int, object], truth=None):
     """ECE over the number of bins, with the noise floor as a band: a panel a row of the ``tables``,
     each an :meth:`acrlls.calibration.NoiseFloor.table` by its number of bins. The ``truth``, a row
-    a number of bins, is drawn with dashes.
-    """
+    a number of bins, is drawn with dashes."""
     bins, table = list(tables), pd.concat(tables)
     names = table.index.unique(1)
     classes = len(names) - 1
@@ -89,8 +87,7 @@ def plot_floor(tables: Mapping[int, object], truth=None):
 @theme.style()
 def plot_estimators(studies: Mapping, titles: Mapping[str, str]):
     """Estimates of a calibration error beside what they estimate, over the number of images: a
-    panel an estimator of the ``titles``, a theme.colour a population of the ``studies``.
-    """
+    panel an estimator of the ``titles``, a theme.colour a population of the ``studies``."""
     axes = theme.panels(len(titles), 3, 2.3, sharex=True, sharey=True)
     theme.note(axes[0], "images in the test set")
     for (name, title), ax in zip(titles.items(), axes, strict=True):

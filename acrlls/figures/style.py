@@ -43,8 +43,7 @@ def colour(k: int) -> str:
 
 def panels(count: int, columns: int, height: float, pictures: bool = False, **how) -> np.ndarray:
     """New axes for small multiples, ``(count,)``, ``height`` inches a row; the rest of the last row
-    stays empty, and there is hardly any space between ``pictures``.
-    """
+    stays empty, and there is hardly any space between ``pictures``."""
     rows = -(-count // columns)
     how |= {"figsize": (WIDTH, rows * height), "squeeze": False}
     figure, grid = plt.subplots(rows, columns, **how)
@@ -65,12 +64,14 @@ def note(ax, text: str = "", classes: int = 0) -> None:
     ax.figure.supxlabel(text.strip(), size=8.5, color=MUTED)
 
 
-def frame_pairs(ax, shape: tuple[int, int], best: int, published: int) -> None:
-    """A full frame at the best cell of a matrix of this shape, and a dashed one at the published,
-    -1 where it has none; both count the cells row by row."""
+def frame_pairs(ax, alphas, taus, best: int, published: int) -> None:
+    """Names the rows and columns of a grid, with a full frame at the best cell and a dashed one at
+    the published, -1 where it has none; both count the cells row by row."""
+    ax.set_xticks(range(len(taus)), map("{:.2f}".format, taus))
+    ax.set_yticks(range(len(alphas)), map("{:.2f}".format, alphas))
     for cell, line, side in ((best, "solid", 0.96), (published, "dashed", 0.88)):
         if cell >= 0:
-            i, j = np.unravel_index(cell, shape)
+            i, j = divmod(cell, len(taus))
             corner = (j - side / 2, i - side / 2)
             ax.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS[0], lw=2, ls=line))
 

@@ -1,12 +1,12 @@
 """What sampling noise alone would show, for published numbers whose scores nobody has.
 
-Would perfect calibration show an ECE as large, or as small, and would two perfectly calibrated
-models differ by as much on the same images (:func:`simulate`)?  Would two equally good models
-(:func:`mcnemar_curve`)?  The first two are asked of several *shapes*: arrays of :data:`POOL` scores
-of a class in ascending order, each as likely as the next.
-"""
+Would perfect calibration show such an ECE, and would two calibrated models differ by as much on the
+same images (:func:`simulate`)? Would two equally good models (:func:`mcnemar_curve`)? The first two
+are asked of several *shapes*: arrays of :data:`POOL` scores of a class in ascending order, each as
+likely as the next."""
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,7 @@ from acrlls.calibration import mcnemar
 # Scores of a shape; with the label as last bit a place fits 16 bits, which NumPy sorts in one pass.
 POOL = 2**15
 
-BINNINGS = tuple(
-    (kind, bins) for kind in ("uniform", "quantile") for bins in (5, 10, 15, 20, 30, 50)
-)
+BINNINGS = tuple(product(("uniform", "quantile"), (5, 10, 15, 20, 30, 50)))
 ALIKE = 4  # models that are simulated on the same images; every two of them are a draw of a pair
 
 
@@ -34,16 +32,17 @@ def beta_shape(prevalence: float, brier: float) -> np.ndarray:
     return beta.ppf(_middles(POOL), prevalence * strength, (1 - prevalence) * strength)
 
 
-def two_group_shape(
-    prevalence: float, brier: float, auc: float, errors: float, n: int
-) -> np.ndarray:
+def two_group_shape(prevalence: float, brier: float, auc: float, errors: float, n) -> np.ndarray:
     """Easy images, on which the model is certain and right, and hard ones, on which its evidence is
-    normal with the same variance for both labels (binormal [Hanley 1982]).
-
-    The Brier score is met exactly, and AUC and number of ``errors`` (of all ``n`` images, those of
-    the class called another and the reverse) as closely as can be, each in standard errors.
-    """
+    normal with the same variance for both labels (binormal [Hanley 1982]). The Brier score is met
+    exactly, and AUC and number of ``errors`` (of all ``n`` images, those of the class called
+    another and the reverse) as closely as can be, each in standard errors."""
     x, candidates = np.linspace(-15, 15, 3001), []
+    # the variance of an AUC by Hanley and McNeil [Hanley 1982]
+    positive, negative = prevalence * n, (1 - prevalence) * n
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (positive - 1) * (q1 - auc**2) + (negative - 1) * (q2 - auc**2)
+    variance /= positive * negative
     for distance in np.arange(0.02, 8, 0.02):
         weight = prevalence * norm.pdf(x - distance / 2)
         weight += (1 - prevalence) * norm.pdf(x + distance / 2)
@@ -54,8 +53,7 @@ def two_group_shape(
             break
         area = 1 - hard**2 * norm.cdf(-distance / np.sqrt(2))
         wrong = n * hard * (weight @ np.minimum(p, 1 - p))
-        misfit = ((area - auc) / _auc_error(auc, prevalence, n)) ** 2
-        misfit += (wrong - errors) ** 2 / max(errors, 1)
+        misfit = (area - auc) ** 2 / variance + (wrong - errors) ** 2 / max(errors, 1)
         candidates.append((misfit, hard, p, weight.cumsum()))
     _, hard, p, below = min(candidates, key=lambda candidate: candidate[0])
     size, sure = round(hard * POOL), round((1 - hard) * prevalence * POOL)
@@ -67,22 +65,13 @@ def _middles(size: int) -> np.ndarray:
     return (np.arange(size) + 0.5) / size
 
 
-def _auc_error(auc: float, prevalence: float, n: int) -> float:
-    """Standard error of an AUC by Hanley and McNeil [Hanley 1982]."""
-    positive, negative = prevalence * n, (1 - prevalence) * n
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    spread = auc * (1 - auc) + (positive - 1) * (q1 - auc**2) + (negative - 1) * (q2 - auc**2)
-    return float(np.sqrt(spread / (positive * negative)))
-
-
 # --- What perfect calibration would show -------------------------------------------------------
 
 
 def binned_gaps(shape, places, labels, binnings=BINNINGS) -> np.ndarray:
     """ECE of one class for many test sets and several binnings at once, ``(resamples, binnings)``:
     scores ``shape`` in ascending order, the index ``places`` into it and the label of every image
-    of every test set, both ``(resamples, n)``, and kind and number of bins of each binning.
-    """
+    of every test set, both ``(resamples, n)``, and kind and number of bins of each binning."""
     key = np.sort(places.astype(np.uint16) * np.uint16(2) + labels, axis=1, kind="stable")
     places, labels = key >> 1, key & 1
     resamples, n = key.shape
@@ -110,12 +99,10 @@ def simulate(
     shapes: Mapping[str, np.ndarray], alike, n: int, draws: int, seed=0, binnings=BINNINGS
 ) -> dict[str, np.ndarray]:
     """ECE of several perfectly calibrated models on the same ``n`` images, by the shape of their
-    scores; each ``(models, draws, binnings)``.
-
-    Labels are drawn first, then each model's score given the label, which makes all calibrated; the
-    scores of an image hang together by a normal copula, whose correlation ``alike`` is that of
-    :func:`score_correlations` for the label 0 and 1.  The shapes must have the same mean.
-    """
+    scores; each ``(models, draws, binnings)``. Labels are drawn first, then each model's score
+    given the label, which makes all calibrated; the scores of an image hang together by a normal
+    copula, whose correlation ``alike`` is that of :func:`score_correlations` for the label 0 and 1.
+    The shapes must have the same mean."""
     rng = np.random.default_rng(seed)
     prevalence = np.mean([shape.mean() for shape in shapes.values()])
     labels = rng.random((draws, n), dtype=np.float32) < prevalence
@@ -158,11 +145,9 @@ def tails(draws, value: float) -> tuple[float, float]:
 
 def mcnemar_curve(wrong_first: int, wrong_second: int) -> pd.Series:
     """Exact two-sided McNemar p-value [McNemar 1947] by the number of images that exactly one of
-    two models gets right, over all its possible values in order.
-
-    That number, ``discordant``, decides and is seldom published.  It is at least the difference of
-    the two models' mistakes, at most their sum, and differs from both by an even number.
-    """
+    two models gets right, over all its possible values in order. That number, ``discordant``,
+    decides and is seldom published. It is at least the difference of the two models' mistakes, at
+    most their sum, and differs from both by an even number."""
     gap = abs(wrong_first - wrong_second)
     discordant = np.arange(gap, wrong_first + wrong_second + 1, 2)
     p = mcnemar((discordant + gap) // 2, discordant)

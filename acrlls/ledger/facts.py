@@ -14,12 +14,12 @@ from acrlls.data import split_counts
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES, MODELS, NUMBERS, Inconsistent, Number
 from acrlls.runs import Run
-from acrlls.tables.recorded import AS_PUBLISHED, heads, setting
+from acrlls.tables.recorded import AS_PUBLISHED, first_phase, setting
 from acrlls.tables.words import runs_of
 
 # How much hangs on a claim: the thesis, a result, a choice of the authors, a turn of phrase.
 WEIGHTS = ("main", "result", "set-up", "wording")
-recorded_setting = cache(setting)  # every record is read once
+read = cache(setting)  # every record is read once
 NETWORK = {variant.title: name for name, variant in VARIANTS.items()}
 
 
@@ -104,7 +104,7 @@ class Facts:
     def runs_of(self, *models: str, setting: str = AS_PUBLISHED) -> list[tuple[Run, ...]]:
         """Recorded runs of some models, such as ``"Single Dense"``; one of each from every group of
         runs that has all of them.  Raises :class:`NotRecorded` where no group has."""
-        names, found = [NETWORK[m] for m in models], recorded_setting(setting, self.recorded)
+        names, found = [NETWORK[m] for m in models], read(setting, self.recorded)
         if groups := found.common(*[(n, "") for n in names]):
             return [tuple(found.runs[n][g] for n in names) for g in groups]
         raise NotRecorded(
@@ -116,8 +116,7 @@ class Facts:
     def heads(self) -> list[tuple[Run]]:
         """Recorded runs of Proposed as published, of Phase 1 alone, one a seed.  Raises
         :class:`NotRecorded` where there are fewer than two."""
-        ours = [run for run in heads(self.recorded) if run.config.variant == "proposed"]
-        found = [(run,) for run in ours if run.config.class_weights]
+        found = [(run,) for run in first_phase(self.recorded).of("proposed")]
         if len(found) < 2:
             raise NotRecorded("fewer than two seeds are recorded")
         return found

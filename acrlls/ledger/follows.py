@@ -1,11 +1,10 @@
 """Does a claim follow from the paper's own other numbers?
 
-``claims.yml`` spells the arithmetic out.  A *formula* is a Python expression in which
-``[images.Normal]`` is a number of :class:`Facts` and ``[images.*]`` an array of several.  In a
+``claims.yml`` spells the arithmetic out. A *formula* is a Python expression in which
+``[images.Normal]`` is a number of :class:`Facts` and ``[images.*]`` an array of several. In a
 *sentence* a formula stands in braces, with a format if one is wanted: ``It leads by
-{[table_I.2.val_loss] - [table_I.1.val_loss]:.4f}``.  Rounding is interval arithmetic: a number
-follows where some numbers that round to the printed ones give it.
-"""
+{[table_I.2.val_loss] - [table_I.1.val_loss]:.4f}``. Rounding is interval arithmetic: a number
+follows where some numbers that round to the printed ones give it."""
 
 import itertools
 import re
@@ -97,8 +96,7 @@ def equals(facts, claim, formula: str, says: str = ""):
 def holds(facts, claim, condition: str, says: str, open_if: str = "False"):
     """Do the paper's other numbers say so?
 
-    ``open_if`` is the condition under which a statement that they do not give is left open.
-    """
+    ``open_if`` is the condition under which a statement that they do not give is left open."""
     missed = V.UNCHECKABLE if value(facts, open_if) else V.CONTRARY
     return V.FOLLOWS if value(facts, condition) else missed, f"{sentence(facts, says)}."
 

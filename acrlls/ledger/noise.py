@@ -1,9 +1,8 @@
-"""Is it more than noise?  The simulations are those of ``chance``.
+"""Is it more than noise? The simulations are those of ``chance``.
 
 What the paper leaves open, the kind and number of its bins and the shape of its scores, is a
-*reading*; there are 24.  The evidence counts those under which a value is more than noise.  Holm's
-correction runs over all classes and models, both tails, within each reading.
-"""
+*reading*; there are 24. The evidence counts those under which a value is more than noise. Holm's
+correction runs over all classes and models, both tails, within each reading."""
 
 from functools import cache
 
@@ -31,10 +30,8 @@ SEEDS = "The spread between seeds, which is not published, comes on top."
 @cache
 def simulated(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
     """ECE of perfectly calibrated models by (class, shape), each ``(models, draws, binnings)``.
-
     Scores have the published prevalence and Brier score of the class, and those of two models are
-    as alike as those of a recorded Baseline and Proposed.
-    """
+    as alike as those of a recorded Baseline and Proposed."""
     a, b = (run.predictions("test") for run in facts.runs_of("Baseline", "Proposed")[0])
     n, found = facts.test_images, {}
     for k, c in enumerate(CLASSES):
@@ -54,11 +51,9 @@ def simulated(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
 
 @cache
 def floors(facts: Facts) -> dict[tuple[str, str], np.ndarray]:
-    """ECE under perfect calibration by (class or ``"sum"``, shape), ``(draws, binnings)``.
-
-    The classes hang together, as an image of one is not of another.  How much is not published, so
-    for their sum draws are put together in the order of those of a recorded Proposed [Clark 2004].
-    """
+    """ECE under perfect calibration by (class or ``"sum"``, shape), ``(draws, binnings)``. The
+    classes hang together, as an image of one is not of another. How much is not published, so for
+    their sum draws are put together in the order of those of a recorded Proposed [Clark 2004]."""
     found = {key: np.concatenate(errors) for key, errors in simulated(facts).items()}
     p = facts.runs_of("Proposed")[0][0].predictions("test").probabilities
     draws = len(next(iter(found.values())))
@@ -76,8 +71,7 @@ def ece_tests(facts: Facts) -> pd.DataFrame:
 
     Rows (model, class or ``"sum"``, shape, kind, bins); columns ``published``, ``floor`` (mean),
     ``low`` and ``high`` (5 and 95 % quantile), and ``below`` and ``above``, the p-values of being
-    as low and as high; those of the classes are adjusted by Holm within (shape, kind, bins).
-    """
+    as low and as high; those of the classes are adjusted by Holm within (shape, kind, bins)."""
     rows, ece = [], paper.table("V", facts.numbers).assign(sum=lambda table: table.sum(axis=1))
     for (c, shape), draws in floors(facts).items():
         for binning, floor in zip(BINNINGS, draws.T, strict=True):

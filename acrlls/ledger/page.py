@@ -19,15 +19,12 @@ def text(entries: Iterable[Entry], evidence: bool = False) -> str:
     lines = []
     for e in sorted(entries, key=lambda e: V.VERDICTS.index(e.verdict)):
         c = e.claim
-        lines += _wrap(f"{e.verdict}: {c.key}: {c.what} {c.text} ({c.where})", 4)
+        said = f"{e.verdict}: {c.key}: {c.what} {c.text} ({c.where})"
+        lines += textwrap.wrap(said, WIDTH, subsequent_indent=" " * 4)
         told = [f"{way_of(name)}: {o.verdict}. {o.evidence}" for name, o in e.outcomes.items()]
         for sentence in (told or [f"{V.UNCHECKABLE}. {c.reason}."]) if evidence else []:
-            lines += _wrap("    " + sentence, 6)
+            lines += textwrap.wrap("    " + sentence, WIDTH, subsequent_indent=" " * 6)
     return "\n".join(lines)
-
-
-def _wrap(line: str, indent: int) -> list[str]:
-    return textwrap.wrap(line, WIDTH, subsequent_indent=" " * indent)
 
 
 def html(entries: Iterable[Entry]) -> str:

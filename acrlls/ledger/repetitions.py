@@ -5,10 +5,9 @@ our runs, on images drawn from its test images within each class to the publishe
 class. So every number is compared in the paper's class mix. Our images are first drawn again
 themselves, because they are a sample too. An ECE is biased by sampling noise, which our images
 already hold and which a second drawing would add once more: its repetitions spread as those of our
-images drawn again, around the mean of those that are not. The
-middle 95 % of repetitions say what these runs would give. A run with another seed lies there less
-often, the more so the more runs differ; :func:`of_another_seed` says where it would lie.
-"""
+images drawn again, around the mean of those that are not. The middle 95 % of repetitions say what
+these runs would give. A run with another seed lies there less often, the more so the more runs
+differ; :func:`of_another_seed` says where it would lie."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -19,7 +18,6 @@ import pandas as pd
 from acrlls.ledger.facts import Facts
 from acrlls.paper import CLASSES
 from acrlls.tables import beside, compare
-from acrlls.tables.recorded import AS_PUBLISHED
 
 
 @cache
@@ -55,17 +53,12 @@ def statistics(p, y, times) -> dict[str, np.ndarray]:
 
 
 @cache
-def repetitions(
-    facts: Facts, model: str, beside: str = "", phase: int | None = None, setting=AS_PUBLISHED
-) -> pd.DataFrame:
-    """What repetitions of the recorded runs of a model would observe, a row each.
-
-    Every repetition takes one of the runs, of a group that has the model ``beside`` too, and the
-    same images for both, so that two models may be compared row by row. The AUC of each class, such
-    as ``"AUC COVID"``, takes long and is published of Proposed alone; so it is there without
-    ``beside``.
-    """
-    runs = [run for run, _ in facts.runs_of(model, beside or model, setting=setting)]
+def repetitions(facts: Facts, model: str, beside="", phase: int | None = None) -> pd.DataFrame:
+    """What repetitions of the recorded runs of a model would observe, a row each. Every repetition
+    takes one of the runs, of a group that has the model ``beside`` too, and the same images for
+    both, so that two models may be compared row by row. The AUC of each class, such as ``"AUC
+    COVID"``, takes long and is published of Proposed alone; so it is there without ``beside``."""
+    runs = [run for run, _ in facts.runs_of(model, beside or model)]
     y, found = runs[0].predictions("test").labels, []
     drawn = drawn_images(facts, tuple(y))
     for k, run in enumerate(runs):
@@ -86,10 +79,8 @@ def repetitions(
 def of_another_seed(drawn: pd.Series, seeds: Sequence[int]) -> np.ndarray:
     """Where a repetition with another seed would lie in 95 % of cases, ``(2,)``: endless where one
     seed is recorded. Of ``drawn``, row k is of run k modulo the runs, which have these ``seeds``.
-
     The reach of another seed, Student's, and how far repetitions of a run lie from their mean are
-    independent, so that the root of their squares is taken, on either side.
-    """
+    independent, so that the root of their squares is taken, on either side."""
     run = drawn.index.to_numpy() % len(seeds)
     means = drawn.groupby(run).mean().to_numpy()
     ends = np.quantile(drawn - means[run], [0.025, 0.975])

@@ -1,8 +1,7 @@
 """Do the recorded runs on the real images show what the paper says?
 
-A number is compared with what ``repetitions`` would observe.  For a statement, two models are
-compared as they were trained, in the class mix of our images and in the paper's.
-"""
+A number is compared with what ``repetitions`` would observe. For a statement, two models are
+compared as they were trained, in the class mix of our images and in the paper's."""
 
 from functools import cache
 
@@ -11,15 +10,7 @@ import pandas as pd
 
 from acrlls.calibration import calibration_difference, confusion, holm
 from acrlls.ledger import verdicts as V
-from acrlls.ledger.facts import (
-    NETWORK,
-    Facts,
-    NotRecorded,
-    how_many,
-    listed,
-    one_a_seed,
-    recorded_setting,
-)
+from acrlls.ledger.facts import NETWORK, Facts, NotRecorded, how_many, listed, one_a_seed, read
 from acrlls.ledger.repetitions import of_another_seed, repetitions
 from acrlls.paper import CLASSES
 from acrlls.tables import beside, compare, recorded, shift, verdict
@@ -39,9 +30,7 @@ def measure(facts, claim, of: str, model: str = "Proposed", phase: int | None = 
     return _within(facts.number(claim.key), drawn, facts.runs_of(model))
 
 
-def measured_gain(
-    facts, claim, of: str, before: str = "Baseline", phase: int | None = None, number: str = ""
-):
+def measured_gain(facts, claim, of: str, before="Baseline", phase: int | None = None, number=""):
     """Would a repetition of the recorded runs observe this gain of Proposed?"""
     first = repetitions(facts, before, "Proposed", phase)[of]
     last = repetitions(facts, "Proposed", before)[of]
@@ -180,26 +169,24 @@ def verdict_of(*shown) -> str:
 
 @cache
 def ece_gaps(facts: Facts, first: str, second: str, mix: str = "own") -> pd.DataFrame:
-    """Class-wise ECE of ``first`` minus that of ``second`` in the recorded runs, in a class mix.
-
-    A row a class and a last row ``"mean"``: ``gap``, the mean over pairs of runs; ``least`` and
+    """Class-wise ECE of ``first`` minus that of ``second`` in the recorded runs, in a class mix. A
+    row a class and a last row ``"mean"``: ``gap``, the mean over pairs of runs; ``least`` and
     ``greatest`` of a pair; ``p``, two-sided and over the classes adjusted by Holm, of a permutation
-    that exchanges the two models image by image; ``shown``, +1 or -1 where p is below 0.05 and
-    the gap larger than seeds explain, else 0; ``unsure``, whether p alone would show it.
-    """
+    that exchanges the two models image by image; ``shown``, +1 or -1 where p is below 0.05 and the
+    gap larger than seeds explain, else 0; ``unsure``, whether p alone would show it."""
     runs = facts.runs_of(first, second)
-    pairs = [[r.predictions("test") for r in two] for two in runs]
-    p, p2 = ([test.probabilities for test in tests] for tests in zip(*pairs, strict=True))
+    p = np.array([[run.predictions("test").probabilities for run in two] for two in runs])
     how = {"bins": facts.bins, "resamples": facts.resamples, "seed": facts.seed}
     how["sample_weight"] = recorded.mix_weights(runs[0][0], mix)
-    gaps, p, _ = calibration_difference(np.array(p), pairs[0][0].labels, np.array(p2), **how)
-    gap, low, high = gaps.mean(axis=0), gaps.min(axis=0), gaps.max(axis=0)
+    labels = runs[0][0].predictions("test").labels
+    gaps, p, _ = calibration_difference(p[:, 0], labels, p[:, 1], **how)
     p[:-1] = holm(p[:-1])
+    table = pd.DataFrame(gaps, columns=[*CLASSES, "mean"]).agg(["mean", "min", "max"]).T.assign(p=p)
+    table = table.rename(columns={"mean": "gap", "min": "least", "max": "greatest"})
     reach = compare.reach_of_seeds(gaps, [run.config.seed for run, _ in runs])
-    shown = np.where((p < 0.05) & (np.abs(gap) > reach), np.sign(gap), 0).astype(int)
-    columns = {"gap": gap, "least": low, "greatest": high, "p": p, "shown": shown}
-    columns["unsure"] = (p < 0.05) & (shown == 0)
-    return pd.DataFrame(columns, index=[*CLASSES, "mean"])
+    shown = (p < 0.05) & (table.gap.abs() > reach)
+    table["shown"] = np.sign(table.gap).where(shown, 0).astype(int)
+    return table.assign(unsure=(p < 0.05) & ~shown)
 
 
 def tell_gaps(table: pd.DataFrame, first: str, second: str, count: str) -> str:
@@ -241,7 +228,7 @@ def after_step(facts: Facts, base: str, other: str, mix: str) -> tuple[int, str]
     """``base`` after vector scaling, which contains LLS, against ``other`` as trained: whether its
     NLL is shown to be lower (-1) or higher (+1), and a sentence."""
     sides = (NETWORK[other], ""), (NETWORK[base], recorded.STEP)
-    published = recorded_setting(AS_PUBLISHED, facts.recorded)
+    published = read(AS_PUBLISHED, facts.recorded)
     found = compare.compare(published, *sides, mix, facts.bins, facts.resamples)
     return found.shows("NLL"), verdict.tell(found, *sides).replace("**", "").rstrip(".")
 

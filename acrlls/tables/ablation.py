@@ -6,7 +6,6 @@ from itertools import product
 import pandas as pd
 
 from acrlls import VARIANTS, paper, run_all
-from acrlls.paper import CLASSES
 from acrlls.runs import Run
 from acrlls.tables import beside, verdict
 from acrlls.tables.compare import ECE, Difference, classwise_ece, compare, mean_of, reach_of_seeds
@@ -32,11 +31,10 @@ def table(roman: str, real: Setting, ours: Setting, resamples: int) -> pd.DataFr
     """Table IV, accuracy and macro F1, or V, class-wise ECE, in the columns of
     :mod:`acrlls.tables.beside`, a row a network and quantity; beside published numbers, of the
     published networks alone."""
-    statistic, index, columns = {
-        "IV": (beside.scores, ["Accuracy", "Macro F1"], slice(None)),
-        "V": (classwise_ece, pd.Index, list(CLASSES)),
-    }[roman]
-    published, found = paper.table(roman).loc[:, columns], {}
+    statistic, index = classwise_ece, pd.Index
+    if roman == "IV":
+        statistic, index = beside.scores, ["Accuracy", "Macro F1"]
+    published, found = paper.table(roman), {}
     known = beside.is_paper(ours.of("baseline")[0].class_names)
     for network in WEIGHTED:
         title, (run,) = VARIANTS[network].title, ours.of(network)
@@ -59,10 +57,9 @@ def above_floors(real: Setting, bins: int, resamples: int) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def against_baseline(
-    settings: Sequence[Setting], bins: int, resamples: int, mix: str = "own"
-) -> dict[tuple[str, str], Difference]:
-    """Each network minus the Baseline of its setting, by the setting's title and its own."""
+def against_baseline(settings: Sequence[Setting], bins, resamples, mix="own") -> dict:
+    """The :func:`acrlls.tables.compare.compare` of each network and the Baseline of its setting, by
+    the setting's title and its own."""
     bare = ("baseline", "")
     return {
         (s.title + ENDINGS[mix], VARIANTS[n].title): compare(s, bare, (n, ""), mix, bins, resamples)
@@ -90,9 +87,8 @@ def three_ways(pairs: Mapping[str, Pair], bins: int) -> pd.DataFrame:
     for (title, pair), network, (way, (which, step)) in every:
         if runs := pair[which].of(network):
             accuracy, nll, _, ece = mean_of(runs, step, bins=bins)
-            row = {"runs": len(runs), "accuracy": accuracy, "NLL": nll, ECE: ece}
-            rows[title, VARIANTS[network].title, way] = row
-    return pd.DataFrame(rows).T
+            rows[title, VARIANTS[network].title, way] = len(runs), accuracy, nll, ece
+    return pd.DataFrame(rows, ["runs", "accuracy", "NLL", ECE]).T
 
 
 def correction_count(runs: Iterable[Run]) -> str:
@@ -110,19 +106,19 @@ def correction_count(runs: Iterable[Run]) -> str:
 def changes(pair: Pair, bins: int, network: str = "baseline") -> dict[str, tuple[float, bool]]:
     """By how much each way but the first changes the mean class-wise ECE of a network, and whether
     by more than seeds explain, from the seeds that both have; means over the runs."""
-
-    def by_seed(runs, step):
-        errors = {(k, r.config.seed): mean_of([r], step, bins=bins)[-1] for k, r in enumerate(runs)}
-        return pd.Series(errors, dtype=float).groupby(level=1).mean()
-
-    found, first = {}, pair[0].of(network)
-    base = by_seed(first, "")
-    for way, (which, step) in list(WAYS.items())[1:]:
-        if runs := pair[which].of(network):
-            gaps = (by_seed(runs, step) - base).dropna()
-            shown = len(gaps) > 1 and abs(gaps.mean()) > reach_of_seeds(gaps, gaps.index)
-            means = (mean_of(rs, s, bins=bins)[-1] for rs, s in ((runs, step), (first, "")))
-            found[way] = next(means) - next(means), bool(shown)
+    rows = [
+        [way, run.config.seed, mean_of([run], step, bins=bins)[-1]]
+        for way, (which, step) in WAYS.items()
+        for run in pair[which].of(network)
+    ]
+    table, found = pd.DataFrame(rows, columns=["way", "seed", "ece"]), {}
+    means = table.groupby("way", sort=False).ece.mean()
+    by_seed = table.groupby(["way", "seed"]).ece.mean().unstack("way")
+    base, *others = means.index
+    for way in others:
+        gaps = (by_seed[way] - by_seed[base]).dropna()
+        shown = len(gaps) > 1 and abs(gaps.mean()) > reach_of_seeds(gaps, gaps.index)
+        found[way] = means[way] - means[base], bool(shown)
     return found
 
 
@@ -135,9 +131,8 @@ def finding(base: float, where: str, layers: Difference, moved: dict[str, tuple]
         "No difference in NLL between Proposed and Baseline could be shown",
         "The two layers raise the NLL",
     )
-    what = dict(
-        zip(WAYS, ("", "dividing the class weights out", "training without them"), strict=True)
-    )
+    what = "dividing the class weights out", "training without them"
+    what = dict(zip(list(WAYS)[1:], what, strict=True))
     told = [f"{what[way]} by {_told(gap, shown)}" for way, (gap, shown) in moved.items()]
     gap = _told(layers.table.difference[ECE], bool(layers.shows(ECE)))
     return (

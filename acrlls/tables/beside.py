@@ -53,23 +53,13 @@ def alone(config: Config) -> Markdown | None:
 
 
 def columns(
-    statistic: Callable,
-    index: Callable | list,
-    published,
-    real: Sequence[Run],
-    run: Run,
-    phases: Sequence[int | None] = (None,),
-    resamples: int = 1000,
-    least: float | Sequence[float] = 0,
+    statistic, index, published, real, run: Run, phases=(None,), resamples=1000, least=0
 ) -> pd.DataFrame:
     """A row a quantity: published, real images, difference with interval (text), this build alone
-    where its classes are not the paper's.
-
-    ``statistic`` takes probabilities ``(n, classes)``, or with several phases ``(phases, n,
-    classes)``, labels and weights ``(n,)``; ``index``, of the class names if it is a function,
-    names what it gives, none above 1 or below ``least``, and ``published`` has the same for the
-    paper's. ``run`` is this build's.
-    """
+    where its classes are not the paper's. ``statistic`` takes probabilities ``(n, classes)``, or
+    with several phases ``(phases, n, classes)``, labels and weights ``(n,)``; ``index``, of the
+    class names if it is a function, names what it gives, none above 1 or below ``least``, and
+    ``published`` has the same for the paper's. ``run`` is this build's."""
     title, names, labels = here(run.config), run.class_names, run.predictions("test").labels
     named = index if callable(index) else lambda _: index
     ours = statistic(_said(run, phases), labels, np.ones(len(labels)))
@@ -99,9 +89,7 @@ def _said(run: Run, phases) -> np.ndarray:
     return p[0] if len(p) == 1 else p
 
 
-def estimate(
-    statistic, runs, phases=(None,), resamples: int = 1000, another: bool = False
-) -> tuple[np.ndarray, ...]:
+def estimate(statistic, runs, phases=(None,), resamples=1000, another=False) -> tuple:
     """Mean over the runs of a statistic, and the ends of its 95 % interval over seeds and images,
     or of that for ``another`` run on as many images as the paper's, of
     :func:`acrlls.tables.compare.interval`, each ``(values,)``."""
@@ -112,9 +100,7 @@ def estimate(
     return interval(statistic, p, labels, weights, seeds, resamples, other)
 
 
-def errors_and_floors(
-    runs: Sequence[Run], step: str = "", bins: int = 15, resamples: int = 1000
-) -> np.ndarray:
+def errors_and_floors(runs: Sequence[Run], step="", bins=15, resamples=1000) -> np.ndarray:
     """Of runs after a step, in the paper's class mix: the ECE of each class and last their mean,
     and what each stays below in 95 % of test sets if the run is calibrated *in that mix*,
     ``(2, runs, classes + 1)``.
@@ -122,8 +108,7 @@ def errors_and_floors(
     An image of class k counts there by its weight w_k. Where the probabilities are right in that
     mix, an image of ours is of class k with a probability in proportion to p_k / w_k: so labels
     are drawn, and each counts by its weight. Class counts that are fixed, as by our split, vary
-    less, so that somewhat more than 95 % stay below.
-    """
+    less, so that somewhat more than 95 % stay below."""
     found = []
     for run in runs:
         p, labels = probabilities(run, step, "paper"), run.predictions("test").labels
@@ -139,9 +124,7 @@ def errors_and_floors(
     return np.swapaxes(found, 0, 1)
 
 
-# --- statistics and the index of what they give -------------------------------------------------
-
-
+# --- Statistics and the index of what they give ---------------------------------------------------
 # Each takes probabilities, labels and weights as :func:`acrlls.tables.compare.measures` does.
 
 

@@ -45,13 +45,12 @@ def finding(table: pd.DataFrame, each: pd.DataFrame, real: Sequence[Run], title:
         f"**On the real images {title} classifies {percent(accuracy[beside.REAL], 1)} correctly, "
         f"weighted to the paper's class mix; the paper reports {percent(accuracy.published, 1)}.** "
         f"The difference in points is {points}, with the 95 % interval for a run of another seed. "
-        f"The class with the lowest recall is "
-        f"{recall.idxmin()}, {number(recall.min())} (published: "
-        f"{number(table.published[recall.idxmin(), 'Recall'])}), over {plural(len(real), 'run')}. "
-        f"The ECEs of the classes are {span(ece[beside.REAL], error)}; the paper reports "
-        f"{span(ece.published, error)}. [The next section](06_calibration.ipynb) says what "
-        "sampling noise alone would show, and [Section 7](07_ablation.ipynb) in how many runs the "
-        "ECE is larger in this class mix."
+        f"The class with the lowest recall is {recall.idxmin()}, {number(recall.min())} "
+        f"(published: {number(table.published[recall.idxmin(), 'Recall'])}), over "
+        f"{plural(len(real), 'run')}. The ECEs of the classes are {span(ece[beside.REAL], error)}; "
+        f"the paper reports {span(ece.published, error)}. [The next section](06_calibration.ipynb) "
+        "says what sampling noise alone would show, and [Section 7](07_ablation.ipynb) in how many "
+        "runs the ECE is larger in this class mix."
     )
 
 

@@ -1,6 +1,6 @@
 """Networks compared on the same images: intervals over seeds and images, in two class mixes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,17 +11,8 @@ from scipy.stats import t as student
 
 from acrlls import calibration
 from acrlls.method import VARIANTS
-from acrlls.tables.recorded import (
-    NETWORKS,
-    STEP,
-    Setting,
-    Side,
-    averaged,
-    mix_weights,
-    name_of,
-    probabilities,
-    readings,
-)
+from acrlls.tables import recorded as read
+from acrlls.tables.recorded import NETWORKS, STEP, Setting, Side, mix_weights, name_of
 from acrlls.tables.words import error, number, signed
 
 ECE = "Mean class-wise ECE"
@@ -116,9 +107,7 @@ def reach_of_seeds(each, seeds: Sequence[int], new: int = 0) -> np.ndarray:
     return student.ppf(0.975, len(means) - 1) * np.sqrt(new + (shares**2).sum()) * spread
 
 
-def interval(
-    statistic: Callable, p, labels, weights, seeds: Sequence[int], resamples: int, other=None
-):
+def interval(statistic, p, labels, weights, seeds: Sequence[int], resamples: int, other=None):
     """Mean over the runs of ``statistic(p[run], labels, weights)`` and the ends of its 95 %
     interval, or of that in which one more run would lie, of another seed and tested on ``other``
     images, so many of each class ``(classes,)``: three arrays ``(values,)``. ``p`` is
@@ -150,12 +139,7 @@ def _spread(statistic, p, labels, weights, sizes, resamples: int) -> np.ndarray:
 
 
 def compare(
-    setting: Setting,
-    first: Side,
-    second: Side,
-    mix: str = "own",
-    bins: int = 15,
-    resamples: int = 1000,
+    setting: Setting, first: Side, second: Side, mix="own", bins=15, resamples=1000
 ) -> Difference:
     """Paired over the groups of runs that have both sides, and over the test images, which must be
     the same; in the paper's mix, test and validation images are weighted to it. The interval is of
@@ -167,7 +151,8 @@ def compare(
     if any(list(r.predictions("test").names) != list(test.names) for two in runs for r in two):
         raise ValueError("the runs were tested on different images")
     how = [(side[1], mix, *side[2:]) for side in (first, second)]
-    p = np.array([[probabilities(run, *h) for run, h in zip(r, how, strict=True)] for r in runs])
+    pairs = [zip(two, how, strict=True) for two in runs]
+    p = np.array([[read.probabilities(run, *h) for run, h in pair] for pair in pairs])
 
     def gain(models, labels, weights):
         before, after = (each_image(q, labels) for q in models)
@@ -183,9 +168,7 @@ def compare(
     return Difference(rows, len(set(seeds)), len(groups), ece.least, beyond)
 
 
-def in_each_mix(
-    found: Sequence[Setting], first: Side, second: Side, bins: int = 15, resamples: int = 1000
-) -> dict[tuple[str, str], Difference]:
+def in_each_mix(found: Sequence[Setting], first, second, bins=15, resamples=1000) -> dict:
     """:func:`compare` in every class mix and setting that has both sides, by their titles."""
     return {
         (setting.title, title): compare(setting, first, second, mix, bins, resamples)
@@ -197,8 +180,7 @@ def in_each_mix(
 
 def difference_table(found: dict) -> pd.DataFrame:
     """A row a key: the differences in accuracy and NLL with their 95 % intervals, that in ECE with
-    its p, or † where seeds differ by as much, and the runs; nothing more would fit a page.
-    """
+    its p, or † where seeds differ by as much, and the runs; nothing more would fit a page."""
     rows = {}
     for key, difference in found.items():
         table, p = difference.table, difference.p_value.removeprefix("p ").removeprefix("= ")
@@ -208,11 +190,9 @@ def difference_table(found: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def mean_of(
-    runs, step: str = "", mix: str = "own", bins: int = 15, reading: str = ""
-) -> np.ndarray:
+def mean_of(runs, step="", mix="own", bins=15, reading="") -> np.ndarray:
     """Mean over some runs of the ``MEASURES``."""
-    said = [(probabilities(r, step, mix, reading), r.predictions("test").labels) for r in runs]
+    said = [(read.probabilities(r, step, mix, reading), r.predictions("test").labels) for r in runs]
     weights = [mix_weights(r, mix) for r in runs]
     return np.mean([measures(*s, w, bins) for s, w in zip(said, weights, strict=True)], axis=0)
 
@@ -227,54 +207,44 @@ def in_both_mixes(setting: Setting) -> pd.DataFrame:
     return pd.concat(means, axis=1)
 
 
-def errors_of_each(
-    found: Sequence[Setting], bins: int = 15, resamples: int = 1000, of: str = "mean"
-):
+def errors_of_each(found: Sequence[Setting], bins=15, resamples=1000, of="mean"):
     """Mean class-wise ECE of every run, or that ``of`` the ``"top_label"``, and its floor: what
     perfect calibration with the run's scores stays below in 95 % of test sets. Two tables by
     setting and side."""
+
+    def floor(p) -> float:
+        drawn = calibration.noise_floor(p, bins=bins, resamples=resamples)
+        errors = drawn.classwise.mean(axis=1) if of == "mean" else drawn.top_label
+        return float(np.quantile(errors, 0.95))
+
     values, floors = {}, {}
     for setting in found:
         sides = [side for side in SIDES if setting.of(side[0])]
-        p = {name_of((n, s)): [probabilities(r, s) for r in setting.of(n)] for n, s in sides}
+        p = {name_of((n, s)): [read.probabilities(r, s) for r in setting.of(n)] for n, s in sides}
         y = setting.of("baseline")[0].predictions("test").labels
-        values[setting.title] = {
-            n: [calibration.ece(q, y, bins=bins, of=of) for q in p[n]] for n in p
-        }
-        floors[setting.title] = {n: [_floor(q, bins, resamples, of) for q in p[n]] for n in p}
+        values[setting.title] = {n: [calibration.ece(q, y, bins, of=of) for q in p[n]] for n in p}
+        floors[setting.title] = {n: [floor(q) for q in p[n]] for n in p}
     return values, floors
-
-
-def _floor(p, bins: int, resamples: int, of: str) -> float:
-    drawn = calibration.noise_floor(p, bins=bins, resamples=resamples)
-    return float(np.quantile(drawn.classwise.mean(1) if of == "mean" else drawn.top_label, 0.95))
 
 
 def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:
     """Means over the runs that have further readings of BatchNorm's statistics; a row a reading and
     network."""
-    return averaged(
-        ((reading, VARIANTS[network].title), dict(zip(MEASURES, values, strict=True)))
+    rows = [
+        [str(reading), VARIANTS[network].title, *mean_of([run], bins=bins, reading=str(reading))]
         for network in NETWORKS
         for run in setting.of(network)
-        if len(readings(run)) > 1
-        for reading in readings(run)
-        for values in [mean_of([run], "", "own", bins, reading)]
-    )
+        if len(run.config.batchnorm_statistics) > 1
+        for reading in run.config.batchnorm_statistics
+    ]
+    names = ["momentum", "network"]
+    return pd.DataFrame(rows, columns=[*names, *MEASURES]).groupby(names, sort=False).mean()
 
 
-def with_statistics(
-    setting: Setting, reading: str, bins: int = 15, resamples: int = 1000
-) -> tuple[dict[str, Difference], Difference, dict[str, Difference]]:
-    """What another reading of BatchNorm's statistics changes in each network, by its title; then
-    by that reading Proposed minus Baseline; and, both after ``STEP``, minus each other network."""
-
-    def change(first: Side, second: Side) -> Difference:
-        return compare(setting, first, second, "own", bins, resamples)
-
-    titles = {VARIANTS[n].title: n for n in NETWORKS}
-    changes = {title: change((n, ""), (n, "", reading)) for title, n in titles.items()}
-    ours = titles.pop(VARIANTS["proposed"].title)
-    layers = change(("baseline", "", reading), (ours, "", reading))
-    scaled = {t: change((n, STEP, reading), (ours, STEP, reading)) for t, n in titles.items()}
-    return changes, layers, scaled
+def with_statistics(setting: Setting, reading: str, bins=15, resamples=1000) -> tuple:
+    """What another reading of BatchNorm's statistics changes in each network, by its title; and by
+    that reading Proposed minus Baseline."""
+    about = "own", bins, resamples
+    layers = compare(setting, *((n, "", reading) for n in ("baseline", "proposed")), *about)
+    sides = {VARIANTS[n].title: ((n, ""), (n, "", reading)) for n in NETWORKS}
+    return {title: compare(setting, *two, *about) for title, two in sides.items()}, layers

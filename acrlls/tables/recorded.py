@@ -25,7 +25,7 @@ UNWEIGHTED = "without class weights"
 _TOLD = ("class_weights", "batchnorm", "input_range", "augment")  # by the title of a setting
 _PLAIN = {"phase2_learning_rate": "learning rate of Phase 2"}
 # where seeds of Phase 1 alone are recorded as well, by profile
-MORE_SEEDS = {"laptop": "rivals-cross_entropy"}
+MORE_SEEDS = {"laptop": ["rivals-cross_entropy"]}
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ def settings(runs: Iterable[Run]) -> list[Setting]:
     return [Setting(title, found[title]) for title in order]
 
 
-def setting(
-    title: str = AS_PUBLISHED, profile: str = "laptop", config: Config | None = None
-) -> Setting:
+def setting(title=AS_PUBLISHED, profile="laptop", config: Config | None = None) -> Setting:
     """One setting of a profile's records; without runs where it was not recorded, or where the
     images of ``config`` have other classes."""
     known = config is None or has_paper_classes(config)
@@ -83,15 +81,12 @@ def like(config: Config, profile: str = "laptop") -> list[Run]:
 def heads(profile: str = "laptop") -> list[Run]:
     """The recorded runs of a profile of Phase 1 alone, with augmentation: one of each network, with
     class weights and without, and seed; where a seed was recorded again, the later one."""
-    found = {}
-    names = [name for name in (profile, MORE_SEEDS.get(profile)) if name]
+    names = [profile, *MORE_SEEDS.get(profile, [])]
     every = [run for name in names for run in records(name).values()]
     usual = _others(min(every, key=_changes)) | {"phase2_epochs": 0}
-    for run in every:
-        c = run.config
-        if c.augment and _others(run) == usual:
-            found[c.variant, c.class_weights, c.seed] = run
-    return list(found.values())
+    same = [run for run in every if run.config.augment and _others(run) == usual]
+    keys = [(run.config.variant, run.config.class_weights, run.config.seed) for run in same]
+    return list(dict(zip(keys, same, strict=True)).values())
 
 
 def first_phase(profile: str = "laptop", weighted: bool = True) -> Setting:
@@ -199,11 +194,3 @@ def name_of(side: Side) -> str:
     """Such as "Baseline after vector scaling", or "Proposed"."""
     network, step = side[:2]
     return VARIANTS[network].title + (f" {step_title(step)}" if step else "")
-
-
-def averaged(rows: Iterable[tuple[tuple, dict]]) -> pd.DataFrame:
-    """The mean of the rows that have the same key, in the order of the keys' first appearance."""
-    keys, values = zip(*rows, strict=True)
-    index = pd.MultiIndex.from_tuples(keys)
-    levels = list(range(index.nlevels))
-    return pd.DataFrame(values, index).groupby(level=levels, sort=False).mean()

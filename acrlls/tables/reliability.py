@@ -30,7 +30,12 @@ SLOW_DRAWS = 200
 def near(runs, low: float = 0.96, high: float = 0.98) -> str:
     """How many of the answers that were given with a confidence in ``(low, high]`` were right: over
     all runs, by run with Wilson's 95 % interval, and for the class where the share is lowest."""
-    every = pd.concat({k: _answers(run) for k, run in enumerate(runs)}, names=["run"])
+    every = []
+    for k, test in enumerate(run.predictions("test") for run in runs):
+        told = {"run": k, "class": np.array(test.class_names)[test.classes]}
+        told |= {"confidence": test.probabilities.max(axis=1)}
+        every.append(pd.DataFrame(told | {"right": test.classes == test.labels}))
+    every = pd.concat(every)
     every = every[(low < every.confidence) & (every.confidence <= high)]
     if every.empty:
         return f"No answer has a confidence of {low} to {high}."
@@ -48,14 +53,6 @@ def near(runs, low: float = 0.96, high: float = 0.98) -> str:
         f"{span(by_run['sum'] / by_run['size'], partial(percent, places=1))}; in {out} of "
         f"{plural(len(runs), 'run')} its 95 % interval does not hold {number(middle, 2)}."
     )
-
-
-def _answers(run) -> pd.DataFrame:
-    """The predicted class of each test image, its confidence, and whether it is right."""
-    test = run.predictions("test")
-    names = np.array(test.class_names)[test.classes]
-    told = {"class": names, "confidence": test.probabilities.max(axis=1)}
-    return pd.DataFrame(told | {"right": test.classes == test.labels})
 
 
 def floors(run, several_bins, resamples: int) -> dict[int, pd.DataFrame]:

@@ -123,24 +123,16 @@ def paired(table: pd.DataFrame, weighted: bool, step: str, measure: str) -> pd.D
     of = table[(table.weighted == weighted) & (table.step == step)]
     wide = of.pivot(index="seed", columns="method", values=measure).reindex(columns=METHODS)
     gaps, rows = wide.drop(columns=USUAL).sub(wide[USUAL], axis=0), {}
+    flips = {"permutation_type": "samples", "n_resamples": np.inf}
     for method, gap in gaps.items():
-        if len(gap := gap.dropna().to_numpy()):
-            rows[method] = {"seeds": len(gap), "difference": gap.mean(), "p": _sign_flip(gap)}
-    found = pd.DataFrame(rows, index=["seeds", "difference", "p"]).T
+        if n := len(gap := gap.dropna().to_numpy()):  # either sign of one is as large
+            p = permutation_test((gap,), np.mean, **flips).pvalue if n > 1 else 1.0
+            rows[method] = n, gap.mean(), p
+    found = pd.DataFrame(rows, ["seeds", "difference", "p"]).T
     return found.assign(**{"p (Holm)": holm(found.p)})
 
 
-def _sign_flip(gap: np.ndarray) -> float:
-    """Exact p-value of differences ``(seeds,)`` of which each might have had the other sign."""
-    if len(gap) < 2:
-        return 1.0  # either sign of one difference is as large
-    test = permutation_test((gap,), np.mean, permutation_type="samples", n_resamples=np.inf)
-    return float(test.pvalue)
-
-
-def gaps_in_nll(
-    runs: Iterable[Run], weighted: bool, resamples: int = 1000, mix: str = "own"
-) -> pd.DataFrame:
+def gaps_in_nll(runs: Iterable[Run], weighted, resamples=1000, mix="own") -> pd.DataFrame:
     """NLL after vector scaling, in a class mix, of each method minus that of cross-entropy, with a
     95 % interval over seeds and images of :func:`acrlls.tables.compare.interval`; a row a method.
     """
@@ -164,12 +156,11 @@ def differences(table: pd.DataFrame, gaps: pd.DataFrame, weighted: bool) -> pd.D
     columns = {}
     for measure, step in product(("NLL", ECE), ("", STEP)):
         rows = paired(table, weighted, step, measure)
-        text = rows.difference.map(lambda gap: number(round(gap, 3) + 0.0, 3, True))
+        text = rows.difference.map(lambda gap: number(gap, signed=True))
         if _testable(rows):
             text += rows["p (Holm)"].map(" ({:.2f})".format)
         if (measure, step) == ("NLL", STEP):
-            said = {method: signed(*row) for method, row in gaps.iterrows()}
-            text = pd.Series(said, dtype=object)
+            text = pd.Series({m: signed(*row) for m, row in gaps.iterrows()}, dtype=object)
         columns["ECE" if measure == ECE else measure, "scaled" if step else "as trained"] = text
     return pd.DataFrame(columns)
 
@@ -179,9 +170,7 @@ def _testable(rows: pd.DataFrame) -> bool:
     return bool(len(rows)) and len(rows) * 2 / 2 ** rows.seeds.min() < 0.05
 
 
-def answer(
-    table: pd.DataFrame, weighted: bool = True, where: str = "In runs of Phase 1 only"
-) -> str:
+def answer(table: pd.DataFrame, weighted=True, where="In runs of Phase 1 only") -> str:
     """Whether the raw ECE of most rival losses is above that of cross-entropy, as was predicted,
     and how many differences from it are shown."""
     every = paired(table, weighted, "", ECE)
@@ -198,25 +187,30 @@ def answer(
     )
     if _testable(every):
         shown = (raw["p (Holm)"] < 0.05).sum()
-        verb = "is" if shown < 2 else "are"
-        tested = f"{shown or 'none'} of the differences {verb} significant (Holm's p < 0.05)"
+        tested = f"{shown or 'none'} of the differences {'is' if shown < 2 else 'are'} significant"
+        tested += " (Holm's p < 0.05)"
     means, ours = trained.groupby("method")[ECE].mean()[raw.index], ""
     if OURS in every.index:
         gap, p = every.loc[OURS, ["difference", "p (Holm)"]]
         ours = f"{OURS} differs from cross-entropy by {error(gap, True)} "
         ours += f"(Holm's p = {number(p, 2)}). "
     return (
-        f"**{where}, the mean ECE lies above that of cross-entropy for "
-        f"{len(above)} of {plural(len(raw), 'rival loss', 'rival losses')}{held}; {tested}.** "
-        "Cross-entropy has "
+        f"**{where}, the mean ECE lies above that of cross-entropy for {len(above)} of "
+        f"{plural(len(raw), 'rival loss', 'rival losses')}{held}; {tested}.** Cross-entropy has "
         f"{error(usual[ECE].mean())}, its rivals {error(means.min())} ({means.idxmin()}) to "
         f"{error(means.max())} ({means.idxmax()}). {ours}Cross-entropy's mean confidence minus its "
         f"accuracy is {number(100 * surplus, 1, True)} percentage points."
     )
 
 
-def after_scaling(gaps: pd.DataFrame, mix: str = "own") -> str:
+def after_scaling(gaps: pd.DataFrame, mix="own") -> str:
     """Which methods :func:`gaps_in_nll` shows to have a lower or a higher NLL in a class mix."""
+
+    def are(methods) -> str:
+        """Such as "A, B and C are"."""
+        *first, last = methods if len(methods) else ["no method"]
+        return f"{', '.join(first)} and {last} are" if first else f"{last} is"
+
     better, worse = gaps.index[gaps.high < 0], gaps.index[gaps.low > 0]
     if not len(better) + len(worse):
         return (
@@ -225,20 +219,8 @@ def after_scaling(gaps: pd.DataFrame, mix: str = "own") -> str:
             "zero."
         )
     return (
-        f"After vector scaling, {MIXES[mix]}, {_named(better)} {_are(better)} shown to have a "
-        f"lower NLL than cross-entropy, and {_named(worse)} {_are(worse)} shown to have a higher "
-        "one. "
-        f"For the other {len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} "
-        "no difference could be shown: the interval over seeds and images, each at 95 %, contains "
-        "zero."
+        f"After vector scaling, {MIXES[mix]}, {are(better)} shown to have a lower NLL than "
+        f"cross-entropy, and {are(worse)} shown to have a higher one. For the other "
+        f"{len(gaps) - len(better) - len(worse)} of {plural(len(gaps), 'method')} no difference "
+        "could be shown: the interval over seeds and images, each at 95 %, contains zero."
     )
-
-
-def _are(methods) -> str:
-    return "are" if len(methods) > 1 else "is"
-
-
-def _named(methods) -> str:
-    """Such as "A, B and C"."""
-    *first, last = methods if len(methods) else ["no method"]
-    return f"{', '.join(first)} and {last}" if first else last

@@ -13,9 +13,9 @@ from acrlls import figures, paper
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
-from acrlls.tables.compare import ECE, MEASURES, classwise_ece, mean_of
+from acrlls.tables.compare import MEASURES, classwise_ece, mean_of
 from acrlls.tables.recorded import NETWORKS, Setting, mix_weights, readings
-from acrlls.tables.words import error, number, plural, span
+from acrlls.tables.words import number, plural, span
 
 WAYS = {"": "as trained", "prior": "prior corrected"}
 ALL = "mean of the classes"
@@ -117,27 +117,6 @@ def over_seeds(runs: Iterable[Run], bins: int = 15) -> pd.DataFrame:
     return table
 
 
-def seeds_sentence(table: pd.DataFrame) -> str:
-    """By which training and way the ECE after Phase 1 is lowest, from :func:`over_seeds`."""
-    ways = {
-        ("yes", "as trained"): "with class weights",
-        ("yes", "prior corrected"): "with the weights divided out",
-        ("no", "as trained"): "without class weights",
-    }
-    ece, told = table[ECE, "mean"], []
-    for network in ("Baseline", "Proposed"):
-        best = ece[network].idxmin()
-        trained = error(ece[(network, "yes", "as trained")])
-        told.append(
-            f"{ways[best]} for {network} ({error(ece[(network, *best)])}; with them {trained})"
-        )
-    seeds = plural(int(table["seeds", ""].min()), "seed")
-    return (
-        f"**After Phase 1, the mean class-wise ECE is lowest {' and '.join(told)}**: means over "
-        f"{seeds} or more; their standard deviation is at most {error(table[ECE, 'sd'].max())}."
-    )
-
-
 def needed(runs: Iterable[Run], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
     """How many runs of each network, two independent groups, would show the published difference in
     ECE on the same test images, in the paper's class mix, by class:
@@ -179,8 +158,7 @@ def needed_sentence(heads: pd.DataFrame, both: pd.DataFrame) -> str:
     (few, one, mean), (more, one_both, mean_both) = told
     return (
         f"**To show the published gain in {name} would take {one} runs of each network, by the "
-        f"spread of {few} after Phase 1**; for the mean over the classes {mean}. By that of "
-        f"{more} after both phases it would take {one_both} and {mean_both}. In parentheses "
-        "are 95 % intervals; the spread is that in the paper's class mix. The paper has one run of "
-        "each."
+        f"spread of {few} after Phase 1**; for the mean over the classes {mean}. By that of {more} "
+        f"after both phases it would take {one_both} and {mean_both}. In parentheses are 95 % "
+        "intervals; the spread is that in the paper's class mix. The paper has one run of each."
     )

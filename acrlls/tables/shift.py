@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from acrlls.method import VARIANTS
 from acrlls.runs import RESULTS, Run
-from acrlls.tables.recorded import NETWORKS, averaged, setting
+from acrlls.tables.recorded import NETWORKS, setting
 from acrlls.tables.words import number, percent, plural, span
 
 OTHERS = "cohen"  # the collection of radiographs from other hospitals
@@ -122,16 +122,13 @@ def other_hospitals(said: pd.DataFrame) -> str:
 
 def when_sure(said: pd.DataFrame, low: float = 0.96) -> str:
     """How many answers with a confidence above ``low`` are right there, and on the test images."""
-    told = []
-    for source in (OTHERS, "test"):
-        of = _by_run(said[said.confidence > low], source).right
-        sure = _by_run(said[said.confidence > low], source).confidence.mean()
-        told.append((span(of.mean(), percent), span(of.size(), "{:,.0f}".format), of.ngroups, sure))
-    (others, answers, runs, sure), (own, *_) = told
+    others, own = (_by_run(said[said.confidence > low], source) for source in (OTHERS, "test"))
     return (
-        f"Of their answers with a confidence above {low}, {others} are right on radiographs from "
-        f"other hospitals ({answers} answers a run, {plural(runs, 'run')}; mean confidence "
-        f"{span(sure, percent)}), and {own} on their own test images."
+        f"Of their answers with a confidence above {low}, {span(others.right.mean(), percent)} are "
+        f"right on radiographs from other hospitals ({span(others.size(), '{:,.0f}'.format)} "
+        f"answers a run, {plural(others.ngroups, 'run')}; mean confidence "
+        f"{span(others.confidence.mean(), percent)}), and {span(own.right.mean(), percent)} on "
+        "their own test images."
     )
 
 
@@ -181,17 +178,16 @@ def twins(runs: Sequence[Run]) -> pd.DataFrame:
         test = run.predictions("test")
         copied = nearest[test.names].to_numpy() >= TWIN
         right, sure = test.classes == test.labels, test.probabilities.max(axis=1)
-        counts = [
-            np.bincount(test.labels[of], minlength=len(run.class_names)) for of in (copied, ~copied)
-        ]
-        like = np.where(copied, 0, (counts[0] / counts[1].clip(1))[test.labels])
+        copies, rest = (np.bincount(test.labels, weights=of) for of in (copied, ~copied))
+        like = np.where(copied, 0, (copies / rest.clip(1))[test.labels])
         groups = {"near copies": copied, "others": ~copied, LIKE: like, "all": np.ones_like(copied)}
-        title = VARIANTS[run.config.variant].title
         for name, of in groups.items():
-            values = zip(("accuracy", "mean confidence"), (right, sure), strict=True)
-            means = {what: np.average(each, weights=of) for what, each in values}
-            rows.append(((title, name), {"images": np.count_nonzero(of)} | means))
-    return averaged(rows)
+            means = (np.average(each, weights=of) for each in (right, sure))
+            title = VARIANTS[run.config.variant].title
+            rows.append([title, name, np.count_nonzero(of), *means])
+    names = ["network", "group", "images", "accuracy", "mean confidence"]
+    means = pd.DataFrame(rows, columns=names).groupby(names[:2], sort=False).mean()
+    return means.rename_axis([None, None])
 
 
 def twins_sentence(table: pd.DataFrame) -> str:

@@ -29,12 +29,10 @@ def load(name: str) -> tuple[dict, pd.DataFrame]:
 
 def hours(result: dict, epochs: pd.DataFrame) -> pd.DataFrame:
     """Hours of the paper's job, BatchNorm updating as published, by part (rows) and side, projected
-    from the epochs after the first.
-
-    Views are filled by the run that comes first, so the filling is what its epochs take more than
-    the others'.  Grid points and variants share a fresh view every epoch, and the grid's views are
-    the first ones of Phase 1 too, so that the whole job fills them once.
-    """
+    from the epochs after the first. Views are filled by the run that comes first, so the filling is
+    what its epochs take more than the others'. Grid points and variants share a fresh view every
+    epoch, and the grid's views are the first ones of Phase 1 too, so that the whole job fills them
+    once."""
     steady = epochs[(epochs.epoch > 1) & (epochs.part != "grid")]
     first = (steady.side == "bank") & (steady.run == 0)
     each = (steady.seconds / steady.train).groupby([first, steady.part, steady.side]).median()
@@ -55,10 +53,9 @@ def hours(result: dict, epochs: pd.DataFrame) -> pd.DataFrame:
 
 def shown(table: pd.DataFrame):
     """:func:`hours` with how many times less the bank takes, as a Styler."""
-    columns = {("hours", SIDES[side]): table[side] for side in table}
-    for side in table.columns.drop("bank"):
-        columns["ratio to the bank", SIDES[side]] = table[side] / table.bank
-    return show(pd.DataFrame(columns), 1)
+    table = table.rename(columns=SIDES).rename_axis(columns=None)
+    ratios = {side: table[side] / table[SIDES["bank"]] for side in (SIDES["plain"], SIDES[TUNED])}
+    return show(pd.concat({"hours": table, "ratio to the bank": pd.DataFrame(ratios)}, axis=1), 1)
 
 
 def setup(result: dict) -> str:
@@ -97,11 +94,13 @@ def machines() -> pd.DataFrame:
             machine = result["machine"]
             whole = hours(result, epochs).loc[WHOLE]
             has = machine.get("vnni", bool(whole.plain < 1.5 * whole[TUNED]))
-            ratios = {f"than {SIDES[n]}": whole[n] / whole.bank for n in whole.index.drop("bank")}
             rows[folder.name] = {
                 "processor": machine["cpu"],
                 "AVX-512 VNNI": "yes" if has else "no",
-            } | ratios
+            }
+            rows[folder.name] |= {
+                f"than {SIDES[n]}": whole[n] / whole.bank for n in ("plain", TUNED)
+            }
     return pd.DataFrame(rows).T
 
 
@@ -123,7 +122,6 @@ def scaled(table: pd.DataFrame, result: dict, price: float) -> pd.DataFrame:
         rows[f"{times:,} × the images"] = whole * times, view * times
         rows[f"{times:,} seeds"] = whole + (times - 1) * seed, view
         rows[f"{times:,} × the grid points"] = whole + (times - 1) * grid, view
-    found = pd.DataFrame(rows, index=["days", "GB a view"]).T
-    found["days"] /= 24
-    cost = found["days"] * 24 * result["machine"]["cores"] * price
-    return found.assign(price=cost)[["days", "price", "GB a view"]]
+    cost = result["machine"]["cores"] * price
+    rows = {what: (time / 24, time * cost, size) for what, (time, size) in rows.items()}
+    return pd.DataFrame(rows, ["days", "price", "GB a view"]).T

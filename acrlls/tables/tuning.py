@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from acrlls.paper import show, table
-from acrlls.tables.recorded import heads
+from acrlls.tables.recorded import first_phase
 from acrlls.tables.seeds import spread
 from acrlls.tables.words import number, plural, span
 
@@ -37,8 +37,7 @@ def table_1(grids: dict[str, pd.DataFrame | None], published: bool = True):
 
 def seed_losses(recorded: str) -> list[float]:
     """Validation losses of the recorded runs of Phase 1 with the published pair, a seed each."""
-    found = [r for r in heads(recorded) if r.config.class_weights]
-    return [run.best_epoch(1).val_loss for run in found if run.config.variant == "proposed"]
+    return [run.best_epoch(1).val_loss for run in first_phase(recorded).of("proposed")]
 
 
 def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:

@@ -166,14 +166,8 @@ def test_seeds_are_grouped_by_network_and_class_weights(heads):
     table = seeds.over_seeds(heads)
     count = {w: table.xs(w, level=1)["seeds", ""].iloc[0] for w in ("yes", "no")}
     assert len(table) == 6 and count["yes"] >= 10
-    text, ece = seeds.seeds_sentence(table), table[compare.ECE, "mean"]
     mean = np.mean([compare.mean_of([run])[-1] for run in heads_of(heads, "baseline")])
-    said = f"lowest without class weights for Baseline ({ece['Baseline', 'no', 'as trained']:.3f}; "
-    assert f"{said}with them {mean:.3f}) and without" in text
-    assert f"means over {count['no']} seeds or more" in text
-    table.iloc[-1, table.columns.get_loc((compare.ECE, "mean"))] = 0.1
-    assert "without class weights for Baseline (" in seeds.seeds_sentence(table)
-    assert "and with the weights divided out for Proposed (" in seeds.seeds_sentence(table)
+    assert table.loc["Baseline", "yes", "as trained"][compare.ECE, "mean"] == pytest.approx(mean)
 
 
 def test_as_many_runs_are_needed_as_a_simulation_says(heads):

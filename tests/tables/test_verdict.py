@@ -364,21 +364,17 @@ def test_another_run_is_tested_on_images_of_its_own_number():
 
 
 @pytest.mark.parametrize(
-    "row, said, count, than",
-    [
-        (BETTER, "a lower NLL", 2, "have a lower NLL than Single Dense"),
-        (WORSE, "a higher", 0, "have a higher NLL than Single Dense"),
-        (NEITHER, "no diff", 0, "no difference in NLL between Proposed and Single Dense"),
-    ],
+    "row, said, count",
+    [(BETTER, "a lower NLL", 2), (WORSE, "a higher", 0), (NEITHER, "no diff", 0)],
 )
-def test_what_other_statistics_change_is_told_by_the_intervals(row, said, count, than):
+def test_what_other_statistics_change_is_told_by_the_intervals(row, said, count):
     found = difference(row)
     two = {"Baseline": difference(row, 3), "Proposed": found}
-    text = verdict.statistics(two, found, {"Single Dense": found}, "made anew")
+    text = verdict.statistics(two, found, "made anew")
     assert text.startswith("**Statistics made anew, on the same training, are shown to give")
     assert f"for {count} of 2 networks**" in text and f"so that {said}" in text
-    assert than in text and "over seeds (1 to 3 a network) and images" in text
-    assert text.count(f"{row[0]:+.3f}".replace("-", "−")) == 4
+    assert "over seeds (1 to 3 a network) and images" in text
+    assert text.count(f"{row[0]:+.3f}".replace("-", "−")) == 3
 
 
 def test_statistics_are_compared_on_the_same_runs_and_images(published, monkeypatch):
@@ -388,14 +384,12 @@ def test_statistics_are_compared_on_the_same_runs_and_images(published, monkeypa
         asked.append((run.config.variant, step, reading))
         return run.predictions("test").probabilities
 
-    monkeypatch.setattr(compare, "probabilities", said)
-    changes, layers, after = compare.with_statistics(published, "0.9", resamples=2)
+    monkeypatch.setattr(recorded, "probabilities", said)
+    changes, layers = compare.with_statistics(published, "0.9", resamples=2)
     assert list(changes) == ["Baseline", "Single Dense", "Proposed"]
-    assert list(after) == ["Baseline", "Single Dense"]
     assert all((c.table.difference == 0).all() for c in changes.values())  # a run with itself
-    assert layers.seeds == after["Baseline"].seeds >= after["Single Dense"].seeds >= 3
-    assert ("proposed", recorded.STEP, "0.9") in asked and ("proposed", "", "") in asked
-    assert {reading for _, step, reading in asked if step} == {"0.9"}
+    assert layers.seeds >= changes["Single Dense"].seeds >= 3
+    assert ("proposed", "", "0.9") in asked and ("proposed", "", "") in asked
 
 
 def test_the_published_setting_comes_first_and_then_those_with_most_runs():
