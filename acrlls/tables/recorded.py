@@ -23,7 +23,7 @@ Side = tuple[str, str] | tuple[str, str, str]
 AS_PUBLISHED = "as published"
 UNWEIGHTED = "without class weights"
 _TOLD = ("class_weights", "batchnorm", "input_range", "augment")  # by the title of a setting
-_PLAIN = {"phase2_learning_rate": "learning rate of Phase 2"}
+_PLAIN = {"phase2_learning_rate": "learning rate {:.5f} in Phase 2"}
 # where seeds of Phase 1 alone are recorded as well, by profile
 MORE_SEEDS = {"laptop": ["rivals-cross_entropy"]}
 
@@ -144,7 +144,7 @@ def _title(config: Config, others: dict | None = None) -> str:
         "without augmentation": not config.augment,
     }
     named = [name for name, changed in changes.items() if changed]
-    named += [f"{_PLAIN.get(name, name)} {value}" for name, value in (others or {}).items()]
+    named += [_PLAIN.get(n, n + " {}").format(v) for n, v in (others or {}).items()]
     return ", ".join(named) or AS_PUBLISHED
 
 

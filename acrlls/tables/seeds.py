@@ -61,23 +61,33 @@ def plot_validation(found: Sequence[Setting]):
     return axes
 
 
-def swings(found: Setting, reading: str = "reestimated") -> str:
+def swings(found: Sequence[Setting], reading: str = "reestimated") -> str:
     """By what factor the validation loss changes from one epoch of Phase 2 to the next, on average
-    by run, with BatchNorm's statistics as they are and, on the same trainings, by another reading.
-    """
+    by run, with BatchNorm's statistics as they are and, on the same trainings, by another reading:
+    of the first setting, and of those that differ from it in the learning rate."""
+    own, other, how_many = _swings(found[0], reading)
+    slower = [setting for setting in found if "learning rate" in setting.title]
+    told = [
+        f"With the {setting.title} it is {ours}, and {theirs} with recomputed statistics ({runs})."
+        for setting, (ours, theirs, runs) in ((one, _swings(one, reading)) for one in slower)
+    ]
+    return (
+        "From one epoch of Phase 2 to the next the validation loss changes by a factor of "
+        f"{own} on average, by run ({how_many} {found[0].title}); read with statistics recomputed "
+        f"from training images before each validation, on the same trainings, by {other}. "
+        f"{' '.join(told) or 'Another learning rate of Phase 2 was not tried.'}"
+    )
+
+
+def _swings(setting: Setting, reading: str) -> tuple[str, str, str]:
     factors = []
-    for run in (r for runs in found.runs.values() for r in runs.values() if len(readings(r)) > 1):
+    for run in (r for runs in setting.runs.values() for r in runs.values() if len(readings(r)) > 1):
         every = pd.read_csv(run.folder / "statistics.csv")
         losses = run.history[run.history.phase == 2], every[every.statistics == reading]
         each = (np.log(loss.sort_values("epoch").val_loss.to_numpy()) for loss in losses)
         factors.append([np.exp(np.abs(np.diff(one)).mean()) for one in each])
     own, other = (span(each, lambda x: number(x, 2)) for each in np.transpose(factors))
-    return (
-        "From one epoch of Phase 2 to the next the validation loss changes by a factor of "
-        f"{own} on average, by run ({plural(len(factors), 'run')} {found.title}); read with "
-        "statistics recomputed from training images before each validation, on the same trainings, "
-        f"by {other}."
-    )
+    return own, other, plural(len(factors), "run")
 
 
 def repeats_sentence(networks: Iterable[Sequence[Run]], level: float = 0.05) -> str:

@@ -229,9 +229,16 @@ def test_the_swings_are_those_of_the_validation_losses_by_both_readings(tmp_path
 
     runs = {"a": run("a", [1, 2, 1], [1.1, 1, 1.21]), "b": run("b", [1, 2, 16], [1, 1, 1])}
     runs["c"] = fake_run(np.zeros((1, 4)), np.zeros(1, int))  # one reading alone
-    text = seeds.swings(recorded.Setting("as published", {"baseline": runs}))
+    found = [recorded.Setting("as published", {"baseline": runs})]
+    text = seeds.swings(found)
     assert "by a factor of 2.00 to 4.00 on average, by run (2 runs as published)" in text
-    assert text.endswith("on the same trainings, by 1.00 to 1.10.")
+    assert "on the same trainings, by 1.00 to 1.10. Another learning rate" in text
+    one = {"a": run("slow", [1, 3, 1], [1, 1, 1])}
+    found.append(recorded.Setting("learning rate 0.00001 in Phase 2", {"baseline": one}))
+    slow = (
+        "With the learning rate 0.00001 in Phase 2 it is 3.00, and 1.00 with recomputed statistics"
+    )
+    assert seeds.swings(found).endswith(f"by 1.00 to 1.10. {slow} (1 run).")
 
 
 def test_where_perfect_calibration_is_exceeded_is_counted_by_class_and_network(monkeypatch):
