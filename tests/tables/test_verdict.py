@@ -221,7 +221,7 @@ def test_the_p_of_a_difference_in_ece_is_that_of_the_sides_that_are_named(publis
 
 def test_a_difference_in_ece_is_not_shown_where_seeds_differ_by_as_much(published):
     sides = ("baseline", ""), ("single_dense", "")
-    groups = ["laptop", *(f"laptop-seed-{k}" for k in range(3))]  # with more it is shown
+    groups = ["laptop", *(f"laptop-seed-{k}" for k in range(3))]
     runs = {n: {g: published.runs[n][g] for g in groups} for n, _ in sides}
     found = compare.compare(recorded.Setting("few seeds", runs), *sides, resamples=49)
     each = [[compare.mean_of([run])[-1] for run in runs[n].values()] for n, _ in sides]
