@@ -111,11 +111,12 @@ def calibrated(found: Errors, top) -> str:
     (errors, floors), (there, limits) = found
     return (
         f"**Calibrated?** {_miscalibrated(found, *words, 'Not always: {} show miscalibration')}. "
-        f"In ours the mean class-wise ECE of Proposed as trained is {span(errors, error)}; a "
-        f"calibrated run would stay below {span(floors, error)}, the 95 % quantile of its noise "
-        f"floor ({plural(len(errors), 'run')}). In the paper's it is {span(there, error)}, above "
-        f"that quantile, {span(limits, error)} there, in {_above(there, limits)}. Of the predicted "
-        f"class alone, in our class mix, the ECE lies above it in {_above(*top)}."
+        f"In our class mix, the mean class-wise ECE of Proposed as trained is {span(errors, error)}"
+        f" ({plural(len(errors), 'run')}); a calibrated run would stay below {span(floors, error)}, "
+        f"the 95 % quantile of its noise floor. In the paper's, it is {span(there, error)} and the "
+        f"quantile {span(limits, error)}; it lies above that of its own run in "
+        f"{_above(there, limits)}. The ECE of the predicted class alone does so, in our class mix, "
+        f"in {_above(*top)}."
     )
 
 

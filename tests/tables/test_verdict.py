@@ -118,9 +118,12 @@ def test_a_p_at_its_least_value_is_a_bound(least, said, short):
 def test_the_card_on_calibration_counts_runs_above_their_own_floors(errors, said):
     there = [0.03, 0.04], [0.05, 0.02]
     text = verdict.calibrated(((errors, [0.01, 0.012]), there), ([0.02, 0.01], [0.01, 0.01]))
-    assert said in text and "0.010 to 0.012, the 95 % quantile of its noise floor (" in text
-    assert "it is 0.030 to 0.040, above that quantile, 0.020 to 0.050 there, in 1 of 2" in text
-    assert text.endswith("in our class mix, the ECE lies above it in 1 of 2 runs.")
+    assert (
+        said in text and "(2 runs); a calibrated run would stay below 0.010 to 0.012, the" in text
+    )
+    assert "In the paper's, it is 0.030 to 0.040 and the quantile 0.020 to 0.050; it lies" in text
+    assert "its own run in 1 of 2 runs" in text
+    assert text.endswith("does so, in our class mix, in 1 of 2 runs.")
 
 
 def test_the_floor_of_a_run_is_that_of_its_own_scores(published):
