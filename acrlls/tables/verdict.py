@@ -112,11 +112,11 @@ def calibrated(found: Errors, top) -> str:
     return (
         f"**Calibrated?** {_miscalibrated(found, *words, 'Not always: {} show miscalibration')}. "
         f"In our class mix, the mean class-wise ECE of Proposed as trained is {span(errors, error)}"
-        f" ({plural(len(errors), 'run')}); a calibrated run would stay below {span(floors, error)}, "
-        f"the 95 % quantile of its noise floor. In the paper's, it is {span(there, error)} and the "
-        f"quantile {span(limits, error)}; it lies above that of its own run in "
-        f"{_above(there, limits)}. The ECE of the predicted class alone does so, in our class mix, "
-        f"in {_above(*top)}."
+        f" ({plural(len(errors), 'run')}); a calibrated run would stay below "
+        f"{span(floors, error)}, the 95 % quantile of its noise floor. In the paper's, it is "
+        f"{span(there, error)} and the quantile {span(limits, error)}; it lies above that of its "
+        f"own run in {_above(there, limits)}. The ECE of the predicted class alone does so, in our "
+        f"class mix, in {_above(*top)}."
     )
 
 
