@@ -192,8 +192,8 @@ def answer(table: pd.DataFrame, weighted=True, where="In runs of Phase 1 only") 
     means, ours = trained.groupby("method")[ECE].mean()[raw.index], ""
     if OURS in every.index:
         gap, p = every.loc[OURS, ["difference", "p (Holm)"]]
-        ours = f"{OURS} differs from cross-entropy by {error(gap, True)} "
-        ours += f"(Holm's p = {number(p, 2)}). "
+        told = f" (Holm's p = {number(p, 2)})" if _testable(every) else ""
+        ours = f"{OURS} differs from cross-entropy by {error(gap, True)}{told}. "
     return (
         f"**{where}, the mean ECE lies above that of cross-entropy for {len(above)} of "
         f"{plural(len(raw), 'rival loss', 'rival losses')}{held}; {tested}.** Cross-entropy has "

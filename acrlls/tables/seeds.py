@@ -81,7 +81,7 @@ def swings(found: Sequence[Setting], reading: str = "reestimated") -> str:
 
 def _swings(setting: Setting, reading: str) -> tuple[str, str, str]:
     factors = []
-    for run in (r for runs in setting.runs.values() for r in runs.values() if len(readings(r)) > 1):
+    for run in (r for n in NETWORKS for r in setting.of(n) if len(readings(r)) > 1):
         every = pd.read_csv(run.folder / "statistics.csv")
         losses = run.history[run.history.phase == 2], every[every.statistics == reading]
         each = (np.log(loss.sort_values("epoch").val_loss.to_numpy()) for loss in losses)
@@ -167,8 +167,9 @@ def needed_sentence(heads: pd.DataFrame, both: pd.DataFrame) -> str:
         told.append((plural(int(table.seeds.iloc[0]), "seed"), one, mean))
     (few, one, mean), (more, one_both, mean_both) = told
     return (
-        f"**To show the published gain in {name} would take {one} runs of each network, by the "
-        f"spread of {few} after Phase 1**; for the mean over the classes {mean}. By that of {more} "
-        f"after both phases it would take {one_both} and {mean_both}. In parentheses are 95 % "
-        "intervals; the spread is that in the paper's class mix. The paper has one run of each."
+        f"**To show the published drop in the ECE of {name}, {one} runs of each network would be "
+        f"needed, by the spread of {few} after Phase 1**; for the drop in the mean over the "
+        f"classes, {mean}. By the spread of {more} after both phases, {one_both} and {mean_both} "
+        "would be needed. In parentheses are 95 % intervals; the spread is that in the paper's "
+        "class mix. The paper has one run of each."
     )

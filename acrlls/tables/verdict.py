@@ -160,7 +160,7 @@ def repeated(errors, there, seeds: int) -> str:
     network, the mean class-wise ECE of runs with so many seeds, run by run."""
     names = [VARIANTS[n].title for n in ("proposed", "baseline")]
     own, paper = (np.less(*(each[n] for n in names)).tolist() for each in (errors, there))
-    verdict = "No: which network has the lower ECE differs by run."
+    verdict = "Not in every run: which network has the lower ECE differs."
     if len({*own, *paper}) == 1:
         verdict = "Yes: the same network has the lower ECE in every run."
     values = " and ".join(f"{', '.join(map(error, errors[n]))} for {n}" for n in names)

@@ -147,8 +147,8 @@ def test_the_floor_of_a_run_is_that_of_its_own_scores(published):
     [
         ([0.01, 0.02], 0.01, 1, "Not settled."),
         ([0.01, 0.02], 0.01, 3, "Yes"),
-        ([0.01, 0.04], 0.01, 3, "No:"),
-        ([0.01, 0.02], 0.04, 3, "No:"),
+        ([0.01, 0.04], 0.01, 3, "Not in every run:"),
+        ([0.01, 0.02], 0.04, 3, "Not in every run:"),
     ],
 )
 def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, there, seeds, said):
