@@ -83,9 +83,10 @@ def _bring_sections(app, config, book: Path) -> None:
             said = f"section {section.name} wrote to standard error in cell {cell}:\n{text}"
             _log().warning("%s", said.rstrip(), type="acrlls")
     (book / "sections").mkdir(exist_ok=True)
-    said = [front(notebook, book / "sections") for notebook in executed.values()]
     pages = {"status": status_page(executed, given), "findings": findings(executed)}
-    pages["front"] = "\n\n".join(filter(str.strip, said))
+    for tag in ("front", "claims"):  # of the front page, and of that on the main claims
+        said = (front(notebook, book / "sections", tag) for notebook in executed.values())
+        pages[tag] = "\n\n".join(filter(str.strip, said))
     for name, text in pages.items():
         renew(book / "sections" / f"{name}.md", text)
     _begin_pages(app, unfinished / f"{Path(app.outdir).name}.begun")

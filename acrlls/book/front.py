@@ -16,21 +16,22 @@ _FIRST = re.compile(r".*?\*\*.+?(\.\*\*|\*\*.*?\.)(?= |$)")  # through the sente
 _CARD = re.compile(r"\*\*(?P<title>[^*]+\?)\*\* (?P<verdict>.+?[.])( (?P<more>.+))?", re.DOTALL)
 
 
-def front(notebook, folder: Path) -> str:
-    """Markdown of what the cells tagged ``front`` say and show, in their order; their figures are
-    written into ``folder``.
+def front(notebook, folder: Path, tag: str = "front") -> str:
+    """Markdown of what the cells of a tag say and show, in their order; their figures are written
+    into ``folder``.
 
     Neighbouring sentences that begin with a question in bold become a grid of cards, headed by the
     sentence after it; by the line ``% answers`` a page can include the parts separately.
     """
     said = []
-    for cell, data in _shown(notebook, "front"):
+    for cell, data in _shown(notebook, tag):
         text = data.get("text/markdown", "").strip()
         if card := _CARD.fullmatch(text):
             about = f":class-card: answer\n\n**{card['verdict']}**\n\n{card['more'] or ''}"
             said.append(f":::{{grid-item-card}} {card['title']}\n{about}\n:::")
-        elif 'class="explore"' in data.get("text/html", ""):
-            said.append(f"```{{raw}} html\n{data['text/html']}\n```")
+        elif re.search('class="(explore|cards)"', data.get("text/html", "")):
+            shown = f'<div class="cell_output">{data["text/html"]}</div>'
+            said.append(f"```{{raw}} html\n{shown}\n```")
         elif "image/svg+xml" in data:
             file = folder / f"front_{len(said)}.svg"
             renew(file, data["image/svg+xml"])

@@ -76,12 +76,13 @@ def _badge(verdict: str) -> str:
 def main_claims(claims: Ledger):
     """The ten main claims in the paper's words with the verdict and the first sentence of the
     evidence of the check that decides, and links to the section of the book and the row of the
-    ledger, which has all of it; as a Styler."""
-    rows = []
+    ledger, which has all of it, from a page above both; as a Styler."""
+    rows, folder = [], "sections/"
     for key, given in MAIN.items():
         claim, outcome = claims[key].claim, claims[key].outcomes[given["by"]]
         quote = f"{claim.what}: {claim.text}" if claim.what else f"“{claim.text}”"
-        links = f'<a href="{given["section"]}.html">section</a>, <a href="#{anchor(key)}">row</a>'
+        links = f'<a href="{folder}{given["section"]}.html">section</a>, '
+        links += f'<a href="{folder}11_ledger.html#{anchor(key)}">row</a>'
         first = re.match(r".*?\.(?= |$)", outcome.evidence)[0]
         told = (quote, claim.where.replace("Section ", ""), outcome.verdict, first)
         rows.append([*map(escape, told), links])

@@ -72,11 +72,11 @@ def columns(
         ends = np.where(np.isfinite(ends), np.clip(ends, least, 1), ends)
         gaps = np.transpose([value, *ends]) - table[["published"]].to_numpy()
         table[REAL] = value
-        table["difference"] = [_told(*each) for each in gaps]
+        table["difference"] = [told(*each) for each in gaps]
     return table.assign(**{title: ours.reindex(table.index)})
 
 
-def _told(gap: float, low: float, high: float) -> str:
+def told(gap: float, low: float, high: float) -> str:
     """A difference with its interval; without it where one seed is recorded."""
     if np.isfinite([low, high]).all():
         return signed(gap, low, high)

@@ -5,6 +5,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from acrlls.book import find
 from acrlls.book.front import findings, front, in_short
+from acrlls.config import PROJECT
 
 OPTIONS = {"figure": {"caption": "What to see."}, "image": {"alt": "A plot."}}
 
@@ -45,6 +46,19 @@ def test_a_figure_that_recomputes_stays_html(tmp_path):
     both = {"text/html": page, "image/png": "c3RpbGw="}
     text = front(new_notebook(cells=[cell(["front"], both)]), tmp_path)
     assert "{raw} html" in text and page in text and not list(tmp_path.iterdir())
+
+
+def test_the_main_claims_stand_on_a_page_of_their_own_and_not_in_their_section(tmp_path):
+    table = {"text/html": '<table class="cards"><tr><td>A claim</td></tr></table>'}
+    notebook = new_notebook(cells=[cell(["claims", "remove-cell"], table), cell(["front"], {})])
+    assert "A claim" not in front(notebook, tmp_path)
+    text = front(notebook, tmp_path, "claims")
+    # styled, and on a phone cut into cards, as a cell's output
+    assert f'<div class="cell_output">{table["text/html"]}</div>' in text and "{raw} html" in text
+    ledger = find("ledger")
+    (main,) = (c for c in ledger.cells if "claims" in c.metadata.get("tags", []))
+    assert "main_claims" in main.source and "remove-cell" in main.metadata.tags
+    assert "{include} sections/claims.md" in (PROJECT / "book" / "claims.md").read_text("utf-8")
 
 
 def test_what_a_section_found_stands_below_its_question_once():

@@ -179,7 +179,10 @@ def test_the_sentence_of_a_main_claim_is_the_first_of_its_check(entries):
         first = html.unescape(row.evidence)
         assert row.verdict == outcome.verdict and outcome.evidence.startswith(first)
         assert first.endswith(".") and len(first) <= 250  # the ledger's row has the rest
-        assert re.search(r"\d", row.evidence) and f'#{ledger.anchor(key)}"' in row.more
+        assert (
+            re.search(r"\d", row.evidence) and f'11_ledger.html#{ledger.anchor(key)}"' in row.more
+        )
+        assert f'"sections/{given["section"]}.html"' in row.more
 
 
 # --- The command ---

@@ -8,6 +8,7 @@ import pytest
 from conftest import fake_run, random_case
 from PIL import Image
 from scipy.special import softmax
+from scipy.stats import t
 from sklearn.metrics import (
     accuracy_score,
     brier_score_loss,
@@ -97,10 +98,21 @@ def test_the_columns_hold_the_real_runs_and_their_difference_from_the_published_
     assert beside.caption("T", []) == "T"
     assert "images: 1 to 3 runs a network, " in beside.caption("T", [1] * 3, [1], [], [1] * 2)
     assert "images: 2 runs a network, " in beside.caption("T", [1] * 2, [1] * 2)
-    two = scales.table_2(real[0], real)
-    each = [r.best_scales(2)["COVID"] for r in real]
-    expected = [table("II").loc["COVID", "Phase 2"], np.mean(each), min(each), max(each), each[0]]
-    assert two.loc[("COVID", "Phase 2")].tolist() == pytest.approx(expected)
+    two = scales.table_2(real[0], real).loc[("COVID", "Phase 2")]
+    scale = {run: run.best_scales(2)["COVID"] for run in real}
+    theirs, mean = table("II").loc["COVID", "Phase 2"], np.mean(list(scale.values()))
+    assert (two["published"], two["real images"]) == (theirs, pytest.approx(mean))
+    low, high = (
+        float(x.replace("−", "-")) for x in re.findall(r"[+−]?\d\.\d+", two.difference)[1:]
+    )
+    assert (low + high) / 2 == pytest.approx(mean - theirs, abs=1e-3)
+    # Student's prediction interval, where each seed has one run
+    once = [run for run in real if run.config.seed > 0]
+    alone = scales.table_2(real[0], once).difference["COVID", "Phase 2"]
+    low, high = (float(x.replace("−", "-")) for x in re.findall(r"[+−]?\d\.\d+", alone)[1:])
+    each = [scale[run] for run in once]
+    reach = t.ppf(0.975, len(each) - 1) * np.std(each, ddof=1) * np.sqrt(1 + 1 / len(each))
+    assert (high - low) / 2 == pytest.approx(reach, abs=1e-3)
 
 
 @pytest.mark.parametrize(("classes", "same"), [(["Normal", "Ill"], False), (CLASSES, True)])

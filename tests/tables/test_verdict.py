@@ -14,6 +14,7 @@ from acrlls.config import PROJECT
 from acrlls.paper import CLASSES
 from acrlls.runs import records
 from acrlls.tables import beside, compare, recorded, verdict
+from acrlls.tables.words import signed
 
 
 def difference(nll, seeds=1):
@@ -52,14 +53,14 @@ BOTH, HERE = "in either class mix", "in our class mix; in the paper's class mix"
 @pytest.mark.parametrize(
     "own, paper, layers, step",
     [
-        (BETTER, BETTER, f"they make the network's probabilities better {BOTH}", "layers do"),
+        (BETTER, BETTER, f"They make the network's probabilities better {BOTH}", "layers do"),
         (
             NEITHER,
             NEITHER,
-            f"they could not be shown to make {THEM} {BOTH}",
+            f"They could not be shown to make {THEM} {BOTH}",
             "not be shown to make those of the plain network better or worse",
         ),
-        (WORSE, WORSE, f"they make the network's probabilities worse {BOTH}", "leaves those of"),
+        (WORSE, WORSE, f"They make the network's probabilities worse {BOTH}", "leaves those of"),
         (
             BETTER,
             NEITHER,
@@ -73,7 +74,10 @@ BOTH, HERE = "in either class mix", "in our class mix; in the paper's class mix"
 def test_headline_and_cards_say_what_the_intervals_of_both_mixes_say(own, paper, layers, step):
     both = difference(own), difference(paper, 2)
     text = verdict.headline(both, both, MISSED)
-    assert layers in text.split("Vector")[0] and step in text.split("Vector")[1]
+    assert layers in text.split("3. ")[0] and step in text.split("3. ")[1]
+    for value, low, high in (own, paper):  # each with its interval, for the layers and the step
+        assert text.count(signed(value, low, high)) == 2 * (1 + (own == paper))
+    assert len(text.splitlines()) == 5 and "one seed of each" in text
     assert "cannot be told" not in text and "no differently" not in text
     for card in (verdict.better(both, both[0]), verdict.needed(both, both[0], MISSED)):
         unshown = "could be shown" in card or "could not be shown" in card
@@ -84,10 +88,10 @@ def test_headline_and_cards_say_what_the_intervals_of_both_mixes_say(own, paper,
 @pytest.mark.parametrize(
     "errors, there, said",
     [
-        ([0.02], [0.02], "do not calibrate every class in either class mix,"),
-        ([0.02], [0.001], "do not calibrate every class in our class mix,"),
-        ([0.001], [0.001], "leave no visible miscalibration in either class mix,"),
-        ([0.02, 0.005], [0.02, 0.02], "leave miscalibration in 1 of 2 runs in our class mix,"),
+        ([0.02], [0.02], "do not calibrate every class in either class mix."),
+        ([0.02], [0.001], "do not calibrate every class in our class mix."),
+        ([0.001], [0.001], "leave no visible miscalibration in either class mix."),
+        ([0.02, 0.005], [0.02, 0.02], "leave miscalibration in 1 of 2 runs in our class mix."),
     ],
 )
 def test_the_headline_says_how_many_runs_are_calibrated(errors, there, said):
@@ -295,7 +299,7 @@ def test_the_readme_gives_the_headline_that_the_records_give():
     found = compare.errors_of_each([published], **how)
     ours = tuple(each[published.title][recorded.name_of(trained)] for each in found)
     there = beside.errors_and_floors(published.of("proposed"), **how)[..., -1]
-    said = verdict.headline(layers, step, (ours, there)).split("**")[1]
+    said = " ".join(verdict.headline(layers, step, (ours, there)).split("**")[1::2])
     readme = " ".join((PROJECT / "README.md").read_text("utf-8").replace("> ", "").split())
     assert said in readme
 
