@@ -29,7 +29,7 @@ def front(notebook, folder: Path, tag: str = "front") -> str:
         if card := _CARD.fullmatch(text):
             about = f":class-card: answer\n\n**{card['verdict']}**\n\n{card['more'] or ''}"
             said.append(f":::{{grid-item-card}} {card['title']}\n{about}\n:::")
-        elif re.search('class="(explore|cards)"', data.get("text/html", "")):
+        elif "text/html" in data:
             shown = f'<div class="cell_output">{data["text/html"]}</div>'
             said.append(f"```{{raw}} html\n{shown}\n```")
         elif "image/svg+xml" in data:

@@ -2,6 +2,7 @@
 ``outside.csv.gz`` and ``heat.csv.gz`` beside a record, which ``results/outside.py`` makes."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -59,6 +60,24 @@ def by_source(said: pd.DataFrame) -> pd.DataFrame:
     means = {"accuracy": ("right", "mean"), "mean confidence": ("confidence", "mean")}
     each = groups.agg(images=("right", "size"), **means)
     return each.groupby(["source", "network"], sort=False).mean().rename_axis([None, None])
+
+
+def worth(said: pd.DataFrame, edges: Sequence[float] = (0, 0.7, 0.9, 0.97, 1)) -> pd.DataFrame:
+    """By confidence of the answer, the surest first: of the test images and of other hospitals, the
+    share of answers that are right and how many there are, as text from the least to the most of
+    the runs of :func:`said_outside`. Findings without a class are left out."""
+    names = [f"{low} to {high}" for low, high in pairwise(edges)]
+    names[0], names[-1] = f"up to {edges[1]}", f"above {edges[-2]}"
+    known = said[said.known & said.source.isin(SOURCES)]
+    sure = pd.cut(known.confidence, edges, labels=names).rename("confidence")
+    by = known.source.map(SOURCES), sure, known.run
+    runs = known.right.groupby(list(by), observed=True).agg(["mean", "size"])
+    runs = runs.groupby(level=[0, 1], observed=True)
+    found = {"right": runs["mean"].agg(lambda share: span(100 * share, "{:.0f}".format) + " %")}
+    found["answers"] = runs["size"].agg(lambda count: span(count, "{:,}".format))
+    table = pd.DataFrame(found).unstack(0).swaplevel(axis=1)
+    table = table.reindex(index=names[::-1]).dropna(how="all")[list(SOURCES.values())]
+    return table.rename_axis(columns=[None, None])
 
 
 def wrong_and_announced(said: pd.DataFrame) -> tuple[dict, dict]:

@@ -53,6 +53,22 @@ def test_accuracy_and_confidence_by_source(run):
     assert shift.UNSEEN not in table.index.get_level_values(0)  # no class stands for it
 
 
+def test_what_a_confidence_is_worth_is_counted_by_run_and_source():
+    rows = [  # run, source, confidence, right
+        *((0, "test", 0.98, True) for _ in range(9)),
+        *((0, "test", 0.98, False), (0, "test", 0.8, True), (0, shift.OTHERS, 0.98, False)),
+        *((1, "test", 1.0, True), (1, shift.OTHERS, 0.9, True), (1, shift.OTHERS, 0.2, False)),
+    ]
+    said = pd.DataFrame(rows, columns=["run", "source", "confidence", "right"]).assign(known=True)
+    unseen = said[:1].assign(source=shift.UNSEEN, known=False, right=False)
+    table = shift.worth(pd.concat([said, unseen, unseen.assign(source=shift.OTHERS)]))
+    assert list(table.index) == ["above 0.97", "0.7 to 0.9", "up to 0.7"]  # no empty row
+    own, others = table["test images"], table["other hospitals"]
+    assert own.right["above 0.97"] == "90 to 100 %" and own.answers["above 0.97"] == "1 to 10"
+    assert others.right["above 0.97"] == "0 %" and others.answers["above 0.97"] == "1"
+    assert others.right["0.7 to 0.9"] == "100 %"  # as a range of Section 6, open below
+
+
 def test_answers_are_wrong_as_often_as_announced_or_more(run):
     wrong, announced = shift.wrong_and_announced(shift.said_outside([run, run]))
     assert wrong["test images"] == {"Baseline": [0, 0]}
