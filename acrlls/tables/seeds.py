@@ -43,22 +43,37 @@ def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
     return pd.DataFrame(rows).T.rename_axis(["setting", "network", "seed"])
 
 
-def plot_validation(found: Sequence[Setting]):
-    """Validation loss over Phase 2: a panel a network, a line a run, dashed from the second setting
-    on, with a ring at its least."""
+def plot_validation(found: Sequence[Setting], reading: str = "reestimated"):
+    """Validation loss over Phase 2: a column a network, a line a run, with a ring at its least, grey
+    in the first setting, dashed in another colour in each that follows. Below it, the trainings of
+    the first setting by another reading of BatchNorm's statistics."""
     with figures.style():
-        axes = plt.subplots(1, len(NETWORKS), figsize=(7, 3), sharey=True)[1]
-    for axis, network in zip(axes, NETWORKS, strict=True):
-        axis.set(title=VARIANTS[network].title, xlabel="epoch of Phase 2", yscale="log")
-        for setting, line in zip(found, ("-", "--", ":", "-."), strict=False):
+        axes = plt.subplots(2, len(NETWORKS), figsize=(7, 5), sharex=True, sharey=True)[1]
+    for (axis, below), network in zip(axes.T, NETWORKS, strict=True):
+        axis.set(title=VARIANTS[network].title, yscale="log")
+        below.set_xlabel("epoch of Phase 2")
+        for k, (setting, dashes) in enumerate(zip(found, ("-", "--", "-.", ":"), strict=False)):
+            line = {"color": f"C{k - 1}" if k else "0.6", "ls": dashes, "lw": 1.6 if k else 1}
+            axis.plot([], label=setting.title, **line)
             for run in setting.of(network):
-                rows = run.history[run.history.phase == 2].set_index("epoch").val_loss
-                axis.plot(rows, line, color="0.25", lw=1.2)
-                axis.plot(rows.idxmin(), rows.min(), "o", mfc="white", mec="0.25", ms=5)
-    axes[0].set_yticks(ticks := [0.2, 0.3, 0.5, 1.0], map(str, ticks))
-    axes[0].minorticks_off()
-    axes[0].set_ylabel("validation loss")
+                _curve(axis, run.history[run.history.phase == 2], line)
+                if not k and len(readings(run)) > 1:
+                    every = pd.read_csv(run.folder / "statistics.csv")
+                    _curve(below, every[every.statistics == reading], line)
+    axes[0, 0].set_yticks(ticks := [0.2, 0.3, 0.5, 1.0], map(str, ticks))
+    axes[0, 0].minorticks_off()
+    axes[0, 0].set_ylabel("validation loss")
+    axes[1, 0].set_ylabel("with recomputed statistics")
+    handles = axes[0, 0].get_legend_handles_labels()
+    axes[0, 0].figure.legend(*handles, loc="outside upper center", ncol=3)
     return axes
+
+
+def _curve(axis, rows: pd.DataFrame, line: dict) -> None:
+    loss = rows.set_index("epoch").val_loss
+    axis.plot(loss, **line)
+    ring = {"mfc": "white", "mec": line["color"], "ms": 5, "zorder": 9}
+    axis.plot(loss.idxmin(), loss.min(), "o", **ring)
 
 
 def swings(found: Sequence[Setting], reading: str = "reestimated") -> str:
