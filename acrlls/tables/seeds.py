@@ -44,9 +44,9 @@ def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
 
 
 def plot_validation(found: Sequence[Setting], reading: str = "reestimated"):
-    """Validation loss over Phase 2: a column a network, a line a run, with a ring at its least, grey
-    in the first setting, dashed in another colour in each that follows. Below it, the trainings of
-    the first setting by another reading of BatchNorm's statistics."""
+    """Validation loss over Phase 2: a column a network, a line a run, with a ring at its least;
+    grey in the first setting, dashed in another colour in each that follows. Below it, the
+    trainings of the first setting by another reading of BatchNorm's statistics."""
     with figures.style():
         axes = plt.subplots(2, len(NETWORKS), figsize=(7, 5), sharex=True, sharey=True)[1]
     for (axis, below), network in zip(axes.T, NETWORKS, strict=True):
