@@ -85,7 +85,7 @@ def main_claims(claims: Ledger):
         links += f'<a href="{folder}11_ledger.html#{anchor(key)}">row</a>'
         first = re.match(r".*?\.(?= |$)", outcome.evidence)[0]
         told = (quote, claim.where.replace("Section ", ""), outcome.verdict, first)
-        rows.append([*map(escape, told), links])
+        rows.append([*(escape(text).replace("&#x27;", "’") for text in told), links])
     columns = ["claim", "where", "verdict", "evidence", "more"]
     frame = pd.DataFrame(rows, range(1, len(rows) + 1), columns)
     styler = frame.style.set_properties(**_WRAPPED)

@@ -77,7 +77,7 @@ def worth(said: pd.DataFrame, edges: Sequence[float] = (0, 0.7, 0.9, 0.97, 1)) -
     found["answers"] = runs["size"].agg(lambda count: span(count, "{:,}".format))
     table = pd.DataFrame(found).unstack(0).swaplevel(axis=1)
     table = table.reindex(index=names[::-1]).dropna(how="all")[list(SOURCES.values())]
-    return table.rename_axis(columns=[None, None])
+    return table.rename_axis(None).rename_axis(columns=[None, None])
 
 
 def wrong_and_announced(said: pd.DataFrame) -> tuple[dict, dict]:

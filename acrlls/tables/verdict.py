@@ -137,7 +137,10 @@ def calibrated(found: Errors, top) -> str:
 def better(found: Mixes, early: Difference) -> str:
     """Does Proposed predict better than Baseline, in both class mixes? ``early`` is the difference
     after Phase 1 alone, in the first of them."""
-    return f"**Better?** {_both(found, early, 'Proposed', 'Baseline')}"
+    a, b = "Proposed", "Baseline"
+    neither = f"No difference in NLL between {a} and {b} could be shown"
+    words = f"{a} has a lower NLL than {b}", neither, f"{a} has a higher NLL than {b}"
+    return f"**Better?** {in_mixes(found, words, f'with {a}')}. {_both(found, early, a, b)}"
 
 
 def needed(step: Mixes, early: Difference, errors: Errors) -> str:
@@ -157,16 +160,15 @@ def needed(step: Mixes, early: Difference, errors: Errors) -> str:
 def _both(found: Mixes, early: Difference, a: str, b: str) -> str:
     """The NLL in both mixes, and Brier score and ECE where they are shown to differ; the NLL after
     Phase 1 alone."""
-    neither = f"No difference in NLL between {a} and {b} could be shown"
-    words = f"{a} has a lower NLL than {b}", neither, f"{a} has a higher NLL than {b}"
     own, paper = (
         ", ".join(_change(f, m) for m in ("NLL", "Brier score", ECE) if m == "NLL" or f.shows(m))
         for f in found
     )
-    said = f"{in_mixes(found, words, f'with {a}')}. {a} minus {b}, in our class mix: {own}; in "
-    said += f"the paper's: {paper}. From {runs_of(found[0].pairs, found[0].seeds)}. After Phase 1 "
-    seeds = runs_of(early.pairs, early.seeds)
-    return f"{said}alone, in our class mix: {_change(early, 'NLL')}, from {seeds}."
+    seeds, more = (runs_of(d.pairs, d.seeds) for d in (found[0], early))
+    return (
+        f"{a} minus {b}, in our class mix: {own}; in the paper's: {paper}. From {seeds}. After "
+        f"Phase 1 alone, in our class mix: {_change(early, 'NLL')}, from {more}."
+    )
 
 
 def repeated(errors, there, seeds: int) -> str:

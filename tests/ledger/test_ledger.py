@@ -176,7 +176,7 @@ def test_the_sentence_of_a_main_claim_is_the_first_of_its_check(entries):
     shown = page.main_claims(entries)
     for (key, given), row in zip(MAIN.items(), shown.data.itertuples(), strict=True):
         outcome = entries[key].outcomes[given["by"]]
-        first = html.unescape(row.evidence)
+        first = html.unescape(row.evidence).replace("’", "'")
         assert row.verdict == outcome.verdict and outcome.evidence.startswith(first)
         assert first.endswith(".") and len(first) <= 250  # the ledger's row has the rest
         assert (
