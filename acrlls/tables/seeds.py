@@ -79,13 +79,20 @@ def _curve(axis, rows: pd.DataFrame, line: dict) -> None:
 def swings(found: Sequence[Setting], reading: str = "reestimated") -> str:
     """By what factor the validation loss changes from one epoch of Phase 2 to the next, on average
     by run, with BatchNorm's statistics as they are and, on the same trainings, by another reading:
-    of the first setting, and of those that differ from it in the learning rate."""
+    of the first setting, and of those that differ from it in the learning rate, with the lowest
+    loss of each of their phases."""
     own, other, how_many = _swings(found[0], reading)
-    slower = [setting for setting in found if "learning rate" in setting.title]
-    told = [
-        f"With the {setting.title} it is {ours}, and {theirs} with recomputed statistics ({runs})."
-        for setting, (ours, theirs, runs) in ((one, _swings(one, reading)) for one in slower)
-    ]
+    told = []
+    for setting in (one for one in found if "learning rate" in one.title):
+        ours, theirs, count = _swings(setting, reading)
+        runs = [run for network in NETWORKS for run in setting.of(network)]
+        first, second = (pd.DataFrame(run.best_epoch(k) for run in runs) for k in (1, 2))
+        told.append(
+            f"With the {setting.title} it is {ours}, and {theirs} with recomputed statistics "
+            f"({count}). The lowest loss of Phase 2 is then {span(second.val_loss)}, in epoch "
+            f"{span(second.epoch, '{:.0f}'.format)} of {runs[0].config.phase2_epochs}; Phase 1 had "
+            f"reached {span(first.val_loss)}."
+        )
     return (
         "From one epoch of Phase 2 to the next the validation loss changes by a factor of "
         f"{own} on average, by run ({how_many} {found[0].title}); read with statistics recomputed "

@@ -73,7 +73,7 @@ def worth(said: pd.DataFrame, edges: Sequence[float] = (0, 0.7, 0.9, 0.97, 1)) -
     by = known.source.map(SOURCES), sure, known.run
     runs = known.right.groupby(list(by), observed=True).agg(["mean", "size"])
     runs = runs.groupby(level=[0, 1], observed=True)
-    found = {"right": runs["mean"].agg(lambda share: span(100 * share, "{:.0f}".format) + " %")}
+    found = {"right, %": runs["mean"].agg(lambda share: span(100 * share, "{:.0f}".format))}
     found["answers"] = runs["size"].agg(lambda count: span(count, "{:,}".format))
     table = pd.DataFrame(found).unstack(0).swaplevel(axis=1)
     table = table.reindex(index=names[::-1]).dropna(how="all")[list(SOURCES.values())]

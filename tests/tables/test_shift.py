@@ -64,9 +64,9 @@ def test_what_a_confidence_is_worth_is_counted_by_run_and_source():
     table = shift.worth(pd.concat([said, unseen, unseen.assign(source=shift.OTHERS)]))
     assert list(table.index) == ["above 0.97", "0.7 to 0.9", "up to 0.7"]  # no empty row
     own, others = table["test images"], table["other hospitals"]
-    assert own.right["above 0.97"] == "90 to 100 %" and own.answers["above 0.97"] == "1 to 10"
-    assert others.right["above 0.97"] == "0 %" and others.answers["above 0.97"] == "1"
-    assert others.right["0.7 to 0.9"] == "100 %"  # as a range of Section 6, open below
+    assert own["right, %"]["above 0.97"] == "90 to 100" and own.answers["above 0.97"] == "1 to 10"
+    assert others["right, %"]["above 0.97"] == "0" and others.answers["above 0.97"] == "1"
+    assert others["right, %"]["0.7 to 0.9"] == "100"  # as a range of Section 6, open below
 
 
 def test_answers_are_wrong_as_often_as_announced_or_more(run):
