@@ -2,10 +2,12 @@
 
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from acrlls.store import disk_told, store
 from acrlls.tables.shift import TWIN
 
 SIDE = 64  # pixels at which images are compared
+_MOST, _FEW = 2**24, 6  # bytes of text that are read of a workbook, and addresses that are told
 
 
 def examine(config: Config, twins: bool = False) -> Iterator[tuple[str, bool, str]]:
@@ -66,8 +69,39 @@ def _data(config: Config) -> str:
     equal, across = duplicates(data, split_of(data, config))
     return (
         f"{len(data):,} images: {', '.join(each)}; {equal:,} files equal another, {across:,} of "
-        f"them one in another part of the split. {data.unread()}"
+        f"them one in another part of the split. {data.unread()} {_sources(data)}"
     )
+
+
+def _sources(data: Dataset) -> str:
+    """Where the images of each class come from, by the files beside Kaggle's class folders."""
+    inside = [data.files[k].parent for k in np.unique(data.labels, return_index=True)[1]]
+    folders = [place.parent if place.name == "images" else place for place in inside]
+    files = [folder.with_name(folder.name + ".metadata.xlsx") for folder in folders]
+    if not any(file.exists() for file in files):
+        return "No files of sources (`<Class>.metadata.xlsx`) beside the class folders."
+    each = zip(data.class_names, map(_addresses, files), strict=True)
+    said = "; ".join(f"{name}: {found}" for name, found in each)
+    return f"Sources by `<Class>.metadata.xlsx`, which training does not read: {said}."
+
+
+def _addresses(file: Path) -> str:
+    """The addresses in a workbook, or their hosts where they are many, or why there are none."""
+    try:
+        with zipfile.ZipFile(file) as book:
+            texts = book.getinfo("xl/sharedStrings.xml")  # each text once
+            # of other kinds of compression a few bytes may unpack to gigabytes
+            usual = texts.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+            if not usual or len(content := book.open(texts).read(_MOST + 1)) > _MOST:
+                return f"the file is packed as no workbook is, or larger than {_MOST >> 20} MB"
+    except Exception as error:  # whatever a damaged file makes zipfile meet
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return f"the file cannot be read ({why})"
+    found = re.findall(r"(?<![\"'])https?://[!#-;=?-~]{1,200}", content.decode("latin-1"))
+    found = {page.replace("&amp;", "&") for page in found}
+    found = found if len(found) <= _FEW else {page.split("/")[2] for page in found}
+    more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
+    return ", ".join(sorted(found)[:_FEW]) + more or "the file names no address"
 
 
 def _twins(config: Config) -> str:

@@ -134,8 +134,10 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def locked(file: Path, wait: bool = True) -> Iterator[bool]:
-    """Let one living process at a time make what belongs to ``file``; gives whether it is ours."""
+def locked(file: Path, wait: bool = True, shared: bool = False) -> Iterator[bool]:
+    """Let one living process at a time make what belongs to ``file``, or all that ask for it
+    ``shared``; gives whether it is ours.
+    """
     try:
         import fcntl
     except ImportError:  # Windows: two processes at once may do the same work twice
@@ -146,7 +148,8 @@ def locked(file: Path, wait: bool = True) -> Iterator[bool]:
         handle = file.open("w")
     with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(handle, how | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         else:

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -223,6 +224,70 @@ def test_doctor_counts_images_and_equal_files_and_names_what_is_not_read(tmp_pat
     said = doctor._data(config)
     assert said.startswith("40 images: Ill 20, Normal 20; 2 files equal another")
     assert "`Ill/scan.dcm`" in said
+
+
+_TEXTS = "xl/sharedStrings.xml"
+
+
+def _workbook(file, texts, member=_TEXTS, how=zipfile.ZIP_DEFLATED):
+    """An .xlsx with some texts and no more."""
+    start = '<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+    cells = "".join(f"<si><t>{text}</t></si>" for text in texts)
+    with zipfile.ZipFile(file, "w", how) as book:
+        book.writestr(member, f"{start}{cells}</sst>")
+
+
+@pytest.fixture
+def kaggle_like(tmp_path, monkeypatch):
+    """A folder as Kaggle's archive unpacks: two classes, each with a folder ``images``."""
+    monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
+    for name in ("Lung_Opacity", "Normal"):
+        (tmp_path / "set" / name / "images").mkdir(parents=True)
+        for i in range(10):
+            image = Image.new("L", (8, 8), i + 10 * len(name))
+            image.save(tmp_path / "set" / name / "images" / f"{name}-{i}.png")
+    return tmp_path / "set"
+
+
+def test_doctor_names_the_sources_that_lie_beside_the_class_folders(kaggle_like):
+    config = configure("quick", data=str(kaggle_like))
+    assert "No files of sources (`<Class>.metadata.xlsx`)" in doctor._data(config)
+    texts = ["FILE NAME", "URL", "Normal-1", "PNG", "https://b.org/x?a=1&amp;b=2", "http://a.org/1"]
+    _workbook(kaggle_like / "Normal.metadata.xlsx", texts)
+    said = doctor._data(config)
+    assert "Normal: http://a.org/1, https://b.org/x?a=1&b=2." in said and "schemas" not in said
+    assert "Lung Opacity: the file cannot be read (No such file" in said
+    # of many pages the hosts
+    _workbook(kaggle_like / "Lung_Opacity.metadata.xlsx", [f"https://c.org/{i}" for i in range(9)])
+    assert "Lung Opacity: c.org; Normal: http://a.org/1" in doctor._data(config)
+    many = [f"https://{i:02d}.org/" for i in range(40)]
+    _workbook(kaggle_like / "Normal.metadata.xlsx", [*many, "https://00.org/\x1b[2J" + "y" * 999])
+    assert "Normal: 00.org, 01.org, 02.org, 03.org, 04.org, 05.org and 34 more." in doctor._data(
+        config
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (
+            lambda file: file.write_bytes(file.read_bytes()[:40]),
+            "cannot be read (File is not a zip",
+        ),
+        (lambda file: file.write_bytes(b""), "cannot be read (File is not a zip"),
+        (lambda file: _workbook(file, [], "xl/workbook.xml"), f"no item named '{_TEXTS}'"),
+        (lambda file: _workbook(file, ["Normal-1"]), "names no address"),
+        (lambda file: _workbook(file, [" " * 2**24]), "larger than 16 MB"),
+        (lambda file: _workbook(file, [" " * 99], how=zipfile.ZIP_BZIP2), "packed as no workbook"),
+    ],
+    ids=["cut", "empty", "no texts", "no address", "a bomb", "another packing"],
+)
+def test_doctor_says_why_a_file_of_sources_tells_none(damage, said, kaggle_like):
+    file = kaggle_like / "Normal.metadata.xlsx"
+    _workbook(file, ["https://a.org"])
+    damage(file)
+    told = doctor._data(configure("quick", data=str(kaggle_like)))
+    assert "Normal: the file " in told and said in told
 
 
 def test_doctor_finds_a_near_copy_of_a_training_image_in_the_test_set(tmp_path):

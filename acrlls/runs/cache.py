@@ -61,7 +61,7 @@ class Entry:
                 return False
             remove(self.path)
         with contextlib.suppress(OSError):  # the key's folder too, when its last layer goes
-            if features and list(self.path.parent.iterdir()) == [lock]:
+            if features and all(p.name.startswith("lock") for p in self.path.parent.iterdir()):
                 remove(self.path.parent)
         return True
 
@@ -72,7 +72,7 @@ def entries(chosen: Sequence[str] = ()) -> list[Entry]:
     """
     bank = bank_folder()
     stored = [*bank.glob("*/*"), *(path for path in bank.glob("*") if not path.is_dir())]
-    stored = [path for path in stored if path.name != "lock"]
+    stored = [path for path in stored if not path.name.startswith("lock")]
     found = [Entry("features", path.relative_to(bank).as_posix(), path) for path in stored]
     for path in store().glob("*"):
         if re.fullmatch(r"[0-9a-f]{10,}(\.partial)?", path.name):

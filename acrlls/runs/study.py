@@ -12,7 +12,7 @@ from acrlls.calibration import accuracy, classwise_ece
 from acrlls.config import Config, UserError, configure, profiles
 from acrlls.data import load_data
 from acrlls.runs.recorded import RESULTS, load_run, record
-from acrlls.runs.runs import run
+from acrlls.runs.runs import run, run_digest
 from acrlls.store import MANIFEST, require_writable, store
 
 # how a folder's name tells a setting that `<setting>-<value>` would tell badly
@@ -87,7 +87,8 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
     prints how far it is.  With ``missing``, what has a record is left alone; a folder with a record
     of other settings or images is a ``UserError``.
 
-    As many runs at once as ``joblib.parallel_config`` says around the call.
+    As many runs at once as ``joblib.parallel_config`` says around the call.  Several workers first
+    fill the feature bank, a view each, as far as there is room: else they would wait for the first.
     """
     for folder, config in jobs.items():
         if not (folder / MANIFEST).exists():
@@ -105,6 +106,11 @@ def reproduce(jobs: Mapping[Path, Config], missing: bool = False) -> None:
         if dataset.ignored:
             print(dataset.unread())
     print(f"runs to do: {len(left)}; recorded already: {len(jobs) - len(left)}", flush=True)
+    if left and joblib.effective_n_jobs(None) > 1:
+        # by a worker: this process may have no device to spare for Keras
+        (ahead,) = joblib.Parallel()([joblib.delayed(_passes)([jobs[f] for f in left])])
+        print(f"passes over images for the feature bank: {len(ahead)}", flush=True)
+        joblib.Parallel()(joblib.delayed(_fill)(*one) for one in ahead)
     start, each = time.perf_counter(), joblib.delayed(_recorded)
     tasks = [each(f.absolute(), jobs[f]) for f in left]  # a worker may stand in another folder
     done = joblib.Parallel(return_as="generator_unordered")(tasks)
@@ -133,6 +139,19 @@ def workers(jobs: int = 1, scheduler: str | None = None) -> joblib.parallel_conf
         raise UserError("a scheduler needs Dask: pip install distributed") from error
     except (OSError, ValueError) as error:
         raise UserError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+
+
+def _passes(configs: Sequence[Config]) -> list[tuple]:
+    from acrlls.training import passes
+
+    each, kept = ((config, load_data(config)) for config in configs), store()
+    return passes(one for one in each if not (kept / run_digest(*one)).exists())
+
+
+def _fill(config: Config, *asked) -> None:
+    from acrlls.training import FeatureBank
+
+    FeatureBank(config, load_data(config)).features(*asked)
 
 
 def _recorded(folder: Path, config: Config) -> str:

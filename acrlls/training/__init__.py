@@ -5,7 +5,7 @@ from acrlls.training.stored import LIMIT_VARIABLE, bank_folder, limit, readable,
 
 __getattr__, __all__ = lazy_door(
     __name__,
-    algorithm="train",
+    algorithm="passes train",
     phase="phases seed_dropout",
     batches="Batches",
     bank="FeatureBank",

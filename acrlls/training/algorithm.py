@@ -1,5 +1,6 @@
 """Algorithm 1: two phases of training, each keeping its best epoch (Section II-D)."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -10,7 +11,8 @@ from acrlls.data import Dataset
 from acrlls.method import build_model, frozen_backbone
 from acrlls.store import Damaged, damage, seal
 from acrlls.training.bank import FeatureBank
-from acrlls.training.phase import Phase, better, load_variables, phases
+from acrlls.training.phase import Phase, better, load_variables, phases, stored_layers
+from acrlls.training.stored import room
 
 _DONE = "best.json"  # written when all else is, with its digests
 
@@ -36,6 +38,30 @@ def train(config: Config, dataset: Dataset, folder: Path) -> keras.Model:
     for leftover in (*folder.glob("*.npz"), *folder.glob("*.aside")):
         leftover.unlink()
     return model
+
+
+def passes(trainings: Iterable[tuple[Config, Dataset]]) -> list[tuple]:
+    """What trainings by some configs, one after another, would have the feature bank compute: for
+    each pass over the images of a part a config and the arguments of :meth:`FeatureBank.features`.
+
+    Nothing that is stored, no epoch that early stopping may spare, and no more than there is room
+    for without deleting other views.
+    """
+    found, planned, space = [], {}, room()
+    for config, dataset in trainings:
+        bank = FeatureBank(config, dataset)
+        for plan in phases(config):
+            layer, also = stored_layers(plan, config, bank.model)
+            views = plan.views[: config.patience and config.patience + 1]
+            parts = [("validation", None), ("test", None), *(("train", view) for view in views)]
+            for part, view in parts if layer else ():
+                asked = part, layer, view, also.get(view, ())
+                if new := bank.missing(planned, *asked):
+                    planned |= new
+                    if sum(planned.values()) > space:
+                        return found
+                    found.append((config, *asked))
+    return found
 
 
 def _train_phases(config: Config, dataset: Dataset, model: keras.Model, folder: Path) -> None:

@@ -7,6 +7,8 @@ seeds of the head share what is stored.  It is exact but for rounding, by float1
 
 import contextlib
 import logging
+import threading
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 
 from acrlls.config import Config
 from acrlls.data import Augmentation, Dataset, batch, split_of
-from acrlls.method import weights_digest
+from acrlls.method import build_model, frozen_backbone, weights_digest
 from acrlls.store import digest, locked, source_digest
 from acrlls.training import engines
 from acrlls.training.stored import StoredArray, bank_folder, delete, require_room, room
@@ -27,6 +29,7 @@ _SOURCES = ("data", "training/engines.py", "training/folding.py", "method/model.
 _PIECE = 64
 _TOLD = ("profile", "image_size", "backbone", "backbone_width", "input_range")
 _log = logging.getLogger(__name__)
+_computing = threading.Lock()  # the engine: it takes all cores, and one request at a time
 
 
 class FeatureBank:
@@ -34,10 +37,13 @@ class FeatureBank:
 
     ``bank/<key>/<layer>/<part>[-view-<v>].npy`` in the store; the key covers weights, data, split,
     image size, input range, augmentation, type and the code that computes.  ``model`` says what
-    shape a layer's output has; ``engines`` what computed the features asked for so far.
+    shape a layer's output has, by default the config's on the backbone that all share; ``engines``
+    what computed the features asked for so far.
     """
 
-    def __init__(self, config: Config, dataset: Dataset, model: keras.Model):
+    def __init__(self, config: Config, dataset: Dataset, model: keras.Model | None = None):
+        if model is None:
+            model = build_model(config, len(dataset.class_names), frozen_backbone(config))
         self.config, self.dataset, self.model = config, dataset, model
         self.split = split_of(dataset, config)
         self.engines: set[str] = set()
@@ -56,7 +62,9 @@ class FeatureBank:
         wanted = self._array(part, layer, view)
         if not wanted.whole():
             later = [self._array(part, name, view) for name in also if name != layer]
-            with locked(wanted.file.parents[1] / "lock"):
+            key, own = wanted.file.parents[1], f"lock-{wanted.file.stem}"
+            # views side by side, each by one process, and none while the features are cleared
+            with locked(key / "lock", shared=True), locked(key / own):
                 if not wanted.whole():  # else another process filled it
                     self._fill(part, view, [wanted, *(a for a in later if not a.whole())])
         try:
@@ -65,6 +73,12 @@ class FeatureBank:
         except (FileNotFoundError, KeyError):  # another process has just made room
             return self.features(part, layer, view, also)
         return stored
+
+    def missing(self, there: Container[Path], part: str, layer: str, view, also) -> dict[Path, int]:
+        """The bytes of each file that :meth:`features` would fill, were those ``there`` filled."""
+        arrays = [self._array(part, name, view) for name in dict.fromkeys((layer, *also))]
+        new = {a.file: a.nbytes for a in arrays if a.file not in there and not a.file.exists()}
+        return new if arrays[0].file in new else {}
 
     def _array(self, part: str, layer: str, view: int | None) -> StoredArray:
         name = part if view is None else f"{part}-view-{view}"
@@ -97,11 +111,13 @@ class FeatureBank:
             if array.note_file.exists():
                 _log.warning("%s is damaged and computed again", array.file)
             delete(array.file)
-            for left in array.file.parent.glob("*.aside"):  # by a process that was killed
+            # by a process that was killed; those of other views may be in use
+            for left in array.file.parent.glob(f"{array.file.stem}.*.aside"):
                 left.unlink()
         require_room(sum(array.nbytes for array in arrays), what)
         _log.info("%s: %d images by %s", what, len(rows), engines.engine())
-        forward = engines.frozen_forward(self.config, layers)
+        with _computing:
+            forward = engines.frozen_forward(self.config, layers)
         told = {name: Path(str(getattr(self.config, name))).name for name in ("data", *_TOLD)}
         note = {"engine": engines.engine_version(), "settings": told}
         pieces = [rows[start : start + _PIECE] for start in range(0, len(rows), _PIECE)]
@@ -112,5 +128,7 @@ class FeatureBank:
                 images = coming.result()
                 if following is not None:
                     coming = reader.submit(batch, self.dataset, following, self.config, view)
-                for take, values in zip(append, forward(images), strict=True):
+                with _computing:
+                    outputs = forward(images)
+                for take, values in zip(append, outputs, strict=True):
                     take(values)

@@ -47,6 +47,24 @@ def phases(config: Config) -> list[PhasePlan]:
     return [plan for plan in plans if plan.views]
 
 
+def stored_layers(
+    plan: PhasePlan, config: Config, model: keras.Model
+) -> tuple[str | None, dict[int | None, tuple[str, ...]]]:
+    """Freeze a model's layers as a phase wants them.  Gives the layer where what is frozen ends,
+    ``None`` if there is none, and for some views the layers to be stored in the same pass.
+    """
+
+    def cut(phase):
+        unfreeze_top(model, config.unfrozen_layers if phase == 2 else 0, config.batchnorm)
+        return frozen_cut(model)
+
+    later, also = phases(config)[-1], {}
+    # Phase 1 has Phase 2's features stored in passing, of views that both see and of all plain
+    if plan.phase == 1 != later.phase and (second := cut(2)):
+        also = dict.fromkeys({*plan.views} & {*later.views} | {None}, (second,))
+    return cut(plan.phase), also
+
+
 class Phase:
     """The training of a phase: ``stage``, the part of the bank's model behind the layer ``cut``
     whose outputs are stored, on these outputs, with tables and checkpoints in ``folder``.
@@ -58,12 +76,7 @@ class Phase:
         self.plan, self.bank, self.folder = plan, bank, folder
         self.config, self.dataset, self.model = bank.config, bank.dataset, bank.model
         self._last_file, config = folder / f"last_{plan.phase}.npz", bank.config
-        later = phases(config)[-1]
-        # Phase 1 has Phase 2's features stored in passing, of views that both see and of all plain
-        cut = self._free(2) if plan.phase == 1 != later.phase else None
-        self._also = (cut,) if cut else ()
-        self._also_views = {*plan.views} & {*later.views} | {None}
-        self.cut = self._free(plan.phase)
+        self.cut, self._also = stored_layers(plan, config, self.model)
         # Softmax is left to the loss, which is exact from logits; ACR and LLS stand before it.
         plain = between(self.model, self.cut, self.model.layers[-2].name)
         self.readings = Readings(plain, config.batchnorm_statistics)
@@ -132,12 +145,6 @@ class Phase:
     def best_file(self, reading) -> Path:
         return self.folder / f"best_{self.plan.phase}_{reading}.npz"
 
-    def _free(self, phase: int) -> str | None:
-        """Freeze the layers as a phase wants them; gives where what is frozen ends."""
-        learning = self.config.unfrozen_layers if phase == 2 else 0
-        unfreeze_top(self.model, learning, self.config.batchnorm)
-        return frozen_cut(self.model)
-
     def _epoch(self, epoch: int) -> dict[str, float]:
         start = time.perf_counter()
         rng = np.random.default_rng((self.config.seed, self.plan.phase, epoch))
@@ -182,8 +189,7 @@ class Phase:
                 return batch(self.dataset, rows[chosen], self.config, view)
 
         else:
-            also = self._also if view in self._also_views else ()
-            stored = self.bank.features(part, self.cut, view, also=also)
+            stored = self.bank.features(part, self.cut, view, also=self._also.get(view, ()))
 
             def fetch(chosen):
                 return np.asarray(stored[chosen], dtype=np.float32)

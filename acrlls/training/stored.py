@@ -44,6 +44,7 @@ class StoredArray:
             descr = np.lib.format.dtype_to_descr(self.dtype)
             header = {"descr": descr, "fortran_order": False, "shape": self.shape}
             np.lib.format.write_array_header_1_0(handle, header)
+            handle.truncate(handle.tell() + self.nbytes)  # counts from now on where room is sought
             yield lambda rows: handle.write(np.ascontiguousarray(rows, self.dtype).tobytes())
         note = {**note, "layout": self._layout}
         seal(self.file.parent, note, [self.file], self.note_file.name)

@@ -106,7 +106,9 @@ def test_room_is_the_limit_less_what_is_stored_and_never_more_than_the_disk_has(
 ):
     monkeypatch.setenv("ACRLLS_BANK_GB", "1e-6")  # 1,000 bytes
     array = StoredArray(stored.bank_folder() / "key" / "pool" / "a.npy", (10, 6), "float32")
-    fill(array)
+    with array.filling({"engine": "none"}) as take:
+        assert stored.room() < 1000 - 240  # before a row is written
+        take(VALUES)
     assert stored.room() == 1000 - stored.used(stored.bank_folder()) < 1000 - 240
     monkeypatch.setattr(stored, "_free", lambda: 17)
     assert stored.room() == 17
@@ -152,6 +154,26 @@ def test_the_bank_mends_itself_and_says_so(own_store, tiny, phantom_data, caplog
     harm(file, "flip")
     np.testing.assert_array_equal(bank.features("test", "pool"), kept)
     assert "test.npy is damaged and computed again" in caplog.text
+
+
+def test_views_are_filled_side_by_side_and_not_cleared_meanwhile(own_store, tiny, phantom_data):
+    bank = FeatureBank(tiny, phantom_data)
+    bank.features("train", "pool", 2)
+    (folder,) = stored.bank_folder().glob("*/pool")
+    theirs, left = (folder / f"train-view-{name}.1.aside" for name in ("10.npy", "1.json"))
+    for aside in (theirs, left):  # of a process at work, and of one that was killed
+        aside.write_bytes(b"")
+    with ThreadPoolExecutor() as pool, contextlib.ExitStack() as other:
+        other.enter_context(locked(folder.parent / "lock", shared=True))
+        other.enter_context(locked(folder.parent / "lock-train-view-10"))
+        asked = pool.submit(bank.features, "train", "pool", 1)
+        end = time.monotonic() + 60
+        while not asked.done() and time.monotonic() < end:
+            time.sleep(0.01)
+        done = asked.done()
+        assert not cache.entries(["features"])[0].delete()
+    assert done and theirs.exists() and not left.exists()
+    assert cache.entries(["features"])[0].delete() and not list(stored.bank_folder().iterdir())
 
 
 def test_filling_holds_a_few_images_at_a_time_however_many_there_are(
