@@ -30,6 +30,7 @@ TINY = {
     "backbone": "phantom",
     "phase1_epochs": 2,
     "phase2_epochs": 1,
+    "unfrozen_layers": 20,
     "grid_epochs": 1,
     "grid_alpha": [0.08],
     "grid_tau": [0.15, 0.25],

@@ -207,6 +207,7 @@ def test_doctor_finds_the_quick_profile_in_order(tmp_path, monkeypatch, capsys):
 def test_doctor_names_a_data_folder_that_is_not_there(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ACRLLS_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("ACRLLS_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(doctor, "_minutes", lambda config: 1.0)  # it needs the data as well
     assert cli.main(["doctor"]) == 1
     problems = re.findall("^problem .*", capsys.readouterr().out, re.M)
     assert any("nowhere" in problem for problem in problems)

@@ -30,7 +30,7 @@ def setup(app) -> dict[str, Any]:
 
     Configuration: ``acrlls_notebooks``, the folder of the notebooks, relative to the book's;
     ``acrlls_parameters``, papermill parameters by section name, ``all`` for every section that has
-    the parameter; ``acrlls_first``, names of sections to begin with, because they take longest.
+    the parameter; ``acrlls_first``, names of sections to begin with, in this order.
     """
     app.add_config_value("acrlls_notebooks", "../notebooks", "env")
     app.add_config_value("acrlls_parameters", {}, "env")
@@ -74,7 +74,7 @@ def _bring_sections(app, config, book: Path) -> None:
     unfinished = Path(app.outdir).parent / "unfinished"
     tasks = [
         Task(s, given[s], marks[s], unfinished / s.path.name, book / "sections")
-        for s in sorted(stale, key=lambda section: section.name not in config.acrlls_first)
+        for s in sorted(stale, key=lambda s: [*config.acrlls_first, s.name].index(s.name))
     ]
     if tasks:
         executed |= _execute(tasks, app.keep_going, min(at_once, len(tasks)))

@@ -89,26 +89,28 @@ class Run:
         return row[list(self.class_names)].astype(float)
 
     @functools.cached_property
-    def _tables(self) -> pd.DataFrame:
+    def _predictions(self) -> dict[tuple[str, int], Predictions]:
         # a name such as 007 or NA is text
-        empty = {f"logit_{c}": [""] for c in self.class_names}
-        how = {"dtype": {"name": str}, "keep_default_na": False, "na_values": empty}
-        return self._read("predictions.csv.gz", functools.partial(pd.read_csv, **how))
+        columns = [f"logit_{c}" for c in self.class_names]
+        how = {"dtype": {"name": str}, "keep_default_na": False}
+        how["na_values"] = dict.fromkeys(columns, [""])
+        table, found = self._read("predictions.csv.gz", functools.partial(pd.read_csv, **how)), {}
+        for (part, phase), rows in table.groupby(["part", "phase"], sort=False):
+            arrays = rows.name.to_numpy(str), rows.label.to_numpy(), rows[columns].to_numpy()
+            for array in arrays:
+                array.flags.writeable = False  # all who ask are given the same
+            found[part, phase] = Predictions(*arrays, self.class_names, part)
+        return found
 
     def predictions(self, part: str = "test", phase: int | None = None) -> Predictions:
         """Predictions for ``"validation"`` or ``"test"``, by the best model of Phase 1 or, with 2
         or ``None`` for the last phase, by the returned model; a ``ValueError`` if there are none.
         """
-        tables = self._tables
-        phase = int(tables.phase.max()) if phase is None else phase
-        table = tables[(tables.part == part) & (tables.phase == phase)]
-        if table.empty:
-            there = tables[["part", "phase"]].drop_duplicates().to_numpy().tolist()
-            there = "; ".join(f"{one!r}, phase {k}" for one, k in there)
+        phase = max(k for _, k in self._predictions) if phase is None else phase
+        if (part, phase) not in self._predictions:
+            there = "; ".join(f"{one!r}, phase {k}" for one, k in self._predictions)
             raise ValueError(f"no predictions for {part!r}, phase {phase!r}; there are: {there}")
-        logits = table[[f"logit_{c}" for c in self.class_names]].to_numpy()
-        names, labels = table.name.to_numpy(str), table.label.to_numpy()
-        return Predictions(names, labels, logits, self.class_names, part)
+        return self._predictions[part, phase]
 
     def model(self):
         """The returned Keras model, images `(n, size, size, 3)` to probabilities `(n, classes)`."""

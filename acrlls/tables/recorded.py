@@ -2,6 +2,7 @@
 fitted on the validation images of the same run; in a *mix* of classes, that of our images or the
 published one, for which each image is weighted by the published share of its class."""
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -155,10 +156,15 @@ def probabilities(run: Run, step: str = "", mix: str = "own", reading: str = "")
     test = _read(run, "test", reading)
     if not step:
         return test.probabilities
+    return _fitted(run, step, mix, reading).predict_proba(test)
+
+
+@functools.lru_cache(maxsize=1024)
+def _fitted(run: Run, step: str, mix: str, reading: str):
+    """The step, fitted on validation images weighted to a mix; once for all who ask."""
     weights = mix_weights(run, mix, "validation")
     method = calibration.METHODS[step].make(training_weights(run))
-    fitted = method.fit(_read(run, "validation", reading), sample_weight=weights)
-    return fitted.predict_proba(test)
+    return method.fit(_read(run, "validation", reading), sample_weight=weights)
 
 
 def readings(run: Run) -> list[str]:

@@ -186,7 +186,7 @@ def test_a_network_that_is_right_in_the_papers_mix_lies_above_its_floor_in_one_t
     """Images as the paper's, of which most of one class are left out."""
     rng, shares = np.random.default_rng(5), table("III").loc[list(CLASSES), "Support"].to_numpy()
     y, above = np.repeat(range(4), [500, 150, 1400, 190]), []
-    for _ in range(100):
+    for _ in range(40):
         z = 1.2 * np.eye(4)[y] + rng.normal(size=(len(y), 4))  # two normals differ by 1.2 z
         run = fake_run(1.2 * z + np.log(shares), y)
         (errors,), (limits,) = beside.errors_and_floors([run], resamples=200)
