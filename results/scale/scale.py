@@ -2,8 +2,9 @@
 
     python results/scale/scale.py [IMAGES]      some minutes
 
-``images.csv``: IMAGES phantoms as files (default 2,000; recorded are as many as the paper has), then ten links to each.  ``workers.csv``:
-four runs, shared by several processes of this machine; those of Dask know a scheduler alone.
+``images.csv``: IMAGES phantoms as files (default 2,000; recorded with as many as the paper has),
+then ten links to each.  ``workers.csv``: four runs, shared by several processes of this machine;
+those of Dask know a scheduler alone.
 ``features.csv``: what one augmented view of an image takes on the disk at the paper's size.
 """
 
