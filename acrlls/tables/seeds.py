@@ -88,10 +88,10 @@ def swings(found: Sequence[Setting], reading: str = "reestimated") -> str:
         runs = [run for network in NETWORKS for run in setting.of(network)]
         first, second = (pd.DataFrame(run.best_epoch(k) for run in runs) for k in (1, 2))
         told.append(
-            f"With the {setting.title} it is {ours}, and {theirs} with recomputed statistics "
-            f"({count}). The lowest loss of Phase 2 is then {span(second.val_loss)}, in epoch "
-            f"{span(second.epoch, '{:.0f}'.format)} of {runs[0].config.phase2_epochs}; Phase 1 had "
-            f"reached {span(first.val_loss)}."
+            f"With the {setting.title} in Phase 2 it is {ours}, and {theirs} with recomputed "
+            f"statistics ({count}). The lowest loss of Phase 2 is then {span(second.val_loss)}, in "
+            f"epoch {span(second.epoch, '{:.0f}'.format)} of {runs[0].config.phase2_epochs}; Phase "
+            f"1 had reached {span(first.val_loss)}."
         )
     return (
         "From one epoch of Phase 2 to the next the validation loss changes by a factor of "

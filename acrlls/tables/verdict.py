@@ -58,9 +58,11 @@ def headline(layers: Mixes, step: Mixes, errors: Errors) -> str:
     )
     each = runs_of(layers[0].pairs, layers[0].seeds)
     return (
-        f"1. **The two layers {trained}.** The mean class-wise ECE of Proposed lies above the 95 % "
-        f"quantile of its noise floor in {own} in our class mix, and in {paper} in the paper's.\n"
-        f"2. **{in_mixes(layers, gain, 'with them')}.** Proposed minus Baseline in NLL: "
+        f"1. **The two layers {trained}.** The mean class-wise ECE of Proposed, the network with "
+        f"both, lies above the 95 % quantile of its noise floor in {own} in our class mix, and in "
+        f"{paper} in the paper's.\n"
+        f"2. **{in_mixes(layers, gain, 'with them')}.** Proposed minus Baseline, the network "
+        "without them, in NLL: "
         f"{_in_each(layers)}.\n"
         f"3. **Vector scaling, one step after training, "
         f"{in_mixes(step, after, 'after that step')}.** Baseline after it minus Proposed as "

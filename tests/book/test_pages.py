@@ -249,8 +249,11 @@ def test_on_a_phone_what_scrolls_says_so_and_rows_become_cards(tab, width, phone
     figure = tab.locator(".cell_output:has(> figure > img)").first
     assert ("Swipe the figure" in figure.evaluate(hint)) == phone == figure.evaluate(wider)
     assert (figure.evaluate("b => b.tabIndex") == 0) == phone  # the keyboard reaches what scrolls
-    tab.goto((HTML / "sections" / "11_ledger.html").as_uri())
-    for rows, narrow, wide in (("table.cards", "grid", "table-row"), (".ledger", "block", "grid")):
+    for page, rows, narrow, wide in (
+        ("sections/11_ledger", ".ledger", "block", "grid"),
+        ("claims", "table.cards", "grid", "table-row"),
+    ):
+        tab.goto((HTML / f"{page}.html").as_uri())
         row = tab.locator(f"{rows} tbody tr").first
         assert row.evaluate("r => getComputedStyle(r).display") == (narrow if phone else wide)
     assert tab.locator("table.cards thead").is_visible() != phone

@@ -234,7 +234,7 @@ def test_the_swings_are_those_of_the_validation_losses_by_both_readings(tmp_path
     assert "by a factor of 2.00 to 4.00 on average, by run (2 runs as published)" in text
     assert "on the same trainings, by 1.00 to 1.10. Another learning rate" in text
     one = {"a": run("slow", [0.5, 1.5, 0.5 - 1e-9], [1, 1, 1])}
-    found.append(recorded.Setting("learning rate 0.00001 in Phase 2", {"baseline": one}))
+    found.append(recorded.Setting("learning rate 0.00001", {"baseline": one}))
     slow = "With the learning rate 0.00001 in Phase 2 it is 3.00, and 1.00 with recomputed "
     slow += "statistics (1 run). The lowest loss of Phase 2 is then 0.500, in epoch 3 of "
     slow += f"{one['a'].config.phase2_epochs}; Phase 1 had reached 7.000."
