@@ -378,10 +378,10 @@ while not there.exists():
     for name in ("01_a", "02_b"):
         write_cells(copy)(name, "# Title", PARAMETERS, "print('again')")
     config = yaml.safe_load((copy / "book" / "_config.yml").read_text())
-    config["sphinx"]["config"]["acrlls_first"] = ["02_b", "01_a"]
+    config["sphinx"]["config"]["acrlls_first"] = ["01_a", "02_b"]  # the contents have 02_b first
     (copy / "book" / "_config.yml").write_text(yaml.safe_dump(config))
     text = build(copy, ACRLLS_JOBS="1").text
-    assert text.index("section 02_b: ") < text.index("section 01_a: ")
+    assert text.index("section 01_a: ") < text.index("section 02_b: ")
 
 
 @pytest.mark.thorough

@@ -241,6 +241,25 @@ def test_the_swings_are_those_of_the_validation_losses_by_both_readings(tmp_path
     assert seeds.swings(found).endswith(f"by 1.00 to 1.10. {slow}")
 
 
+def test_the_lower_row_draws_the_same_trainings_by_recomputed_statistics():
+    found = [recorded.setting(), recorded.setting("BatchNorm frozen")]
+    axes = seeds.plot_validation(found)
+    above, below = ([ax.lines for ax in row] for row in axes)
+    runs = found[0].of("baseline")
+    every = [run for run in runs if len(recorded.readings(run)) > 1]
+    assert len(every) < len(runs)  # one has no other reading, and is above alone
+    curves = [line.get_ydata() for line in below[0] if len(line.get_ydata()) > 1]
+    for curve, run in zip(curves, every, strict=True):
+        table = pd.read_csv(run.folder / "statistics.csv").set_index("statistics")
+        assert list(curve) == list(table.val_loss["reestimated"])
+    drawn = [line for line in above[0] if len(line.get_ydata()) > 1]
+    assert len(drawn) == len(runs) + len(found[1].of("baseline"))
+    first = runs[0].history.query("phase == 2").val_loss
+    assert list(drawn[0].get_ydata()) == list(first)
+    names = [text.get_text() for text in axes[0, 0].figure.legends[0].get_texts()]
+    assert names == [setting.title for setting in found]
+
+
 def test_where_perfect_calibration_is_exceeded_is_counted_by_class_and_network(monkeypatch):
     runs = {"a": run_of(*random_case(20)), "b": run_of(*random_case(20))}
     both = np.array(
