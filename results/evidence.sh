@@ -38,6 +38,8 @@ for s in 3 4; do for v in baseline proposed; do one laptop-seed-$s $v $s; done; 
 for s in 3 4; do one laptop-seed-$s single_dense $s; done
 # A tenth of the learning rate in Phase 2, as guides to fine-tuning advise: does the validation loss still swing?
 for v in baseline proposed; do one laptop-rate-seed-0 $v 0 -p phase2_learning_rate 1e-5; done
+# The paper fine-tunes for 50 epochs, the runs above for 12: does training for longer change the comparison?
+for v in baseline proposed; do one laptop-long-seed-0 $v 0 -p phase2_epochs 30; done
 if [ -n "${PAPER:-}" ]; then
   PROFILE=paper
   for v in $networks; do one paper-seed-0 $v 0; done

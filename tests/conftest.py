@@ -20,7 +20,7 @@ if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
 # Read before any test clears the environment.
 REAL = Path(os.environ.get("ACRLLS_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
-HOST = "http://127.0.0.1"  # where a test serves the book
+HOST = "http://book.test/"  # where a browser in a test finds the book
 
 # Settings with which everything trains in seconds. Not with a random backbone: untrained, it maps
 # every image to 1e-12, and whatever is said about its features holds.
