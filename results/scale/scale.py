@@ -38,7 +38,7 @@ def one_run(folder: str) -> None:
     stored = sum(f.stat().st_size for f in Path(os.environ["ACRLLS_STORE"]).rglob("*.*"))
     took = {"images": images, "seconds checking files": read - start, "seconds training": seconds}
     took["seconds in epochs"] = done.manifest["seconds_in_epochs"]
-    took["peak memory in MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    took["peak memory in MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(json.dumps({**took, "store in MB": stored / 1e6}))
 
 
