@@ -232,3 +232,15 @@ def test_a_run_that_is_kept_is_taken_from_a_store_that_cannot_be_written_to(shor
     assert runs.run(short[0]).folder == folder
     with pytest.raises(UserError, match="Read-only file system"):
         runs.run(short[0].replace(seed=5))
+
+
+def test_a_file_has_its_name_only_when_its_content_is_on_the_disk(tmp_path, monkeypatch):
+    file, told = tmp_path / "kept", []
+
+    def sync(handle):
+        told.append((os.fstat(handle).st_size, file.exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with writing(file) as handle:
+        handle.write(b"whole")
+    assert told == [(5, False)] and file.read_bytes() == b"whole"
