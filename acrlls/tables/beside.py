@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
+from acrlls import calibration
 from acrlls.config import Config
 from acrlls.paper import CLASSES, table
 from acrlls.runs import Run
@@ -100,28 +101,38 @@ def estimate(statistic, runs, phases=(None,), resamples=1000, another=False) -> 
     return interval(statistic, p, labels, weights, seeds, resamples, other)
 
 
-def errors_and_floors(runs: Sequence[Run], step="", bins=15, resamples=1000) -> np.ndarray:
-    """Of runs after a step, in the paper's class mix: the ECE of each class and last their mean,
-    and what each stays below in 95 % of test sets if the run is calibrated *in that mix*,
-    ``(2, runs, classes + 1)``.
+def errors_and_floors(
+    runs: Sequence[Run], step="", bins=15, resamples=1000, mix="paper"
+) -> np.ndarray:
+    """Of runs after a step, in a class mix: the ECE of each class and last their mean, and what
+    each stays below in 95 % of test sets if the run is calibrated *in that mix*,
+    ``(2, runs, classes + 1)``."""
+    found = []
+    for run in runs:
+        p, labels = probabilities(run, step, mix), run.predictions("test").labels
+        weights = mix_weights(run, mix)
+        draws = calibration.noise_floor(p, bins=bins, resamples=resamples).classwise
+        if mix == "paper":
+            draws = _floor_in_mix(p, labels, weights, bins, resamples)
+        both = np.vstack([classwise_ece(p, labels, weights, bins), draws])
+        both = np.column_stack([both, both.mean(axis=1)])
+        found.append([both[0], np.quantile(both[1:], 0.95, axis=0)])
+    return np.swapaxes(found, 0, 1)
+
+
+def _floor_in_mix(p, labels, weights, bins: int, resamples: int) -> np.ndarray:
+    """Class-wise ECEs ``(resamples, classes)`` of labels for which ``p`` is right in a mix.
 
     An image of class k counts there by its weight w_k. Where the probabilities are right in that
     mix, an image of ours is of class k with a probability in proportion to p_k / w_k: so labels
     are drawn, and each counts by its weight. Class counts that are fixed, as by our split, vary
     less, so that somewhat more than 95 % stay below."""
-    found = []
-    for run in runs:
-        p, labels = probabilities(run, step, "paper"), run.predictions("test").labels
-        weights, (n, classes) = mix_weights(run, "paper"), p.shape
-        each = np.bincount(labels, weights) / np.bincount(labels)
-        ours = p / each / (p / each).sum(axis=1, keepdims=True)
-        drawn = np.random.default_rng(0).multinomial(1, ours, (resamples, n)) * each
-        every = np.repeat(p, classes, axis=0), np.tile(np.arange(classes), n)  # with each label
-        draws = classwise_ece(*every, drawn.reshape(resamples, -1), bins)
-        both = np.vstack([classwise_ece(p, labels, weights, bins), draws])
-        both = np.column_stack([both, both.mean(axis=1)])
-        found.append([both[0], np.quantile(both[1:], 0.95, axis=0)])
-    return np.swapaxes(found, 0, 1)
+    n, classes = p.shape
+    each = np.bincount(labels, weights) / np.bincount(labels)
+    ours = p / each / (p / each).sum(axis=1, keepdims=True)
+    drawn = np.random.default_rng(0).multinomial(1, ours, (resamples, n)) * each
+    every = np.repeat(p, classes, axis=0), np.tile(np.arange(classes), n)  # with each label
+    return classwise_ece(*every, drawn.reshape(resamples, -1), bins)
 
 
 # --- Statistics and the index of what they give ---------------------------------------------------

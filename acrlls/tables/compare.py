@@ -17,7 +17,7 @@ from acrlls.tables.words import error, number, signed
 
 ECE = "Mean class-wise ECE"
 MEASURES = ("Accuracy", "NLL", "Brier score", ECE)
-SIDES = [(n, "") for n in NETWORKS] + [("baseline", STEP), ("proposed", STEP)]
+SIDES = [*((n, "") for n in NETWORKS), ("baseline", STEP)]
 MIXES = {"own": "in our class mix", "paper": "in the paper's class mix"}
 
 

@@ -2,12 +2,13 @@
 ``outside.csv.gz`` and ``heat.csv.gz`` beside a record, which ``results/outside.py`` makes."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, poisson_binom
 from sklearn.metrics import roc_auc_score
 
 from acrlls.method import VARIANTS
@@ -64,17 +65,18 @@ def by_source(said: pd.DataFrame) -> pd.DataFrame:
 
 def worth(said: pd.DataFrame, edges: Sequence[float] = (0, 0.7, 0.9, 0.97, 1)) -> pd.DataFrame:
     """By confidence of the answer, the surest first: of the test images and of other hospitals, the
-    share of answers that are right and how many there are, as text from the least to the most of
-    the runs of :func:`said_outside`. Findings without a class are left out."""
+    mean confidence, the share of answers that are right, and how many there are, as text from the
+    least to the most of the runs of :func:`said_outside`. Findings without a class are left out."""
     names = [f"{low} to {high}" for low, high in pairwise(edges)]
     names[0], names[-1] = f"up to {edges[1]}", f"above {edges[-2]}"
     known = said[said.known & said.source.isin(SOURCES)]
     sure = pd.cut(known.confidence, edges, labels=names).rename("confidence")
     by = known.source.map(SOURCES), sure, known.run
-    runs = known.right.groupby(list(by), observed=True).agg(["mean", "size"])
+    means = {"said, %": ("confidence", "mean"), "right, %": ("right", "mean")}
+    runs = known.groupby(list(by), observed=True).agg(**means, answers=("right", "size"))
     runs = runs.groupby(level=[0, 1], observed=True)
-    found = {"right, %": runs["mean"].agg(lambda share: span(100 * share, "{:.0f}".format))}
-    found["answers"] = runs["size"].agg(lambda count: span(count, "{:,}".format))
+    found = {n: runs[n].agg(lambda share: span(100 * share, "{:.1f}".format)) for n in means}
+    found["answers"] = runs.answers.agg(lambda count: span(count, "{:,}".format))
     table = pd.DataFrame(found).unstack(0).swaplevel(axis=1)
     table = table.reindex(index=names[::-1]).dropna(how="all")[list(SOURCES.values())]
     return table.rename_axis(None).rename_axis(columns=[None, None])
@@ -139,15 +141,55 @@ def other_hospitals(said: pd.DataFrame) -> str:
     )
 
 
-def when_sure(said: pd.DataFrame, low: float = 0.96) -> str:
-    """How many answers with a confidence above ``low`` are right there, and on the test images."""
+def when_sure(said: pd.DataFrame, low: float = 0.97, near: float = 0.01) -> str:
+    """How many answers with a confidence above ``low`` are right there, and on the test images; and
+    of all runs together, those with a confidence within ``near`` of it."""
     others, own = (_by_run(said[said.confidence > low], source) for source in (OTHERS, "test"))
+    close = said[said.known & said.confidence.between(low - near, low + near)]
+    share, count = (close.groupby("source").right.agg(what) for what in ("mean", "size"))
     return (
         f"Of their answers with a confidence above {low}, {span(others.right.mean(), percent)} are "
         f"right on radiographs from other hospitals ({span(others.size(), '{:,.0f}'.format)} "
         f"answers a run, {plural(others.ngroups, 'run')}; mean confidence "
         f"{span(others.confidence.mean(), percent)}), and {span(own.right.mean(), percent)} on "
-        "their own test images."
+        f"their own test images. Of those with {low - near:.2f} to {low + near:.2f}, "
+        f"{percent(share[OTHERS])} are right there ({plural(count[OTHERS], 'answer')} of all runs) "
+        f"and {percent(share['test'])} on the test images."
+    )
+
+
+def surest(said: pd.DataFrame, low: float = 0.97) -> str:
+    """How many answers with a confidence above ``low`` are wrong, beside how many it announces, by
+    run; tested on the test images exactly and one-sided, were each right as often as it says."""
+    sure = said[said.known & (said.confidence > low)]
+    sure = sure.assign(wrong=1 - sure.right.astype(int), told=1 - sure.confidence)
+    own, others = (
+        (rows[["wrong", "told"]].groupby(rows.run).sum(), rows)
+        for rows in (sure[sure.source == source] for source in ("test", OTHERS))
+    )
+    counts, rows = own
+    p = [
+        poisson_binom.sf(counts.wrong[k] - 1, each.told.to_numpy())
+        for k, each in rows.groupby("run")
+    ]
+    shown, by_answer = sum(each < 0.05 for each in p), rows.groupby("predicted")
+    worst = by_answer.right.mean().idxmin()
+    verdict = "no run is shown to be wrong more often than its confidence says"
+    if shown:
+        where = "" if shown == len(p) else f" in {shown} of {plural(len(p), 'run')}"
+        verdict = f"more answers are wrong than the confidence says{where}"
+    announced, given = (
+        [span(of[name], partial(number, places=places)) for of, _ in (own, others)]
+        for name, places in (("told", 1), ("wrong", 0))
+    )
+    return (
+        f"**Above {low}, {verdict}.** On the test images the confidence announces {announced[0]} "
+        f"wrong answers a run; {given[0]} are wrong, more than chance explains in {shown} of "
+        f"{plural(len(p), 'run')} (p < 0.05). On radiographs of other hospitals it announces "
+        f"{announced[1]}; {given[1]} are wrong. The share of right answers is lowest for "
+        f"{worst}: {percent(by_answer.right.mean()[worst])} of "
+        f"{plural(by_answer.size()[worst], 'answer')} on the test images, with a mean confidence "
+        f"of {percent(by_answer.confidence.mean()[worst])}."
     )
 
 

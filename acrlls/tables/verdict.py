@@ -1,12 +1,12 @@
 """The verdict in sentences, each computed from :mod:`acrlls.tables.compare`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from acrlls.method import VARIANTS
 from acrlls.tables.compare import ECE, Difference
-from acrlls.tables.recorded import Side, name_of
+from acrlls.tables.recorded import NETWORKS, Setting, Side, name_of
 from acrlls.tables.words import error, number, plural, runs_of, signed, span
 
 # Of our class mix, and of the paper's
@@ -51,10 +51,11 @@ def headline(layers: Mixes, step: Mixes, errors: Errors) -> str:
         "They could not be shown to make the network's probabilities better or worse",
         "They make the network's probabilities worse",
     )
+    plain, other = "the plain network's probabilities", "those of the network with both layers"
     after = (
-        "makes those of the plain network better than the layers do",
-        "could not be shown to make those of the plain network better or worse than the layers do",
-        "leaves those of the plain network worse than the layers do",
+        f"{plain} are better than {other}",
+        f"{plain} could not be shown to be better or worse than {other}",
+        f"{plain} are worse than {other}",
     )
     each = runs_of(layers[0].pairs, layers[0].seeds)
     return (
@@ -64,11 +65,11 @@ def headline(layers: Mixes, step: Mixes, errors: Errors) -> str:
         f"2. **{in_mixes(layers, gain, 'with them')}.** Proposed minus Baseline, the network "
         "without them, in NLL: "
         f"{_in_each(layers)}.\n"
-        f"3. **Vector scaling, one step after training, "
+        "3. **After vector scaling, one step after training, "
         f"{in_mixes(step, after, 'after that step')}.** Baseline after it minus Proposed as "
         f"trained in NLL: {_in_each(step)}.\n\n"
         "Better is a lower NLL, on the real images, for networks trained with class weights, as "
-        f"published: {each} of each. The intervals are of 95 %, over seeds and test images."
+        f"published: {each} for each. The intervals are of 95 %, over seeds and test images."
     )
 
 
@@ -117,22 +118,43 @@ def statistics(changes: dict[str, Difference], layers: Difference, reading: str)
     )
 
 
+def fine_tuned(setting: Setting) -> str:
+    """How many runs of each network were never fine-tuned, since they kept an epoch of Phase 1."""
+    early, none = [], []
+    for network in [n for n in NETWORKS if setting.of(n)]:
+        title, runs = VARIANTS[network].title, setting.of(network)
+        count = sum(run.manifest["selected_phase"] == 1 for run in runs)
+        (early if count else none).append(f"{count} of {len(runs)} of {title}" if count else title)
+    if not early:
+        return "Every run kept an epoch of Phase 2, so all were fine-tuned."
+    others = f", none of {' and '.join(none)}" * bool(none)
+    return (
+        f"A run that kept an epoch of Phase 1 was never fine-tuned: {', '.join(early)}{others}. A "
+        "difference between such networks is in part one of fine-tuning."
+    )
+
+
 # --- Four answers for the front page
 
 
-def calibrated(found: Errors, top) -> str:
-    """Does Proposed, as trained, show miscalibration? ``top`` are the errors of the predicted class
-    alone and their floors, in our class mix."""
-    words = "No, not in the probabilities of all classes", "No miscalibration is shown"
+def calibrated(found: Errors, top, classes: Mapping[str, tuple]) -> str:
+    """Does Proposed, as trained, show miscalibration? In our class mix, ``top`` are the errors of
+    the predicted class alone and their floors, and ``classes`` those of each class."""
+    words = (
+        "No: in every run the probabilities of some classes are off",
+        "No miscalibration is shown",
+    )
     (errors, floors), (there, limits) = found
+    above = {name: int(np.greater(*each).sum()) for name, each in classes.items()}
+    each = ", ".join(f"{n} in {above[n]}" for n in sorted(above, key=above.get, reverse=True))
     return (
         f"**Calibrated?** {_miscalibrated(found, *words, 'Not always: {} show miscalibration')}. "
         f"In our class mix, the mean class-wise ECE of Proposed as trained is {span(errors, error)}"
         f" ({plural(len(errors), 'run')}); a calibrated run would stay below "
         f"{span(floors, error)}, the 95 % quantile of its noise floor. In the paper's, it is "
         f"{span(there, error)} and the quantile {span(limits, error)}; it lies above that of its "
-        f"own run in {_above(there, limits)}. The ECE of the predicted class alone does so, in our "
-        f"class mix, in {_above(*top)}."
+        f"own run in {_above(there, limits)}. In our class mix, the ECE of the predicted class "
+        f"alone does so in {_above(*top)}, and by class that of {each} of {len(errors)}."
     )
 
 
@@ -178,14 +200,15 @@ def repeated(errors, there, seeds: int) -> str:
     network, the mean class-wise ECE of runs with so many seeds, run by run."""
     names = [VARIANTS[n].title for n in ("proposed", "baseline")]
     own, paper = (np.less(*(each[n] for n in names)).tolist() for each in (errors, there))
-    verdict = "Not in every run: which network has the lower ECE differs."
+    pairs = plural(len(own), "pair")
+    verdict = f"Not always: Proposed has the lower ECE in {sum(own)} of {pairs} of runs."
     if len({*own, *paper}) == 1:
         verdict = "Yes: the same network has the lower ECE in every run."
     values = " and ".join(f"{', '.join(map(error, errors[n]))} for {n}" for n in names)
     how_many = f"{plural(len(own), 'run')} of each, {plural(seeds, 'seed')}"
     return (
         f"**Repeated?** {verdict if seeds > 2 else 'Not settled.'} Proposed has the lower mean "
-        f"class-wise ECE in {sum(own)} of {plural(len(own), 'pair')} of runs in our class mix: "
+        f"class-wise ECE in {sum(own)} of {pairs} of runs in our class mix: "
         f"{values} ({how_many}); in the paper's in {sum(paper)} of {len(paper)}. The paper has one "
         "run."
     )

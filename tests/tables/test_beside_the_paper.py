@@ -180,6 +180,8 @@ def test_where_all_classes_weigh_the_same_the_floor_is_that_of_the_probabilities
     draws = calibration.noise_floor(p, bins=10).classwise
     both = np.column_stack([draws, draws.mean(axis=1)])
     np.testing.assert_allclose(limits, np.quantile(both, 0.95, axis=0), rtol=0.06)
+    (_,), (own,) = beside.errors_and_floors([fake_run(np.log(p), y)], bins=10, mix="own")
+    np.testing.assert_allclose(own, np.quantile(both, 0.95, axis=0))
 
 
 def test_a_network_that_is_right_in_the_papers_mix_lies_above_its_floor_in_one_test_set_of_20():

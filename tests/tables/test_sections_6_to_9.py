@@ -265,10 +265,14 @@ def test_where_perfect_calibration_is_exceeded_is_counted_by_class_and_network(m
     both = np.array(
         [[[0.2] * 5, [0.2, 0.1, 0.1, 0.1, 0.2]], [[0.15] * 5, [0.1, 0.2, 0.2, 0.2, 0.3]]]
     )
-    monkeypatch.setattr(ablation.beside, "errors_and_floors", lambda *_: both)
+    there = both * [[[1.0]], [[9.0]]]  # in the paper's mix none is exceeded
+    by_mix = {"own": both, "paper": there}
+    monkeypatch.setattr(ablation.beside, "errors_and_floors", lambda *about: by_mix[about[-1]])
     table = ablation.above_floors(recorded.Setting("as published", {"proposed": runs}), 15, 9)
     told = ["2 of 2", "1 of 2", "1 of 2", "1 of 2", "1 of 2"]
-    assert list(table.loc["Proposed"]) == told and list(table) == [*CLASSES, compare.ECE]
+    assert list(table.loc["in our class mix", "Proposed"]) == told
+    assert set(table.loc["in the paper's class mix", "Proposed"]) == {"0 of 2"}
+    assert list(table) == [*CLASSES, compare.ECE]
 
 
 def test_every_run_has_a_row_however_often_its_seed_was_trained():

@@ -64,9 +64,9 @@ def test_what_a_confidence_is_worth_is_counted_by_run_and_source():
     table = shift.worth(pd.concat([said, unseen, unseen.assign(source=shift.OTHERS)]))
     assert list(table.index) == ["above 0.97", "0.7 to 0.9", "up to 0.7"]  # no empty row
     own, others = table["test images"], table["other hospitals"]
-    assert own["right, %"]["above 0.97"] == "90 to 100" and own.answers["above 0.97"] == "1 to 10"
-    assert others["right, %"]["above 0.97"] == "0" and others.answers["above 0.97"] == "1"
-    assert others["right, %"]["0.7 to 0.9"] == "100"  # as a range of Section 6, open below
+    assert list(own.loc["above 0.97"]) == ["98.0 to 100.0", "90.0 to 100.0", "1 to 10"]
+    assert list(others.loc["above 0.97"]) == ["98.0", "0.0", "1"]
+    assert others["right, %"]["0.7 to 0.9"] == "100.0"  # as a range of Section 6, open below
 
 
 def test_answers_are_wrong_as_often_as_announced_or_more(run):
@@ -182,14 +182,41 @@ def test_the_page_on_shift_has_the_published_setting_alone():
 
 def test_sure_answers_are_counted_by_run_in_both_sources():
     rows = {"run": [0, 0, 0, 1, 1], "source": shift.OTHERS, "known": True}
-    rows |= {"right": [True, False, True, True, True], "confidence": [0.99, 0.97, 0.5, 0.97, 0.99]}
-    own = {"run": [0, 1], "source": "test", "known": True, "right": True, "confidence": 0.99}
-    text = shift.when_sure(pd.concat([pd.DataFrame(rows), pd.DataFrame(own)]))
-    assert (
-        "above 0.96, 50 % to 100 % are right on radiographs from other hospitals (2 answers a"
-        in text
+    sure = {"right": [True, False, True, True, True], "confidence": [0.99, 0.98, 0.5, 0.98, 0.99]}
+    own = {"run": [0, 1], "source": "test", "known": True, "right": True}
+    every = pd.concat([pd.DataFrame(rows | sure), pd.DataFrame(own).assign(confidence=0.975)])
+    text = shift.when_sure(every)
+    there = "above 0.97, 50 % to 100 % are right on radiographs from other hospitals (2 answers a"
+    assert there in text and "and 100 % on their own test images." in text
+    near = (
+        "0.96 to 0.98, 50 % are right there (2 answers of all runs) and 100 % on the test images."
     )
-    assert text.endswith("and 100 % on their own test images.")
+    assert text.endswith(near)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ([0, 3], "more answers are wrong than the confidence says in 1 of 2 runs.**"),
+        ([3, 3], "more answers are wrong than the confidence says.**"),
+        ([0, 1], "no run is shown to be wrong more often than its confidence says.**"),
+    ],
+)
+def test_wrong_answers_are_counted_beside_those_announced(wrong, said):
+    """Of ten answers with 0.98 three or more are wrong by chance in 0.1 % of cases, one in 18 %."""
+    rows = pd.concat(
+        pd.DataFrame({"run": k, "right": np.arange(10) >= wrong[k], "predicted": list("ab") * 5})
+        for k in range(2)
+    ).assign(known=True, confidence=0.98, source="test")
+    others = rows.assign(source=shift.OTHERS, right=False)
+    below = rows.assign(confidence=0.96, right=False)  # not counted
+    text = shift.surest(pd.concat([rows, others, below, rows.assign(known=False, right=False)]))
+    assert text.startswith(f"**Above 0.97, {said} On the test images the confidence announces 0.2 ")
+    counted = " to ".join(dict.fromkeys(map(str, wrong)))
+    assert f"announces 0.2 wrong answers a run; {counted} are wrong, more than" in text
+    assert f"in {sum(k == 3 for k in wrong)} of 2 runs" in text and "0.2; 10 are wrong" in text
+    right = 100 - 10 * sum(-(-k // 2) for k in wrong)  # a has the first, third and fifth answer
+    assert f"lowest for a: {right} % of 10 answers on the test images, with a mean" in text
 
 
 def test_the_others_are_weighted_to_the_classes_of_the_near_copies():

@@ -53,19 +53,24 @@ BOTH, HERE = "in either class mix", "in our class mix; in the paper's class mix"
 @pytest.mark.parametrize(
     "own, paper, layers, step",
     [
-        (BETTER, BETTER, f"They make the network's probabilities better {BOTH}", "layers do"),
+        (BETTER, BETTER, f"They make the network's probabilities better {BOTH}", "are better than"),
         (
             NEITHER,
             NEITHER,
             f"They could not be shown to make {THEM} {BOTH}",
-            "not be shown to make those of the plain network better or worse",
+            "the plain network's probabilities could not be shown to be better or worse than those",
         ),
-        (WORSE, WORSE, f"They make the network's probabilities worse {BOTH}", "leaves those of"),
+        (
+            WORSE,
+            WORSE,
+            f"They make the network's probabilities worse {BOTH}",
+            "are worse than those",
+        ),
         (
             BETTER,
             NEITHER,
             f"probabilities better {HERE} that could not",
-            f"do {HERE} that could not",
+            f"with both layers {HERE} that could not",
         ),
         (NEITHER, WORSE, f"or worse {HERE} the NLL is higher with them", "higher after that step"),
         (WORSE, BETTER, f"worse {HERE} the NLL is lower with them", "lower after that step"),
@@ -93,7 +98,7 @@ def test_each_sentence_of_the_headline_has_the_numbers_of_its_own_comparison_and
     for line, found in zip(two, (layers, step), strict=True):
         ends = (signed(*f.table.loc["NLL", ["difference", "low", "high"]]) for f in found)
         assert line.endswith("NLL: {} in our class mix, {} in the paper's.".format(*ends))
-    assert "one seed of each" in last
+    assert "one seed for each" in last
 
 
 @pytest.mark.parametrize(
@@ -125,20 +130,27 @@ def test_a_p_at_its_least_value_is_a_bound(least, said, short):
 @pytest.mark.parametrize(
     "errors, said",
     [
-        ([0.02, 0.03], "No, not in the probabilities of all classes in our class mix."),
+        (
+            [0.02, 0.03],
+            "No: in every run the probabilities of some classes are off in our class mix.",
+        ),
         ([0.02, 0.011], "1 of 2 runs show miscalibration in either class mix."),
         ([0.001, 0.002], "No miscalibration is shown in our class mix."),
     ],
 )
 def test_the_card_on_calibration_counts_runs_above_their_own_floors(errors, said):
     there = [0.03, 0.04], [0.05, 0.02]
-    text = verdict.calibrated(((errors, [0.01, 0.012]), there), ([0.02, 0.01], [0.01, 0.01]))
+    classes = {"A": ([0.02, 0.01], [0.03, 0.02]), "B": ([0.02, 0.03], [0.01, 0.02])}
+    top = [0.02, 0.01], [0.01, 0.01]
+    text = verdict.calibrated(((errors, [0.01, 0.012]), there), top, classes)
     assert (
         said in text and "(2 runs); a calibrated run would stay below 0.010 to 0.012, the" in text
     )
     assert "In the paper's, it is 0.030 to 0.040 and the quantile 0.020 to 0.050; it lies" in text
     assert "its own run in 1 of 2 runs" in text
-    assert text.endswith("does so, in our class mix, in 1 of 2 runs.")
+    assert text.endswith(
+        "class alone does so in 1 of 2 runs, and by class that of B in 2, A in 0 of 2."
+    )
 
 
 def test_the_floor_of_a_run_is_that_of_its_own_scores(published):
@@ -162,8 +174,8 @@ def test_the_floor_of_a_run_is_that_of_its_own_scores(published):
     [
         ([0.01, 0.02], 0.01, 1, "Not settled."),
         ([0.01, 0.02], 0.01, 3, "Yes"),
-        ([0.01, 0.04], 0.01, 3, "Not in every run:"),
-        ([0.01, 0.02], 0.04, 3, "Not in every run:"),
+        ([0.01, 0.04], 0.01, 3, "Not always: Proposed has the lower ECE in 1 of 2 pairs of runs."),
+        ([0.01, 0.02], 0.04, 3, "Not always: Proposed has the lower ECE in 2 of 2 pairs of runs."),
     ],
 )
 def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, there, seeds, said):
@@ -173,6 +185,25 @@ def test_the_card_on_seeds_gives_no_verdict_under_three(proposed, there, seeds, 
     assert f"0.010, {proposed[1]:.3f} for Proposed and 0.020, 0.030 for Baseline (2 runs" in text
     assert f"ECE in {1 + (proposed[1] < 0.03)} of 2 pairs of runs in our class mix: 0.010" in text
     assert f"in the paper's in {2 * (there < 0.02)} of 2. " in text
+
+
+@pytest.mark.parametrize(
+    "phases, said",
+    [
+        ({"baseline": [2, 2], "proposed": [2]}, "Every run kept an epoch of Phase 2"),
+        (
+            {"baseline": [2, 2], "single_dense": [1, 2, 1], "proposed": [2]},
+            "never fine-tuned: 2 of 3 of Single Dense, none of Baseline and Proposed. A",
+        ),
+        ({"baseline": [1], "proposed": [1, 2]}, "1 of 1 of Baseline, 1 of 2 of Proposed. A"),
+    ],
+)
+def test_runs_that_were_never_fine_tuned_are_counted(phases, said):
+    runs = {
+        n: {k: SimpleNamespace(manifest={"selected_phase": phase}) for k, phase in enumerate(each)}
+        for n, each in phases.items()
+    }
+    assert said in verdict.fine_tuned(recorded.Setting("as published", runs))
 
 
 @pytest.mark.parametrize(
