@@ -30,7 +30,8 @@ def front(notebook, folder: Path, tag: str = "front") -> str:
             about = f":class-card: answer\n\n**{card['verdict']}**\n\n{card['more'] or ''}"
             said.append(f":::{{grid-item-card}} {card['title']}\n{about}\n:::")
         elif "text/html" in data:
-            shown = f'<div class="cell_output">{data["text/html"]}</div>'
+            shown = f'<div class="output text_html">{data["text/html"]}</div>'  # as in a section
+            shown = f'<div class="cell_output">{shown}</div>'
             said.append(f"```{{raw}} html\n{shown}\n```")
         elif "image/svg+xml" in data:
             file = folder / f"front_{len(said)}.svg"

@@ -78,7 +78,11 @@ def explore_reliability(predictions: Mapping, weights: Sequence[float], bins, of
             ax.scatter(diagram.confidence[k], share, size, alpha=opacity, linewidths=0, **how)
         ax.bar(*block, align="edge", fill=False, edgecolor=MUTED, lw=0.6, zorder=3)
         words = "share of right answers" if k < 0 else f"share that is {of}"
-        ax.set(xlabel="confidence", ylabel=words, title=f"{title}: ECE {said}")
+        ax.set(
+            xlabel="confidence" if k < 0 else f"probability of {of}",
+            ylabel=words,
+            title=f"{title}: ECE {said}",
+        )
         ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
 
     return Explorable(

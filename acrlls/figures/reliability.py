@@ -52,7 +52,7 @@ def _diagrams(count):
         upper.set_ylabel("frequency")
         under.set_ylabel("images")
     for ax in grid[-1]:
-        ax.set_xlabel("confidence")
+        ax.set_xlabel("probability")
     for ax in axes[count:].flat:
         ax.set_axis_off()
     return axes[:count]

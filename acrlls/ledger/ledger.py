@@ -135,9 +135,9 @@ class Ledger(Mapping):
         numbers = sum(not compared.isdisjoint(claim.checks) for claim in CLAIMS.values())
         return (
             f"**Of the {len(MAIN)} main claims our runs reproduce {ours} and contradict "
-            f"{contrary}.** A number is contradicted only where a run with another seed would not "
-            "show it in 95 % of cases, which few seeds leave wide. Runs can repeat "
-            f"{tried} of them. By verdict: {told}. Of the {numbers} numbers of all claims that our "
+            f"{contrary}; by verdict: {told}.** A number is contradicted only where a run with "
+            "another seed would not show it in 95 % of cases, which few seeds leave wide. Runs can "
+            f"repeat {tried} of the main claims. Of the {numbers} numbers of all claims that our "
             f"runs are compared with, about {0.05 * numbers:.0f} would differ by chance alone."
         )
 

@@ -22,8 +22,9 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
         loss += alpha * mean(max(0, tau - margin) + 0.5 * max(0, margin - tau))
 
     The penalty is a mean over the batch, and 0 for an empty batch.  It ignores sample weights and
-    class weights.  It is computed in float32 at least, whatever the dtype of the layer, and added
-    in `keras.config.floatx()`, the dtype of losses.
+    class weights.  It is computed in float32 at least and added in `keras.config.floatx()`, the
+    dtype of losses. Keras casts the logits to the compute dtype of the layer before: with
+    `dtype="float32"`, a policy of mixed precision does not round them.
 
     >>> layer = AdaptiveConfidenceRegularizer(alpha=1.0, tau=0.25)
     >>> logits = keras.ops.zeros((1, 4))  # two equal probabilities: a margin of 0

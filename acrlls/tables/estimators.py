@@ -96,7 +96,7 @@ def finding(tables: Mapping[str, pd.DataFrame], n: int) -> str:
     calm, slight = (tables[title].loc[("uniform", n)] for title in (CALIBRATED, SLIGHT))
     shown, truth, seen = (words.error(x) for x in (calm["mean"], slight.truth, slight["mean"]))
     return (
-        f"**An ECE says little without its noise floor**: on {n:,} images a perfectly calibrated "
-        f"model shows a mean class-wise ECE of {shown} on average, one with a true error of "
-        f"{truth} shows {seen}."
+        f"**An ECE says little without its noise floor**: on {n:,} images of a synthetic "
+        f"population a perfectly calibrated model shows a mean class-wise ECE of {shown} on "
+        f"average, one with a true error of {truth} shows {seen}."
     )

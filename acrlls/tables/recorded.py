@@ -24,7 +24,8 @@ Side = tuple[str, str] | tuple[str, str, str]
 AS_PUBLISHED = "as published"
 UNWEIGHTED = "without class weights"
 _TOLD = ("class_weights", "batchnorm", "input_range", "augment")  # by the title of a setting
-_PLAIN = {"phase2_learning_rate": "learning rate {:.5f}"}
+LONGER = "epochs of Phase 2"
+_PLAIN = {"phase2_learning_rate": "learning rate {:.5f}", "phase2_epochs": f"{{}} {LONGER}"}
 # where seeds of Phase 1 alone are recorded as well, by profile
 MORE_SEEDS = {"laptop": ["rivals-cross_entropy"]}
 

@@ -13,9 +13,9 @@ from acrlls import figures, paper
 from acrlls.method import VARIANTS
 from acrlls.paper import CLASSES
 from acrlls.runs import Run
-from acrlls.tables.compare import MEASURES, classwise_ece, mean_of
-from acrlls.tables.recorded import NETWORKS, Setting, mix_weights, readings
-from acrlls.tables.words import number, plural, span
+from acrlls.tables.compare import ECE, MEASURES, classwise_ece, mean_of
+from acrlls.tables.recorded import LONGER, NETWORKS, Setting, mix_weights, readings
+from acrlls.tables.words import error, number, plural, span
 
 WAYS = {"": "as trained", "prior": "prior corrected"}
 ALL = "mean of the classes"
@@ -33,14 +33,46 @@ def every_run(found: Sequence[Setting], bins: int) -> pd.DataFrame:
     for setting, network in product(found, NETWORKS):
         for run in setting.of(network):
             row = dict(zip(MEASURES, mean_of([run], bins=bins), strict=True))
-            phase = run.manifest["selected_phase"]
-            kept = f"{run.best_epoch(phase).epoch:.0f} of Phase {phase}"
-            row |= {"kept epoch": kept, "minutes": run.history.seconds.sum() / 60}
+            row |= {"kept epoch": _kept(run), "minutes": run.history.seconds.sum() / 60}
             key = setting.title, VARIANTS[network].title, str(run.config.seed)
             while key in rows:
                 key = *key[:-1], f"{key[-1]} again"
             rows[key] = row
     return pd.DataFrame(rows).T.rename_axis(["setting", "network", "seed"])
+
+
+def _kept(run: Run) -> str:
+    phase = run.manifest["selected_phase"]
+    return f"{run.best_epoch(phase).epoch:.0f} of Phase {phase}"
+
+
+def longer(found: Sequence[Setting]) -> str:
+    """What more epochs of Phase 2 change: runs of the settings that differ in them alone from the
+    first one, beside its last run of the same network and seed."""
+    pairs = [
+        (setting.title, run, [r for r in found[0].of(n) if r.config.seed == run.config.seed][-1])
+        for setting, n in product(found, NETWORKS)
+        if setting.title.partition(" ")[2] == LONGER
+        for run in setting.of(n)
+    ]
+    if not pairs:
+        return "More epochs of Phase 2 were not tried."
+    told, lower, each = [], np.zeros(2, int), [MEASURES.index(m) for m in ("NLL", ECE)]
+    for title, *runs in pairs:
+        (nll, ece), before = (mean_of([run])[each] for run in runs)
+        lower += np.less([nll, ece], before)
+        kept, first = map(_kept, runs)
+        told.append(
+            f"With {title}, {VARIANTS[runs[0].config.variant].title} keeps epoch {kept} in place "
+            f"of {first}; its NLL is {number(nll)} in place of {number(before[0])}, and its mean "
+            f"class-wise ECE {error(ece)} in place of {error(before[1])}."
+        )
+    usual, seeds = pairs[0][2].config.phase2_epochs, {run.config.seed for _, run, _ in pairs}
+    return (
+        f"**More than {usual} epochs of Phase 2 lower the NLL in {lower[0]} of {len(pairs)} runs "
+        f"and the mean class-wise ECE in {lower[1]}** ({plural(len(seeds), 'seed')}, our class "
+        f"mix). {' '.join(told)}"
+    )
 
 
 def plot_validation(found: Sequence[Setting], reading: str = "reestimated"):
@@ -95,7 +127,7 @@ def swings(found: Sequence[Setting], reading: str = "reestimated") -> str:
         )
     return (
         "From one epoch of Phase 2 to the next the validation loss changes by a factor of "
-        f"{own} on average, by run ({how_many} {found[0].title}); read with statistics recomputed "
+        f"{own} on average, by run ({how_many} {found[0].title}); with statistics recomputed "
         f"from training images before each validation, on the same trainings, by {other}. "
         f"{' '.join(told) or 'Another learning rate of Phase 2 was not tried.'}"
     )

@@ -113,7 +113,7 @@ def statistics(changes: dict[str, Difference], layers: Difference, reading: str)
     return (
         f"**Statistics {reading}, on the same training, are shown to give a lower NLL for {lower} "
         f"of {plural(len(changes), 'network')}**. The changes in our class mix, with 95 % "
-        f"intervals over seeds ({seeds} a network) and images, are: {each}. Read in this way, "
+        f"intervals over seeds ({seeds} a network) and images, are: {each}. With these, "
         f"Proposed minus Baseline is {_nll(layers)}, so that {shown} is shown for the two layers."
     )
 

@@ -53,8 +53,9 @@
   }
 
   function draw(r, { bins, images, of }) {
-    const share = of === "Top label" ? "share of right answers" : `share that is ${of}`;
-    const { x, y, parts } = plane([0, 1], [0, 1], "confidence", share);
+    const top = of === "Top label", share = top ? "share of right answers" : `share that is ${of}`;
+    const score = top ? "confidence" : `probability of ${of}`;
+    const { x, y, parts } = plane([0, 1], [0, 1], score, share);
     parts.push(svg("line", { class: "diagonal", x1: x(0), y1: y(0), x2: x(1), y2: y(1) }));
     for (let b = 0; b < bins; b++) {
       if (!r.count[b]) continue;

@@ -54,7 +54,8 @@ def test_the_main_claims_stand_on_a_page_of_their_own_and_not_in_their_section(t
     assert "A claim" not in front(notebook, tmp_path)
     text = front(notebook, tmp_path, "claims")
     # styled, and on a phone cut into cards, as a cell's output
-    assert f'<div class="cell_output">{table["text/html"]}</div>' in text and "{raw} html" in text
+    inner = f'<div class="output text_html">{table["text/html"]}</div>'
+    assert f'<div class="cell_output">{inner}</div>' in text and "{raw} html" in text
     ledger = find("ledger")
     (main,) = (c for c in ledger.cells if "claims" in c.metadata.get("tags", []))
     assert "main_claims" in main.source and "remove-cell" in main.metadata.tags

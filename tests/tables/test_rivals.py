@@ -82,6 +82,7 @@ def test_the_sentence_tells_whether_the_prediction_holds(table):
     text = rivals.answer(swapped, False)
     assert "for 0 of 1 rival loss, against the prediction; 1 of the differences" in text
     assert "accuracy is −" in text
+    assert "for 0 of 1 rival loss; 1 of" in rivals.answer(swapped, False, predicted=False)
     overconfident = swapped.assign(**{rivals.SURPLUS: 0.01})
     assert "for 0 of 1 rival loss; 1 of the differences" in rivals.answer(overconfident, False)
     few = focal[focal.seed < 3]

@@ -1,5 +1,6 @@
 """Sentences of sections 6 to 9, and the tables behind them."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -239,6 +240,27 @@ def test_the_swings_are_those_of_the_validation_losses_by_both_readings(tmp_path
     slow += "statistics (1 run). The lowest loss of Phase 2 is then 0.500, in epoch 3 of "
     slow += f"{one['a'].config.phase2_epochs}; Phase 1 had reached 7.000."
     assert seeds.swings(found).endswith(f"by 1.00 to 1.10. {slow}")
+
+
+def test_longer_training_is_told_beside_the_last_run_of_the_same_network_and_seed():
+    usual = recorded.setting()
+    assert "not tried" in seeds.longer([usual])
+    other = usual.runs["baseline"]["laptop-seed-1"]
+    zero = other.config.replace(seed=0)  # told beside the last run of seed 0
+    more = {"baseline": {"x": replace(other, config=zero)}}
+    more["proposed"] = {"x": usual.runs["proposed"]["laptop-seed-2"]}  # itself: nothing is lower
+    found = [usual, recorded.Setting("30 epochs of Phase 2", more)]
+    text = seeds.longer([*found, recorded.Setting("frozen, 30 epochs of Phase 2", more)])
+    before = compare.mean_of([usual.runs["baseline"]["laptop-seed-0"]])
+    lower = [int(a < b) for a, b in zip(compare.mean_of([other]), before, strict=True)]
+    assert (
+        f"lower the NLL in {lower[1]} of 2 runs and the mean class-wise ECE in {lower[3]}**" in text
+    )
+    assert f"{compare.mean_of([other])[1]:.3f} in place of {before[1]:.3f}" in text
+    same = f"{compare.mean_of([more['proposed']['x']])[1]:.3f}"
+    assert f"NLL is {same} in place of {same}" in text
+    epoch = usual.runs["baseline"]["laptop-seed-0"].best_epoch(2).epoch
+    assert f"in place of {epoch:.0f} of Phase 2" in text
 
 
 def test_the_lower_row_draws_the_same_trainings_by_recomputed_statistics():
