@@ -51,7 +51,7 @@ def headline(layers: Mixes, step: Mixes, errors: Errors) -> str:
         "They could not be shown to make the network's probabilities better or worse",
         "They make the network's probabilities worse",
     )
-    plain, other = "the plain network's probabilities", "those of the network with both layers"
+    plain, other = "the plain network's probabilities", "those with both layers"
     after = (
         f"{plain} are better than {other}",
         f"{plain} could not be shown to be better or worse than {other}",
@@ -200,15 +200,12 @@ def repeated(errors, there, seeds: int) -> str:
     network, the mean class-wise ECE of runs with so many seeds, run by run."""
     names = [VARIANTS[n].title for n in ("proposed", "baseline")]
     own, paper = (np.less(*(each[n] for n in names)).tolist() for each in (errors, there))
-    pairs = plural(len(own), "pair")
-    verdict = f"Not always: Proposed has the lower ECE in {sum(own)} of {pairs} of runs."
-    if len({*own, *paper}) == 1:
-        verdict = "Yes: the same network has the lower ECE in every run."
+    answer = "Not settled" if seeds < 3 else "Not always" if len({*own, *paper}) > 1 else "Yes"
     values = " and ".join(f"{', '.join(map(error, errors[n]))} for {n}" for n in names)
     how_many = f"{plural(len(own), 'run')} of each, {plural(seeds, 'seed')}"
     return (
-        f"**Repeated?** {verdict if seeds > 2 else 'Not settled.'} Proposed has the lower mean "
-        f"class-wise ECE in {sum(own)} of {pairs} of runs in our class mix: "
-        f"{values} ({how_many}); in the paper's in {sum(paper)} of {len(paper)}. The paper has one "
-        "run."
+        f"**Repeated?** {answer}: Proposed has the lower ECE in {sum(own)} of "
+        f"{plural(len(own), 'pair')} of runs in our class mix. The mean class-wise ECE there is "
+        f"{values} ({how_many}); in the paper's class mix Proposed has the lower one in "
+        f"{sum(paper)} of {len(paper)}. The paper has one run."
     )
