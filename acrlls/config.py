@@ -19,6 +19,7 @@ _PROFILES = PROJECT / "acrlls" / "profiles"
 _WORDS = {"data": ("phantom", "kaggle"), "backbone": ("imagenet", "phantom", "random")}
 _VARIANTS = "baseline single_dense proposed acr_only lls_only single_dense_acr_lls"
 _LOSSES = "label_smoothing focal flsd53 entropy_penalty mbls mixup correctness_ranking"
+_WITHOUT_STRENGTH = ("cross_entropy", "flsd53")
 _YAML = (".yml", ".yaml")
 # settings that do not reach training, or reach it by the digests of images and weights
 _UNTRAINED = "profile data phantom_images phantom_seed backbone grid_alpha grid_tau grid_epochs "
@@ -108,6 +109,11 @@ class Config:
         if sum(both := (self.train_fraction, self.validation_fraction)) >= 1:
             what = "train_fraction {} and validation_fraction {} leave no test images: their sum"
             raise UserError(f"{what.format(*both)} must stay below 1 (profile {self.profile})")
+        if (given := self.loss_strength) is not None and self.loss in _WITHOUT_STRENGTH:
+            takes = ", ".join(name for name in _LOSSES.split() if name not in _WITHOUT_STRENGTH)
+            raise UserError(f"loss_strength is {given:g}; {self.loss} takes none, but {takes} do")
+        if self.loss == "label_smoothing" and (given or 0) > 1:
+            raise UserError(f"loss_strength is {given:g}; of label_smoothing it is from 0 to 1")
 
     def replace(self, **changes: Any) -> Config:
         """A copy with some values changed, validated like the first."""
