@@ -183,15 +183,15 @@ def absolute_paths(settings: Mapping[str, Any], start: Path = Path()) -> dict[st
 
 
 def _absolute(name: str, path: str | Path, start: Path = Path()) -> str:
-    """A path from ``start`` with ``~`` expanded and the links to its folder followed; a linked file
-    keeps its own name, by whose suffix it is read.  Words that stand for no path stay."""
+    """A path from ``start`` with ``~`` and ``$NAME`` expanded and the links to its folder followed;
+    a linked file keeps its own name, by whose suffix it is read.  Words that are no path stay."""
     kind, word = name.removeprefix("ACRLLS_").lower(), str(path).strip().lower()
     if not isinstance(path, (str, Path)) or not word:
         raise UserError(f"{name} is {path!r}; it must be a name or a path, as text")
     if path in _WORDS.get(kind, ()) or (kind == "profile" and not word.endswith(_YAML)):
         return str(path)
     try:
-        path = start / Path(path).expanduser()
+        path = start / Path(os.path.expandvars(path)).expanduser()
         found = path.resolve()
         if word in _WORDS.get(kind, ()) and not found.exists():
             raise UserError(f"{name} {str(path)!r} does not exist; did you mean {word!r}?")

@@ -147,6 +147,9 @@ def test_a_path_means_the_same_from_every_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "own")
     assert configure() == here and store() == tmp_path / "kept"
     assert here.replace(backbone="~/w.h5").backbone == str(tmp_path / "w.h5")
+    monkeypatch.setenv("ACRLLS_STORE", "$HOME/kept")  # as a file of settings has it
+    assert store() == tmp_path / "kept"
+    assert here.replace(data="${HOME}/$").data == str(tmp_path / "$")
     assert configure("paper", data="phantom", backbone="random").data == "phantom"
 
 
