@@ -39,8 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     values = {k + 2 for k, a in enumerate(given) if a == "-p"}
     given = [f" {a}" if k in values and a.startswith("-") else a for k, a in enumerate(given)]
     options = _parser().parse_args(given)
-    with contextlib.suppress(ValueError):  # in a thread; so that no half file stays
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(ValueError, AttributeError):  # in a thread; of another stdout
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no half file stays
+        sys.stdout.reconfigure(errors="backslashreplace")  # of signs that it has no code for
     try:
         return options.command(options) or 0
     except BrokenPipeError:  # the reader of our output went away, as `head` does
@@ -229,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
 def _arguments(add) -> None:
     """The arguments of each command."""
     pair = {"dest": "parameters", "nargs": 2, "action": "append", "metavar": ("NAME", "VALUE")}
-    flag = {"action": "store_true"}
+    flag, several = {"action": "store_true"}, {"nargs": "+", "action": "extend"}
     add(run, "section", metavar="SECTION", help="calibration, 06_calibration, 6, or a path")
     add(run, "-p", **pair, help="a parameter of the section; may be repeated")
     add(run, "-o", "--output", type=_path, help="the notebook; default: out_<section>.ipynb here")
@@ -237,11 +238,11 @@ def _arguments(add) -> None:
     add(student, "-o", "--output", type=_path, default=Path("exercises"), help="folder")
     add(reproduce, "-p", **pair, help="a setting, such as `seed 1`; may be repeated")
     add(reproduce, "--profile", default="paper", help=f"{', '.join(profiles())}; default: paper")
-    add(reproduce, "--variants", nargs="+", choices=_VARIANTS, help="default: the first three")
+    add(reproduce, "--variants", **several, choices=_VARIANTS, help="default: the first three")
     add(reproduce, "--data", help="a folder of your own images, a folder a class; writes a report")
     add(reproduce, "--tune", **flag, help="run the tuning grid as well")
-    add(reproduce, "--losses", nargs="+", choices=_LOSSES, help="default: the profile's")
-    add(reproduce, "--seeds", nargs="+", type=int, help="default: the profile's")
+    add(reproduce, "--losses", **several, choices=_LOSSES, help="default: the profile's")
+    add(reproduce, "--seeds", **several, type=int, help="default: the profile's")
     add(reproduce, "--jobs", type=int, default=1, help="runs at once on this machine; default: 1")
     add(reproduce, "--scheduler", help="address of a Dask scheduler whose workers train")
     add(reproduce, "--missing", **flag, help="leave alone what has a record")

@@ -19,6 +19,7 @@ _PROFILES = PROJECT / "acrlls" / "profiles"
 _WORDS = {"data": ("phantom", "kaggle"), "backbone": ("imagenet", "phantom", "random")}
 _VARIANTS = "baseline single_dense proposed acr_only lls_only single_dense_acr_lls"
 _LOSSES = "label_smoothing focal flsd53 entropy_penalty mbls mixup correctness_ranking"
+_WITHOUT_STRENGTH = ("cross_entropy", "flsd53")
 _YAML = (".yml", ".yaml")
 # settings that do not reach training, or reach it by the digests of images and weights
 _UNTRAINED = "profile data phantom_images phantom_seed backbone grid_alpha grid_tau grid_epochs "
@@ -108,6 +109,11 @@ class Config:
         if sum(both := (self.train_fraction, self.validation_fraction)) >= 1:
             what = "train_fraction {} and validation_fraction {} leave no test images: their sum"
             raise UserError(f"{what.format(*both)} must stay below 1 (profile {self.profile})")
+        if (given := self.loss_strength) is not None and self.loss in _WITHOUT_STRENGTH:
+            takes = ", ".join(name for name in _LOSSES.split() if name not in _WITHOUT_STRENGTH)
+            raise UserError(f"loss_strength is {given:g}; {self.loss} takes none, but {takes} do")
+        if self.loss == "label_smoothing" and (given or 0) > 1:
+            raise UserError(f"loss_strength is {given:g}; of label_smoothing it is from 0 to 1")
 
     def replace(self, **changes: Any) -> Config:
         """A copy with some values changed, validated like the first."""
@@ -177,15 +183,15 @@ def absolute_paths(settings: Mapping[str, Any], start: Path = Path()) -> dict[st
 
 
 def _absolute(name: str, path: str | Path, start: Path = Path()) -> str:
-    """A path from ``start`` with ``~`` expanded and the links to its folder followed; a linked file
-    keeps its own name, by whose suffix it is read.  Words that stand for no path stay."""
+    """A path from ``start`` with ``~`` and ``$NAME`` expanded and the links to its folder followed;
+    a linked file keeps its own name, by whose suffix it is read.  Words that are no path stay."""
     kind, word = name.removeprefix("ACRLLS_").lower(), str(path).strip().lower()
     if not isinstance(path, (str, Path)) or not word:
         raise UserError(f"{name} is {path!r}; it must be a name or a path, as text")
     if path in _WORDS.get(kind, ()) or (kind == "profile" and not word.endswith(_YAML)):
         return str(path)
     try:
-        path = start / Path(path).expanduser()
+        path = start / Path(os.path.expandvars(path)).expanduser()
         found = path.resolve()
         if word in _WORDS.get(kind, ()) and not found.exists():
             raise UserError(f"{name} {str(path)!r} does not exist; did you mean {word!r}?")

@@ -1,5 +1,6 @@
 """A mistake that a user can make at the command line is a message, never a traceback."""
 
+import io
 import re
 import signal
 import subprocess
@@ -366,6 +367,16 @@ def test_a_setting_with_several_values_is_a_run_each(monkeypatch, capsys):
     assert cli.main([*how, "-p", "seed", "[0, 1]", "--seeds", "2"]) == 2
     assert "given twice" in capsys.readouterr().err
     assert cli.main([*how, "-p", "alpha", "[]"]) == 2
+    jobs.clear()
+    assert cli.main([*how, "--seeds", "0", "1", "--seeds", "2"]) == 0
+    assert [c.seed for _, c in jobs] == [0, 1, 2]  # none is dropped
+
+
+def test_signs_that_the_output_has_no_code_for_are_escaped(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert cli.main(["claims", "ece", "--evidence"]) == 0
+    sys.stdout.flush()
+    assert rb"\u201c" in sys.stdout.buffer.getvalue()
 
 
 def test_what_takes_long_is_told_first(monkeypatch, capsys):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from acrlls.backend import chosen, versions
+from acrlls.backend import chosen, precision, versions
 from acrlls.config import PROJECT, UserError, configure, environment_path, hint
 from acrlls.store import digest, disk_told, file_digest, files_below, read_json, stamp, write_text
 
@@ -220,6 +220,7 @@ def states(plan: Iterable[tuple[Section, dict]], project: Path = PROJECT) -> lis
         {str(path.relative_to(project)): digest(path) for path in files},
         {name: os.environ.get(name) for name in ENVIRONMENT},
         chosen(),
+        precision(),
         versions(),
     )
 

@@ -1,7 +1,7 @@
 """The one entrance for probabilities, logits, labels, class names and settings."""
 
 import warnings
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from numbers import Real
 
 import numpy as np
@@ -75,7 +75,7 @@ def check_pair(given, other, name: str = "p2", *y) -> tuple[np.ndarray, np.ndarr
 
 def check_names(class_names, classes: int, given=None, last: str | None = None) -> list:
     """Class names as a list; ``given`` is what the caller had for ``p``, ``last`` a further row."""
-    if isinstance(class_names, (str, bytes, Set)) or not isinstance(class_names, Iterable):
+    if isinstance(class_names, (str, bytes, Set, Mapping)) or not isinstance(class_names, Iterable):
         raise ValueError(f"class_names is {class_names!r}; it must be a list, one name a class")
     names = getattr(class_names, "tolist", lambda: list(class_names))()
     if not isinstance(names, list) or any(map(_is_no_name, names)):

@@ -71,8 +71,8 @@ class PriorCorrection(Recalibrator):
     """
 
     def __init__(self, weights):
-        index = list(weights.index) if hasattr(weights, "iloc") else None
-        if index not in (None, list(range(len(weights)))):
+        index = list(weights.index) if hasattr(weights, "iloc") else []
+        if index != list(range(len(index))):
             how = "sort_index() orders classes by number, an array goes by position"
             raise ValueError(f"weights have the index {index}; {how}")
         self.weights = numbers(weights, "weights").astype(float)

@@ -44,8 +44,8 @@ class FolderDataset(Dataset):
             images = _images(inside)
             if not images:
                 raise UserError(
-                    f"class folder {inside} holds no image that is read; put images there (those "
-                    "in folders inside it are not read) or remove the folder"
+                    f"class folder {inside} holds no image that is read; put images there, or "
+                    "remove the folder; if the folders in it are the classes, give it as the data"
                 )
             self.files += images
             labels += [label] * len(images)
@@ -99,7 +99,9 @@ def _grey(source: Path | BytesIO) -> np.ndarray:
             low, high = values.min(), values.max()
             if not np.isfinite(high - low):
                 raise ValueError("some of its values are no numbers")
-            return np.round((values - low) * 255 / max(high - low, 1e-9)).astype(np.uint8)
+            grey = np.round((values - low) * 255 / max(high - low, 1e-9)).astype(np.uint8)
+            # a TIFF whose 0 is white; Pillow turns those of up to eight bits itself
+            return 255 - grey if getattr(image, "tag_v2", {}).get(262) == 0 else grey
         if image.mode == "P":
             image = image.convert("RGBA" if "transparency" in image.info else "RGB")
         return np.asarray(image.convert("L"))

@@ -55,8 +55,12 @@ def gradients(model: keras.Model, images, layer: str, classes=None) -> tuple[np.
     probe = _Probe(head, (step, *maps.shape[1:]))
     # all steps have one shape: the last goes on with the first images, which are cut off again
     steps = [np.arange(start, start + step) % n for start in range(0, n, step)]
-    slopes = [probe.gradient(maps[rows], chosen[rows]) for rows in steps]
-    return maps, np.concatenate(slopes)[:n]
+    slopes = np.concatenate([probe.gradient(maps[rows], chosen[rows]) for rows in steps])[:n]
+    finite = (np.isfinite(both).all(axis=(1, 2, 3)) for both in (maps, slopes))
+    if len(bad := np.flatnonzero(~np.logical_and(*finite))):  # would show as no heat
+        what = f"activations or gradients of image {bad[0]} are not finite ({len(bad)} such images)"
+        raise UserError(f"{what}; look for NaN in the images and in the model's weights")
+    return maps, slopes
 
 
 def lung_share(heat, masks) -> np.ndarray:
@@ -75,7 +79,10 @@ def at_input_size(masks, size: int) -> np.ndarray:
     ``None``, the result is false everywhere.
     """
     empty = np.zeros((size, size), np.uint8)
-    grey = [empty if mask is None else render(np.uint8(255) * mask, size) for mask in masks]
+    grey = [
+        empty if mask is None else render(np.uint8(255) * np.asarray(mask, bool), size)
+        for mask in masks
+    ]
     return np.stack(grey) > 127
 
 

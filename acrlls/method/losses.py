@@ -18,6 +18,8 @@ References:
       for deep neural networks", NeurIPS 2019.
 """
 
+from numbers import Real
+
 import keras
 import numpy as np
 from keras import ops
@@ -92,7 +94,7 @@ class TrainingLoss(keras.losses.Loss):
 
     Args:
         name: Name of the loss, a key of ``LOSSES``; also the name of the object.
-        strength: Float, its strength; `None` for the published one.
+        strength: Float, its strength, at least 0 and finite; `None` for the published one.
         class_weights: The weights of the classes, `(classes,)`.
         **kwargs: Base loss keyword arguments, `reduction` and `dtype`.
 
@@ -109,6 +111,10 @@ class TrainingLoss(keras.losses.Loss):
             raise ValueError(f"`name` must be one of {', '.join(LOSSES)}. Received: name={name!r}")
         self.function, published = LOSSES[name]
         self.strength = published if strength is None else strength
+        known = isinstance(self.strength, Real) and 0 <= self.strength < 3e38  # of float32
+        if not known or (not published and self.strength):
+            must = "be a finite number from 0" if published else f"be None: {name} takes none"
+            raise ValueError(f"`strength` must {must}. Received: strength={strength!r}")
         self.class_weights = np.asarray(class_weights, "float32")
 
     def call(self, y_true, y_pred):

@@ -104,13 +104,18 @@ class Run:
 
     def predictions(self, part: str = "test", phase: int | None = None) -> Predictions:
         """Predictions for ``"validation"`` or ``"test"``, by the best model of Phase 1 or, with 2
-        or ``None`` for the last phase, by the returned model; a ``ValueError`` if there are none.
+        or ``None`` for the last phase, by the returned model; a ``ValueError`` if there are none, a
+        ``UserError`` if the training diverged, so that they are no numbers.
         """
         phase = max(k for _, k in self._predictions) if phase is None else phase
         if (part, phase) not in self._predictions:
             there = "; ".join(f"{one!r}, phase {k}" for one, k in self._predictions)
             raise ValueError(f"no predictions for {part!r}, phase {phase!r}; there are: {there}")
-        return self._predictions[part, phase]
+        found = self._predictions[part, phase]
+        if not np.isfinite(found.logits).all():
+            what = f"{self.folder}: the predictions for {part!r}, phase {phase}, are no numbers"
+            raise UserError(f"{what}: the training diverged; try a smaller learning rate")
+        return found
 
     def model(self):
         """The returned Keras model, images `(n, size, size, 3)` to probabilities `(n, classes)`."""

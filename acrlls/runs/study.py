@@ -158,8 +158,8 @@ def _recorded(folder: Path, config: Config) -> str:
     """Have a run, record it, and say how it is."""
     print(f"{folder}: training, or taking what is kept in {store()}", flush=True)
     done = run(config)
+    test = done.predictions("test")  # a run that diverged is not recorded
     record(done, folder)
-    test = done.predictions("test")
     p, y = test.probabilities, test.labels
     ece = classwise_ece(p, y, bins=config.bins).mean()
     return f"{folder}: accuracy {accuracy(p, y):.4f}, mean class-wise ECE {ece:.4f}; recorded"

@@ -245,6 +245,16 @@ def test_the_backend_of_keras_own_settings_is_part_of_the_state(project, tmp_pat
     assert backend.chosen() == "tensorflow"
 
 
+def test_the_precision_of_keras_own_settings_is_part_of_the_state(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "keras", raising=False)  # as where a build begins
+    before = mark(project)
+    (tmp_path / "keras.json").write_text('{"floatx": "float32"}')
+    assert mark(project) == before
+    (tmp_path / "keras.json").write_text('{"floatx": "float64"}')
+    assert mark(project) != before
+
+
 def test_caches_of_python_are_no_part_of_the_state(project):
     before = mark(project)
     (project / "acrlls" / "__pycache__").mkdir()

@@ -258,6 +258,7 @@ def test_what_looks_like_the_wrong_thing_is_warned_of():
         (None, "a list, one"),
         (4, "class_names is 4"),
         ({*NAMES}, "a list, one"),  # in no order
+        (dict(enumerate(NAMES)), "a list, one"),  # its keys would be the names
         (["a", None, "c", "d"], "a list, one"),
         ([["a"], ["b"], ["c"], ["d"]], "a list, one"),
         (["a", "b", "All", "d"], "last row"),
@@ -438,7 +439,7 @@ def test_logits_too_large_for_products_are_refused():
         cal.VectorScaling().fit((P - 0.5) * 1e308, Y)
 
 
-@pytest.mark.parametrize("weights", ["abcd", [1j] * 4, [True] * 4, ["1"] * 4])
+@pytest.mark.parametrize("weights", ["abcd", [1j] * 4, [True] * 4, ["1"] * 4, None, 1.0])
 def test_class_weights_that_are_no_numbers_are_named(weights):
     with pytest.raises(ValueError, match="^weights"):
         cal.PriorCorrection(weights)

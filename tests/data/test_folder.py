@@ -153,6 +153,11 @@ def test_damaged_phantoms_are_named_and_drawn_again(tmp_path, monkeypatch, caplo
         (["images", "masks"], lambda root: None, "images and masks, .*; give the folder above"),
         (["A", "B", "Masks"], lambda root: None, "holds Masks, as .*, or remove what is no class"),
         (["A", "B"], lambda root: (root / "C").mkdir(), "C holds no image"),
+        (
+            ["A", "B"],
+            lambda root: make_folder(root / "test", ["A", "B"]),
+            "test holds no image .* give it as the data",
+        ),
         (["A", "B"], lambda root: (root / "C").symlink_to(root / "gone"), "lead nowhere: C"),
         (["A", "B"], lambda root: (root / "C").symlink_to("A"), "A and .*C are one by a link"),
         (["A", "B"], lambda root: os.mkdir(os.fsencode(root) + b"/\xfc"), r"udcfc' has a name"),
@@ -294,6 +299,14 @@ def test_every_kind_of_png_becomes_the_same_grey(tmp_path):
         read = decode(tmp_path / f"{name}.png")
         assert read.dtype == np.uint8 and read.shape == (40, 40)
         assert np.abs(read.astype(int) - GREY).max() <= (4 if name == "palette" else 1), name
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_a_tiff_whose_zero_is_white_is_not_read_as_its_negative(tmp_path, kind):
+    values = GREY.astype(kind) if kind == "uint8" else (255.0 - GREY).astype(kind)
+    # Pillow turns 8 bits when it writes them, as when it reads them
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={262: 0})
+    np.testing.assert_array_equal(decode(tmp_path / "a.tif"), GREY)
 
 
 @pytest.mark.parametrize("kind, top", [("uint16", 4095), ("int32", 70_000), ("float32", 0.5)])

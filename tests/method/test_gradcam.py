@@ -165,6 +165,19 @@ def test_a_mistake_is_a_clear_error(model, images, wrong, says):
         gradcam.gradcam(model, **{"images": images, **wrong})
 
 
+@pytest.mark.parametrize("where", ["images", "logits"])
+def test_what_is_no_number_is_not_taken_for_no_heat(images, where):
+    own, network = images[:3].copy(), small_model()
+    if where == "images":
+        own[1] = np.nan
+    else:
+        kernel = network.get_layer("logits").kernel
+        kernel.assign(kernel * np.nan)
+    first = "image 1 .*1 such" if where == "images" else "image 0 .*3 such"
+    with pytest.raises(UserError, match=f"{first} images.*; look for NaN"):
+        gradcam.gradcam(network, own)
+
+
 def test_a_model_of_another_kind_is_refused_and_the_advice_holds(images):
     layers = keras.layers
     stack = [layers.Input((64, 64, 3)), layers.Conv2D(2, 3, name="maps")]
@@ -231,3 +244,5 @@ def test_masks_of_any_size_are_brought_to_the_size_of_the_images():
     assert masks.shape == (2, 16, 16) and masks.dtype == bool
     assert masks.mean(axis=(1, 2)) == pytest.approx([0.5, 0.0])
     assert masks[0, :, :7].all() and not masks[0, :, 9:].any()
+    same = gradcam.at_input_size([np.uint8(255) * left, left.astype(float)], 16)
+    assert (same == masks[0]).all()  # as files hold them

@@ -131,3 +131,17 @@ def test_a_loss_of_another_dtype_is_computed_in_float32_at_least(name, dtype):
 def test_a_loss_that_there_is_not_is_named():
     with pytest.raises(ValueError, match="must be one of cross_entropy.* Received: name='focl'"):
         TrainingLoss("focl", None, WEIGHTS)
+
+
+@pytest.mark.parametrize("strength", [-1, float("nan"), float("inf"), "1", 1e39])
+def test_a_strength_that_cannot_be_is_named(strength):
+    with pytest.raises(ValueError, match="`strength` must be a finite number"):
+        TrainingLoss("focal", strength, np.ones(3))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "flsd53"])
+def test_a_strength_is_refused_where_it_would_be_ignored(name):
+    loss = TrainingLoss(name, None, np.ones(3))
+    assert TrainingLoss(**loss.get_config()).strength == 0
+    with pytest.raises(ValueError, match=f"must be None: {name} takes none"):
+        TrainingLoss(name, 1.0, np.ones(3))

@@ -47,12 +47,17 @@ def test_an_image_may_be_called_as_a_missing_value(recorded, tmp_path):
     names = ["NA", "nan", "None", "007", "1e5"]
     table = pd.DataFrame({"part": "test", "phase": 1, "name": names, "label": range(5)})
     logits = [f"logit_{c}" for c in recorded["", "baseline"].class_names]
-    table[logits] = [[0.5, np.nan, 1.0, np.inf]] * 5
+    table[logits] = [[0.5, -2.0, 1.0, 1e-9]] * 5
     table.to_csv(tmp_path / "predictions.csv.gz", index=False)
     seal(tmp_path, {"class_names": recorded["", "baseline"].class_names})
     test = runs.Run(tmp_path, recorded["", "baseline"].config).predictions()
     assert list(test.names) == names
-    np.testing.assert_array_equal(test.logits, [[0.5, np.nan, 1.0, np.inf]] * 5)
+    np.testing.assert_array_equal(test.logits, [[0.5, -2.0, 1.0, 1e-9]] * 5)
+    for value in (np.nan, np.inf):
+        table.loc[2, logits[1]] = value
+        table.to_csv(tmp_path / "predictions.csv.gz", index=False)
+        with pytest.raises(UserError, match="phase 1, are no numbers: the training diverged"):
+            runs.Run(tmp_path, recorded["", "baseline"].config).predictions()
 
 
 def test_no_record_is_an_error_that_says_how_to_make_one(tmp_path):

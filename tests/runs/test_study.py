@@ -1,8 +1,10 @@
 """Several runs asked for at once: their folders' names, and what is left alone."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from acrlls import runs, store
@@ -127,3 +129,13 @@ def test_what_has_a_record_is_left_alone_on_request(tiny, tmp_path, capsys):
     runs.reproduce(jobs)
     assert "runs to do: 2; recorded already: 0" in (again := capsys.readouterr().out)
     assert again.count("minutes left") == 1
+
+
+def test_a_run_that_diverged_says_so_and_is_not_recorded(tiny, tmp_path, monkeypatch):
+    done = runs.run(tiny.replace(variant="baseline", phase2_epochs=0))
+    found = {where: replace(p, logits=np.nan * p.logits) for where, p in done._predictions.items()}
+    monkeypatch.setitem(done.__dict__, "_predictions", found)
+    monkeypatch.setattr(sys.modules["acrlls.runs.study"], "run", lambda config: done)
+    with pytest.raises(UserError, match="'test', phase 1, are no numbers: the training diverged"):
+        runs.reproduce({tmp_path / "r" / "baseline": done.config})
+    assert not (tmp_path / "r").exists()

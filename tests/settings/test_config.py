@@ -66,6 +66,12 @@ def test_the_environment_turns_the_default_profile_alone(monkeypatch):
         ),
         ({"batchnorm_statistics": ["reestimated"] * 2}, "give at least one value, and none twice"),
         ({"grid_tau": [0.1, 7]}, "grid_tau is 7"),
+        (
+            {"loss_strength": 0.2},
+            "loss_strength is 0.2; cross_entropy takes none, but label_smoothing, focal, ",
+        ),
+        ({"loss": "flsd53", "loss_strength": 3}, "loss_strength is 3; flsd53 takes none"),
+        ({"loss": "label_smoothing", "loss_strength": 5}, "label_smoothing it is from 0 to 1"),
         ({"alhpa": 1}, "there is no parameter 'alhpa'; did you mean 'alpha'?"),
         ({"train_fraction": 0.9, "validation_fraction": 0.1}, "leave no test images"),
         ({"data": 7}, "data is 7; it must be a name or a path, as text"),
@@ -141,6 +147,9 @@ def test_a_path_means_the_same_from_every_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "own")
     assert configure() == here and store() == tmp_path / "kept"
     assert here.replace(backbone="~/w.h5").backbone == str(tmp_path / "w.h5")
+    monkeypatch.setenv("ACRLLS_STORE", "$HOME/kept")  # as a file of settings has it
+    assert store() == tmp_path / "kept"
+    assert here.replace(data="${HOME}/$").data == str(tmp_path / "$")
     assert configure("paper", data="phantom", backbone="random").data == "phantom"
 
 
