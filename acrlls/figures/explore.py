@@ -77,12 +77,9 @@ def explore_reliability(predictions: Mapping, weights: Sequence[float], bins, of
         for size, opacity in ((12 + 200 * diagram.count[k] / n, 0.4), (8, 1)):
             ax.scatter(diagram.confidence[k], share, size, alpha=opacity, linewidths=0, **how)
         ax.bar(*block, align="edge", fill=False, edgecolor=MUTED, lw=0.6, zorder=3)
-        words = "share of right answers" if k < 0 else f"share that is {of}"
-        ax.set(
-            xlabel="confidence" if k < 0 else f"probability of {of}",
-            ylabel=words,
-            title=f"{title}: ECE {said}",
-        )
+        words = f"probability of {of}", f"share that is {of}"
+        score, share = ("confidence", "share of right answers") if k < 0 else words
+        ax.set(xlabel=score, ylabel=share, title=f"{title}: ECE {said}")
         ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
 
     return Explorable(
