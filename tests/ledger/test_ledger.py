@@ -261,7 +261,7 @@ def test_the_front_page_gets_the_count_of_each_verdict(entries):
     told = entries.summary()
     noise = {"ece_noise", "gap_noise", "accuracy_noise", "exceeds_seeds"}  # no run repeats these
     tried = [key for key, given in MAIN.items() if given["by"] not in noise]
-    assert f"Runs can repeat {len(tried)} of them" in told and len(tried) < len(MAIN)
+    assert f"Runs can repeat {len(tried)} of the main claims" in told and len(tried) < len(MAIN)
     heads = pd.Series([entries[key].outcomes[g["by"]].verdict for key, g in MAIN.items()])
     assert all(f"*{verdict}* {n}" in told for verdict, n in heads.value_counts().items())
     assert told.count("*") == 4 + 2 * heads.nunique()
