@@ -40,6 +40,11 @@ for s in 3 4; do one laptop-seed-$s single_dense $s; done
 for v in baseline proposed; do one laptop-rate-seed-0 $v 0 -p phase2_learning_rate 1e-5; done
 # The paper fine-tunes for 50 epochs, the runs above for 12: does training for longer change the comparison?
 for v in baseline proposed; do one laptop-long-seed-0 $v 0 -p phase2_epochs 30; done
+# Listed after the two runs above: the same with other seeds, and Single Dense.
+for v in baseline proposed; do one laptop-long-seed-1 $v 1 -p phase2_epochs 30; done
+one laptop-long-seed-0 single_dense 0 -p phase2_epochs 30
+for v in baseline proposed; do one laptop-long-seed-2 $v 2 -p phase2_epochs 30; done
+for s in 1 2; do one laptop-long-seed-$s single_dense $s -p phase2_epochs 30; done
 if [ -n "${PAPER:-}" ]; then
   PROFILE=paper
   for v in $networks; do one paper-seed-0 $v 0; done
