@@ -46,7 +46,8 @@ def setup(app) -> None:
     app.add_config_value("acrlls_opened_at", _opened_at(), "html")
     app.add_config_value("acrlls_slides", Path(app.outdir, "slides").is_dir(), "html")
     app.connect("config-inited", _configure)
-    app.connect("doctree-resolved", _keep_together)
+    app.connect("doctree-read", _keep_together, priority=100)  # before the contents take titles
+    app.connect("doctree-resolved", _keep_together)  # with the numbers of figures
     app.connect("html-page-context", _complete)
     app.connect("build-finished", _mend_all)
 
@@ -85,7 +86,7 @@ def _configure(app, config) -> None:
         config.html_static_path.append(str(SCRIPTS))
 
 
-def _keep_together(app, doctree, docname) -> None:
+def _keep_together(app, doctree, docname="") -> None:
     """No line ends between a number and its %, or within "Fig. 1" or "IV-A", but in code."""
     from docutils.nodes import FixedTextElement, Text, literal
 

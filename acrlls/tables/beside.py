@@ -13,13 +13,23 @@ from acrlls.config import Config
 from acrlls.paper import CLASSES, table
 from acrlls.runs import Run
 from acrlls.tables.compare import classwise_ece, interval, weighted_auc, weighted_mean
-from acrlls.tables.recorded import has_paper_classes, is_paper, mix_weights, probabilities
+from acrlls.tables.recorded import (
+    NETWORKS,
+    STEP,
+    Setting,
+    has_paper_classes,
+    is_paper,
+    mix_weights,
+    name_of,
+    probabilities,
+)
 from acrlls.tables.words import number, plural, signed
 
 REAL = "real images"
 DIFFERENCE = "difference: real images minus published (95 % interval for a run of another seed)"
 SCORES = ("Precision", "Recall", "F1")
 ONE_CLASS = ("AUC", "Brier score", "ECE")
+SIDES = [*((n, "") for n in NETWORKS), ("baseline", STEP)]
 
 
 def here(config: Config) -> str:
@@ -118,6 +128,28 @@ def errors_and_floors(
         both = np.column_stack([both, both.mean(axis=1)])
         found.append([both[0], np.quantile(both[1:], 0.95, axis=0)])
     return np.swapaxes(found, 0, 1)
+
+
+def errors_of_each(found: Sequence[Setting], bins=15, resamples=1000, of="mean") -> tuple:
+    """In our class mix, of every run, as trained and for Baseline after the named step too, the
+    mean class-wise ECE or that ``of`` the ``"top_label"``, and what it stays below as in
+    :func:`errors_and_floors`: two tables by setting and side."""
+    values, floors = {}, {}
+    for setting, (network, step) in product(found, SIDES):
+        if runs := setting.of(network):
+            if of == "mean":
+                both = errors_and_floors(runs, step, bins, resamples, "own")[..., -1]
+            else:
+                both = np.transpose([_top_label(run, step, bins, resamples) for run in runs])
+            for table, each in zip((values, floors), both.tolist(), strict=True):
+                table.setdefault(setting.title, {})[name_of((network, step))] = each
+    return values, floors
+
+
+def _top_label(run: Run, step: str, bins: int, resamples: int) -> list[float]:
+    p, labels = probabilities(run, step), run.predictions("test").labels
+    drawn = calibration.noise_floor(p, bins=bins, resamples=resamples).top_label
+    return [calibration.ece(p, labels, bins, of="top_label"), float(np.quantile(drawn, 0.95))]
 
 
 def _floor_in_mix(p, labels, weights, bins: int, resamples: int) -> np.ndarray:

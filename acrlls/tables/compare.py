@@ -12,12 +12,11 @@ from scipy.stats import t as student
 from acrlls import calibration
 from acrlls.method import VARIANTS
 from acrlls.tables import recorded as read
-from acrlls.tables.recorded import NETWORKS, STEP, Setting, Side, mix_weights, name_of
+from acrlls.tables.recorded import NETWORKS, Setting, Side, mix_weights
 from acrlls.tables.words import error, number, signed
 
 ECE = "Mean class-wise ECE"
 MEASURES = ("Accuracy", "NLL", "Brier score", ECE)
-SIDES = [*((n, "") for n in NETWORKS), ("baseline", STEP)]
 MIXES = {"own": "in our class mix", "paper": "in the paper's class mix"}
 
 
@@ -205,26 +204,6 @@ def in_both_mixes(setting: Setting) -> pd.DataFrame:
         for mix, title in MIXES.items()
     }
     return pd.concat(means, axis=1)
-
-
-def errors_of_each(found: Sequence[Setting], bins=15, resamples=1000, of="mean"):
-    """Mean class-wise ECE of every run, or that ``of`` the ``"top_label"``, and its floor: what
-    perfect calibration with the run's scores stays below in 95 % of test sets. Two tables by
-    setting and side."""
-
-    def floor(p) -> float:
-        drawn = calibration.noise_floor(p, bins=bins, resamples=resamples)
-        errors = drawn.classwise.mean(axis=1) if of == "mean" else drawn.top_label
-        return float(np.quantile(errors, 0.95))
-
-    values, floors = {}, {}
-    for setting in found:
-        sides = [side for side in SIDES if setting.of(side[0])]
-        p = {name_of((n, s)): [read.probabilities(r, s) for r in setting.of(n)] for n, s in sides}
-        y = setting.of("baseline")[0].predictions("test").labels
-        values[setting.title] = {n: [calibration.ece(q, y, bins, of=of) for q in p[n]] for n in p}
-        floors[setting.title] = {n: [floor(q) for q in p[n]] for n in p}
-    return values, floors
 
 
 def by_reading(setting: Setting, bins: int = 15) -> pd.DataFrame:

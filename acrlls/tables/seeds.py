@@ -1,6 +1,7 @@
 """Section 9: the recorded runs, how far they differ from one another, and how many are needed."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import product
 
 import matplotlib.pyplot as plt
@@ -46,39 +47,43 @@ def _kept(run: Run) -> str:
     return f"{run.best_epoch(phase).epoch:.0f} of Phase {phase}"
 
 
-def longer(found: Sequence[Setting]) -> str:
-    """What more epochs of Phase 2 change: runs of the settings that differ in them alone from the
-    first one, beside its last run of the same network and seed."""
-    pairs = [
-        (setting.title, run, [r for r in found[0].of(n) if r.config.seed == run.config.seed][-1])
-        for setting, n in product(found, NETWORKS)
-        if setting.title.partition(" ")[2] == LONGER
-        for run in setting.of(n)
-    ]
-    if not pairs:
+def longer(found: Sequence[Setting], bins: int = 15) -> pd.DataFrame:
+    """Runs of the settings that differ from the first one in the epochs of Phase 2 alone, beside
+    its last run of the same network and seed; a row a network and seed, a column a measure and
+    number of epochs."""
+    rows = {}
+    for setting, network in product(found[1:], NETWORKS):
+        for run in setting.of(network) if setting.title.partition(" ")[2] == LONGER else ():
+            seed = run.config.seed
+            first = [each for each in found[0].of(network) if each.config.seed == seed][-1]
+            row = rows.setdefault((VARIANTS[network].title, str(seed)), {})
+            values = [mean_of([each], bins=bins) for each in (first, run)]
+            epochs = [f"{each.config.phase2_epochs} epochs" for each in (first, run)]
+            row |= dict(zip(product(MEASURES, epochs), np.transpose(values).flat, strict=True))
+    table = pd.DataFrame.from_dict(rows, "index")
+    return table.rename_axis(["network", "seed"]) if rows else table
+
+
+def longer_sentence(table: pd.DataFrame) -> str:
+    """The table of :func:`longer` in words."""
+    if table.empty:
         return "More epochs of Phase 2 were not tried."
-    told, lower, each = [], np.zeros(2, int), [MEASURES.index(m) for m in ("NLL", ECE)]
-    for title, *runs in pairs:
-        (nll, ece), before = (mean_of([run])[each] for run in runs)
-        lower += np.less([nll, ece], before)
-        kept, first = map(_kept, runs)
-        told.append(
-            f"With {title}, {VARIANTS[runs[0].config.variant].title} keeps epoch {kept} in place "
-            f"of {first}; its NLL is {number(nll)} in place of {number(before[0])}, and its mean "
-            f"class-wise ECE {error(ece)} in place of {error(before[1])}."
-        )
-    usual, seeds = pairs[0][2].config.phase2_epochs, {run.config.seed for _, run, _ in pairs}
+    few, many = table["NLL"].columns
+    nll, ece = (table[name][many] - table[name][few] for name in ("NLL", ECE))
+    seeds = plural(table.index.get_level_values("seed").nunique(), "seed")
     return (
-        f"**More than {usual} epochs of Phase 2 lower the NLL in {lower[0]} of {len(pairs)} runs "
-        f"and the mean class-wise ECE in {lower[1]}** ({plural(len(seeds), 'seed')}, our class "
-        f"mix). {' '.join(told)}"
+        f"**With {many} of Phase 2 in place of {few.split()[0]}, the NLL is lower in "
+        f"{(nll < 0).sum()} of {plural(len(nll), 'run')} and the mean class-wise ECE in "
+        f"{(ece < 0).sum()}** ({seeds}, our class mix). The NLL changes by "
+        f"{span(nll, partial(error, signed=True))}, the ECE by "
+        f"{span(ece, partial(error, signed=True))}."
     )
 
 
 def plot_validation(found: Sequence[Setting], reading: str = "reestimated"):
     """Validation loss over Phase 2: a column a network, a line a run, with a ring at its least;
     grey in the first setting, dashed in another colour in each that follows. Below it, the
-    trainings of the first setting by another reading of BatchNorm's statistics."""
+    trainings that have it by another reading of BatchNorm's statistics."""
     with figures.style():
         axes = plt.subplots(2, len(NETWORKS), figsize=(7, 5), sharex=True, sharey=True)[1]
     for (axis, below), network in zip(axes.T, NETWORKS, strict=True):
@@ -89,7 +94,7 @@ def plot_validation(found: Sequence[Setting], reading: str = "reestimated"):
             axis.plot([], label=setting.title, **line)
             for run in setting.of(network):
                 _curve(axis, run.history[run.history.phase == 2], line)
-                if not k and len(readings(run)) > 1:
+                if len(readings(run)) > 1:
                     every = pd.read_csv(run.folder / "statistics.csv")
                     _curve(below, every[every.statistics == reading], line)
     axes[0, 0].set_yticks(ticks := [0.2, 0.3, 0.5, 1.0], map(str, ticks))

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ from acrlls.training.batches import Batches
 from acrlls.training.batchnorm import Readings
 from acrlls.training.engines import jit_compile, steps_per_execution
 from acrlls.training.objective import Objective
+from acrlls.training.stored import take
 
 _IN_MEMORY = 256 * 2**20  # bytes of features that are handed to Keras as one array
 _log = logging.getLogger(__name__)
@@ -190,10 +192,7 @@ class Phase:
 
         else:
             stored = self.bank.features(part, self.cut, view, also=self._also.get(view, ()))
-
-            def fetch(chosen):
-                return np.asarray(stored[chosen], dtype=np.float32)
-
+            fetch = partial(take, stored)
         labels = self.dataset.labels[rows]
         if epoch is not None:
             labels = self.objective.targets(labels, epoch)

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -49,9 +50,19 @@ class StoredArray:
         note = {**note, "layout": self._layout}
         seal(self.file.parent, note, [self.file], self.note_file.name)
 
-    def open(self) -> np.ndarray:
+    def open(self) -> np.memmap:
         """The array, memory-mapped and read-only."""
         return np.load(self.file, mmap_mode="r")
+
+
+def take(stored: np.memmap, rows) -> np.ndarray:
+    """Some rows of an opened array, float32. The system has the memory back that was mapped to read
+    them, where it can be told to: it counts as the process's own until the array is closed.
+    """
+    taken = np.asarray(stored[rows], dtype=np.float32)
+    if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        stored.base.madvise(mmap.MADV_DONTNEED)
+    return taken
 
 
 def delete(file: Path) -> None:

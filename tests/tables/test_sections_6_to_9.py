@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 
 from acrlls import calibration, paper
 from acrlls.runs import records, training_weights
-from acrlls.tables import ablation, compare, heat, recorded, reliability, seeds
+from acrlls.tables import ablation, compare, heat, recorded, reliability, seeds, words
 
 CLASSES = list(paper.CLASSES)
 
@@ -242,25 +242,31 @@ def test_the_swings_are_those_of_the_validation_losses_by_both_readings(tmp_path
     assert seeds.swings(found).endswith(f"by 1.00 to 1.10. {slow}")
 
 
-def test_longer_training_is_told_beside_the_last_run_of_the_same_network_and_seed():
+def test_longer_training_stands_beside_the_last_run_of_the_same_network_and_seed():
     usual = recorded.setting()
-    assert "not tried" in seeds.longer([usual])
-    other = usual.runs["baseline"]["laptop-seed-1"]
-    zero = other.config.replace(seed=0)  # told beside the last run of seed 0
-    more = {"baseline": {"x": replace(other, config=zero)}}
-    more["proposed"] = {"x": usual.runs["proposed"]["laptop-seed-2"]}  # itself: nothing is lower
+    assert "not tried" in seeds.longer_sentence(seeds.longer([usual]))
+
+    def of(run, seed):
+        return replace(run, config=run.config.replace(seed=seed, phase2_epochs=30))
+
+    other = of(usual.runs["baseline"]["laptop-seed-1"], 0)
+    more = {"baseline": {"x": other}}
+    more["proposed"] = {"x": of(usual.runs["proposed"]["laptop-seed-2"], 2)}  # nothing is lower
     found = [usual, recorded.Setting("30 epochs of Phase 2", more)]
-    text = seeds.longer([*found, recorded.Setting("frozen, 30 epochs of Phase 2", more)])
-    before = compare.mean_of([usual.runs["baseline"]["laptop-seed-0"]])
-    lower = [int(a < b) for a, b in zip(compare.mean_of([other]), before, strict=True)]
-    assert (
-        f"lower the NLL in {lower[1]} of 2 runs and the mean class-wise ECE in {lower[3]}**" in text
-    )
-    assert f"{compare.mean_of([other])[1]:.3f} in place of {before[1]:.3f}" in text
-    same = f"{compare.mean_of([more['proposed']['x']])[1]:.3f}"
-    assert f"NLL is {same} in place of {same}" in text
-    epoch = usual.runs["baseline"]["laptop-seed-0"].best_epoch(2).epoch
-    assert f"in place of {epoch:.0f} of Phase 2" in text
+    table = seeds.longer([*found, recorded.Setting("frozen, 30 epochs of Phase 2", more)])
+    assert list(table.index) == [("Baseline", "0"), ("Proposed", "2")]
+    before = compare.mean_of([usual.runs["baseline"]["laptop-seed-0"]])  # not the first of seed 0
+    after = compare.mean_of([other])
+    for name, *values in zip(compare.MEASURES, before, after, strict=True):
+        assert list(table.loc[("Baseline", "0"), name]) == values
+        assert list(table[name].columns) == ["12 epochs", "30 epochs"]
+        same = table.loc[("Proposed", "2"), name]
+        assert same["12 epochs"] == same["30 epochs"]
+    text = seeds.longer_sentence(table)
+    lower = np.less(after, before).astype(int)
+    assert f"lower in {lower[1]} of 2 runs and the mean class-wise ECE in {lower[3]}**" in text
+    ends = [words.error(x, True) for x in sorted((after[1] - before[1], 0))]
+    assert f"The NLL changes by {' to '.join(ends)}, the ECE" in text
 
 
 def test_the_lower_row_draws_the_same_trainings_by_recomputed_statistics():

@@ -108,7 +108,7 @@ def test_more_images_cost_in_proportion_and_more_grid_points_only_the_head(paper
 def test_recorded_costs_are_within_what_the_page_says_of_them():
     times = pd.read_csv(speed.SCALE / "images.csv")
     assert times.images.tolist() == [21165, 211650]  # the paper's number, and ten times as many
-    assert times["peak memory in MB"].max() < 2**31 / 1e6
+    assert times["peak memory in MB"].max() < 2000  # 2 GB
     assert times["seconds in epochs"].iloc[1] < 10 * times["seconds in epochs"].iloc[0]
     assert len(pd.read_csv(speed.SCALE / "workers.csv")) == 5
 

@@ -154,7 +154,7 @@ def test_the_card_on_calibration_counts_runs_above_their_own_floors(errors, said
 
 
 def test_the_floor_of_a_run_is_that_of_its_own_scores(published):
-    errors, floors = compare.errors_of_each([published], resamples=300)
+    errors, floors = beside.errors_of_each([published], resamples=300)
     rng, name = np.random.default_rng(0), "Proposed"
     for k, run in enumerate(published.of("proposed")):
         p = run.predictions("test").probabilities
@@ -337,7 +337,7 @@ def test_the_readme_gives_the_headline_that_the_records_give():
         [compare.compare(published, *sides, mix, **how) for mix in compare.MIXES]
         for sides in ((bare, trained), (trained, scaled))
     )
-    found = compare.errors_of_each([published], **how)
+    found = beside.errors_of_each([published], **how)
     ours = tuple(each[published.title][recorded.name_of(trained)] for each in found)
     there = beside.errors_and_floors(published.of("proposed"), **how)[..., -1]
     said = " ".join(verdict.headline(layers, step, (ours, there)).split("**")[1::2])

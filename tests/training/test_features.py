@@ -7,6 +7,7 @@ import sys
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,26 @@ def test_a_filled_array_is_an_ordinary_npy_file(tmp_path):
     assert array.whole() and array.note["engine"] == "none"
     np.testing.assert_array_equal(np.load(array.file), VALUES)
     np.testing.assert_array_equal(array.open(), VALUES)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux tells what is mapped")
+def test_rows_that_were_read_do_not_stay_in_memory(tmp_path):
+    array = StoredArray(tmp_path / "a.npy", (1000, 1024), "float32")
+    values = np.arange(1000, dtype="float32")[:, None].repeat(1024, axis=1)
+    with array.filling({"engine": "none"}) as append:
+        append(values)
+
+    def mapped():
+        """Kilobytes of the file that count as memory of this process."""
+        _, _, ours = Path("/proc/self/smaps").read_text().partition(str(array.file))
+        return int(ours.partition("Rss:")[2].split()[0])
+
+    opened, rows = array.open(), np.random.default_rng(0).permutation(1000)
+    np.testing.assert_array_equal(np.array(opened), values)
+    assert mapped() > 3900  # all of it, as NumPy reads it
+    for some in np.split(rows, 20):
+        np.testing.assert_array_equal(stored.take(opened, some), values[some])
+        assert mapped() < 100
 
 
 @pytest.mark.parametrize("how", ["cut", "flip", "empty"])
