@@ -63,7 +63,8 @@ def links(page: str, opened_at: Sequence[str]) -> str:
     """HTML that names a page's notebook, and opens it elsewhere by ``(owner/name, tag)``."""
     folder, name = page.split("/")
     file = f"{folder.replace('sections', 'notebooks')}/{name}"
-    how = '<a href="../rerun.html">Run it again</a> says how to run it.'
+    about = ("rerun", "Run it again") if folder == "sections" else ("exercises", "Exercises")
+    how = '<a href="../{}.html">{}</a> says how to run it.'.format(*about)
     said = f"The notebook of this page is <code>{file}.ipynb</code>. {how}"
     if opened_at:
         binder = f'<a href="{BINDER.format(*opened_at, file)}">Binder</a>'

@@ -89,7 +89,8 @@ def all_exercises() -> list[Section]:
 
 def write_student(exercise: Section, path: Path) -> Path:
     """Write the student's notebook: cells tagged ``solution`` become empty ones, and those tagged
-    ``wrong`` are left out. Another file, which may hold a student's work, is a ``UserError``.
+    ``wrong`` or ``key`` are left out. Another file, which may hold a student's work, is a
+    ``UserError``.
     """
     from nbformat import v4
 
@@ -98,7 +99,7 @@ def write_student(exercise: Section, path: Path) -> Path:
         tags = cell.metadata.get("tags", [])
         source = "# Your answer here\n" if "solution" in tags else cell.source
         new = v4.new_code_cell if cell.cell_type == "code" else v4.new_markdown_cell
-        if "wrong" not in tags:
+        if not {"wrong", "key"}.intersection(tags):
             cells.append(new(source, id=f"cell-{len(cells)}"))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     text = v4.writes(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})) + "\n"

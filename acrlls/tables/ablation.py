@@ -141,16 +141,18 @@ def finding(base: float, where: str, layers: Difference, moved: dict[str, tuple]
         "The two layers raise the NLL",
     )
     what = "dividing the class weights out", "training without them"
-    what = dict(zip(list(WAYS)[1:], what, strict=True))
-    told = [f"{what[way]} by {_told(gap, shown)}" for way, (gap, shown) in moved.items()]
-    gap = _told(layers.table.difference[ECE], bool(layers.shows(ECE)))
+    names = dict(zip(list(WAYS)[1:], what, strict=True))
+    every = {"the layers": (layers.table.difference[ECE], bool(layers.shows(ECE)))}
+    every |= {names[way]: change for way, change in moved.items()}
+    first, *told = (error(gap, True) for gap, _ in every.values())
+    told = [f"{name} by {gap}" for name, gap in zip(list(every)[1:], told, strict=True)]
+    larger = [name for name, (_, shown) in every.items() if shown]
+    beyond = f"Only the change by {' and that by '.join(larger)} exceeds the spread between seeds."
+    if len(larger) in (0, len(every)):
+        beyond = f"{'Each' if larger else 'None'} of these exceeds the spread between seeds."
     return (
         f"**{gain[layers.shows('NLL') + 1]} {beside.on(where).lower()}**. The mean class-wise ECE "
-        f"of Baseline is {error(base)}. The layers change it by {gap}, {' and '.join(told)} "
-        f"({plural(layers.pairs, 'run')} of each network with class weights; our class "
-        "mix; shown is what exceeds the spread between seeds)."
+        f"of Baseline is {error(base)}. The layers change it by {first}, {' and '.join(told)} "
+        f"({plural(layers.pairs, 'run')} of each network with class weights; our class mix). "
+        f"{beyond}"
     )
-
-
-def _told(gap: float, shown: bool) -> str:
-    return f"{error(gap, True)}{'' if shown else ' (not shown)'}"

@@ -117,7 +117,7 @@ def shown(run: Run, real: list[Run]) -> Run:
 
 
 def middle(runs: list[Run]) -> Run:
-    """The run whose mean class-wise ECE, in 15 bins, lies in the middle; of two the lower one."""
+    """The run with the median mean class-wise ECE, in 15 bins; of two in the middle the lower."""
 
     def error(run: Run) -> float:
         test = run.predictions("test")

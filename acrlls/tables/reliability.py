@@ -1,16 +1,14 @@
 """Section 6: noise floor, number of bins, other measures, post-hoc methods, and the truth."""
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from acrlls import calibration
 from acrlls.calibration import METHODS
 from acrlls.data import batch, load_data
+from acrlls.tables.compare import interval, weighted_mean
 from acrlls.tables.recorded import probabilities
-from acrlls.tables.words import error, number, percent, plural, span
+from acrlls.tables.words import error, number, percent, plural
 
 ALPHA = 0.05
 HEADINGS = {
@@ -27,31 +25,40 @@ SLOW = ("smooth_ece", "brier_reliability")  # fitted anew to every drawing of th
 SLOW_DRAWS = 200
 
 
-def near(runs, low: float = 0.96, high: float = 0.98) -> str:
-    """How many of the answers that were given with a confidence in ``(low, high]`` were right: over
-    all runs, by run with Wilson's 95 % interval, and for the class where the share is lowest."""
-    every = []
-    for k, test in enumerate(run.predictions("test") for run in runs):
-        told = {"run": k, "class": np.array(test.class_names)[test.classes]}
-        told |= {"confidence": test.probabilities.max(axis=1)}
-        every.append(pd.DataFrame(told | {"right": test.classes == test.labels}))
-    every = pd.concat(every)
-    every = every[(low < every.confidence) & (every.confidence <= high)]
-    if every.empty:
+def near(runs, resamples: int = 1000, low: float = 0.96, high: float = 0.98) -> str:
+    """Whether answers with a confidence in ``(low, high]`` are right as often as it says: shares
+    over all runs, their mean gap with the interval of :func:`acrlls.tables.compare.interval`, and
+    the class where the share is lowest."""
+    tests, names = [run.predictions("test") for run in runs], np.array(runs[0].class_names)
+    p, labels = np.array([test.probabilities for test in tests]), tests[0].labels
+    sure, right = p.max(axis=2), p.argmax(axis=2) == labels
+    close = (low < sure) & (sure <= high)
+    if not close.any():
         return f"No answer has a confidence of {low} to {high}."
-    by_run = every.groupby("run").right.agg(["sum", "size"])
-    by_class, middle = every.groupby("class").right.agg(["mean", "size"]), (low + high) / 2
-    ends = [binomtest(*row).proportion_ci(method="wilson") for row in by_run.to_numpy().tolist()]
-    worst, (least, answers) = by_class["mean"].idxmin(), by_class.loc[by_class["mean"].idxmin()]
-    out = sum(not end.low <= middle <= end.high for end in ends)
+
+    def gap(scores, labels, weights):
+        top = scores.max(axis=1)
+        gaps = (scores.argmax(axis=1) == labels) - top
+        inside = (low < top) & (top <= high)
+        return weighted_mean((gaps * inside)[:, None], weights * inside + 1e-12)  # none: no gap
+
+    seeds = [run.config.seed for run in runs]
+    ends = interval(gap, p, labels, np.ones(len(labels)), seeds, resamples)
+    points = [100 * float(end[0]) for end in ends]
+    said = int(points[1] > 0) - int(points[2] < 0)
+    verdict = ("too high", "not shown to be wrong", "too low")[said + 1]
+    each = pd.DataFrame({"class": names[p.argmax(axis=2)[close]], "right": right[close]})
+    by_class = each.groupby("class").right.agg(["mean", "size"])
+    worst = by_class["mean"].idxmin()
+    change, *reach = (number(x, 1, signed=True) for x in points)
     return (
-        f"**Of the answers given with a confidence of {low} to {high}, "
-        f"{percent(every.right.mean(), 1)} were right, on images like these; their mean confidence "
-        f"was {percent(every.confidence.mean(), 1)}** ({plural(len(every), 'answer')} of "
-        f"{plural(len(runs), 'run')}). By predicted class the share is lowest for {worst}: "
-        f"{percent(least)} of {plural(int(answers), 'answer')}. By run it is "
-        f"{span(by_run['sum'] / by_run['size'], partial(percent, places=1))}; in {out} of "
-        f"{plural(len(runs), 'run')} its 95 % interval does not hold {number(middle, 2)}."
+        f"**A confidence near {(low + high) / 2:.2f} is {verdict}, over all classes and on images "
+        f"like these**: of the answers given with {low} to {high}, {percent(each.right.mean(), 1)} "
+        f"were right, and their mean confidence was {percent(sure[close].mean(), 1)} "
+        f"({plural(len(each), 'answer')} of {plural(len(runs), 'run')}). The difference is "
+        f"{change} points, with a 95 % interval over seeds and images of {' to '.join(reach)}. By "
+        f"predicted class the share of right answers is lowest for {worst}: "
+        f"{percent(by_class['mean'][worst])} of {plural(int(by_class['size'][worst]), 'answer')}."
     )
 
 

@@ -9,6 +9,7 @@ from acrlls.method import VARIANTS
 from acrlls.runs import Run, records
 
 MEASURES = ["Accuracy", "Macro F1", "NLL", "Brier", "AUC", "ECE"]
+OWN = "results/mine"  # where the commands record
 LOSS, CURVE, SCALE = "Lowest loss of Phase 1", "Validation loss of an epoch", "LLS scale"
 _ONE, _TWO, _THREE = (
     ["proposed"],
@@ -65,10 +66,12 @@ def commands(pairs: Pairs, grid: pd.DataFrame | None, profile: str = "laptop") -
     head = "| Item | On phantoms | On the real images | Minutes | Two runs differ by |"
     lines = [head, "|---|---|---|---|---|"]
     for item, (section, networks, measure) in _ITEMS.items():
-        real = f"acrlls reproduce --profile {profile} --variants {' '.join(networks)}"
+        real = f"acrlls reproduce --profile {profile} --variants {' '.join(networks)} -o {OWN}"
         taken = f"{sum(runs[v].manifest['seconds_in_epochs'] for v in networks) / 60:.0f}"
         if item == "Table I":
-            real, taken = f"acrlls run tuning -p profile {profile}", _grid_minutes(runs, grid)
+            taken = _grid_minutes(runs, grid)
+        if measure in (LOSS, None):  # the grid and the maps belong to no record
+            real = f"acrlls run {section} -p profile {profile}"
         apart = "not recorded"
         if measure:
             most = moved.loc[measure, [VARIANTS[v].title for v in networks]].max()

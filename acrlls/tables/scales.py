@@ -60,16 +60,16 @@ def finding(scales, largest: float, real: Sequence[Run], title: str) -> str:
     """What the scales of the recorded runs show, and those of this build's one run under a heading
     such as "phantom"; ``largest`` is from :func:`fold`."""
     said = (
-        f"**A scale cannot be read by itself**: {on(title).lower()}, moving the scales into the "
-        f"layer before changes no probability by more than {power(largest)}. They end there at "
-        f"{span(scales)} with one seed."
+        f"**The scales that LLS learns cannot be read by themselves**: {on(title).lower()}, moving "
+        f"them into the dense layer before changes no probability by more than {power(largest)}. "
+        f"{on(title)} the scales end at {span(scales)} with one seed."
     )
     if real:
         theirs = table("II")["Phase 2"]
         ours = pd.DataFrame([r.best_scales(2)[theirs.index] for r in real])
         same = (ours.rank(axis=1) == theirs.rank()).all(axis=1).sum()
         said += (
-            f" On the real images they end at {span(ours)} (published: {span(theirs)}); they "
+            f" On the real images the scales end at {span(ours)} (published: {span(theirs)}); they "
             f"have the order of Table II in {same} of {plural(len(real), 'run')}."
         )
     return said

@@ -75,7 +75,8 @@ def finding(table: pd.DataFrame) -> str:
     """What the feature bank saves of :func:`hours`."""
     ratio, tuned = table.plain / table.bank, table[TUNED] / table.bank
     return (
-        f"**With the feature bank the paper's whole job takes {table.bank[WHOLE]:.1f} hours, "
+        "**With the stored outputs of the frozen layers, the feature bank, the paper's whole job "
+        f"takes {table.bank[WHOLE]:.1f} hours, "
         f"{tuned[WHOLE]:.1f} times as fast as plain Keras with the same TensorFlow kernels (Phase "
         f"2: {tuned['Phase 2']:.1f} times) and {ratio[WHOLE]:.1f} times as fast as plain Keras as "
         f"it comes.** As it comes plain Keras takes {table.plain[WHOLE]:.0f} hours. Projected from "

@@ -54,8 +54,8 @@ def grid_sentence(grid: pd.DataFrame, again: list[float]) -> str:
     reach = spread(again)
     close = (grid.val_loss[1:] - grid.val_loss[0] < reach).sum()
     return (
-        f"**On the real images, the losses of {close} of the other {len(grid) - 1} pairs of α and "
-        f"τ are as close to the best as two seeds of one pair may be to each other.** {text} Two "
+        f"**On the real images, {close} of the other {len(grid) - 1} pairs of ACR's α and τ come "
+        f"as close to the best one as two seeds of one pair may come to each other.** {text} Two "
         f"seeds differ by up to {number(reach)} in validation loss in 95 % of cases, by the "
         f"standard deviation of {len(again)} seeds of runs of Phase 1 alone, "
         f"{number(np.std(again, ddof=1))}; the losses of the {len(grid)} pairs, after fewer "

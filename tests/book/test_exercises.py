@@ -93,6 +93,31 @@ def test_the_students_copy_is_up_to_date_and_holds_no_solution(exercise, tmp_pat
     assert not [line for text in hidden for line in text.splitlines() if line in shown and line]
 
 
+def test_the_results_for_those_who_solve_it_on_paper_are_those_of_the_solution(capsys):
+    with_key = {}
+    for exercise in EXERCISES:
+        for cell in exercise.cells:
+            if "key" in cell.metadata.get("tags", []):
+                with_key[exercise.slug] = cell.source, run(code(exercise, "wrong"))
+    assert set(with_key) == {"class_weights", "acr_gradient", "ece_by_hand"}
+    text, names = with_key["class_weights"]
+    each = [f"{x:.2f}" for x in (*names["q"], *names["corrected"])]
+    assert re.findall(r"0\.\d\d", text) == each
+    text, names = with_key["acr_gradient"]
+    slopes = [f"{names[name]:+g}"[:4].replace("-1", "−1") for name in ("below", "above")]
+    assert re.findall(r"[−+][\d.]*\d", text) == slopes and f"image {names['moves']}." in text
+    text, names = with_key["ece_by_hand"]
+    assert text.endswith(f"= {names['ece']:.4f}.\n```")
+    confidence, right = names["confidence"], names["right"]
+    rows = [row.strip("| ").split(" | ") for row in text.splitlines() if row.startswith("| 0.")]
+    for (low, high), row in zip(((0.4, 0.6), (0.6, 0.8), (0.8, 1)), rows, strict=True):
+        inside = (low < confidence) & (confidence <= high)
+        sure, share = confidence[inside].mean(), right[inside].mean()
+        values = [f"{x:.3f}" for x in (sure, share, abs(sure - share))]
+        assert row == [f"{low} to {high}", str(inside.sum()), *values]
+        assert f"{inside.sum()} · {values[-1]}" in text
+
+
 @each_exercise
 def test_an_exercise_says_its_aim_minutes_and_prerequisites_and_is_listed(exercise):
     number, found = int(exercise.name[:2]), about(exercise)

@@ -28,7 +28,6 @@ AXE = {
     "preload": False,
     "resultTypes": ["violations"],
 }
-RERUN = "../rerun.html"
 
 
 def test_mending_removes_what_it_names_and_nothing_twice():
@@ -72,21 +71,21 @@ def test_the_slides_are_linked_where_they_were_built_and_named_elsewhere(there):
 
 
 @pytest.mark.parametrize(
-    ("page", "file"),
+    ("page", "file", "how"),
     [
-        ("sections/06_calibration", "notebooks/06_calibration"),
-        ("exercises/09_ece_by_hand", "exercises/09_ece_by_hand"),
+        ("sections/06_calibration", "notebooks/06_calibration", "../rerun.html"),
+        ("exercises/09_ece_by_hand", "exercises/09_ece_by_hand", "../exercises.html"),
     ],
 )
-def test_links_of_a_page_name_its_notebook_and_the_tag(page, file, monkeypatch):
+def test_links_of_a_page_name_its_notebook_and_the_tag(page, file, how, monkeypatch):
     for name, value in {"REPOSITORY": "a/b", "REF_NAME": "v1", "REF_TYPE": "branch"}.items():
         monkeypatch.setenv(f"GITHUB_{name}", value)
     line = BeautifulSoup(pages.links(page, pages._opened_at()), "html.parser")
-    assert line.code.text == f"{file}.ipynb" and [a["href"] for a in line.select("a")] == [RERUN]
+    assert line.code.text == f"{file}.ipynb" and [a["href"] for a in line.select("a")] == [how]
     monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
     line = BeautifulSoup(pages.links(page, pages._opened_at()), "html.parser")
     binder, colab, other = (a["href"] for a in line.select("a"))
-    assert other == RERUN and "Neither has been tried" in line.text
+    assert other == how and "Neither has been tried" in line.text
     assert "gh/a/b/v1" in binder and binder.endswith(f"/tree/{file}.ipynb")
     assert colab.endswith(f"a/b/blob/notebooks/v1/{file.split('/')[1]}.ipynb")
     assert (pages.PROJECT / f"{file}.ipynb").is_file()

@@ -54,4 +54,8 @@ def test_every_table_and_figure_has_a_command_that_exists_and_its_minutes():
         "tuning -p profile laptop` | about 3 |" in rows["Table I"]
     )  # 60 + 30 s, and two epochs of 45 s
     assert "| 9 |" in rows["Table V"] and "| 3 |" in rows["Table II"]
+    assert (
+        "laptop --variants baseline proposed -o results/mine`" in rows["p of the gain in accuracy"]
+    )
+    assert "`acrlls run gradcam -p profile laptop`" in rows["Fig. 3"]
     assert "not recorded" in repeat.commands(pairs(), None)

@@ -1,5 +1,6 @@
 """Sentences of sections 6 to 9, and the tables behind them."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -48,23 +49,25 @@ def test_images_near_a_confidence_are_counted():
     test = run.predictions("test")
     top = test.probabilities.max(axis=1)
     right = (test.classes == test.labels)[(top > 0.96) & (top <= 0.98)]
-    text = reliability.near([run])
-    assert f"of 0.96 to 0.98, {100 * right.mean():.1f} % were right, on" in text
-    assert f"({len(right)} answers of 1 run)" in text
-    assert reliability.near([run], 2, 3).startswith("No answer")
+    text = reliability.near([run], 50)
+    assert f"with 0.96 to 0.98, {100 * right.mean():.1f} % were right, and" in text
+    assert f"% ({len(right)} answers of 1 run). The" in text
+    assert reliability.near([run], 50, 2, 3).startswith("No answer")
 
 
-def test_of_several_runs_the_range_is_told_and_how_many_may_be_believed():
-    def sure(right, n, other=0):  # answers at 0.97, of which so many are right; others, all wrong
-        p = np.repeat([[0.97, 0.03], [0.03, 0.97]], [n, other], axis=0)
-        return run_of(p, np.repeat([0, 1, 0], [right, n - right, other]))
-
-    text = reliability.near([sure(97, 100), sure(160, 200), sure(98, 100, 2)])
-    assert "of 0.96 to 0.98, 88.3 % were right, on" in text  # 355 of 402
-    assert "was 97.0 %** (402 answers of 3 runs)" in text
-    # 160 of 200: 73.9 to 85.0 % by Wilson's formula, as in Brown et al. (2001)
-    assert "80.0 % to 97.0 %; in 1 of 3 runs its 95 % interval does not hold 0.97." in text
-    assert "the share is lowest for Lung Opacity: 0 % of 2 answers." in text
+@pytest.mark.parametrize(
+    ("right", "verdict"), [(465, "too high"), (485, "not shown to be wrong"), (499, "too low")]
+)
+def test_a_confidence_is_judged_by_the_interval_of_its_gap(right, verdict):
+    p = np.repeat([[0.97, 0.03], [0.03, 0.97], [0.6, 0.4]], [500, 500, 99], 0)  # 99 less sure
+    labels = np.repeat([0, 1, 1, 0, 1], [right, 500 - right, right, 500 - right, 99])
+    text = reliability.near([run_of(p, labels)], 2000)
+    assert text.startswith(f"**A confidence near 0.97 is {verdict}, over all classes")
+    share = right / 500
+    reach = 1.96 * np.sqrt(share * (1 - share) / 1000)  # of a binomial share
+    found = re.search(r"is ([−+0-9.]+) points.*images of ([−+0-9.]+) to ([−+0-9.]+)\.", text)
+    found = [float(x.replace("−", "-")) for x in found.groups()]
+    assert found == pytest.approx(100 * (share - 0.97 + reach * np.array([0, -1, 1])), abs=0.15)
 
 
 def test_every_measure_sees_strong_miscalibration_and_none_sees_perfect_calibration():
@@ -82,14 +85,22 @@ def test_the_finding_of_the_ablation_takes_its_numbers_from_the_table():
     moved = dict(zip(list(ablation.WAYS)[1:], [(0.012, False), (-0.01, True)], strict=True))
     rows = {"difference": -0.02, "p": 0.03, "low": -0.1, "high": 0.1}
     rows = pd.DataFrame(rows, list(compare.MEASURES))
-    text = ablation.finding(0.05, "phantom", compare.Difference(rows, 1, 1), moved)
+    text = ablation.finding(0.05, "phantom", compare.Difference(rows, 1, 1, beyond=False), moved)
     assert text.startswith("**No difference in NLL between Proposed and Baseline could be shown on")
     assert "Baseline is 0.050. The layers change it by −0.020, dividing" in text
-    assert "out by +0.012 (not shown) and training without them by −0.010 (1 run of" in text
-    worse = compare.Difference(rows.assign(low=0.1, high=0.2), 1, 1)
+    assert "out by +0.012 and training without them by −0.010 (1 run of" in text
+    assert text.endswith(
+        "mix). Only the change by training without them exceeds the spread between seeds."
+    )
+    worse = compare.Difference(rows.assign(low=0.1, high=0.2), 1, 1, beyond=False)
     moved.pop(recorded.UNWEIGHTED)
     text = ablation.finding(0.05, "phantom", worse, moved)
     assert "raise the NLL on the phantom**" in text and "training without" not in text
+    assert text.endswith("mix). None of these exceeds the spread between seeds.")
+    every = replace(worse, beyond=True)
+    moved = dict.fromkeys(list(ablation.WAYS)[1:], (-0.01, True))
+    text = ablation.finding(0.05, "phantom", every, moved)
+    assert text.endswith("Each of these exceeds the spread between seeds.")
 
 
 def test_each_layer_is_judged_in_both_mixes():

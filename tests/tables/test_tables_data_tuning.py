@@ -107,7 +107,7 @@ def test_the_place_of_the_largest_alpha_is_told():
 def test_the_rank_of_the_published_pair_comes_after_what_seeds_move():
     assert tuning.grid_sentence(tuned(), [0.4]).startswith("The pair that the paper chose")
     said = tuning.grid_sentence(tuned(), [0.4, 0.425, 0.45])  # SD 0.025, Student's t 4.303
-    assert said.startswith("**On the real images, the losses of 1 of the other 2 pairs of α and τ")
+    assert said.startswith("**On the real images, 1 of the other 2 pairs of ACR's α and τ come ")
     assert "Phase 1 alone, 0.025; " in said and "by up to 0.152 in" in said
     assert "over 0.200." in said and "has rank 2 of 3" in said
 

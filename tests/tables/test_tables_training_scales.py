@@ -28,7 +28,7 @@ def test_the_scales_of_the_records_stand_beside_the_published_ones():
     said = scales.finding([0.8, 1.1], 2.4e-7, real, "phantom")
     assert r"2.4 \times 10^{-7}" in said and "0.800 to 1.100 with one seed" in said
     every = np.array([run.best_scales(2) for run in real])
-    assert f" On the real images they end at {every.min():.3f} to " in said
+    assert f" On the real images the scales end at {every.min():.3f} to " in said
     assert f"of {len(real)} runs" in said and "published: 0.799 to 1.040" in said
     assert "On the real images" not in scales.finding([1], 0, [], "phantom")
 
