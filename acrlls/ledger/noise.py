@@ -210,9 +210,10 @@ def exceeds_seeds(facts, claim, of: str, changes: list, says: str):
         reach = spread(moved) / np.sqrt(2)  # of one run, not of the difference of two
     found = np.array([value(facts, change) for change in changes])
     change, limit = ", ".join(f"{x:+.4f}" for x in found), ", ".join(f"{r:.4f}" for r in reach)
-    return (np.abs(found) > reach).all(), (
+    larger = np.abs(found) > reach
+    return larger.all(), (
         f"{sentence(facts, says)} {change}; {what} by up to {limit} in 95 % of cases "
-        f"({how_many(runs)})."
+        f"({how_many(runs)}): {larger.sum()} of {len(larger)} larger."
     )
 
 

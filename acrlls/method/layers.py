@@ -23,8 +23,9 @@ class AdaptiveConfidenceRegularizer(keras.layers.Layer):
 
     The penalty is a mean over the batch, and 0 for an empty batch.  It ignores sample weights and
     class weights.  It is computed in float32 at least and added in `keras.config.floatx()`, the
-    dtype of losses. Keras casts the logits to the compute dtype of the layer before: with
-    `dtype="float32"`, a policy of mixed precision does not round them.
+    dtype of losses. Before `call`, Keras casts the logits to this layer's compute dtype: under a
+    policy of mixed precision, `dtype="float32"` here and for the layers that make and take the
+    logits keeps them from being rounded.
 
     >>> layer = AdaptiveConfidenceRegularizer(alpha=1.0, tau=0.25)
     >>> logits = keras.ops.zeros((1, 4))  # two equal probabilities: a margin of 0

@@ -58,8 +58,10 @@ class Readings:
             kept = [v for layer in self._layers for v in (layer.means, layer.variances)]
             read = [ops.convert_to_numpy(v)[self._tracked.index(name)] for v in kept]
         self._assign(read)
-        yield
-        self._assign(own)
+        try:
+            yield
+        finally:
+            self._assign(own)
 
     def _assign(self, statistics: list[np.ndarray]) -> None:
         for variable, value in zip(self._moving, statistics, strict=True):

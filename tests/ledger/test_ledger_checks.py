@@ -484,19 +484,34 @@ def test_a_setting_is_better_where_the_interval_of_the_difference_says_so(
 
 
 @pytest.mark.parametrize(
-    ("levels", "verdict"),
+    ("claim", "levels", "verdict"),
     [
-        ([0.99, 0.991, 0.992], "reproduced"),
-        ([0.96, 0.97, 0.99], "too few seeds to tell"),
-        ([0.90, 0.901, 0.902], "differs"),
+        ("report.auc", [0.99, 0.991, 0.992], "reproduced"),  # 0.98 and more
+        ("report.auc", [0.96, 0.97, 0.99], "too few seeds to tell"),
+        ("report.auc", [0.90, 0.901, 0.902], "differs"),
+        ("calibration.excellent", [0.002, 0.003, 0.0031], "reproduced"),  # below 0.01
+        ("calibration.excellent", [0.009, 0.012, 0.03], "too few seeds to tell"),
+        ("calibration.excellent", [0.05, 0.051, 0.052], "differs"),
+        ("conclusion.well_calibrated", [0.04, 0.041, 0.042], "reproduced"),  # below 0.05
     ],
 )
-def test_all_areas_lie_above_a_bound_only_where_repetitions_do(monkeypatch, levels, verdict):
+def test_every_class_lies_beyond_a_bound_only_where_repetitions_do(
+    monkeypatch, claim, levels, verdict
+):
     runs = [(SimpleNamespace(config=SimpleNamespace(seed=k)),) for k in range(3)]
     monkeypatch.setattr(Facts, "runs_of", lambda *_, **__: runs)
-    drawn = pd.DataFrame({f"AUC {c}": np.tile(levels, 50) for c in paper.CLASSES})
+    of = "AUC" if claim == "report.auc" else "ECE"
+    drawn = pd.DataFrame({f"{of} {c}": np.tile(levels, 50) for c in paper.CLASSES})
+    best = levels[-1] if of == "AUC" else levels[0]
+    drawn[f"{of} COVID"] = np.tile([best - 1e-4, best, best + 1e-4], 50)  # one class is no excuse
     monkeypatch.setattr(_reproduced, "repetitions", lambda *_: drawn)
-    assert judged("report.auc", "areas_above").verdict == verdict
+    outcome = judged(claim, "every_class")
+    assert outcome.verdict == verdict
+    low, high = np.quantile(np.tile(levels, 50), [0.025, 0.975])
+    near = f"above COVID {best - 1e-4:.4f}, Lung Opacity {low:.4f}"
+    if of == "ECE":
+        near = f"below COVID {best + 1e-4:.4f}, Lung Opacity {high:.4f}"
+    assert near in outcome.evidence
 
 
 def test_areas_of_a_repetition_are_of_the_run_that_its_number_says(entries):
