@@ -188,8 +188,8 @@ def surest(said: pd.DataFrame, low: float = 0.97) -> str:
         f"{plural(len(p), 'run')} (p < 0.05). On radiographs of other hospitals it announces "
         f"{announced[1]}; {given[1]} are wrong. The share of right answers is lowest for "
         f"{worst}: {percent(by_answer.right.mean()[worst])} of "
-        f"{plural(by_answer.size()[worst], 'answer')} on the test images, with a mean confidence "
-        f"of {percent(by_answer.confidence.mean()[worst])}."
+        f"{plural(by_answer.size()[worst], 'answer')} of all runs on the test images, with a mean "
+        f"confidence of {percent(by_answer.confidence.mean()[worst])}."
     )
 
 

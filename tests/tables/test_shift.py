@@ -216,7 +216,9 @@ def test_wrong_answers_are_counted_beside_those_announced(wrong, said):
     assert f"announces 0.2 wrong answers a run; {counted} are wrong, more than" in text
     assert f"in {sum(k == 3 for k in wrong)} of 2 runs" in text and "0.2; 10 are wrong" in text
     right = 100 - 10 * sum(-(-k // 2) for k in wrong)  # a has the first, third and fifth answer
-    assert f"lowest for a: {right} % of 10 answers on the test images, with a mean" in text
+    assert (
+        f"lowest for a: {right} % of 10 answers of all runs on the test images, with a mean" in text
+    )
 
 
 def test_the_others_are_weighted_to_the_classes_of_the_near_copies():
