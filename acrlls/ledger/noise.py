@@ -211,9 +211,10 @@ def exceeds_seeds(facts, claim, of: str, changes: list, says: str):
     found = np.array([value(facts, change) for change in changes])
     change, limit = ", ".join(f"{x:+.4f}" for x in found), ", ".join(f"{r:.4f}" for r in reach)
     larger = np.abs(found) > reach
+    counted = f"; {larger.sum()} of {len(larger)} changes are larger" if len(larger) > 1 else ""
     return larger.all(), (
         f"{sentence(facts, says)} {change}; {what} by up to {limit} in 95 % of cases "
-        f"({how_many(runs)}): {larger.sum()} of {len(larger)} larger."
+        f"({how_many(runs)}){counted}."
     )
 
 

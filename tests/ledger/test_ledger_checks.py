@@ -454,6 +454,12 @@ def test_the_lead_of_the_best_pair_and_the_changes_of_the_scales_are_judged_by_t
     ):
         assert verdict_of(key, "exceeds_seeds") == "cannot be told from noise"
         assert verdict_of(key, "exceeds_seeds", **far) == "stands out from noise"
+    one = {"table_II.COVID.Phase 2": "9.0000", "table_II.Normal.Phase 2": "9.0000"}
+    one |= {f"table_II.{c}.Phase 1": "1.0000" for c in paper.CLASSES}
+    one |= {f"table_II.{c}.Phase 2": "1.0000" for c in ("Lung Opacity", "Viral Pneumonia")}
+    assert (
+        "; 2 of 4 changes are larger." in judged("lls.meaningful", "exceeds_seeds", **one).evidence
+    )
 
 
 @pytest.mark.thorough
