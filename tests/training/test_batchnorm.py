@@ -92,6 +92,9 @@ def test_statistics_computed_afresh_are_the_moments_of_what_enters(tiny, phantom
             first.norm.moving_variance, entering.var((0, 1, 2)), rtol=1e-3, atol=1e-4
         )
     np.testing.assert_array_equal(first.norm.moving_mean, before)
+    with pytest.raises(KeyboardInterrupt), readings.applied("reestimated"):  # by the user
+        raise KeyboardInterrupt
+    np.testing.assert_array_equal(first.norm.moving_mean, before)
 
 
 @pytest.mark.thorough
